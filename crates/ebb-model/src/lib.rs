@@ -1,1 +1,13 @@
-//! ebb-model
+//! The nouns of Ebb: typed ids, time, money, resources, the catalog, instances and bill records.
+//!
+//! Nothing here reads a clock, a socket, a database or a die; nothing here is a float.
+
+pub mod billing;
+pub mod calendar;
+pub mod catalog;
+pub mod id;
+pub mod instance;
+pub mod money;
+pub mod resources;
+pub mod time;
+pub mod trial;

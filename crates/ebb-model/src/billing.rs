@@ -1,0 +1,105 @@
+//! What was used, and what does a bill say about it?
+
+use crate::id::{AccountId, InstanceId, RecordId, SpanId};
+use crate::instance::Cause;
+use crate::money::{Exact, Price};
+use crate::time::{Period, Second};
+use serde::{Deserialize, Serialize};
+
+/// Which resource is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Meter {
+    /// vCPU and memory of an instance.
+    Compute,
+    SystemDisk,
+}
+
+impl Meter {
+    pub fn name(self) -> &'static str {
+        match self {
+            Meter::Compute => "compute",
+            Meter::SystemDisk => "system-disk",
+        }
+    }
+}
+
+/// When a span is turned into records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "settled", rename_all = "kebab-case")]
+pub enum Settled {
+    /// When the clock hour closes. `trial`: the grant may pay (rules §3.3).
+    Hourly { trial: bool },
+    /// All at the release, cut also at the boundaries of periods of `hours` (rules §2.4).
+    AtRelease { hours: i64 },
+}
+
+/// An uninterrupted use of one resource at one price: `[since, until)`, open while `until` is `None`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    pub id: SpanId,
+    pub account: AccountId,
+    pub instance: InstanceId,
+    pub meter: Meter,
+    pub price: Price,
+    pub settled: Settled,
+    pub since: Second,
+    pub until: Option<Second>,
+}
+
+/// A stretch of a span within one clock hour, one guarantee period and one coverage: what one record will say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Charge {
+    pub account: AccountId,
+    pub instance: InstanceId,
+    pub span: SpanId,
+    pub meter: Meter,
+    pub price: Price,
+    pub period: Period,
+    pub waiver: Option<Cause>,
+    /// Whether a trial grant may pay for it.
+    pub covered: bool,
+}
+
+impl Charge {
+    pub fn seconds(&self) -> i64 {
+        self.period.seconds()
+    }
+
+    /// Quantity times price, before anything is waived or paid.
+    pub fn gross(&self) -> Exact {
+        self.price.charge(self.seconds())
+    }
+}
+
+/// How a charge is paid; the three parts sum up to its gross.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Split {
+    pub waived: Exact,
+    pub grant: Exact,
+    pub payable: Exact,
+}
+
+impl Split {
+    pub fn total(&self) -> Exact {
+        self.waived + self.grant + self.payable
+    }
+
+    pub fn plus(self, other: Split) -> Split {
+        Split {
+            waived: self.waived + other.waived,
+            grant: self.grant + other.grant,
+            payable: self.payable + other.payable,
+        }
+    }
+}
+
+/// A line of a bill. Exact: quantity × unit price; never edited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BillRecord {
+    pub id: RecordId,
+    pub charge: Charge,
+    pub split: Split,
+    /// When it was issued: the close of the hour, or the block's release.
+    pub issued_at: Second,
+}

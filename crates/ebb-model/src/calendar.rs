@@ -1,0 +1,115 @@
+//! Where does an hour, a day, a month end? Clock hours and the catalog's time zone (rules §1.4).
+
+use crate::time::{HOUR, Second};
+use jiff::{ToSpan, civil, tz::TimeZone};
+use serde::{Deserialize, Serialize};
+
+/// The time zone of a catalog. The rules of all zones are built in, so every machine cuts alike.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Calendar(TimeZone);
+
+/// A name that is no time zone of the IANA database.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a time zone: use a name of the IANA database, such as Asia/Shanghai")]
+pub struct UnknownTimeZone(String);
+
+impl Calendar {
+    pub fn new(zone: &str) -> Result<Self, UnknownTimeZone> {
+        let bundled = jiff::tz::TimeZoneDatabase::bundled();
+        bundled.get(zone).map(Self).map_err(|_| UnknownTimeZone(zone.to_owned()))
+    }
+
+    /// The first cut after `second`: the next clock hour, or local midnight where that comes sooner.
+    pub fn next_cut(&self, second: Second) -> Second {
+        let hour = Second::from_unix((second.unix().div_euclid(HOUR) + 1) * HOUR);
+        hour.min(self.next_midnight(second))
+    }
+
+    /// The start of the hour that holds `second`.
+    pub fn hour_of(&self, second: Second) -> Second {
+        let hour = Second::from_unix(second.unix().div_euclid(HOUR) * HOUR);
+        hour.max(self.midnight(second, 0))
+    }
+
+    /// The same clock time `months` later, the day clamped to the month's end (rules §3.1).
+    pub fn plus_months(&self, second: Second, months: i64) -> Second {
+        let local = zoned(second, &self.0);
+        let later = local.checked_add(months.months()).expect("a date within the calendar's range");
+        Second::from_unix(later.timestamp().as_second())
+    }
+
+    /// The local date and time of day, for people: `2026-03-01 08:58:30`.
+    pub fn local(&self, second: Second) -> String {
+        zoned(second, &self.0).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    }
+
+    /// The instant of a local date and time of day.
+    pub fn at(&self, date_time: civil::DateTime) -> Option<Second> {
+        let zoned = date_time.to_zoned(self.0.clone()).ok()?;
+        Some(Second::from_unix(zoned.timestamp().as_second()))
+    }
+
+    fn next_midnight(&self, second: Second) -> Second {
+        self.midnight(second, 1)
+    }
+
+    /// The first second of the local day of `second`, or of a day after it.
+    fn midnight(&self, second: Second, days: i64) -> Second {
+        let day = zoned(second, &self.0).date().checked_add(days.days()).expect("a date within range");
+        // Where clocks jump over midnight the day begins at the first instant it has.
+        let start = day.to_zoned(self.0.clone()).expect("a local day has a first instant");
+        Second::from_unix(start.timestamp().as_second())
+    }
+}
+
+fn zoned(second: Second, zone: &TimeZone) -> jiff::Zoned {
+    jiff::Timestamp::from_second(second.unix()).expect("a second within the calendar's range").to_zoned(zone.clone())
+}
+
+impl TryFrom<String> for Calendar {
+    type Error = UnknownTimeZone;
+    fn try_from(name: String) -> Result<Self, UnknownTimeZone> {
+        Self::new(&name)
+    }
+}
+
+impl From<Calendar> for String {
+    fn from(calendar: Calendar) -> String {
+        calendar.0.iana_name().unwrap_or("UTC").to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cuts(zone: &str, from: &str, until: &str) -> usize {
+        let calendar = Calendar::new(zone).unwrap();
+        let second = |text: &str| calendar.at(text.parse().unwrap()).unwrap();
+        let (mut at, until, mut count) = (second(from), second(until), 0);
+        while at < until {
+            at = calendar.next_cut(at);
+            assert_eq!(calendar.hour_of(at), at);
+            count += 1;
+        }
+        count
+    }
+
+    #[test]
+    fn a_local_day_has_the_hours_its_clock_has() {
+        assert_eq!(cuts("Asia/Shanghai", "2026-03-01T00:00", "2026-03-02T00:00"), 24);
+        assert_eq!(cuts("Europe/Berlin", "2026-10-25T00:00", "2026-10-26T00:00"), 25);
+        assert_eq!(cuts("Europe/Berlin", "2026-03-29T00:00", "2026-03-30T00:00"), 23);
+        // Midnight at UTC+05:30 is no clock hour, so it cuts one of the 24 in two.
+        assert_eq!(cuts("Asia/Kolkata", "2026-03-01T00:00", "2026-03-02T00:00"), 25);
+    }
+
+    #[test]
+    fn months_are_clamped_to_their_end() {
+        let calendar = Calendar::new("Asia/Shanghai").unwrap();
+        let second = |text: &str| calendar.at(text.parse().unwrap()).unwrap();
+        assert_eq!(calendar.plus_months(second("2025-11-30T12:00"), 3), second("2026-02-28T12:00"));
+        assert_eq!(calendar.plus_months(second("2026-02-28T12:00"), 3), second("2026-05-28T12:00"));
+    }
+}

@@ -1,0 +1,209 @@
+//! What is for sale, where, at which price and under which limits? All of it data (rules, introduction).
+
+use crate::calendar::Calendar;
+use crate::money::{Amount, Price};
+use crate::resources::Resources;
+use crate::trial::Holder;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The price book, the places and the limits of one installation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Catalog {
+    /// ISO 4217; one installation has one.
+    pub currency: String,
+    pub time_zone: Calendar,
+    pub limits: Limits,
+    pub system_disk: SystemDisk,
+    #[serde(rename = "region")]
+    pub regions: Vec<Region>,
+    #[serde(rename = "zone")]
+    pub zones: Vec<Zone>,
+    #[serde(rename = "flavor")]
+    pub flavors: Vec<Flavor>,
+    #[serde(rename = "image")]
+    pub images: Vec<Image>,
+    pub trial: Trials,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// From an interruption notice to the release.
+    pub notice_seconds: i64,
+    /// A first start that takes longer is given up, uncharged.
+    pub boot_timeout_seconds: i64,
+    /// From the power button to the power switch.
+    pub stop_timeout_seconds: i64,
+    /// How long a firm order waits for its room to be cleared, beyond the notice.
+    pub firm_wait_seconds: i64,
+    pub instances_per_account: i64,
+    /// How far the wall clock may run ahead of the monotonic one before work stops.
+    pub clock_jump_seconds: i64,
+    /// Whether buying on demand or a block needs money for its first hour or period (rules §5.2).
+    pub hold: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SystemDisk {
+    pub gib: i64,
+    /// Per GiB and hour.
+    pub price: Price,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Region {
+    pub id: String,
+    pub name: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Zone {
+    pub id: String,
+    pub region: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Flavor {
+    pub id: String,
+    pub resources: Resources,
+    /// Per hour, on demand and in a trial; absent: sold as spot block only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_demand: Option<Price>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spot: Option<SpotOffer>,
+}
+
+/// A flavor on sale as a spot block.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpotOffer {
+    /// Price per hour of a block of `hours` = 1, 2, … 6: `prices[hours - 1]`; its length is the longest on sale.
+    pub prices: Vec<Price>,
+    pub max_periods: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Image {
+    pub id: String,
+    pub name: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trials {
+    /// Regions in which a grant pays.
+    pub regions: BTreeSet<String>,
+    pub individual: Trial,
+    pub enterprise: Trial,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trial {
+    pub amount: Amount,
+    /// The most that the grant pays per clock hour.
+    pub hourly_cap: Price,
+    pub months: i64,
+    pub flavors: BTreeSet<String>,
+    /// Regions with a list of their own.
+    #[serde(default)]
+    pub flavors_in: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Trial {
+    pub fn covers(&self, region: &str, flavor: &str) -> bool {
+        self.flavors_in.get(region).unwrap_or(&self.flavors).contains(flavor)
+    }
+}
+
+impl Catalog {
+    pub fn flavor(&self, id: &str) -> Option<&Flavor> {
+        self.flavors.iter().find(|f| f.id == id)
+    }
+
+    pub fn zone(&self, id: &str) -> Option<&Zone> {
+        self.zones.iter().find(|z| z.id == id)
+    }
+
+    pub fn trial(&self, holder: Holder) -> &Trial {
+        match holder {
+            Holder::Individual => &self.trial.individual,
+            Holder::Enterprise => &self.trial.enterprise,
+        }
+    }
+
+    /// Price per hour of a system disk.
+    pub fn disk_price(&self) -> Price {
+        Price::from_micros(self.system_disk.price.micros().saturating_mul(self.system_disk.gib))
+    }
+
+    /// Everything that is wrong with it, in words for the operator; empty when it can be used.
+    pub fn problems(&self) -> Vec<String> {
+        let mut found = vec![];
+        let mut check = |right: bool, problem: String| {
+            if !right {
+                found.push(problem);
+            }
+        };
+        let region = |id: &str| self.regions.iter().any(|r| r.id == id);
+        let unique = |ids: Vec<&str>| ids.iter().collect::<BTreeSet<_>>().len() == ids.len();
+        let sane = |price: Price| (0..=1_000_000_000_000).contains(&price.micros());
+
+        check(self.currency.len() == 3, format!("currency `{}` is no ISO 4217 code", self.currency));
+        check(unique(self.regions.iter().map(|r| r.id.as_str()).collect()), "two regions share an id".into());
+        check(unique(self.zones.iter().map(|z| z.id.as_str()).collect()), "two zones share an id".into());
+        check(unique(self.flavors.iter().map(|f| f.id.as_str()).collect()), "two flavors share an id".into());
+        check(!self.images.is_empty(), "there is no image".into());
+        for zone in &self.zones {
+            check(region(&zone.region), format!("zone {}: region `{}` is not in the catalog", zone.id, zone.region));
+        }
+        for flavor in &self.flavors {
+            let id = &flavor.id;
+            check(flavor.resources.iter().all(|(_, n)| n > 0), format!("flavor {id}: a resource is not above 0"));
+            for need in ["vcpu", "memory_mib"] {
+                check(flavor.resources.get(need) > 0, format!("flavor {id}: `{need}` is missing"));
+            }
+            check(flavor.on_demand.is_none_or(sane), format!("flavor {id}: on_demand is not from 0 to 1000000"));
+            if let Some(spot) = &flavor.spot {
+                let lengths = (1..=6).contains(&spot.prices.len());
+                check(lengths, format!("flavor {id}: spot prices are for 1 to 6 hours, {} given", spot.prices.len()));
+                check(spot.prices.iter().all(|p| sane(*p)), format!("flavor {id}: a spot price is not from 0 to 1000000"));
+                let six = spot.max_periods == 1 || spot.prices.len() == 6;
+                check(spot.max_periods >= 1 && six, format!("flavor {id}: more than one period needs a price for 6 hours"));
+            }
+        }
+        check(sane(self.disk_price()), "system_disk: the price is not from 0 to 1000000".into());
+        check(self.system_disk.gib > 0, "system_disk: gib is not above 0".into());
+        let limits = &self.limits;
+        for (name, value, least) in [
+            ("notice_seconds", limits.notice_seconds, 0),
+            ("boot_timeout_seconds", limits.boot_timeout_seconds, 1),
+            ("stop_timeout_seconds", limits.stop_timeout_seconds, 1),
+            ("firm_wait_seconds", limits.firm_wait_seconds, 1),
+            ("instances_per_account", limits.instances_per_account, 0),
+            ("clock_jump_seconds", limits.clock_jump_seconds, 1),
+        ] {
+            check((least..=86_400 * 366).contains(&value), format!("limits: {name} = {value} is not from {least} to a year"));
+        }
+        for id in &self.trial.regions {
+            check(region(id), format!("trial: region `{id}` is not in the catalog"));
+        }
+        for (holder, trial) in [("individual", &self.trial.individual), ("enterprise", &self.trial.enterprise)] {
+            let lists = trial.flavors_in.values().flatten().chain(&trial.flavors);
+            for id in lists {
+                let sold = self.flavor(id).is_some_and(|f| f.on_demand.is_some());
+                check(sold, format!("trial.{holder}: flavor `{id}` is not on sale on demand"));
+            }
+            check(trial.amount.units() >= 0 && sane(trial.hourly_cap), format!("trial.{holder}: a negative or huge amount"));
+            check((1..=120).contains(&trial.months), format!("trial.{holder}: months is not from 1 to 120"));
+        }
+        found
+    }
+}

@@ -1,0 +1,163 @@
+//! What is an instance, and which states can it be in?
+
+use crate::id::{AccountId, HostId, InstanceId, KeyPairId};
+use crate::money::Price;
+use crate::resources::Resources;
+use crate::time::{HOUR, Second, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// One bought machine.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Instance {
+    pub id: InstanceId,
+    pub account: AccountId,
+    pub name: String,
+    pub zone: String,
+    /// Where its room is, or is claimed; `None` never outlives the purchase.
+    pub host: HostId,
+    pub flavor: String,
+    pub image: String,
+    pub key_pair: Option<KeyPairId>,
+    /// vCPU, memory, system disk and whatever else its flavor has.
+    pub resources: Resources,
+    pub purchase: Purchase,
+    /// Price per hour of the system disk, charged as on-demand whatever the purchase option.
+    pub disk_price: Price,
+    pub created_at: Timestamp,
+    /// The second in which the guest was first seen running; charge begins there.
+    pub first_running: Option<Second>,
+    /// Grows with every change of state; a change names the generation it saw.
+    pub generation: i64,
+    pub state: State,
+}
+
+/// How it was bought. Prices are fixed when the order is accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "option", rename_all = "kebab-case")]
+pub enum Purchase {
+    OnDemand { price: Price },
+    Trial { price: Price },
+    SpotBlock { price: Price, hours: i64, periods: i64 },
+}
+
+impl Purchase {
+    /// The name of the purchase option.
+    pub fn option(&self) -> &'static str {
+        match self {
+            Purchase::OnDemand { .. } => "on-demand",
+            Purchase::Trial { .. } => "trial",
+            Purchase::SpotBlock { .. } => "spot-block",
+        }
+    }
+
+    /// Price per hour of vCPU and memory.
+    pub fn price(&self) -> Price {
+        match *self {
+            Purchase::OnDemand { price } | Purchase::Trial { price } | Purchase::SpotBlock { price, .. } => price,
+        }
+    }
+
+    /// Whether the operator may not take it back (everything but a spot block).
+    pub fn is_firm(&self) -> bool {
+        !matches!(self, Purchase::SpotBlock { .. })
+    }
+}
+
+impl Instance {
+    /// The end of a running block's lease: `start + hours × periods` (rules §2.2).
+    pub fn lease_end(&self) -> Option<Second> {
+        match self.purchase {
+            Purchase::SpotBlock { hours, periods, .. } => self.first_running.map(|s| s.plus(hours * periods * HOUR)),
+            _ => None,
+        }
+    }
+}
+
+/// Where an instance is in its life. What belongs to a state lives inside it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum State {
+    /// A firm order whose room is being cleared; given up at `give_up_at` (rules §2.12).
+    Waiting { give_up_at: Timestamp },
+    /// The host was told to run it; a first start that takes longer than this is given up.
+    Starting { give_up_at: Timestamp },
+    Running,
+    /// Asked to shut down; powered off at `force_at`.
+    Stopping { force_at: Timestamp },
+    Stopped,
+    /// A notice is out; the release begins at `deadline` (rules §2.6).
+    Reclaiming { notice_at: Timestamp, deadline: Timestamp, cause: Cause },
+    /// Charge has ended; the host has been told to remove the guest.
+    Releasing { end: End },
+    Released { end: End, gone_at: Timestamp },
+}
+
+impl State {
+    /// The state as users see it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            State::Waiting { .. } => "pending",
+            State::Starting { .. } => "starting",
+            State::Running => "running",
+            State::Stopping { .. } => "stopping",
+            State::Stopped => "stopped",
+            State::Reclaiming { .. } => "reclaiming",
+            State::Releasing { .. } => "releasing",
+            State::Released { .. } => "released",
+        }
+    }
+
+    pub fn end(&self) -> Option<&End> {
+        match self {
+            State::Releasing { end } | State::Released { end, .. } => Some(end),
+            _ => None,
+        }
+    }
+}
+
+/// When and why an instance ended. It decides the bill of a block's current period (rules §2.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    /// The last second that may be charged is the one before this.
+    pub at: Second,
+    pub cause: Cause,
+    /// From here to the end a block is free: the start of the period that holds the notice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waived_since: Option<Second>,
+}
+
+/// Why an instance ends or is taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// The lease ran out.
+    LeaseEnd,
+    /// The user deleted it.
+    Deleted,
+    /// A firm order of somebody else needs the room.
+    Capacity,
+    /// The operator wants the machine back.
+    Operator,
+    /// The firm order that needs the room is the tenant's own (rules §2.11).
+    OwnOrder,
+    /// It never ran; nothing is charged.
+    NeverRan,
+}
+
+impl Cause {
+    pub fn name(self) -> &'static str {
+        match self {
+            Cause::LeaseEnd => "lease-end",
+            Cause::Deleted => "deleted",
+            Cause::Capacity => "capacity",
+            Cause::Operator => "operator",
+            Cause::OwnOrder => "own-order",
+            Cause::NeverRan => "never-ran",
+        }
+    }
+
+    /// Whether the operator broke the guarantee, so that the current period is free.
+    pub fn is_waived(self) -> bool {
+        matches!(self, Cause::Capacity | Cause::Operator)
+    }
+}
