@@ -1,1 +1,9 @@
-//! ebb-driver
+//! How the server tells a host what should be, and learns what is.
+//!
+//! [`protocol`] is what crosses the socket, [`agent`] decides on the host's side what to do about it,
+//! [`fake`] is a host whose guests are made of nothing, [`link`] is the server's end of the wire.
+
+pub mod agent;
+pub mod fake;
+pub mod link;
+pub mod protocol;

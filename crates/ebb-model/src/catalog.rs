@@ -174,9 +174,15 @@ impl Catalog {
             if let Some(spot) = &flavor.spot {
                 let lengths = (1..=6).contains(&spot.prices.len());
                 check(lengths, format!("flavor {id}: spot prices are for 1 to 6 hours, {} given", spot.prices.len()));
-                check(spot.prices.iter().all(|p| sane(*p)), format!("flavor {id}: a spot price is not from 0 to 1000000"));
+                check(
+                    spot.prices.iter().all(|p| sane(*p)),
+                    format!("flavor {id}: a spot price is not from 0 to 1000000"),
+                );
                 let six = spot.max_periods == 1 || spot.prices.len() == 6;
-                check(spot.max_periods >= 1 && six, format!("flavor {id}: more than one period needs a price for 6 hours"));
+                check(
+                    spot.max_periods >= 1 && six,
+                    format!("flavor {id}: more than one period needs a price for 6 hours"),
+                );
             }
         }
         check(sane(self.disk_price()), "system_disk: the price is not from 0 to 1000000".into());
@@ -190,7 +196,10 @@ impl Catalog {
             ("instances_per_account", limits.instances_per_account, 0),
             ("clock_jump_seconds", limits.clock_jump_seconds, 1),
         ] {
-            check((least..=86_400 * 366).contains(&value), format!("limits: {name} = {value} is not from {least} to a year"));
+            check(
+                (least..=86_400 * 366).contains(&value),
+                format!("limits: {name} = {value} is not from {least} to a year"),
+            );
         }
         for id in &self.trial.regions {
             check(region(id), format!("trial: region `{id}` is not in the catalog"));
@@ -201,7 +210,10 @@ impl Catalog {
                 let sold = self.flavor(id).is_some_and(|f| f.on_demand.is_some());
                 check(sold, format!("trial.{holder}: flavor `{id}` is not on sale on demand"));
             }
-            check(trial.amount.units() >= 0 && sane(trial.hourly_cap), format!("trial.{holder}: a negative or huge amount"));
+            check(
+                trial.amount.units() >= 0 && sane(trial.hourly_cap),
+                format!("trial.{holder}: a negative or huge amount"),
+            );
             check((1..=120).contains(&trial.months), format!("trial.{holder}: months is not from 1 to 120"));
         }
         found

@@ -78,18 +78,33 @@ impl Instance {
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum State {
     /// A firm order whose room is being cleared; given up at `give_up_at` (rules §2.12).
-    Waiting { give_up_at: Timestamp },
+    Waiting {
+        give_up_at: Timestamp,
+    },
     /// The host was told to run it; a first start that takes longer than this is given up.
-    Starting { give_up_at: Timestamp },
+    Starting {
+        give_up_at: Timestamp,
+    },
     Running,
     /// Asked to shut down; powered off at `force_at`.
-    Stopping { force_at: Timestamp },
+    Stopping {
+        force_at: Timestamp,
+    },
     Stopped,
     /// A notice is out; the release begins at `deadline` (rules §2.6).
-    Reclaiming { notice_at: Timestamp, deadline: Timestamp, cause: Cause },
+    Reclaiming {
+        notice_at: Timestamp,
+        deadline: Timestamp,
+        cause: Cause,
+    },
     /// Charge has ended; the host has been told to remove the guest.
-    Releasing { end: End },
-    Released { end: End, gone_at: Timestamp },
+    Releasing {
+        end: End,
+    },
+    Released {
+        end: End,
+        gone_at: Timestamp,
+    },
 }
 
 impl State {

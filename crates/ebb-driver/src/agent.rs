@@ -1,0 +1,287 @@
+//! What does a host do about what it is told, and when?
+//!
+//! The same pure state machine stands in every host, real or fake. It carries out deadlines from its own copy, with or without
+//! a server, and destroys nothing that it was not told to destroy by id.
+
+use crate::protocol::{DesiredGuest, FromHost, Is, ObservedGuest, Position, Want};
+use ebb_model::id::InstanceId;
+use ebb_model::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A host's own copy of what should be, beside what is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Agent {
+    position: Position,
+    /// The server that speaks now knows less than this host has already obeyed (or another epoch): a backup was restored.
+    gap: bool,
+    guests: BTreeMap<InstanceId, Guest>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Guest {
+    pub desired: DesiredGuest,
+    pub observed: ObservedGuest,
+    /// Its removal has begun; it is not asked for twice.
+    removing: bool,
+    power: Power,
+}
+
+/// How far the present order to be off was carried.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+enum Power {
+    #[default]
+    Untouched,
+    ButtonPressed,
+    Switched,
+}
+
+/// What the hypervisor is to do now, in this order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Write the guest's order down durably; comes before anything is done about it.
+    Save(InstanceId),
+    Start(InstanceId),
+    /// Press the power button.
+    PowerDown(InstanceId),
+    /// Pull the plug; the disk stays.
+    PowerOff(InstanceId),
+    /// Kill it and remove its disk and network; report [`Seen::Gone`] when the room is free.
+    Remove(InstanceId),
+    /// Delete what was written down about it.
+    Forget(InstanceId),
+    /// Write the position down durably.
+    SavePosition,
+    Say(FromHost),
+}
+
+/// What the hypervisor saw of a guest.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Seen {
+    Running,
+    Off,
+    Gone,
+    Failed(String),
+}
+
+impl Agent {
+    /// Takes up again after a restart with what was written down.
+    pub fn restore(position: Position, guests: impl IntoIterator<Item = Guest>) -> Self {
+        let guests = guests.into_iter().map(|mut guest| {
+            // What was under way when the host stopped is begun anew.
+            guest.removing = false;
+            guest.power = Power::Untouched;
+            (guest.desired.id, guest)
+        });
+        Self { position, gap: false, guests: guests.collect() }
+    }
+
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    pub fn guest(&self, id: InstanceId) -> Option<&Guest> {
+        self.guests.get(&id)
+    }
+
+    pub fn guests(&self) -> impl Iterator<Item = &Guest> {
+        self.guests.values()
+    }
+
+    pub fn observed(&self) -> Vec<ObservedGuest> {
+        self.guests.values().map(|guest| guest.observed.clone()).collect()
+    }
+
+    /// The server says where it stands. One that knows less than we obeyed, or has another epoch, must have the gap accepted.
+    pub fn welcome(&mut self, server: Position) {
+        let fresh = self.position == Position::default();
+        self.gap = !fresh && (server.epoch != self.position.epoch || server.sequence < self.position.sequence);
+    }
+
+    pub fn accept_gap(&mut self, server: Position) -> Vec<Action> {
+        self.gap = false;
+        self.position = server;
+        vec![Action::SavePosition]
+    }
+
+    /// Takes an order. One that is not newer than the last, or that comes over an unaccepted gap, is not obeyed.
+    pub fn desire(&mut self, epoch: i64, sequence: i64, guests: Vec<DesiredGuest>, now: Timestamp) -> Vec<Action> {
+        if self.gap || sequence <= self.position.sequence {
+            return vec![];
+        }
+        self.position = Position { epoch, sequence };
+        let mut actions: Vec<Action> = guests.into_iter().flat_map(|guest| self.desire_one(guest, now)).collect();
+        actions.push(Action::SavePosition);
+        actions.push(Action::Say(FromHost::Accepted { sequence }));
+        actions
+    }
+
+    fn desire_one(&mut self, desired: DesiredGuest, now: Timestamp) -> Vec<Action> {
+        let id = desired.id;
+        match self.guests.get_mut(&id) {
+            Some(guest) if desired.generation < guest.desired.generation => return vec![],
+            Some(guest) => {
+                if guest.desired.want != desired.want {
+                    guest.power = Power::Untouched;
+                }
+                guest.observed.generation = desired.generation;
+                guest.desired = desired;
+            }
+            None => {
+                let is = match desired.want {
+                    Want::Running => Is::Off { at: now },
+                    // Never heard of, or gone long ago: so be it.
+                    Want::Off { .. } | Want::Gone => Is::Gone { at: now },
+                };
+                let observed = ObservedGuest {
+                    id,
+                    generation: desired.generation,
+                    is,
+                    address: None,
+                    notice_readable_at: None,
+                    notice_read_at: None,
+                };
+                let guest = Guest { desired, observed, removing: false, power: Power::Untouched };
+                self.guests.insert(id, guest);
+            }
+        }
+        let mut actions = self.pursue(id, now);
+        actions.insert(0, Action::Save(id));
+        actions
+    }
+
+    /// An operator's word about a guest in quarantine.
+    pub fn destroy(&mut self, id: InstanceId, now: Timestamp) -> Vec<Action> {
+        match self.guests.get_mut(&id) {
+            Some(guest) => {
+                guest.desired.want = Want::Gone;
+                let mut actions = self.pursue(id, now);
+                actions.insert(0, Action::Save(id));
+                actions
+            }
+            None => vec![],
+        }
+    }
+
+    pub fn forget(&mut self, id: InstanceId) -> Vec<Action> {
+        match self.guests.get(&id).map(|guest| &guest.observed.is) {
+            Some(Is::Gone { .. } | Is::Failed { .. }) => {
+                self.guests.remove(&id);
+                vec![Action::Forget(id)]
+            }
+            _ => vec![],
+        }
+    }
+
+    /// The hypervisor saw something happen to a guest.
+    pub fn see(&mut self, id: InstanceId, seen: Seen, now: Timestamp) -> Vec<Action> {
+        let Some(guest) = self.guests.get_mut(&id) else {
+            return vec![];
+        };
+        let is = match (seen, &guest.observed.is) {
+            (_, Is::Gone { .. } | Is::Failed { .. }) => return vec![],
+            (Seen::Running, Is::Running { .. }) | (Seen::Off, Is::Off { .. }) => return vec![],
+            // What is being removed is not worth a word before it is gone.
+            (Seen::Running | Seen::Off, _) if guest.removing => return vec![],
+            (Seen::Running, _) => Is::Running { since: now },
+            (Seen::Off, _) => Is::Off { at: now },
+            (Seen::Gone, _) => Is::Gone { at: now },
+            (Seen::Failed(reason), _) => Is::Failed { at: now, reason },
+        };
+        guest.observed.is = is;
+        let said = Action::Say(FromHost::Observed(guest.observed.clone()));
+        let mut actions = vec![Action::Save(id), said];
+        // Started after all, though it is to be off or gone by now.
+        if matches!(guest.observed.is, Is::Running { .. }) {
+            actions.extend(self.pursue(id, now));
+        }
+        actions
+    }
+
+    /// The address that the guest was given.
+    pub fn addressed(&mut self, id: InstanceId, address: String) {
+        if let Some(guest) = self.guests.get_mut(&id) {
+            guest.observed.address = Some(address);
+        }
+    }
+
+    /// The guest read its notice from the metadata service.
+    pub fn notice_read(&mut self, id: InstanceId, now: Timestamp) -> Vec<Action> {
+        match self.guests.get_mut(&id) {
+            Some(guest) if guest.observed.notice_read_at.is_none() => {
+                guest.observed.notice_read_at = Some(now);
+                vec![Action::Save(id), Action::Say(FromHost::Observed(guest.observed.clone()))]
+            }
+            _ => vec![],
+        }
+    }
+
+    /// Carries out what is due: notices that become visible, deadlines, power switches.
+    pub fn tick(&mut self, now: Timestamp) -> Vec<Action> {
+        let due: Vec<InstanceId> =
+            self.guests.iter().filter(|(_, g)| due_at(g).is_some_and(|at| at <= now)).map(|(id, _)| *id).collect();
+        due.into_iter().flat_map(|id| self.pursue(id, now)).collect()
+    }
+
+    /// When [`Agent::tick`] has something to do next.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.guests.values().filter_map(due_at).min()
+    }
+
+    /// Brings one guest nearer to what it should be.
+    fn pursue(&mut self, id: InstanceId, now: Timestamp) -> Vec<Action> {
+        let guest = self.guests.get_mut(&id).expect("a guest that was just looked up");
+        let mut actions = vec![];
+        if let Some(end) = guest.desired.end
+            && end.notice_at <= now
+            && guest.observed.notice_readable_at.is_none()
+        {
+            guest.observed.notice_readable_at = Some(now);
+            actions.push(Action::Save(id));
+            actions.push(Action::Say(FromHost::Observed(guest.observed.clone())));
+        }
+        let ended = guest.desired.end.is_some_and(|end| end.at <= now);
+        let want = if ended { Want::Gone } else { guest.desired.want };
+        match (want, &guest.observed.is) {
+            (_, Is::Gone { .. } | Is::Failed { .. }) => {
+                actions.push(Action::Say(FromHost::Observed(guest.observed.clone())));
+            }
+            (Want::Gone, _) if !guest.removing => {
+                guest.removing = true;
+                actions.push(Action::Remove(id));
+            }
+            (Want::Gone, _) => {}
+            (Want::Running, Is::Off { .. }) => {
+                guest.observed.is = Is::Starting;
+                actions.push(Action::Start(id));
+            }
+            (Want::Running, _) | (Want::Off { .. }, Is::Off { .. }) => {}
+            (Want::Off { force_at }, _) if force_at <= now && guest.power != Power::Switched => {
+                guest.power = Power::Switched;
+                actions.push(Action::PowerOff(id));
+            }
+            (Want::Off { .. }, _) if guest.power == Power::Untouched => {
+                guest.power = Power::ButtonPressed;
+                actions.push(Action::PowerDown(id));
+            }
+            (Want::Off { .. }, _) => {}
+        }
+        actions
+    }
+}
+
+/// When something is to be done about a guest without anybody saying so.
+fn due_at(guest: &Guest) -> Option<Timestamp> {
+    if guest.removing || matches!(guest.observed.is, Is::Gone { .. } | Is::Failed { .. }) {
+        return None;
+    }
+    let end = guest.desired.end.map(|end| match guest.observed.notice_readable_at {
+        None => end.notice_at.min(end.at),
+        Some(_) => end.at,
+    });
+    let force = match (guest.desired.want, &guest.observed.is) {
+        (Want::Off { force_at }, Is::Running { .. } | Is::Starting) if guest.power != Power::Switched => Some(force_at),
+        _ => None,
+    };
+    end.into_iter().chain(force).min()
+}

@@ -1,0 +1,173 @@
+//! What does a host do whose guests are made of nothing? The same as a real one, after delays and with faults that tests set.
+
+use crate::agent::{Action, Agent, Seen};
+use crate::protocol::{Features, FromHost, Hello, Is, ToHost};
+use ebb_model::id::InstanceId;
+use ebb_model::resources::Resources;
+use ebb_model::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A host in memory. It is told the time; it serialises, so that a sandbox can keep it beside its database.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FakeHost {
+    pub name: String,
+    pub zone: String,
+    pub capacity: Resources,
+    pub behaviour: Behaviour,
+    agent: Agent,
+    epoch: i64,
+    /// What will be seen, and when.
+    coming: BTreeSet<(Timestamp, InstanceId, Coming)>,
+    consoles: BTreeMap<InstanceId, String>,
+}
+
+/// How long things take and what goes wrong.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Behaviour {
+    pub start_millis: i64,
+    /// From the power button to off; `None`: the guest ignores the button.
+    pub shutdown_millis: Option<i64>,
+    pub remove_millis: i64,
+    /// The next start fails.
+    pub fail_next_start: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+enum Coming {
+    Running,
+    Off,
+    Gone,
+    Failed,
+}
+
+impl FakeHost {
+    pub fn new(name: &str, zone: &str, capacity: Resources, behaviour: Behaviour) -> Self {
+        Self {
+            name: name.to_owned(),
+            zone: zone.to_owned(),
+            capacity,
+            behaviour,
+            agent: Agent::default(),
+            epoch: 0,
+            coming: BTreeSet::new(),
+            consoles: BTreeMap::new(),
+        }
+    }
+
+    pub fn hello(&self) -> Hello {
+        Hello {
+            host: self.name.clone(),
+            zone: self.zone.clone(),
+            driver: "fake".to_owned(),
+            capacity: self.capacity.clone(),
+            features: Features { notice_in_metadata: true, metered_traffic: false, streams: false },
+            position: self.agent.position(),
+            guests: self.agent.observed(),
+        }
+    }
+
+    /// Takes a message; gives back what the host says to it at once.
+    pub fn hear(&mut self, message: ToHost, now: Timestamp) -> Vec<FromHost> {
+        let actions = match message {
+            ToHost::Welcome(server) => {
+                self.epoch = server.epoch;
+                self.agent.welcome(server);
+                vec![]
+            }
+            ToHost::Desire { sequence, guests } => self.agent.desire(self.epoch, sequence, guests, now),
+            ToHost::AcceptGap(server) => {
+                self.epoch = server.epoch;
+                self.agent.accept_gap(server)
+            }
+            ToHost::Destroy { guest } => self.agent.destroy(guest, now),
+            ToHost::Forget { guest } => self.agent.forget(guest),
+            ToHost::ReadConsole { request, guest, bytes } => return vec![self.console(request, guest, bytes)],
+            ToHost::Ping => return vec![FromHost::Pong],
+        };
+        self.carry_out(actions, now)
+    }
+
+    /// When [`FakeHost::step`] has something to do next.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        let coming = self.coming.first().map(|(at, ..)| *at);
+        coming.into_iter().chain(self.agent.next_due()).min()
+    }
+
+    /// Everything that is due by `now`, in order of time.
+    pub fn step(&mut self, now: Timestamp) -> Vec<FromHost> {
+        let mut said = vec![];
+        while let Some(at) = self.next_due().filter(|at| *at <= now) {
+            let seen = self.coming.first().copied().filter(|(when, ..)| *when <= at);
+            let actions = match seen {
+                Some(next @ (_, id, coming)) => {
+                    self.coming.remove(&next);
+                    self.happens(id, coming, at)
+                }
+                None => self.agent.tick(at),
+            };
+            said.extend(self.carry_out(actions, at));
+        }
+        said
+    }
+
+    /// A guest ends by itself.
+    pub fn die(&mut self, id: InstanceId, now: Timestamp) -> Vec<FromHost> {
+        let actions = self.agent.see(id, Seen::Off, now);
+        self.carry_out(actions, now)
+    }
+
+    fn happens(&mut self, id: InstanceId, coming: Coming, at: Timestamp) -> Vec<Action> {
+        let (seen, line) = match coming {
+            Coming::Running => (Seen::Running, "running"),
+            Coming::Off => (Seen::Off, "power off"),
+            Coming::Gone => (Seen::Gone, "gone"),
+            Coming::Failed => (Seen::Failed("the fake driver was told to fail this start".to_owned()), "failed"),
+        };
+        let console = self.consoles.entry(id).or_default();
+        console.push_str(&format!("{at} fake guest: {line}\n"));
+        self.agent.see(id, seen, at)
+    }
+
+    fn carry_out(&mut self, actions: Vec<Action>, now: Timestamp) -> Vec<FromHost> {
+        let mut said = vec![];
+        for action in actions {
+            match action {
+                Action::Say(message) => said.push(message),
+                Action::Start(id) => {
+                    let fails = std::mem::take(&mut self.behaviour.fail_next_start);
+                    let coming = if fails { Coming::Failed } else { Coming::Running };
+                    self.coming.insert((now.plus_millis(self.behaviour.start_millis), id, coming));
+                }
+                Action::PowerDown(id) => {
+                    if let Some(millis) = self.behaviour.shutdown_millis {
+                        self.coming.insert((now.plus_millis(millis), id, Coming::Off));
+                    }
+                }
+                Action::PowerOff(id) => {
+                    self.coming.insert((now, id, Coming::Off));
+                }
+                Action::Remove(id) => {
+                    self.coming.retain(|(_, other, _)| *other != id);
+                    self.coming.insert((now.plus_millis(self.behaviour.remove_millis), id, Coming::Gone));
+                }
+                Action::Forget(id) => {
+                    self.consoles.remove(&id);
+                }
+                Action::Save(_) | Action::SavePosition => {}
+            }
+        }
+        said
+    }
+
+    fn console(&self, request: u64, guest: InstanceId, bytes: u32) -> FromHost {
+        let known = self.agent.guest(guest).is_some_and(|g| !matches!(g.observed.is, Is::Gone { .. }));
+        match self.consoles.get(&guest).filter(|_| known) {
+            Some(text) => {
+                let skip = text.len().saturating_sub(bytes as usize);
+                FromHost::ConsoleLog { request, text: text[skip..].to_owned(), error: None }
+            }
+            None => FromHost::ConsoleLog { request, text: String::new(), error: Some("no such guest".to_owned()) },
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! What do a server and a host say to each other?
+//!
+//! A connection begins with one line, an [`Open`]. On a *control* connection both sides then send messages,
+//! each a line of JSON: the server [`ToHost`], the host [`FromHost`], its `Hello` first. A *stream* connection is answered
+//! with one line, a [`StreamAnswer`], and is from then on the bytes of a guest's serial console or of a TCP port of it.
+
+use ebb_model::id::{AccountId, InstanceId};
+use ebb_model::resources::Resources;
+use ebb_model::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// The first line of a connection, from the server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "open", rename_all = "kebab-case")]
+pub enum Open {
+    Control { installation: Uuid },
+    Stream { installation: Uuid, guest: InstanceId, target: Target },
+}
+
+/// What a stream leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Target {
+    /// The serial console, both ways.
+    Console,
+    /// A TCP port of the guest.
+    Port(u16),
+}
+
+/// The host's one line before a stream begins.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StreamAnswer {
+    /// `None`: the bytes follow. Else why not; the connection ends.
+    pub error: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "kebab-case")]
+pub enum ToHost {
+    /// Answers the host's `Hello`, before anything else: who is speaking, and up to which order it knows.
+    Welcome(Position),
+    /// What should be. `sequence` is higher than that of any earlier order; guests that are not named stay as they are.
+    Desire {
+        sequence: i64,
+        guests: Vec<DesiredGuest>,
+    },
+    /// The operator accepts that orders were lost (after a restored backup); destructive orders are obeyed again.
+    AcceptGap(Position),
+    /// Remove a guest in quarantine, by the operator's word.
+    Destroy {
+        guest: InstanceId,
+    },
+    /// The server has written down that the guest is gone; the host need not remember it.
+    Forget {
+        guest: InstanceId,
+    },
+    /// The last `bytes` of a guest's console; answered by `ConsoleLog` with the same `request`.
+    ReadConsole {
+        request: u64,
+        guest: InstanceId,
+        bytes: u32,
+    },
+    Ping,
+}
+
+/// How far a server and a host have come together. The epoch grows when a backup is restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub struct Position {
+    pub epoch: i64,
+    pub sequence: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "kebab-case")]
+pub enum FromHost {
+    Hello(Hello),
+    /// Everything up to `sequence` is in the host's own files.
+    Accepted {
+        sequence: i64,
+    },
+    /// Something about a guest changed, or the server asked.
+    Observed(ObservedGuest),
+    ConsoleLog {
+        request: u64,
+        text: String,
+        error: Option<String>,
+    },
+    Pong,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The host's name, unique in the installation.
+    pub host: String,
+    /// The zone it lends its capacity to.
+    pub zone: String,
+    pub driver: String,
+    /// What it lends, its own memory and the hypervisor's overhead already taken off.
+    pub capacity: Resources,
+    pub features: Features,
+    pub position: Position,
+    /// All guests of this installation that it has, as they are.
+    pub guests: Vec<ObservedGuest>,
+}
+
+/// What a driver can do; the catalog does not sell what it cannot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Features {
+    /// The guest can read its interruption notice from a metadata service.
+    pub notice_in_metadata: bool,
+    pub metered_traffic: bool,
+    /// Streams to the console and to ports.
+    pub streams: bool,
+}
+
+/// What one guest should be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DesiredGuest {
+    pub id: InstanceId,
+    /// The generation of the instance that this order stands for; observations carry it back.
+    pub generation: i64,
+    pub account: AccountId,
+    pub want: Want,
+    pub spec: GuestSpec,
+    pub metadata: Metadata,
+    /// When the host is to release it by itself, server or no server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<PlannedEnd>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "want", rename_all = "kebab-case")]
+pub enum Want {
+    Running,
+    /// Powered down; by the switch from `force_at` on.
+    Off {
+        force_at: Timestamp,
+    },
+    /// Removed with its system disk, at once.
+    Gone,
+}
+
+/// What the hypervisor needs to know.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GuestSpec {
+    pub resources: Resources,
+    pub image: String,
+    /// The system disk is thrown away with the guest whatever happens, so it need not survive a crash of the host.
+    pub disposable: bool,
+}
+
+/// What the guest may read about itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Metadata {
+    pub name: String,
+    pub hostname: String,
+    pub zone: String,
+    pub flavor: String,
+    /// SSH public keys by their names.
+    pub public_keys: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_data: Option<String>,
+}
+
+/// A release that is known beforehand: a reclaim's deadline or the end of a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedEnd {
+    /// The guest's metadata shows the notice from here on.
+    pub notice_at: Timestamp,
+    /// The release begins here.
+    pub at: Timestamp,
+}
+
+/// What one guest is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ObservedGuest {
+    pub id: InstanceId,
+    /// The newest order that the host had for it.
+    pub generation: i64,
+    pub is: Is,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// When the metadata service first answered with the notice, and when the guest first read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice_readable_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice_read_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+pub enum Is {
+    /// Told to run, not yet seen running.
+    Starting,
+    /// The guest's process runs since `since`.
+    Running { since: Timestamp },
+    /// It does not run any more since `at`, its disk is there.
+    Off { at: Timestamp },
+    /// Neither process nor disk nor address is left; the room is free.
+    Gone { at: Timestamp },
+    /// It could not be started; nothing of it is left.
+    Failed { at: Timestamp, reason: String },
+}
