@@ -1,1 +1,14 @@
-//! ebb-engine
+//! The rules: pure functions of values. Nothing here waits, reads or writes anything.
+//!
+//! [`quote`] says whether an order may be placed and at which price, [`placement`] where it goes and who must make room,
+//! [`lifecycle`] what happens to an instance next, [`rating`] what a span of use costs, [`trial`] what a grant pays,
+//! [`settlement`] what moves in the ledger, and [`refusal`] why not.
+
+pub mod event;
+pub mod lifecycle;
+pub mod placement;
+pub mod quote;
+pub mod rating;
+pub mod refusal;
+pub mod settlement;
+pub mod trial;

@@ -26,6 +26,8 @@ pub struct Instance {
     pub created_at: Timestamp,
     /// The second in which the guest was first seen running; charge begins there.
     pub first_running: Option<Second>,
+    /// The natural end of the lease has been announced.
+    pub end_announced: bool,
     /// Grows with every change of state; a change names the generation it saw.
     pub generation: i64,
     pub state: State,
@@ -117,6 +119,8 @@ impl State {
             State::Stopping { .. } => "stopping",
             State::Stopped => "stopped",
             State::Reclaiming { .. } => "reclaiming",
+            // The source document calls a block that ends by itself reclaiming too, from its lease end on.
+            State::Releasing { end } if end.cause == Cause::LeaseEnd => "reclaiming",
             State::Releasing { .. } => "releasing",
             State::Released { .. } => "released",
         }
@@ -155,6 +159,8 @@ pub enum Cause {
     Operator,
     /// The firm order that needs the room is the tenant's own (rules §2.11).
     OwnOrder,
+    /// The guest vanished without an order; no notice was possible.
+    Lost,
     /// It never ran; nothing is charged.
     NeverRan,
 }
@@ -167,12 +173,13 @@ impl Cause {
             Cause::Capacity => "capacity",
             Cause::Operator => "operator",
             Cause::OwnOrder => "own-order",
+            Cause::Lost => "lost",
             Cause::NeverRan => "never-ran",
         }
     }
 
     /// Whether the operator broke the guarantee, so that the current period is free.
     pub fn is_waived(self) -> bool {
-        matches!(self, Cause::Capacity | Cause::Operator)
+        matches!(self, Cause::Capacity | Cause::Operator | Cause::Lost)
     }
 }

@@ -4,12 +4,12 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Amounts of named resources, such as `vcpu = 2, memory_mib = 4096`. A name that is absent counts as 0.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Resources(BTreeMap<String, i64>);
 
 impl Resources {
-    pub fn from_iter<N: Into<String>>(all: impl IntoIterator<Item = (N, i64)>) -> Self {
+    pub fn of<N: Into<String>>(all: impl IntoIterator<Item = (N, i64)>) -> Self {
         Self(all.into_iter().map(|(name, amount)| (name.into(), amount)).collect())
     }
 
@@ -33,9 +33,9 @@ impl Resources {
         self.combine(other, |a, b| a - b)
     }
 
-    /// Name by name the larger of the two.
-    pub fn max(&self, other: &Resources) -> Resources {
-        self.combine(other, i64::max)
+    /// What is above nothing, name by name.
+    pub fn positive(&self) -> Resources {
+        Resources(self.0.iter().map(|(name, amount)| (name.clone(), *amount.max(&0))).collect())
     }
 
     /// Whether `demand` fits into this room, every name of it.

@@ -1,0 +1,79 @@
+//! What happened? The account's log, from which every bill can be recomputed.
+
+use ebb_model::instance::{Cause, End, Purchase};
+use ebb_model::money::{Amount, Price};
+use ebb_model::time::{Period, Second, Timestamp};
+use ebb_model::trial::Holder;
+use serde::{Deserialize, Serialize};
+
+/// One fact about an account or one of its instances. Appended, never changed; no personal fields, no secrets.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    AccountOpened,
+    AccountVerified {
+        holder: Holder,
+    },
+    ToppedUp {
+        amount: Amount,
+    },
+    TrialClaimed {
+        holder: Holder,
+        amount: Amount,
+        hourly_cap: Price,
+        valid_until: Second,
+    },
+    Bought {
+        zone: String,
+        flavor: String,
+        purchase: Purchase,
+        disk_price: Price,
+        waits: bool,
+    },
+    /// The guest was seen running; `first` begins the charge.
+    Running {
+        at: Second,
+        first: bool,
+    },
+    StopAsked,
+    Stopped {
+        at: Second,
+    },
+    StartAsked,
+    DeleteAsked,
+    /// The audit trail's `interruptServer`.
+    InterruptServer {
+        cause: Cause,
+        notice_at: Timestamp,
+        deadline: Timestamp,
+    },
+    /// Charge ended.
+    Ended(End),
+    Released {
+        gone_at: Timestamp,
+    },
+    HourClosed {
+        hour: Period,
+    },
+}
+
+impl Event {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Event::AccountOpened => "account-opened",
+            Event::AccountVerified { .. } => "account-verified",
+            Event::ToppedUp { .. } => "topped-up",
+            Event::TrialClaimed { .. } => "trial-claimed",
+            Event::Bought { .. } => "bought",
+            Event::Running { .. } => "running",
+            Event::StopAsked => "stop-asked",
+            Event::Stopped { .. } => "stopped",
+            Event::StartAsked => "start-asked",
+            Event::DeleteAsked => "delete-asked",
+            Event::InterruptServer { .. } => "interrupt-server",
+            Event::Ended(_) => "ended",
+            Event::Released { .. } => "released",
+            Event::HourClosed { .. } => "hour-closed",
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! What happens to an instance next? `step(instance, input, now)` gives the next instance and what is to be done.
+
+use crate::event::Event;
+use crate::refusal::Refused;
+use ebb_model::catalog::Limits;
+use ebb_model::instance::{Cause, End, Instance, Purchase, State};
+use ebb_model::time::{HOUR, Second, Timestamp};
+
+/// What may happen to an instance.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Input {
+    Command(Command),
+    Report(Report),
+    /// The room that it waits for is free.
+    RoomFree,
+    /// An instant that was known beforehand has come.
+    Due,
+}
+
+/// What a person asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    Stop,
+    Start,
+    Delete,
+    Reclaim { cause: Cause },
+}
+
+/// What the host saw, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Report {
+    Running {
+        at: Timestamp,
+    },
+    Off {
+        at: Timestamp,
+    },
+    Gone {
+        at: Timestamp,
+    },
+    /// It could not be started and nothing of it is left.
+    Failed {
+        at: Timestamp,
+    },
+}
+
+/// What is to be done, in the same transaction as the new state.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// The host must learn the new order.
+    Order,
+    /// Charge begins: one span per meter.
+    OpenSpans {
+        since: Second,
+    },
+    CloseSpans {
+        until: Second,
+    },
+    /// The claimed room becomes used room.
+    UseClaim,
+    DropClaim,
+    /// A notice is out: the room will be free at the deadline.
+    MarkReleasing,
+    /// The room is free; `releasing` if it was marked so.
+    FreeRoom {
+        releasing: bool,
+    },
+    /// Issue all records of a block.
+    SettleBlock,
+    /// Money held back for it is not needed any more.
+    DropHold,
+    Log(Event),
+}
+
+/// The next state, with what is to be done. `None` as state: nothing changes.
+pub struct Step {
+    pub next: Option<Instance>,
+    pub effects: Vec<Effect>,
+}
+
+/// Decides what `input` does to `instance` at `now`. Repeats are harmless; what cannot be is refused.
+///
+/// # Errors
+/// [`Refused`] for commands only; reports and due instants always have an answer.
+pub fn step(instance: &Instance, input: Input, now: Timestamp, limits: &Limits) -> Result<Step, Refused> {
+    // A lease that has run out ends before anything else happens at that instant (rules §2.3).
+    if let Some(lease_end) = lease_over(instance, now) {
+        return Ok(match input {
+            Input::Report(Report::Gone { at }) => released(instance, natural(lease_end), at),
+            Input::Command(_) => return Err(Refused::Released),
+            _ => releasing(instance, natural(lease_end), vec![]),
+        });
+    }
+    match input {
+        Input::Command(command) => obey(instance, command, now, limits),
+        Input::Report(report) => Ok(learn(instance, report)),
+        Input::RoomFree => Ok(match instance.state {
+            State::Waiting { .. } => {
+                let give_up_at = now.plus_seconds(limits.boot_timeout_seconds);
+                change(instance, State::Starting { give_up_at }, vec![Effect::UseClaim, Effect::Order])
+            }
+            _ => unchanged(),
+        }),
+        Input::Due => Ok(due(instance, now, limits)),
+    }
+}
+
+/// When [`Input::Due`] has something to do next.
+pub fn due_at(instance: &Instance, limits: &Limits) -> Option<Timestamp> {
+    let lease_end = instance.lease_end().map(Second::start);
+    let announce = lease_end.filter(|_| !instance.end_announced).map(|end| end.plus_seconds(-limits.notice_seconds));
+    let own = match instance.state {
+        State::Waiting { give_up_at } | State::Starting { give_up_at } => Some(give_up_at),
+        State::Running | State::Stopping { .. } | State::Stopped => None,
+        // The host carries the deadline out by itself; its report ends this state.
+        State::Reclaiming { .. } | State::Releasing { .. } | State::Released { .. } => return None,
+    };
+    own.into_iter().chain(announce).chain(lease_end).min()
+}
+
+fn obey(instance: &Instance, command: Command, now: Timestamp, limits: &Limits) -> Result<Step, Refused> {
+    let wrong = |verb| Err(Refused::WrongState { state: instance.state.name(), verb });
+    match (&instance.state, command) {
+        (State::Releasing { .. } | State::Released { .. }, _) => Err(Refused::Released),
+        (State::Reclaiming { deadline, .. }, _) => Err(Refused::Reclaiming { deadline: *deadline }),
+
+        (State::Running, Command::Stop) => {
+            let force_at = now.plus_seconds(limits.stop_timeout_seconds);
+            let effects = vec![Effect::Order, Effect::Log(Event::StopAsked)];
+            Ok(change(instance, State::Stopping { force_at }, effects))
+        }
+        (State::Stopping { .. } | State::Stopped, Command::Stop) => Ok(unchanged()),
+        (_, Command::Stop) => wrong("stop"),
+
+        (State::Stopped, Command::Start) => {
+            let give_up_at = now.plus_seconds(limits.boot_timeout_seconds);
+            let effects = vec![Effect::Order, Effect::Log(Event::StartAsked)];
+            Ok(change(instance, State::Starting { give_up_at }, effects))
+        }
+        (State::Running | State::Starting { .. }, Command::Start) => Ok(unchanged()),
+        (_, Command::Start) => wrong("start"),
+
+        (State::Waiting { .. }, Command::Delete) => Err(Refused::CausedNotice),
+        (_, Command::Delete) => {
+            let cause = if instance.first_running.is_some() { Cause::Deleted } else { Cause::NeverRan };
+            let end = End { at: now.second(), cause, waived_since: None };
+            Ok(releasing(instance, end, vec![Effect::Log(Event::DeleteAsked)]))
+        }
+
+        (_, Command::Reclaim { cause }) => reclaim(instance, cause, now, limits),
+    }
+}
+
+fn reclaim(instance: &Instance, cause: Cause, now: Timestamp, limits: &Limits) -> Result<Step, Refused> {
+    if instance.purchase.is_firm() {
+        return Err(Refused::NotABlock { option: instance.purchase.option() });
+    }
+    let Some(lease_end) = instance.lease_end() else {
+        // Not yet running: cancelled, nothing charged (rules §2.5).
+        let end = End { at: now.second(), cause: Cause::NeverRan, waived_since: None };
+        return Ok(releasing(instance, end, vec![]));
+    };
+    let deadline = now.plus_seconds(limits.notice_seconds);
+    if lease_end.start() <= deadline {
+        return Err(Refused::LeaseEndsFirst { lease_end: lease_end.start() });
+    }
+    let notice = Event::InterruptServer { cause, notice_at: now, deadline };
+    let effects = vec![Effect::MarkReleasing, Effect::Order, Effect::Log(notice)];
+    Ok(change(instance, State::Reclaiming { notice_at: now, deadline, cause }, effects))
+}
+
+fn learn(instance: &Instance, report: Report) -> Step {
+    match (&instance.state, report) {
+        (State::Released { .. }, _) => unchanged(),
+
+        (State::Starting { .. }, Report::Running { at }) => {
+            let first = instance.first_running.is_none();
+            let log = Effect::Log(Event::Running { at: at.second(), first });
+            let mut step = change(instance, State::Running, vec![log]);
+            let next = step.next.as_mut().expect("a changed instance");
+            if first {
+                next.first_running = Some(at.second());
+                step.effects.insert(0, Effect::OpenSpans { since: at.second() });
+            }
+            // The host learns the end of the lease, which begins with this second.
+            if next.lease_end().is_some() {
+                step.effects.push(Effect::Order);
+            }
+            step
+        }
+
+        (State::Starting { .. }, Report::Off { at } | Report::Failed { at }) if instance.first_running.is_some() => {
+            let effects = vec![Effect::Order, Effect::Log(Event::Stopped { at: at.second() })];
+            change(instance, State::Stopped, effects)
+        }
+        (State::Starting { .. }, Report::Off { at }) => releasing(instance, never_ran(at), vec![]),
+        (State::Starting { .. } | State::Waiting { .. }, Report::Failed { at } | Report::Gone { at })
+            if instance.first_running.is_none() =>
+        {
+            released(instance, never_ran(at), at)
+        }
+
+        (State::Running | State::Stopping { .. }, Report::Off { at }) => {
+            let effects = vec![Effect::Order, Effect::Log(Event::Stopped { at: at.second() })];
+            change(instance, State::Stopped, effects)
+        }
+
+        (State::Reclaiming { notice_at, cause, .. }, Report::Gone { at } | Report::Failed { at }) => {
+            let waived_since = cause.is_waived().then(|| period_start(instance, notice_at.second())).flatten();
+            released(instance, End { at: at.second(), cause: *cause, waived_since }, at)
+        }
+        (State::Releasing { end }, Report::Gone { at } | Report::Failed { at }) => released(instance, *end, at),
+
+        // Gone without an order of ours: the operator's fault, whatever it was.
+        (_, Report::Gone { at } | Report::Failed { at }) => {
+            let waived_since = period_start(instance, at.second());
+            released(instance, End { at: at.second(), cause: Cause::Lost, waived_since }, at)
+        }
+
+        (_, Report::Running { .. } | Report::Off { .. }) => unchanged(),
+    }
+}
+
+fn due(instance: &Instance, now: Timestamp, limits: &Limits) -> Step {
+    match instance.state {
+        State::Waiting { give_up_at } if give_up_at <= now => {
+            // Nothing was started, so nobody need report its end.
+            let end = never_ran(now);
+            let effects = vec![Effect::DropClaim, Effect::DropHold, Effect::Log(Event::Ended(end))];
+            change(instance, State::Released { end, gone_at: now }, effects)
+        }
+        State::Starting { give_up_at } if give_up_at <= now => match instance.first_running {
+            None => releasing(instance, never_ran(now), vec![]),
+            Some(_) => change(instance, State::Stopping { force_at: now }, vec![Effect::Order]),
+        },
+        _ => match instance.lease_end() {
+            Some(end) if !instance.end_announced && end.start().plus_seconds(-limits.notice_seconds) <= now => {
+                let notice_at = end.start().plus_seconds(-limits.notice_seconds);
+                let notice = Event::InterruptServer { cause: Cause::LeaseEnd, notice_at, deadline: end.start() };
+                let mut step = change(instance, instance.state.clone(), vec![Effect::Log(notice)]);
+                step.next.as_mut().expect("a changed instance").end_announced = true;
+                step
+            }
+            _ => unchanged(),
+        },
+    }
+}
+
+/// The lease end, if it has come and nothing ended the instance before.
+fn lease_over(instance: &Instance, now: Timestamp) -> Option<Second> {
+    let alive = !matches!(
+        instance.state,
+        State::Reclaiming { .. } | State::Releasing { .. } | State::Released { .. } | State::Waiting { .. }
+    );
+    instance.lease_end().filter(|end| alive && end.start() <= now)
+}
+
+/// The start of the guarantee period that holds `second` (rules §2.2).
+pub fn period_start(instance: &Instance, second: Second) -> Option<Second> {
+    match (instance.purchase, instance.first_running) {
+        (Purchase::SpotBlock { hours, .. }, Some(start)) => {
+            let length = hours * HOUR;
+            let whole = (second.unix() - start.unix()).max(0) / length;
+            Some(start.plus(whole * length))
+        }
+        _ => None,
+    }
+}
+
+fn natural(lease_end: Second) -> End {
+    End { at: lease_end, cause: Cause::LeaseEnd, waived_since: None }
+}
+
+fn never_ran(at: Timestamp) -> End {
+    End { at: at.second(), cause: Cause::NeverRan, waived_since: None }
+}
+
+/// Charge ends; the host is told to remove the guest.
+fn releasing(instance: &Instance, end: End, mut effects: Vec<Effect>) -> Step {
+    effects.extend(close(instance, end));
+    effects.push(Effect::Order);
+    change(instance, State::Releasing { end }, effects)
+}
+
+/// The guest is gone and its room free.
+fn released(instance: &Instance, end: End, gone_at: Timestamp) -> Step {
+    let mut effects = match instance.state {
+        State::Releasing { .. } => vec![],
+        _ => close(instance, end),
+    };
+    effects.push(Effect::FreeRoom { releasing: matches!(instance.state, State::Reclaiming { .. }) });
+    effects.push(Effect::Log(Event::Released { gone_at }));
+    if !instance.purchase.is_firm() && instance.first_running.is_some() {
+        effects.push(Effect::SettleBlock);
+    }
+    effects.push(Effect::DropHold);
+    change(instance, State::Released { end, gone_at }, effects)
+}
+
+fn close(instance: &Instance, end: End) -> Vec<Effect> {
+    let mut effects = vec![Effect::Log(Event::Ended(end))];
+    if instance.first_running.is_some() {
+        effects.insert(0, Effect::CloseSpans { until: end.at });
+    }
+    effects
+}
+
+fn change(instance: &Instance, state: State, effects: Vec<Effect>) -> Step {
+    let next = Instance { state, generation: instance.generation + 1, ..instance.clone() };
+    Step { next: Some(next), effects }
+}
+
+fn unchanged() -> Step {
+    Step { next: None, effects: vec![] }
+}

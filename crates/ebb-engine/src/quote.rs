@@ -1,0 +1,156 @@
+//! May this order be placed, and what does it cost? (rules §2.1, §3.5, §5.2)
+
+use crate::refusal::Refused;
+use ebb_model::catalog::{Catalog, Flavor};
+use ebb_model::instance::Purchase;
+use ebb_model::money::{Amount, Exact, Price};
+use ebb_model::resources::Resources;
+use ebb_model::time::HOUR;
+use ebb_model::trial::Holder;
+use serde::{Deserialize, Serialize};
+
+/// What somebody wants to buy.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Order {
+    pub zone: String,
+    pub flavor: String,
+    pub image: String,
+    pub option: PurchaseOption,
+    pub hours: Option<i64>,
+    pub periods: Option<i64>,
+    pub expected_price: Option<Price>,
+}
+
+/// The purchase options on sale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PurchaseOption {
+    OnDemand,
+    Trial,
+    SpotBlock,
+}
+
+impl PurchaseOption {
+    pub fn name(self) -> &'static str {
+        match self {
+            PurchaseOption::OnDemand => "on-demand",
+            PurchaseOption::Trial => "trial",
+            PurchaseOption::SpotBlock => "spot-block",
+        }
+    }
+}
+
+/// An order that the catalog allows, with its prices.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Quote {
+    pub purchase: Purchase,
+    pub resources: Resources,
+    /// Per hour, charged as on-demand and never waived.
+    pub disk_price: Price,
+    pub region: String,
+}
+
+impl Quote {
+    /// Per hour, with the system disk.
+    pub fn price(&self) -> Price {
+        self.purchase.price() + self.disk_price
+    }
+
+    /// What a whole lease of a block costs; `None` where nobody knows the end.
+    pub fn whole_lease(&self) -> Option<Exact> {
+        match self.purchase {
+            Purchase::SpotBlock { hours, periods, .. } => Some(self.price().charge(hours * periods * HOUR)),
+            _ => None,
+        }
+    }
+
+    /// The unbound money that buying needs (rules §5.2).
+    pub fn hold(&self) -> Amount {
+        match self.purchase {
+            Purchase::OnDemand { .. } => self.price().charge(HOUR).posted(),
+            Purchase::SpotBlock { hours, .. } => self.price().charge(hours * HOUR).posted(),
+            Purchase::Trial { .. } => Amount::ZERO,
+        }
+    }
+}
+
+/// Prices an order by the catalog alone; whose order it is does not matter yet.
+///
+/// # Errors
+/// The first thing that the catalog does not allow.
+pub fn quote(catalog: &Catalog, order: &Order) -> Result<Quote, Refused> {
+    let zone = catalog.zone(&order.zone).ok_or_else(|| Refused::UnknownZone(order.zone.clone()))?;
+    let flavor = catalog.flavor(&order.flavor).ok_or_else(|| Refused::UnknownFlavor(order.flavor.clone()))?;
+    if !catalog.images.iter().any(|image| image.id == order.image) {
+        return Err(Refused::UnknownImage(order.image.clone()));
+    }
+    let option = order.option.name();
+    if order.option != PurchaseOption::SpotBlock && (order.hours.is_some() || order.periods.is_some()) {
+        return Err(Refused::HoursWithoutBlock { option });
+    }
+    let not_on_sale = || Refused::NotOnSale { flavor: flavor.id.clone(), option };
+    let purchase = match order.option {
+        PurchaseOption::OnDemand => Purchase::OnDemand { price: flavor.on_demand.ok_or_else(not_on_sale)? },
+        PurchaseOption::Trial => Purchase::Trial { price: flavor.on_demand.ok_or_else(not_on_sale)? },
+        PurchaseOption::SpotBlock => block(flavor, order.hours.unwrap_or(1), order.periods.unwrap_or(1))?,
+    };
+    let mut resources = flavor.resources.clone();
+    resources.set("disk_gib", catalog.system_disk.gib);
+    let quote = Quote { purchase, resources, disk_price: catalog.disk_price(), region: zone.region.clone() };
+    match order.expected_price {
+        Some(expected) if expected != purchase.price() => {
+            Err(Refused::PriceChanged { price: purchase.price().to_string(), expected: expected.to_string() })
+        }
+        _ => Ok(quote),
+    }
+}
+
+fn block(flavor: &Flavor, hours: i64, periods: i64) -> Result<Purchase, Refused> {
+    let spot =
+        flavor.spot.as_ref().ok_or_else(|| Refused::NotOnSale { flavor: flavor.id.clone(), option: "spot-block" })?;
+    let longest = spot.prices.len() as i64;
+    if !(1..=longest).contains(&hours) {
+        return Err(Refused::Hours { flavor: flavor.id.clone(), hours, longest });
+    }
+    if periods < 1 {
+        return Err(Refused::NoPeriods(periods));
+    }
+    if periods > 1 && hours != 6 {
+        return Err(Refused::PeriodsNeedSixHours { hours });
+    }
+    if periods > spot.max_periods {
+        return Err(Refused::TooManyPeriods { flavor: flavor.id.clone(), periods, most: spot.max_periods });
+    }
+    Ok(Purchase::SpotBlock { price: spot.prices[hours as usize - 1], hours, periods })
+}
+
+/// The buyer, as far as a purchase asks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Buyer {
+    pub verified: Option<Holder>,
+    pub debt: Amount,
+    /// Cash less what is held back already.
+    pub available: Amount,
+    /// Instances not yet released.
+    pub instances: i64,
+}
+
+/// Whether this buyer may buy what was quoted; trial rules come on top ([`crate::trial`]).
+///
+/// # Errors
+/// The first rule that stands against it.
+pub fn may_buy(catalog: &Catalog, buyer: &Buyer, quote: &Quote) -> Result<(), Refused> {
+    if buyer.verified.is_none() {
+        return Err(Refused::Unverified);
+    }
+    if buyer.debt > Amount::ZERO {
+        return Err(Refused::Arrears(buyer.debt));
+    }
+    if buyer.instances >= catalog.limits.instances_per_account {
+        return Err(Refused::Quota(catalog.limits.instances_per_account));
+    }
+    if catalog.limits.hold && buyer.available < quote.hold() {
+        return Err(Refused::InsufficientFunds { needed: quote.hold(), available: buyer.available });
+    }
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! What does a span of use cost, record by record? (rules §1.1, §2.3, §2.4, §3.3)
+
+use ebb_model::billing::{Charge, Meter, Settled, Span};
+use ebb_model::calendar::Calendar;
+use ebb_model::id::SpanId;
+use ebb_model::instance::{End, Instance, Purchase};
+use ebb_model::time::{HOUR, Period, Second};
+use ebb_model::trial::TrialGrant;
+
+/// The spans that open when an instance first runs.
+pub fn spans_of(instance: &Instance, since: Second, mut id: impl FnMut() -> SpanId) -> Vec<Span> {
+    let trial = matches!(instance.purchase, Purchase::Trial { .. });
+    let compute = match instance.purchase {
+        Purchase::SpotBlock { hours, .. } => Settled::AtRelease { hours },
+        _ => Settled::Hourly { trial },
+    };
+    let meters = [
+        (Meter::Compute, instance.purchase.price(), compute),
+        (Meter::SystemDisk, instance.disk_price, Settled::Hourly { trial }),
+    ];
+    meters
+        .into_iter()
+        .map(|(meter, price, settled)| Span {
+            id: id(),
+            account: instance.account,
+            instance: instance.id,
+            meter,
+            price,
+            settled,
+            since,
+            until: None,
+        })
+        .collect()
+}
+
+/// The charges of a span within `window`: cut where the hour, the guarantee period, the coverage or the waiver changes.
+///
+/// An open span is charged to the end of the window. `end` is the block's, once it has one.
+pub fn charges(
+    span: &Span,
+    window: Period,
+    calendar: &Calendar,
+    grant: Option<&TrialGrant>,
+    end: Option<&End>,
+) -> Vec<Charge> {
+    let whole = Period::new(span.since, span.until.unwrap_or(window.until));
+    let Some(used) = whole.and_then(|whole| whole.intersect(window)) else { return vec![] };
+    let waived_since = end.and_then(|end| end.waived_since).filter(|_| span.meter == Meter::Compute);
+    let trial = matches!(span.settled, Settled::Hourly { trial: true });
+    let validity = grant.filter(|_| trial).and_then(|g| Period::new(g.claimed_at, g.valid_until));
+
+    let mut charges = vec![];
+    let mut since = used.since;
+    while since < used.until {
+        let mut cut = used.until.min(calendar.next_cut(since));
+        if let Settled::AtRelease { hours } = span.settled {
+            let length = hours * HOUR;
+            let periods = (since.unix() - span.since.unix()) / length;
+            cut = cut.min(span.since.plus((periods + 1) * length));
+        }
+        let changes = waived_since.into_iter().chain(validity.map(|v| v.since)).chain(validity.map(|v| v.until));
+        for change in changes.filter(|change| *change > since) {
+            cut = cut.min(change);
+        }
+        charges.push(Charge {
+            account: span.account,
+            instance: span.instance,
+            span: span.id,
+            meter: span.meter,
+            price: span.price,
+            period: Period { since, until: cut },
+            waiver: waived_since.filter(|from| *from <= since).and(end.map(|end| end.cause)),
+            covered: validity.is_some_and(|v| v.since <= since && since < v.until),
+        });
+        since = cut;
+    }
+    charges
+}

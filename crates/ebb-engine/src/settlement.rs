@@ -1,0 +1,81 @@
+//! What moves in the ledger when an hour closes or a block is released? (rules §1.2, §5.1)
+
+use ebb_ledger::{Entry, Place, Revenue};
+use ebb_model::billing::{Charge, Meter, Split};
+use ebb_model::id::AccountId;
+use ebb_model::money::{Amount, Exact};
+
+/// Running totals of an account, exact. What is posted is the difference of their roundings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    pub paid: Split,
+    /// By kind of what was sold.
+    pub compute: Exact,
+    pub system_disk: Exact,
+}
+
+impl Totals {
+    fn plus(self, charges: &[Charge], splits: &[Split]) -> Totals {
+        charges.iter().zip(splits).fold(self, |mut totals, (charge, split)| {
+            totals.paid = totals.paid.plus(*split);
+            match charge.meter {
+                Meter::Compute => totals.compute += charge.gross(),
+                Meter::SystemDisk => totals.system_disk += charge.gross(),
+            }
+            totals
+        })
+    }
+}
+
+/// What a customer has to pay with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Purse {
+    pub cash: Amount,
+    pub debt: Amount,
+}
+
+/// The outcome of settling some charges.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settlement {
+    pub entry: Entry,
+    pub totals: Totals,
+    pub purse: Purse,
+}
+
+/// Settles charges with the way each is paid. Payable comes from cash, then it is debt.
+pub fn settle(account: AccountId, before: Totals, purse: Purse, charges: &[Charge], splits: &[Split]) -> Settlement {
+    let totals = before.plus(charges, splits);
+    let moved = |of: fn(&Totals) -> Exact| of(&totals).posted() - of(&before).posted();
+    let waived = moved(|t| t.paid.waived);
+    let grant = moved(|t| t.paid.grant);
+    let payable = moved(|t| t.paid.payable);
+    let compute = moved(|t| t.compute);
+    let disk = moved(|t| t.system_disk);
+
+    let cash = payable.min(purse.cash).max(Amount::ZERO);
+    let debt = payable - cash;
+    let rounding = (waived + grant + payable) - (compute + disk);
+    let entry = Entry::new([
+        (Place::Waiver, waived),
+        (Place::Grant(account), grant),
+        (Place::Cash(account), cash),
+        (Place::Receivable(account), debt),
+        (Place::Revenue(Revenue::Compute), -compute),
+        (Place::Revenue(Revenue::SystemDisk), -disk),
+        (Place::Rounding, -rounding),
+    ])
+    .expect("parts, kinds and their difference balance");
+    Settlement { entry, totals, purse: Purse { cash: purse.cash - cash, debt: purse.debt + debt } }
+}
+
+/// A top-up pays the debt first (rules §5.2).
+pub fn top_up(account: AccountId, purse: Purse, amount: Amount) -> (Entry, Purse) {
+    let repaid = amount.min(purse.debt);
+    let entry = Entry::new([
+        (Place::Bank, amount),
+        (Place::Receivable(account), -repaid),
+        (Place::Cash(account), -(amount - repaid)),
+    ])
+    .expect("what comes in is what is repaid and what is kept");
+    (entry, Purse { cash: purse.cash + (amount - repaid), debt: purse.debt - repaid })
+}

@@ -1,0 +1,117 @@
+//! Who may claim a trial, what may be started with it, and what does it pay of an hour? (rules §3.2, §3.3, §3.5)
+
+use crate::quote::{Buyer, Quote};
+use crate::refusal::Refused;
+use ebb_model::billing::{Charge, Split};
+use ebb_model::catalog::Catalog;
+use ebb_model::money::{Amount, Exact, Price};
+use ebb_model::time::Second;
+use ebb_model::trial::{Holder, TrialGrant};
+
+/// Below this share of the grant no further instance starts after a release: 5 %.
+const LEAST_LEFT_PERCENT: i128 = 5;
+/// Nor when this little of the hour's cap is left: 0.3 of the currency.
+const LEAST_OF_HOUR: Amount = Amount::from_units(30_000_000);
+
+/// Gives the grant that a claim earns.
+///
+/// # Errors
+/// Not verified, in arrears, claimed before, or ran an instance before.
+pub fn claim(
+    catalog: &Catalog,
+    buyer: &Buyer,
+    ran_before: bool,
+    claimed: bool,
+    now: Second,
+) -> Result<TrialGrant, Refused> {
+    let holder: Holder = buyer.verified.ok_or(Refused::Unverified)?;
+    if buyer.debt > Amount::ZERO {
+        return Err(Refused::Arrears(buyer.debt));
+    }
+    if claimed {
+        return Err(Refused::AlreadyClaimed);
+    }
+    if ran_before {
+        return Err(Refused::RanBefore);
+    }
+    let terms = catalog.trial(holder);
+    Ok(TrialGrant {
+        holder,
+        claimed_at: now,
+        valid_until: catalog.time_zone.plus_months(now, terms.months),
+        issued: terms.amount.exact(),
+        used: Exact::ZERO,
+        hourly_cap: terms.hourly_cap,
+    })
+}
+
+/// How an account stands with its trial at the moment of a purchase.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standing {
+    /// Hourly prices, with system disks, of all trial instances not yet released.
+    pub prices: Vec<Price>,
+    pub released_before: bool,
+    /// Deducted by closed hours and by the running one so far.
+    pub accrued: Exact,
+    /// Covered charges of the running clock hour so far.
+    pub this_hour: Exact,
+}
+
+/// Whether one more trial instance may be started.
+///
+/// # Errors
+/// The first of the rules of §3.5 that it breaks.
+pub fn may_start(
+    catalog: &Catalog,
+    grant: Option<&TrialGrant>,
+    standing: &Standing,
+    flavor: &str,
+    quote: &Quote,
+    now: Second,
+) -> Result<(), Refused> {
+    let grant = grant.ok_or(Refused::NoGrant)?;
+    if !grant.valid_at(now) {
+        return Err(Refused::GrantOver(grant.valid_until.start()));
+    }
+    let listed = catalog.trial.regions.contains(&quote.region);
+    if !listed || !catalog.trial(grant.holder).covers(&quote.region, flavor) {
+        return Err(Refused::NotOnTrialList { flavor: flavor.to_owned(), region: quote.region.clone() });
+    }
+    let cap = grant.hourly_cap;
+    let together = standing.prices.iter().fold(quote.price(), |sum, price| sum + *price);
+    if standing.prices.is_empty() && quote.price() > cap {
+        return Err(Refused::AboveCap { price: quote.price().to_string(), cap: cap.to_string() });
+    }
+    if !standing.prices.is_empty() && together >= cap {
+        return Err(Refused::TogetherAboveCap { together: together.to_string(), cap: cap.to_string() });
+    }
+    if standing.released_before {
+        let left = grant.issued - standing.accrued;
+        if left.units() * 100 <= grant.issued.units() * LEAST_LEFT_PERCENT {
+            let (left, issued) = (left.to_string(), grant.issued.to_string());
+            return Err(Refused::GrantNearlyUsed { left, issued });
+        }
+        let of_hour = grant.cap() - standing.this_hour;
+        if of_hour <= LEAST_OF_HOUR.exact() {
+            return Err(Refused::HourNearlyUsed { left: of_hour.to_string() });
+        }
+    }
+    Ok(())
+}
+
+/// What the grant pays of one clock hour's charges: `min(covered, cap, left)`, given to them in the order in which they come.
+pub fn deduct(charges: &[Charge], grant: Option<&TrialGrant>) -> Vec<Split> {
+    let mut left = grant.map_or(Exact::ZERO, |grant| grant.cap().min(grant.left()));
+    charges
+        .iter()
+        .map(|charge| {
+            let gross = charge.gross();
+            if charge.waiver.is_some() {
+                return Split { waived: gross, ..Split::default() };
+            }
+            let grant = if charge.covered { gross.min(left) } else { Exact::ZERO };
+            left = left - grant;
+            Split { waived: Exact::ZERO, grant, payable: gross - grant }
+        })
+        .collect()
+}
