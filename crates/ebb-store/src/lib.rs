@@ -29,6 +29,7 @@ mod immediate;
 mod migrate;
 mod postgres;
 mod reads;
+pub mod rows;
 mod sqlite;
 mod store;
 mod unit;

@@ -1,1 +1,9 @@
-//! ebb-wire
+//! Bytes ↔ requests: what the API and the guests' metadata service say. Nothing here decides anything.
+
+pub mod account;
+pub mod bill;
+pub mod catalog;
+pub mod host;
+pub mod instance;
+pub mod problem;
+pub mod sandbox;

@@ -1,0 +1,35 @@
+//! Rows ↔ model: the statements of every table, and what their rows mean.
+
+pub mod account;
+pub mod bill;
+pub mod event;
+pub mod host;
+pub mod instance;
+pub mod token;
+
+use ebb_model::money::Exact;
+
+/// An exact total as a column. It would overflow beyond 2.5 thousand million of the currency, which no account reaches.
+fn units(exact: Exact) -> i64 {
+    i64::try_from(exact.units()).expect("an exact total within 2.5 thousand million of the currency")
+}
+
+fn exact(units: i64) -> Exact {
+    Exact::from_units(units.into())
+}
+
+/// A typed id, or a small JSON document, that we wrote ourselves.
+fn own<T: std::str::FromStr>(text: &str) -> T
+where
+    T::Err: std::fmt::Debug,
+{
+    text.parse().expect("an id that this program wrote")
+}
+
+fn own_json<T: serde::de::DeserializeOwned>(text: &str) -> T {
+    serde_json::from_str(text).expect("a document that this program wrote")
+}
+
+fn json<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("a document of plain values")
+}

@@ -1,0 +1,260 @@
+//! Which rows hold an account: its money, its keys, its key pairs and its grant?
+
+use super::{exact, own, own_json, units};
+use crate::{Query, Row, args, query};
+use ebb_engine::settlement::{Purse, Totals};
+use ebb_model::billing::Split;
+use ebb_model::id::{AccountId, ApiKeyId, InstanceId, KeyPairId};
+use ebb_model::money::{Amount, Price};
+use ebb_model::time::{Second, Timestamp};
+use ebb_model::trial::{Holder, TrialGrant};
+
+/// An account as its row has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Account {
+    pub id: AccountId,
+    pub name: String,
+    pub holder: Option<Holder>,
+    pub generation: i64,
+    pub opened_at: Timestamp,
+    pub purse: Purse,
+    /// Held back for what runs and is not settled yet.
+    pub held: Amount,
+    pub totals: Totals,
+    /// It ran an instance, ever.
+    pub ran: bool,
+    /// The end of the first hour that has usage and is not closed.
+    pub close_at: Option<Second>,
+}
+
+pub fn read(row: &Row) -> Account {
+    Account {
+        id: own(row.text("id")),
+        name: row.text("name").to_owned(),
+        holder: row.opt_text("holder").map(holder),
+        generation: row.int("generation"),
+        opened_at: Timestamp::from_micros(row.int("opened_at")),
+        purse: Purse { cash: Amount::from_units(row.int("cash")), debt: Amount::from_units(row.int("debt")) },
+        held: Amount::from_units(row.int("held")),
+        totals: Totals {
+            paid: Split {
+                waived: exact(row.int("waived_total")),
+                grant: exact(row.int("grant_total")),
+                payable: exact(row.int("payable_total")),
+            },
+            compute: exact(row.int("compute_total")),
+            system_disk: exact(row.int("disk_total")),
+        },
+        ran: row.int("ran") == 1,
+        close_at: row.opt_int("close_at").map(Second::from_unix),
+    }
+}
+
+fn holder(name: &str) -> Holder {
+    own_json(&format!("\"{name}\""))
+}
+
+pub fn by_id(id: AccountId) -> Query {
+    query("select * from account where id = $1", args![id.to_string()])
+}
+
+pub fn page(after: &str, limit: i64) -> Query {
+    query("select * from account where id > $1 order by id limit $2", args![after, limit])
+}
+
+pub fn insert(id: AccountId, name: &str, at: Timestamp) -> Query {
+    query(
+        "insert into account (id, name, generation, opened_at, cash, debt, held, waived_total, grant_total, payable_total, \
+         compute_total, disk_total, ran) values ($1, $2, 1, $3, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
+        args![id.to_string(), name, at.micros()],
+    )
+}
+
+/// Guard: writes the account as it is now, if nobody changed it since it was read.
+pub fn change(account: &Account) -> Query {
+    let totals = &account.totals;
+    query(
+        "update account set holder = $3, cash = $4, debt = $5, held = $6, waived_total = $7, grant_total = $8, \
+         payable_total = $9, compute_total = $10, disk_total = $11, ran = $12, close_at = $13, \
+         generation = generation + 1 where id = $1 and generation = $2",
+        args![
+            account.id.to_string(),
+            account.generation,
+            account.holder.map(Holder::name),
+            account.purse.cash.units(),
+            account.purse.debt.units(),
+            account.held.units(),
+            units(totals.paid.waived),
+            units(totals.paid.grant),
+            units(totals.paid.payable),
+            units(totals.compute),
+            units(totals.system_disk),
+            i64::from(account.ran),
+            account.close_at.map(Second::unix),
+        ],
+    )
+}
+
+/// The account whose hour is to be closed first.
+pub fn next_close() -> Query {
+    query("select id, close_at from account where close_at is not null order by close_at, id limit 1", args![])
+}
+
+/// A bearer key as its row has it; the secret itself is nowhere.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApiKey {
+    pub id: ApiKeyId,
+    pub account: Option<AccountId>,
+    pub role: String,
+    pub created_at: Timestamp,
+}
+
+pub fn key_by_hash(hash: &str) -> Query {
+    query("select * from api_key where hash = $1", args![hash])
+}
+
+pub fn keys_of(account: AccountId) -> Query {
+    query("select * from api_key where account_id = $1 order by id", args![account.to_string()])
+}
+
+pub fn operator_keys() -> Query {
+    query("select * from api_key where role = 'operator' order by id", args![])
+}
+
+pub fn read_key(row: &Row) -> ApiKey {
+    ApiKey {
+        id: own(row.text("id")),
+        account: row.opt_text("account_id").map(own),
+        role: row.text("role").to_owned(),
+        created_at: Timestamp::from_micros(row.int("created_at")),
+    }
+}
+
+pub fn insert_key(key: &ApiKey, hash: &str) -> Query {
+    query(
+        "insert into api_key (id, hash, account_id, role, created_at) values ($1, $2, $3, $4, $5)",
+        args![
+            key.id.to_string(),
+            hash,
+            key.account.map(|id| id.to_string()),
+            key.role.as_str(),
+            key.created_at.micros()
+        ],
+    )
+}
+
+pub fn delete_key(account: AccountId, id: ApiKeyId) -> Query {
+    query("delete from api_key where id = $1 and account_id = $2", args![id.to_string(), account.to_string()])
+}
+
+/// An SSH public key of an account.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeyPair {
+    pub id: KeyPairId,
+    pub account: AccountId,
+    pub name: String,
+    pub public_key: String,
+    pub created_at: Timestamp,
+}
+
+pub fn read_key_pair(row: &Row) -> KeyPair {
+    KeyPair {
+        id: own(row.text("id")),
+        account: own(row.text("account_id")),
+        name: row.text("name").to_owned(),
+        public_key: row.text("public_key").to_owned(),
+        created_at: Timestamp::from_micros(row.int("created_at")),
+    }
+}
+
+pub fn key_pairs(account: AccountId) -> Query {
+    query("select * from key_pair where account_id = $1 order by name", args![account.to_string()])
+}
+
+pub fn key_pair_named(account: AccountId, name: &str) -> Query {
+    query("select * from key_pair where account_id = $1 and name = $2", args![account.to_string(), name])
+}
+
+pub fn key_pair_by_id(id: KeyPairId) -> Query {
+    query("select * from key_pair where id = $1", args![id.to_string()])
+}
+
+pub fn insert_key_pair(pair: &KeyPair) -> Query {
+    query(
+        "insert into key_pair (id, account_id, name, public_key, created_at) values ($1, $2, $3, $4, $5)",
+        args![
+            pair.id.to_string(),
+            pair.account.to_string(),
+            pair.name.as_str(),
+            pair.public_key.as_str(),
+            pair.created_at.micros()
+        ],
+    )
+}
+
+/// Guard: the pair is there and no instance names it.
+pub fn delete_key_pair(account: AccountId, name: &str) -> Query {
+    query("delete from key_pair where account_id = $1 and name = $2", args![account.to_string(), name])
+}
+
+pub fn key_pair_in_use(id: KeyPairId) -> Query {
+    query("select id from instance where key_pair_id = $1 limit 1", args![id.to_string()])
+}
+
+pub fn grant(account: AccountId) -> Query {
+    query("select * from trial_grant where account_id = $1", args![account.to_string()])
+}
+
+pub fn read_grant(row: &Row) -> TrialGrant {
+    TrialGrant {
+        holder: holder(row.text("holder")),
+        claimed_at: Second::from_unix(row.int("claimed_at")),
+        valid_until: Second::from_unix(row.int("valid_until")),
+        issued: exact(row.int("issued")),
+        used: exact(row.int("used")),
+        hourly_cap: Price::from_micros(row.int("hourly_cap")),
+    }
+}
+
+pub fn insert_grant(account: AccountId, grant: &TrialGrant) -> Query {
+    query(
+        "insert into trial_grant (account_id, holder, claimed_at, valid_until, issued, used, hourly_cap) \
+         values ($1, $2, $3, $4, $5, $6, $7)",
+        args![
+            account.to_string(),
+            grant.holder.name(),
+            grant.claimed_at.unix(),
+            grant.valid_until.unix(),
+            units(grant.issued),
+            units(grant.used),
+            grant.hourly_cap.micros()
+        ],
+    )
+}
+
+pub fn use_grant(account: AccountId, used: ebb_model::money::Exact) -> Query {
+    query("update trial_grant set used = $2 where account_id = $1", args![account.to_string(), units(used)])
+}
+
+pub fn holds(account: AccountId) -> Query {
+    query("select * from hold where account_id = $1 order by instance_id", args![account.to_string()])
+}
+
+pub fn hold_of(instance: InstanceId) -> Query {
+    query("select * from hold where instance_id = $1", args![instance.to_string()])
+}
+
+pub fn read_hold(row: &Row) -> (InstanceId, Amount) {
+    (own(row.text("instance_id")), Amount::from_units(row.int("amount")))
+}
+
+pub fn insert_hold(account: AccountId, instance: InstanceId, amount: Amount) -> Query {
+    query(
+        "insert into hold (instance_id, account_id, amount) values ($1, $2, $3)",
+        args![instance.to_string(), account.to_string(), amount.units()],
+    )
+}
+
+pub fn delete_hold(instance: InstanceId) -> Query {
+    query("delete from hold where instance_id = $1", args![instance.to_string()])
+}

@@ -1,0 +1,148 @@
+//! Which rows hold usage, bill records and the ledger?
+
+use super::{exact, json, own, own_json, units};
+use crate::{Query, Row, args, query};
+use ebb_ledger::Entry;
+use ebb_model::billing::{BillRecord, Charge, Meter, Span, Split};
+use ebb_model::id::{AccountId, EntryId, InstanceId, SpanId};
+use ebb_model::money::Price;
+use ebb_model::time::{Period, Second};
+
+/// An open span's `until`: later than every hour, so that one comparison finds what is open or ends later.
+const OPEN: i64 = i64::MAX;
+
+pub fn insert_span(span: &Span) -> Query {
+    query(
+        "insert into span (id, account_id, instance_id, meter, price, settled, since, until) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        args![
+            span.id.to_string(),
+            span.account.to_string(),
+            span.instance.to_string(),
+            span.meter.name(),
+            span.price.micros(),
+            json(&span.settled),
+            span.since.unix(),
+            span.until.map_or(OPEN, Second::unix),
+        ],
+    )
+}
+
+pub fn close_spans(instance: InstanceId, until: Second) -> Query {
+    query(
+        "update span set until = $2 where instance_id = $1 and until = 9223372036854775807",
+        args![instance.to_string(), until.unix()],
+    )
+}
+
+/// The spans of an account that reach beyond `since`.
+pub fn spans_beyond(account: AccountId, since: Second) -> Query {
+    query(
+        "select * from span where account_id = $1 and until > $2 order by instance_id, meter, since",
+        args![account.to_string(), since.unix()],
+    )
+}
+
+pub fn spans_of(instance: InstanceId) -> Query {
+    query("select * from span where instance_id = $1 order by meter, since", args![instance.to_string()])
+}
+
+pub fn read_span(row: &Row) -> Span {
+    Span {
+        id: own(row.text("id")),
+        account: own(row.text("account_id")),
+        instance: own(row.text("instance_id")),
+        meter: meter(row.text("meter")),
+        price: Price::from_micros(row.int("price")),
+        settled: own_json(row.text("settled")),
+        since: Second::from_unix(row.int("since")),
+        until: Some(row.int("until")).filter(|until| *until != OPEN).map(Second::from_unix),
+    }
+}
+
+fn meter(name: &str) -> Meter {
+    own_json(&format!("\"{name}\""))
+}
+
+pub fn insert_record(record: &BillRecord) -> Query {
+    let charge = &record.charge;
+    query(
+        "insert into bill_record (id, account_id, instance_id, span_id, meter, price, since, until, waiver, covered, \
+         waived, granted, payable, issued_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+        args![
+            record.id.to_string(),
+            charge.account.to_string(),
+            charge.instance.to_string(),
+            charge.span.to_string(),
+            charge.meter.name(),
+            charge.price.micros(),
+            charge.period.since.unix(),
+            charge.period.until.unix(),
+            charge.waiver.map(|cause| cause.name()),
+            i64::from(charge.covered),
+            units(record.split.waived),
+            units(record.split.grant),
+            units(record.split.payable),
+            record.issued_at.unix(),
+        ],
+    )
+}
+
+pub fn records_of_account(account: AccountId, since: Second, until: Second, limit: i64) -> Query {
+    query(
+        "select * from bill_record where account_id = $1 and since >= $2 and since < $3 \
+         order by since, instance_id, meter limit $4",
+        args![account.to_string(), since.unix(), until.unix(), limit],
+    )
+}
+
+pub fn read_record(row: &Row) -> BillRecord {
+    let span: SpanId = own(row.text("span_id"));
+    BillRecord {
+        id: own(row.text("id")),
+        charge: Charge {
+            account: own(row.text("account_id")),
+            instance: own(row.text("instance_id")),
+            span,
+            meter: meter(row.text("meter")),
+            price: Price::from_micros(row.int("price")),
+            period: Period { since: Second::from_unix(row.int("since")), until: Second::from_unix(row.int("until")) },
+            waiver: row.opt_text("waiver").map(|name| own_json(&format!("\"{name}\""))),
+            covered: row.int("covered") == 1,
+        },
+        split: Split {
+            waived: exact(row.int("waived")),
+            grant: exact(row.int("granted")),
+            payable: exact(row.int("payable")),
+        },
+        issued_at: Second::from_unix(row.int("issued_at")),
+    }
+}
+
+/// An entry and its postings; `reason` is unique in the account, so nothing is posted twice.
+pub fn insert_entry(id: EntryId, account: AccountId, at: Second, reason: &str, entry: &Entry) -> Vec<Query> {
+    let head = query(
+        "insert into entry (id, account_id, at, reason) values ($1, $2, $3, $4)",
+        args![id.to_string(), account.to_string(), at.unix(), reason],
+    );
+    let lines = entry.postings().iter().map(|posting| {
+        query(
+            "insert into posting (entry_id, place, amount) values ($1, $2, $3)",
+            args![id.to_string(), posting.place.to_string(), posting.amount.units()],
+        )
+    });
+    std::iter::once(head).chain(lines).collect()
+}
+
+/// Every place in the books with what stands there.
+pub fn balances() -> Query {
+    query("select place, cast(sum(amount) as bigint) as amount from posting group by place order by place", args![])
+}
+
+/// Entries that do not sum up to nothing; there are none.
+pub fn off_balance() -> Query {
+    query(
+        "select entry_id, cast(sum(amount) as bigint) as amount from posting group by entry_id having sum(amount) <> 0",
+        args![],
+    )
+}

@@ -1,0 +1,59 @@
+//! Which rows hold an account's log?
+
+use super::{json, own};
+use crate::{Query, Row, args, query};
+use ebb_engine::event::Event;
+use ebb_model::id::{AccountId, EventId, InstanceId};
+use ebb_model::time::Timestamp;
+
+/// An event as its row has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Logged {
+    pub id: EventId,
+    pub account: AccountId,
+    pub instance: Option<InstanceId>,
+    pub at: Timestamp,
+    pub body: String,
+}
+
+pub fn insert(id: EventId, account: AccountId, instance: Option<InstanceId>, at: Timestamp, event: &Event) -> Query {
+    query(
+        "insert into event (id, account_id, instance_id, at, name, body) values ($1, $2, $3, $4, $5, $6)",
+        args![
+            id.to_string(),
+            account.to_string(),
+            instance.map(|id| id.to_string()),
+            at.micros(),
+            event.name(),
+            json(event)
+        ],
+    )
+}
+
+/// A page of an account's log, oldest first.
+pub fn of_account(account: AccountId, after: &str, limit: i64) -> Query {
+    query(
+        "select * from event where account_id = $1 and id > $2 order by id limit $3",
+        args![account.to_string(), after, limit],
+    )
+}
+
+/// A page of everybody's log.
+pub fn page(after: &str, limit: i64) -> Query {
+    query("select * from event where id > $1 order by id limit $2", args![after, limit])
+}
+
+/// The newest instant that was written down; the clock starts no earlier.
+pub fn newest() -> Query {
+    query("select at from event order by id desc limit 1", args![])
+}
+
+pub fn read(row: &Row) -> Logged {
+    Logged {
+        id: own(row.text("id")),
+        account: own(row.text("account_id")),
+        instance: row.opt_text("instance_id").map(own),
+        at: Timestamp::from_micros(row.int("at")),
+        body: row.text("body").to_owned(),
+    }
+}

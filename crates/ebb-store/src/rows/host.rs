@@ -1,0 +1,217 @@
+//! Which rows hold a host: its room, the orders on their way to it, and guests that nobody knows?
+
+use super::{json, own, own_json};
+use crate::{Query, Row, args, query};
+use ebb_driver::protocol::ObservedGuest;
+use ebb_engine::placement::Room;
+use ebb_model::id::{HostId, InstanceId};
+use ebb_model::resources::Resources;
+use ebb_model::time::Timestamp;
+use std::collections::BTreeMap;
+
+/// A host as its row has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Host {
+    pub id: HostId,
+    pub name: String,
+    pub zone: String,
+    pub driver: String,
+    /// `up`, or `gap`: it has obeyed orders that this database does not know.
+    pub state: String,
+    /// The newest order that was written for it.
+    pub sequence: i64,
+    pub seen_at: Timestamp,
+}
+
+pub fn read(row: &Row) -> Host {
+    Host {
+        id: own(row.text("id")),
+        name: row.text("name").to_owned(),
+        zone: row.text("zone").to_owned(),
+        driver: row.text("driver").to_owned(),
+        state: row.text("state").to_owned(),
+        sequence: row.int("sequence"),
+        seen_at: Timestamp::from_micros(row.int("seen_at")),
+    }
+}
+
+pub fn all() -> Query {
+    query("select * from host order by name", args![])
+}
+
+pub fn by_id(id: HostId) -> Query {
+    query("select * from host where id = $1", args![id.to_string()])
+}
+
+pub fn by_name(name: &str) -> Query {
+    query("select * from host where name = $1", args![name])
+}
+
+pub fn insert(host: &Host) -> Query {
+    query(
+        "insert into host (id, name, zone, driver, state, sequence, seen_at) values ($1, $2, $3, $4, $5, $6, $7)",
+        args![
+            host.id.to_string(),
+            host.name.as_str(),
+            host.zone.as_str(),
+            host.driver.as_str(),
+            host.state.as_str(),
+            host.sequence,
+            host.seen_at.micros()
+        ],
+    )
+}
+
+pub fn update(host: &Host) -> Query {
+    query(
+        "update host set zone = $2, driver = $3, state = $4, seen_at = $5 where id = $1",
+        args![
+            host.id.to_string(),
+            host.zone.as_str(),
+            host.driver.as_str(),
+            host.state.as_str(),
+            host.seen_at.micros()
+        ],
+    )
+}
+
+/// Takes the operator's acceptance of a gap: goes on above everything that the host has obeyed.
+pub fn accept_gap(id: HostId, sequence: i64) -> Query {
+    query("update host set state = 'up', sequence = $2 where id = $1", args![id.to_string(), sequence])
+}
+
+pub fn set_capacity(id: HostId, resource: &str, capacity: i64) -> Query {
+    query(
+        "insert into host_room (host_id, resource, capacity, used, claimed, releasing) values ($1, $2, $3, 0, 0, 0) \
+         on conflict (host_id, resource) do update set capacity = excluded.capacity",
+        args![id.to_string(), resource, capacity],
+    )
+}
+
+/// The rooms of a zone's hosts that take new guests.
+pub fn rooms_in(zone: &str) -> Query {
+    query(
+        "select r.* from host h join host_room r on r.host_id = h.id where h.zone = $1 and h.state = 'up' order by h.id",
+        args![zone],
+    )
+}
+
+pub fn room_of(host: HostId) -> Query {
+    query("select * from host_room where host_id = $1", args![host.to_string()])
+}
+
+pub fn read_rooms(rows: &[Row]) -> Vec<Room> {
+    let mut rooms: BTreeMap<HostId, Room> = BTreeMap::new();
+    for row in rows {
+        let host: HostId = own(row.text("host_id"));
+        let none = Resources::default;
+        let empty = || Room { host, capacity: none(), used: none(), claimed: none(), releasing: none() };
+        let room = rooms.entry(host).or_insert_with(empty);
+        let name = row.text("resource");
+        room.capacity.set(name, row.int("capacity"));
+        room.used.set(name, row.int("used"));
+        room.claimed.set(name, row.int("claimed"));
+        room.releasing.set(name, row.int("releasing"));
+    }
+    rooms.into_values().collect()
+}
+
+/// How the room of a host changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoomChange {
+    /// Guard: room that is free now, above what is claimed.
+    Take,
+    /// Guard: room that will be free; nobody else claimed in between.
+    Claim,
+    /// Guard: the claim is met.
+    UseClaim,
+    DropClaim,
+    MarkReleasing,
+    Free,
+    FreeReleasing,
+}
+
+/// One statement per resource; the guards among them say so above.
+pub fn change_room(room: &Room, change: RoomChange, by: &Resources) -> Vec<Query> {
+    by.iter()
+        .map(|(resource, amount)| {
+            let key = |sql, more: Option<i64>| {
+                let mut args = args![room.host.to_string(), resource, amount];
+                args.extend(more.map(crate::Value::Int));
+                query(sql, args)
+            };
+            match change {
+                RoomChange::Take => key(
+                    "update host_room set used = used + $3 where host_id = $1 and resource = $2 and used + $3 \
+                     + case when claimed > releasing then claimed - releasing else 0 end <= capacity",
+                    None,
+                ),
+                RoomChange::Claim => key(
+                    "update host_room set claimed = claimed + $3 where host_id = $1 and resource = $2 and claimed = $4",
+                    Some(room.claimed.get(resource)),
+                ),
+                RoomChange::UseClaim => key(
+                    "update host_room set used = used + $3, claimed = claimed - $3 \
+                     where host_id = $1 and resource = $2 and used + $3 <= capacity",
+                    None,
+                ),
+                RoomChange::DropClaim => {
+                    key("update host_room set claimed = claimed - $3 where host_id = $1 and resource = $2", None)
+                }
+                RoomChange::MarkReleasing => {
+                    key("update host_room set releasing = releasing + $3 where host_id = $1 and resource = $2", None)
+                }
+                RoomChange::Free => {
+                    key("update host_room set used = used - $3 where host_id = $1 and resource = $2", None)
+                }
+                RoomChange::FreeReleasing => key(
+                    "update host_room set used = used - $3, releasing = releasing - $3 \
+                     where host_id = $1 and resource = $2",
+                    None,
+                ),
+            }
+        })
+        .collect()
+}
+
+/// Puts a guest's order at the end of its host's queue: two statements, to be run together.
+pub fn order(host: HostId, instance: InstanceId) -> [Query; 2] {
+    [
+        query("update host set sequence = sequence + 1 where id = $1", args![host.to_string()]),
+        query(
+            "insert into host_order (instance_id, host_id, sequence) \
+             values ($2, $1, (select sequence from host where id = $1)) \
+             on conflict (instance_id) do update set host_id = excluded.host_id, sequence = excluded.sequence",
+            args![host.to_string(), instance.to_string()],
+        ),
+    ]
+}
+
+/// The guests whose orders the host has not had yet, in their order.
+pub fn orders_after(host: HostId, sequence: i64, limit: i64) -> Query {
+    query(
+        "select o.sequence, i.* from host_order o join instance i on i.id = o.instance_id \
+         where o.host_id = $1 and o.sequence > $2 order by o.sequence limit $3",
+        args![host.to_string(), sequence, limit],
+    )
+}
+
+pub fn insert_quarantine(host: HostId, observed: &ObservedGuest, at: Timestamp) -> Query {
+    query(
+        "insert into quarantine (instance_id, host_id, found_at, observed) values ($1, $2, $3, $4) \
+         on conflict (instance_id) do update set observed = excluded.observed",
+        args![observed.id.to_string(), host.to_string(), at.micros(), json(observed)],
+    )
+}
+
+pub fn quarantined(host: HostId) -> Query {
+    query("select * from quarantine where host_id = $1 order by instance_id", args![host.to_string()])
+}
+
+pub fn read_quarantined(row: &Row) -> (InstanceId, Timestamp, ObservedGuest) {
+    (own(row.text("instance_id")), Timestamp::from_micros(row.int("found_at")), own_json(row.text("observed")))
+}
+
+pub fn end_quarantine(instance: InstanceId) -> Query {
+    query("delete from quarantine where instance_id = $1", args![instance.to_string()])
+}

@@ -1,0 +1,179 @@
+//! Which rows hold an instance, and what did the planner decide about it?
+
+use super::{json, own, own_json};
+use crate::{Query, Row, args, query};
+use ebb_engine::placement::Decision;
+use ebb_model::id::{AccountId, DecisionId, HostId, InstanceId, KeyPairId};
+use ebb_model::instance::{Instance, State};
+use ebb_model::money::Price;
+use ebb_model::time::{Second, Timestamp};
+
+/// What the host reported beside the state.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Seen {
+    pub address: Option<String>,
+    pub notice_readable_at: Option<Timestamp>,
+    pub notice_read_at: Option<Timestamp>,
+}
+
+pub fn read(row: &Row) -> Instance {
+    Instance {
+        id: own(row.text("id")),
+        account: own(row.text("account_id")),
+        name: row.text("name").to_owned(),
+        zone: row.text("zone").to_owned(),
+        host: own(row.text("host_id")),
+        flavor: row.text("flavor").to_owned(),
+        image: row.text("image").to_owned(),
+        key_pair: row.opt_text("key_pair_id").map(own::<KeyPairId>),
+        resources: own_json(row.text("resources")),
+        purchase: own_json(row.text("purchase")),
+        disk_price: Price::from_micros(row.int("disk_price")),
+        created_at: Timestamp::from_micros(row.int("created_at")),
+        first_running: row.opt_int("first_running").map(Second::from_unix),
+        end_announced: row.int("end_announced") == 1,
+        generation: row.int("generation"),
+        state: own_json(row.text("state")),
+    }
+}
+
+pub fn read_seen(row: &Row) -> Seen {
+    Seen {
+        address: row.opt_text("address").map(str::to_owned),
+        notice_readable_at: row.opt_int("notice_readable_at").map(Timestamp::from_micros),
+        notice_read_at: row.opt_int("notice_read_at").map(Timestamp::from_micros),
+    }
+}
+
+pub fn by_id(id: InstanceId) -> Query {
+    query("select * from instance where id = $1", args![id.to_string()])
+}
+
+/// A page of an account's instances, newest last.
+pub fn of_account(account: AccountId, after: &str, limit: i64) -> Query {
+    query(
+        "select * from instance where account_id = $1 and id > $2 order by id limit $3",
+        args![account.to_string(), after, limit],
+    )
+}
+
+pub fn page(after: &str, limit: i64) -> Query {
+    query("select * from instance where id > $1 order by id limit $2", args![after, limit])
+}
+
+pub fn live_of_account(account: AccountId) -> Query {
+    query("select * from instance where account_id = $1 and live = 1 order by id", args![account.to_string()])
+}
+
+/// Whether a trial instance of the account was ever released after it ran.
+pub fn released_trial(account: AccountId) -> Query {
+    query(
+        "select id from instance where account_id = $1 and live = 0 and first_running is not null \
+         and purchase like '%\"trial\"%' limit 1",
+        args![account.to_string()],
+    )
+}
+
+/// The live instances on a host, oldest first.
+pub fn on_host(host: HostId) -> Query {
+    query("select * from instance where host_id = $1 and live = 1 order by id", args![host.to_string()])
+}
+
+pub fn in_zone(zone: &str) -> Query {
+    query(
+        "select i.* from instance i join host h on h.id = i.host_id where h.zone = $1 and i.live = 1 order by i.id",
+        args![zone],
+    )
+}
+
+/// The instance that has something due first.
+pub fn next_due() -> Query {
+    query("select id, due_at from instance where due_at is not null order by due_at, id limit 1", args![])
+}
+
+pub fn insert(instance: &Instance, due_at: Option<Timestamp>) -> Query {
+    query(
+        "insert into instance (id, account_id, name, zone, host_id, flavor, image, key_pair_id, resources, purchase, \
+         disk_price, created_at, first_running, end_announced, generation, state, live, due_at) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+        args![
+            instance.id.to_string(),
+            instance.account.to_string(),
+            instance.name.as_str(),
+            instance.zone.as_str(),
+            instance.host.to_string(),
+            instance.flavor.as_str(),
+            instance.image.as_str(),
+            instance.key_pair.map(|id| id.to_string()),
+            json(&instance.resources),
+            json(&instance.purchase),
+            instance.disk_price.micros(),
+            instance.created_at.micros(),
+            instance.first_running.map(Second::unix),
+            i64::from(instance.end_announced),
+            instance.generation,
+            json(&instance.state),
+            live(instance),
+            due_at.map(Timestamp::micros),
+        ],
+    )
+}
+
+/// Guard: writes the next state, if the instance is still in the generation that was read.
+pub fn change(seen_generation: i64, next: &Instance, due_at: Option<Timestamp>) -> Query {
+    query(
+        "update instance set generation = $3, state = $4, live = $5, due_at = $6, first_running = $7, end_announced = $8 \
+         where id = $1 and generation = $2",
+        args![
+            next.id.to_string(),
+            seen_generation,
+            next.generation,
+            json(&next.state),
+            live(next),
+            due_at.map(Timestamp::micros),
+            next.first_running.map(Second::unix),
+            i64::from(next.end_announced),
+        ],
+    )
+}
+
+fn live(instance: &Instance) -> i64 {
+    i64::from(!matches!(instance.state, State::Released { .. }))
+}
+
+/// What the host saw beside the state; an instant once known stays.
+pub fn see(id: InstanceId, seen: &Seen) -> Query {
+    query(
+        "update instance set address = coalesce($2, address), notice_readable_at = coalesce(notice_readable_at, $3), \
+         notice_read_at = coalesce(notice_read_at, $4) where id = $1",
+        args![
+            id.to_string(),
+            seen.address.clone(),
+            seen.notice_readable_at.map(Timestamp::micros),
+            seen.notice_read_at.map(Timestamp::micros)
+        ],
+    )
+}
+
+pub fn insert_user_data(id: InstanceId, content: &str) -> Query {
+    query("insert into user_data (instance_id, content) values ($1, $2)", args![id.to_string(), content])
+}
+
+pub fn user_data(id: InstanceId) -> Query {
+    query("select content from user_data where instance_id = $1", args![id.to_string()])
+}
+
+pub fn insert_decision(id: DecisionId, demand: InstanceId, at: Timestamp, decision: &Decision) -> Query {
+    query(
+        "insert into decision (id, instance_id, at, body) values ($1, $2, $3, $4)",
+        args![id.to_string(), demand.to_string(), at.micros(), json(decision)],
+    )
+}
+
+pub fn decisions_for(demand: InstanceId) -> Query {
+    query("select * from decision where instance_id = $1 order by id", args![demand.to_string()])
+}
+
+pub fn read_decision(row: &Row) -> (Timestamp, Decision) {
+    (Timestamp::from_micros(row.int("at")), own_json(row.text("body")))
+}

@@ -1,0 +1,143 @@
+//! Accounts, keys, money and the trial, as the API says them. Money is a decimal text in the catalog's currency.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OpenAccount {
+    #[schema(example = "Ada", max_length = 100)]
+    pub name: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Account {
+    pub id: String,
+    pub name: String,
+    /// `individual` or `enterprise` once verified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified_as: Option<String>,
+    pub opened_at: String,
+}
+
+/// A new account and its owner's key, shown this once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct OpenedAccount {
+    pub account: Account,
+    pub key: NewApiKey,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Verify {
+    /// `individual` or `enterprise`.
+    #[schema(example = "individual")]
+    pub holder: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateApiKey {
+    /// `owner`, `member` or `auditor`.
+    #[schema(example = "member")]
+    pub role: String,
+}
+
+/// The secret is shown once; Ebb keeps only its hash.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct NewApiKey {
+    pub id: String,
+    pub role: String,
+    pub secret: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ApiKey {
+    pub id: String,
+    pub role: String,
+    pub created_at: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TopUp {
+    /// At most 8 decimals, above 0.
+    #[schema(example = "100.00")]
+    pub amount: String,
+}
+
+/// Who is asking, as the key says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Whoami {
+    pub role: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<Account>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Balance {
+    pub currency: String,
+    pub cash: String,
+    pub debt: String,
+    /// Held back for what runs and is not settled yet.
+    pub held: String,
+    /// Cash that is not held: what can be spent.
+    pub available: String,
+    /// Exact running totals of everything settled: waived, paid by the grant, payable.
+    pub settled: Parts,
+    /// What the running hour and unreleased blocks come to, to this second.
+    pub accruing: Parts,
+    pub as_of: String,
+}
+
+/// One sum of money by how it is paid; with 8 decimals.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Parts {
+    pub waived: String,
+    pub grant: String,
+    pub payable: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Trial {
+    pub holder: String,
+    pub claimed_at: String,
+    pub valid_until: String,
+    pub issued: String,
+    pub hourly_cap: String,
+    /// Used by closed hours.
+    pub settled: String,
+    /// Used by the running hour, to this second.
+    pub accruing: String,
+    /// Left after both.
+    pub left: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AddKeyPair {
+    #[schema(example = "laptop", max_length = 100)]
+    pub name: String,
+    /// One line in OpenSSH's form.
+    #[schema(example = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ8eLz8Zn0y0iZp2mEo1bTqS5b0n7Qf0Zl6Yp3o0w9aB ada@laptop")]
+    pub public_key: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct KeyPair {
+    pub id: String,
+    pub name: String,
+    pub public_key: String,
+    pub created_at: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LoggedEvent {
+    pub id: String,
+    pub account: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    pub at: String,
+    /// The fact itself: `event` names its kind.
+    pub body: serde_json::Value,
+}

@@ -1,0 +1,41 @@
+//! Bills, as the API says them.
+
+use crate::account::Parts;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Bill {
+    pub currency: String,
+    pub records: Vec<Record>,
+    /// What is not issued yet, as it would be if it ended this second. Nothing here is owed before it is settled.
+    pub accruing: Vec<Record>,
+    pub settled_total: Parts,
+    pub accruing_total: Parts,
+    pub as_of: String,
+}
+
+/// A line of a bill. Exact: `seconds` × `price` / 3600; the amounts are shown with 8 decimals.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Record {
+    /// Absent while accruing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    pub instance: String,
+    /// `compute` or `system-disk`.
+    pub meter: String,
+    pub since: String,
+    pub until: String,
+    pub seconds: i64,
+    /// Per hour.
+    pub price: String,
+    /// What is to be paid: the price less what is waived and what the grant pays.
+    pub amount: String,
+    pub waived: String,
+    pub grant: String,
+    /// Why it is waived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued_at: Option<String>,
+}

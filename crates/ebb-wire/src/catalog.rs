@@ -1,0 +1,63 @@
+//! What is for sale, and a quote for it, as the API says it.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Catalog {
+    pub currency: String,
+    pub time_zone: String,
+    pub notice_seconds: i64,
+    pub system_disk_gib: i64,
+    /// Per hour.
+    pub system_disk_price: String,
+    pub zones: Vec<Zone>,
+    pub flavors: Vec<Flavor>,
+    pub images: Vec<Image>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Zone {
+    pub id: String,
+    pub region: String,
+    pub region_name: String,
+    pub trial: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Flavor {
+    pub id: String,
+    #[schema(value_type = std::collections::BTreeMap<String, i64>)]
+    pub resources: std::collections::BTreeMap<String, i64>,
+    /// Per hour.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_demand: Option<String>,
+    /// Per hour of a spot block of 1, 2, … hours.
+    pub spot: Vec<String>,
+    pub spot_max_periods: i64,
+    /// `individual`, `enterprise`: whose trial may run it (some regions have shorter lists).
+    pub trial: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Image {
+    pub id: String,
+    pub name: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Quote {
+    pub option: String,
+    pub currency: String,
+    /// Per hour of vCPU and memory; pass it as `expected_price` when buying.
+    pub price: String,
+    /// Per hour.
+    pub system_disk_price: String,
+    /// Both, per hour, in cents (half up, at least 0.01).
+    pub price_per_hour_shown: String,
+    /// Both, for the whole lease of a block, in cents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole_lease_shown: Option<String>,
+    /// The unbound money that buying needs.
+    pub hold: String,
+}
