@@ -166,7 +166,12 @@ fn reclaim(instance: &Instance, cause: Cause, now: Timestamp, limits: &Limits) -
     }
     let notice = Event::InterruptServer { cause, notice_at: now, deadline };
     let effects = vec![Effect::MarkReleasing, Effect::Order, Effect::Log(notice)];
-    Ok(change(instance, State::Reclaiming { notice_at: now, deadline, cause }, effects))
+    let off_by = match instance.state {
+        State::Stopping { force_at } => Some(force_at),
+        State::Stopped => Some(now),
+        _ => None,
+    };
+    Ok(change(instance, State::Reclaiming { notice_at: now, deadline, cause, off_by }, effects))
 }
 
 fn learn(instance: &Instance, report: Report) -> Step {
@@ -205,6 +210,12 @@ fn learn(instance: &Instance, report: Report) -> Step {
             change(instance, State::Stopped, effects)
         }
 
+        // It stopped by itself before the deadline; nobody starts it again.
+        (State::Reclaiming { notice_at, deadline, cause, off_by: None }, Report::Off { at }) => {
+            let state =
+                State::Reclaiming { notice_at: *notice_at, deadline: *deadline, cause: *cause, off_by: Some(at) };
+            change(instance, state, vec![Effect::Order, Effect::Log(Event::Stopped { at: at.second() })])
+        }
         (State::Reclaiming { notice_at, cause, .. }, Report::Gone { at } | Report::Failed { at }) => {
             let waived_since = cause.is_waived().then(|| period_start(instance, notice_at.second())).flatten();
             released(instance, End { at: at.second(), cause: *cause, waived_since }, at)

@@ -93,12 +93,8 @@ pub enum State {
         force_at: Timestamp,
     },
     Stopped,
-    /// A notice is out; the release begins at `deadline` (rules §2.6).
-    Reclaiming {
-        notice_at: Timestamp,
-        deadline: Timestamp,
-        cause: Cause,
-    },
+    /// A notice is out; the release begins at `deadline` (rules §2.6). `off_by`: it was stopped, or being stopped, and stays so.
+    Reclaiming { notice_at: Timestamp, deadline: Timestamp, cause: Cause, off_by: Option<Timestamp> },
     /// Charge has ended; the host has been told to remove the guest.
     Releasing {
         end: End,

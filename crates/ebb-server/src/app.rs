@@ -1,0 +1,56 @@
+//! What do all requests and workers share?
+
+use crate::clock::Clock;
+use crate::host::Hosts;
+use crate::metrics::Metrics;
+use crate::mint::Mint;
+use ebb_model::catalog::Catalog;
+use ebb_store::Store;
+use std::sync::Arc;
+use tokio::sync::{Mutex, watch};
+use uuid::Uuid;
+
+/// The service, without its sockets. Clones share it.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+pub struct Inner {
+    pub store: Store,
+    pub clock: Clock,
+    pub mint: Mint,
+    pub catalog: Catalog,
+    pub installation: Installation,
+    pub hosts: Hosts,
+    pub metrics: Metrics,
+    /// Counts commits; workers that wait for something new watch it.
+    pub news: watch::Sender<u64>,
+    /// A sandbox runs one thing at a time, so that the same calls give the same log.
+    pub turn: Option<Mutex<()>>,
+    /// Digests of keys that everybody knows; they are taken from loopback only.
+    pub well_known: Vec<String>,
+}
+
+/// Which installation this is; hosts obey no other.
+#[derive(Debug, Clone, Copy)]
+pub struct Installation {
+    pub id: Uuid,
+    pub epoch: i64,
+}
+
+impl App {
+    pub fn new(inner: Inner) -> Self {
+        Self(Arc::new(inner))
+    }
+
+    pub fn is_sandbox(&self) -> bool {
+        self.clock.speed().is_some()
+    }
+}
+
+impl std::ops::Deref for App {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}

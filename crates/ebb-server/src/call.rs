@@ -1,0 +1,202 @@
+//! Who is asking, for what, and has it been asked before?
+
+use crate::app::App;
+use crate::denied::Denied;
+use crate::mint::digest;
+use crate::unit::{Outcome, Unit, refuse};
+use axum::body::to_bytes;
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Query, Request};
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use ebb_model::id::AccountId;
+use ebb_store::Decision;
+use ebb_store::rows::{account, token};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::net::SocketAddr;
+
+const LARGEST_BODY: usize = 1 << 20;
+const LONGEST_TOKEN: usize = 100;
+
+/// What a key may do (rules §6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    Operator,
+    Owner,
+    Member,
+    Auditor,
+}
+
+impl Role {
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Operator => "operator",
+            Role::Owner => "owner",
+            Role::Member => "member",
+            Role::Auditor => "auditor",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Role> {
+        [Role::Operator, Role::Owner, Role::Member, Role::Auditor].into_iter().find(|role| role.name() == name)
+    }
+}
+
+/// The holder of the key that came with a request.
+#[derive(Debug, Clone)]
+pub struct Principal {
+    pub key: String,
+    pub role: Role,
+    pub account: Option<AccountId>,
+}
+
+/// `?account=`: an operator says whose things he looks at.
+#[derive(serde::Deserialize)]
+struct About {
+    account: Option<String>,
+}
+
+impl FromRequestParts<App> for Principal {
+    type Rejection = Denied;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Denied> {
+        let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let secret = header.and_then(|text| text.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let hash = digest(secret.ok_or(Denied::NoKey)?.1.trim().as_bytes());
+        if app.well_known.contains(&hash) {
+            let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+            if !peer.is_some_and(|ConnectInfo(peer)| peer.ip().to_canonical().is_loopback()) {
+                return Err(Denied::NotLoopback);
+            }
+        }
+        let rows = app.store.rows(account::key_by_hash(&hash)).await?;
+        let key = account::read_key(rows.first().ok_or(Denied::NoKey)?);
+        let role = Role::parse(&key.role).ok_or(Denied::NoKey)?;
+        let mut principal = Principal { key: key.id.to_string(), role, account: key.account };
+        let Query(about) = Query::<About>::try_from_uri(&parts.uri)
+            .map_err(|error| Denied::BadInput(format!("the query is not understood: {error}")))?;
+        if let Some(id) = about.account {
+            let id: AccountId = id.parse().map_err(|error| Denied::BadInput(format!("account: {error}")))?;
+            match principal.role {
+                Role::Operator => principal.account = Some(id),
+                _ if principal.account == Some(id) => {}
+                _ => return Err(Denied::not_found("account", id)),
+            }
+        }
+        Ok(principal)
+    }
+}
+
+impl Principal {
+    /// The account that is asked about.
+    pub fn account(&self) -> Result<AccountId, Denied> {
+        self.account.ok_or_else(|| {
+            Denied::BadInput("an operator's key belongs to no account: say which with ?account=a-…".to_owned())
+        })
+    }
+
+    pub fn operator(&self) -> Result<(), Denied> {
+        match self.role {
+            Role::Operator => Ok(()),
+            role => Err(Denied::Role { needed: "operator", has: role.name() }),
+        }
+    }
+
+    /// May look at everything of its account; any role may.
+    pub fn owner(&self) -> Result<AccountId, Denied> {
+        match self.role {
+            Role::Owner => self.account(),
+            role => Err(Denied::Role { needed: "owner", has: role.name() }),
+        }
+    }
+
+    /// May run, stop, delete and buy.
+    pub fn member(&self) -> Result<AccountId, Denied> {
+        match self.role {
+            Role::Owner | Role::Member => self.account(),
+            role => Err(Denied::Role { needed: "owner or member", has: role.name() }),
+        }
+    }
+
+    /// Whether it may see things of this account.
+    pub fn sees(&self, account: AccountId) -> bool {
+        self.role == Role::Operator || self.account == Some(account)
+    }
+}
+
+/// A request that changes something: who, with what, and the client's token for it.
+pub struct Call<T> {
+    pub principal: Principal,
+    pub body: T,
+    token: Option<String>,
+    digest: String,
+}
+
+impl<T: DeserializeOwned + Send> FromRequest<App> for Call<T> {
+    type Rejection = Denied;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Denied> {
+        let (mut parts, body) = request.into_parts();
+        let principal = Principal::from_request_parts(&mut parts, app).await?;
+        let token = match parts.headers.get("idempotency-key") {
+            None => None,
+            Some(value) => match value.to_str() {
+                Ok(text) if (1..=LONGEST_TOKEN).contains(&text.len()) => Some(text.to_owned()),
+                _ => return Err(Denied::BadInput(format!("Idempotency-Key: 1 to {LONGEST_TOKEN} ASCII characters"))),
+            },
+        };
+        let bytes = to_bytes(body, LARGEST_BODY).await.map_err(|_| Denied::TooLarge)?;
+        let asked = format!("{} {}\n", parts.method, parts.uri);
+        let digest = digest(&[asked.as_bytes(), &bytes].concat());
+        let text = std::str::from_utf8(&bytes).map_err(|_| Denied::BadInput("the body is not UTF-8".to_owned()))?;
+        let text = if text.is_empty() { "null" } else { text };
+        let body = serde_json::from_str(text).map_err(|error| Denied::BadInput(format!("the body: {error}")))?;
+        Ok(Call { principal, body, token, digest })
+    }
+}
+
+impl<T> Call<T> {
+    /// Carries out a change once: a repetition under the same token gets the first answer (rules §5.6).
+    ///
+    /// The answer is JSON text, so that the repetition is the same to the byte.
+    pub async fn once<A, F, Fut>(&self, app: &App, name: &'static str, key: impl ToString, decide: F) -> Result<String, Denied>
+    where
+        A: Serialize + Send + 'static,
+        F: Fn(Unit) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Outcome<Decision<A>>> + Send + 'static,
+    {
+        let (principal, token, digest) = (self.principal.key.clone(), self.token.clone(), self.digest.clone());
+        let answer = app.unit(name, &key.to_string(), move |unit| {
+            let (principal, token, digest, decide) = (principal.clone(), token.clone(), digest.clone(), decide.clone());
+            async move {
+                let now = unit.now;
+                if let Some(token) = &token
+                    && let Some(row) = unit.reads.row(token::by_token(&principal, token, now)).await?
+                {
+                    return match token::read(&row) {
+                        (request, answer) if request == digest => Ok(Decision::unchanged(answer)),
+                        _ => refuse(Denied::TokenReused),
+                    };
+                }
+                let decision = decide(unit).await?;
+                let answer = serde_json::to_string(&decision.answer).expect("an answer of plain values");
+                let mut guards = decision.guards;
+                guards.extend(token.map(|token| token::insert(&principal, &token, &digest, &answer, now)));
+                Ok(Decision { guards, writes: decision.writes, answer })
+            }
+        });
+        Ok(answer.await?)
+    }
+}
+
+/// Checks a name that people give: 1 to 100 characters, none of them a control character.
+pub fn checked_name(what: &str, name: &str) -> Result<String, Denied> {
+    let length = name.chars().count();
+    let wrong = |why: &str| Err(Denied::BadInput(format!("{what}: {why}")));
+    match name {
+        _ if name.trim().is_empty() => wrong("give it at least one visible character"),
+        _ if length > 100 => wrong(&format!("at most 100 characters, {length} given")),
+        _ if name.chars().any(char::is_control) => wrong("control characters are not allowed"),
+        _ => Ok(name.trim().to_owned()),
+    }
+}

@@ -1,0 +1,298 @@
+//! How does a decision of the rules become rows? One unit of work: what it reads, its guards and its writes.
+
+use crate::app::App;
+use crate::denied::Denied;
+use ebb_driver::protocol::ObservedGuest;
+use ebb_engine::event::Event;
+use ebb_engine::lifecycle::{self, Command, Effect, Input};
+use ebb_engine::placement::Room;
+use ebb_engine::rating;
+use ebb_engine::refusal::Refused;
+use ebb_engine::settlement::{self, settle};
+use ebb_engine::trial::deduct;
+use ebb_ledger::Entry;
+use ebb_model::billing::{BillRecord, Charge, Settled, Span, Split};
+use ebb_model::id::{AccountId, EntryId, EventId, InstanceId, RecordId, SpanId};
+use ebb_model::instance::{End, Instance, State};
+use ebb_model::resources::Resources;
+use ebb_model::time::{Period, Second, Timestamp};
+use ebb_store::rows::account::Account;
+use ebb_store::rows::host::RoomChange;
+use ebb_store::rows::{account, bill, event, host, instance};
+use ebb_store::{Decision, Halt, Query, Reads, StoreError};
+use futures_util::future::BoxFuture;
+
+/// What a unit ends with: an answer, or nothing written.
+pub type Outcome<T> = Result<T, Halt<Denied>>;
+
+/// A rule's refusal, as a unit ends with it.
+pub fn refuse<T>(denied: impl Into<Denied>) -> Outcome<T> {
+    Err(Halt::Refused(denied.into()))
+}
+
+/// One unit of work under way.
+pub struct Unit {
+    pub app: App,
+    pub reads: Reads,
+    pub now: Timestamp,
+    guards: Vec<Query>,
+    writes: Vec<Query>,
+    /// The account whose row this unit changes; a unit has at most one.
+    account: Option<Account>,
+    changed: bool,
+}
+
+impl Unit {
+    pub fn new(app: App, reads: Reads) -> Self {
+        let now = app.clock.now();
+        Self { app, reads, now, guards: vec![], writes: vec![], account: None, changed: false }
+    }
+
+    pub fn guard(&mut self, query: Query) {
+        self.guards.push(query);
+    }
+
+    pub fn write(&mut self, query: Query) {
+        self.writes.push(query);
+    }
+
+    pub fn log(&mut self, account: AccountId, about: Option<InstanceId>, what: &Event) {
+        let id = EventId::new(self.app.mint.uuid(self.now));
+        self.writes.push(event::insert(id, account, about, self.now, what));
+    }
+
+    /// Ends the unit: everything is written together, or nothing.
+    pub fn done<T>(mut self, answer: T) -> Decision<T> {
+        if let Some(account) = self.account.filter(|_| self.changed) {
+            // Of two units that change an account one sees the other's change.
+            self.guards.insert(0, account::change(&account));
+        }
+        Decision { guards: self.guards, writes: self.writes, answer }
+    }
+
+    /// The account of this unit, as it was read.
+    pub async fn account(&mut self, id: AccountId) -> Outcome<&Account> {
+        if self.account.as_ref().is_none_or(|known| known.id != id) {
+            assert!(!self.changed, "a unit of work changes one account");
+            let row = self.reads.row(account::by_id(id)).await?;
+            let Some(row) = row else { return refuse(Denied::not_found("account", id)) };
+            self.account = Some(account::read(&row));
+        }
+        Ok(self.account.as_ref().expect("an account that was just read"))
+    }
+
+    /// The same, to be changed; the change is written when the unit is done.
+    pub async fn change_account(&mut self, id: AccountId) -> Outcome<&mut Account> {
+        self.account(id).await?;
+        self.changed = true;
+        Ok(self.account.as_mut().expect("an account that was just read"))
+    }
+
+    pub async fn instance(&self, id: InstanceId) -> Outcome<Instance> {
+        match self.reads.row(instance::by_id(id)).await? {
+            Some(row) => Ok(instance::read(&row)),
+            None => refuse(Denied::not_found("instance", id)),
+        }
+    }
+
+    /// Lets something happen to an instance, with all that follows. Gives back the instance as it is then.
+    pub fn step<'a>(&'a mut self, before: &'a Instance, input: Input) -> BoxFuture<'a, Outcome<Instance>> {
+        // Boxed: freed room may step the next instance that waits for it.
+        Box::pin(async move {
+            let limits = self.app.clone();
+            let limits = &limits.catalog.limits;
+            let step = match lifecycle::step(before, input, self.now, limits) {
+                Ok(step) => step,
+                Err(refused) => return refuse(refused),
+            };
+            let Some(next) = step.next else { return Ok(before.clone()) };
+            self.guard(instance::change(before.generation, &next, lifecycle::due_at(&next, limits)));
+            for effect in step.effects {
+                self.carry(&next, effect).await?;
+            }
+            Ok(next)
+        })
+    }
+
+    /// A new instance, with its order if it starts at once.
+    pub fn create(&mut self, new: &Instance) {
+        self.write(instance::insert(new, lifecycle::due_at(new, &self.app.catalog.limits)));
+        if !matches!(new.state, State::Waiting { .. }) {
+            self.order(new);
+        }
+    }
+
+    pub fn change_room(&mut self, room: &Room, change: RoomChange, by: &Resources) {
+        self.guards.extend(host::change_room(room, change, by));
+    }
+
+    /// Gives notice to the blocks that a firm order takes.
+    pub async fn take(&mut self, victims: Vec<(Instance, ebb_model::instance::Cause)>) -> Outcome<()> {
+        for (victim, cause) in victims {
+            self.step(&victim, Input::Command(Command::Reclaim { cause })).await?;
+        }
+        Ok(())
+    }
+
+    pub fn quarantine(&mut self, on: ebb_model::id::HostId, observed: &ObservedGuest) {
+        self.write(host::insert_quarantine(on, observed, self.now));
+    }
+
+    async fn carry(&mut self, next: &Instance, effect: Effect) -> Outcome<()> {
+        match effect {
+            Effect::Log(what) => self.log(next.account, Some(next.id), &what),
+            Effect::Order => self.order(next),
+            Effect::OpenSpans { since } => self.open_spans(next, since).await?,
+            Effect::CloseSpans { until } => self.write(bill::close_spans(next.id, until)),
+            Effect::SettleBlock => self.settle_block(next).await?,
+            Effect::DropHold => self.drop_hold(next.account, next.id).await?,
+            Effect::UseClaim => self.room(next, RoomChange::UseClaim).await?,
+            Effect::DropClaim => self.room(next, RoomChange::DropClaim).await?,
+            Effect::MarkReleasing => self.room(next, RoomChange::MarkReleasing).await?,
+            Effect::FreeRoom { releasing } => {
+                self.room(next, if releasing { RoomChange::FreeReleasing } else { RoomChange::Free }).await?;
+                self.grant_room(next).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn order(&mut self, about: &Instance) {
+        self.writes.extend(host::order(about.host, about.id));
+    }
+
+    async fn room(&mut self, about: &Instance, change: RoomChange) -> Outcome<()> {
+        let room = self.read_room(about).await?;
+        self.change_room(&room, change, &about.resources);
+        Ok(())
+    }
+
+    async fn read_room(&self, about: &Instance) -> Outcome<Room> {
+        let rows = self.reads.rows(host::room_of(about.host)).await?;
+        Ok(host::read_rooms(&rows).pop().expect("a host has room"))
+    }
+
+    /// Starts those that wait for room on this host, first come first served (rules §2.12).
+    async fn grant_room(&mut self, freed: &Instance) -> Outcome<()> {
+        let room = self.read_room(freed).await?;
+        let mut free = room.capacity.minus(&room.used).plus(&freed.resources);
+        let there = self.reads.rows(instance::on_host(freed.host)).await?;
+        let waiting = there.iter().map(instance::read).filter(|i| matches!(i.state, State::Waiting { .. }));
+        for next in waiting.collect::<Vec<_>>() {
+            if !free.holds(&next.resources) {
+                break;
+            }
+            free = free.minus(&next.resources);
+            self.step(&next, Input::RoomFree).await?;
+        }
+        Ok(())
+    }
+
+    async fn open_spans(&mut self, running: &Instance, since: Second) -> Outcome<()> {
+        let (mint, now) = (self.app.mint.clone(), self.now);
+        for span in rating::spans_of(running, since, || SpanId::new(mint.uuid(now))) {
+            self.write(bill::insert_span(&span));
+        }
+        let cut = self.app.catalog.time_zone.next_cut(since);
+        let account = self.change_account(running.account).await?;
+        account.ran = true;
+        account.close_at = Some(account.close_at.map_or(cut, |at| at.min(cut)));
+        Ok(())
+    }
+
+    async fn settle_block(&mut self, block: &Instance) -> Outcome<()> {
+        let end = *block.state.end().expect("a released block has an end");
+        let rows = self.reads.rows(bill::spans_of(block.id)).await?;
+        let spans = rows.iter().map(bill::read_span).filter(|s| matches!(s.settled, Settled::AtRelease { .. }));
+        let charges: Vec<Charge> = spans.flat_map(|span| self.charge_whole(span, end)).collect();
+        let splits = deduct(&charges, None);
+        self.settle(block.account, &format!("block {}", block.id), charges, splits, self.now.second()).await
+    }
+
+    fn charge_whole(&self, span: Span, end: End) -> Vec<Charge> {
+        let span = Span { until: Some(end.at), ..span };
+        let whole = Period { since: span.since, until: end.at };
+        rating::charges(&span, whole, &self.app.catalog.time_zone, None, Some(&end))
+    }
+
+    /// Issues records and moves the money. `reason` is what makes it happen once.
+    pub async fn settle(
+        &mut self,
+        account: AccountId,
+        reason: &str,
+        charges: Vec<Charge>,
+        splits: Vec<Split>,
+        issued_at: Second,
+    ) -> Outcome<()> {
+        let (mint, now) = (self.app.mint.clone(), self.now);
+        let row = self.change_account(account).await?;
+        let settled = settle(account, row.totals, row.purse, &charges, &splits);
+        row.totals = settled.totals;
+        row.purse = settled.purse;
+        for (charge, split) in charges.into_iter().zip(splits) {
+            let id = RecordId::new(mint.uuid(now));
+            self.write(bill::insert_record(&BillRecord { id, charge, split, issued_at }));
+        }
+        self.post(account, reason, &settled.entry, issued_at);
+        Ok(())
+    }
+
+    pub fn post(&mut self, account: AccountId, reason: &str, entry: &Entry, at: Second) {
+        let id = EntryId::new(self.app.mint.uuid(self.now));
+        self.writes.extend(bill::insert_entry(id, account, at, reason, entry));
+    }
+
+    pub async fn top_up(&mut self, id: AccountId, amount: ebb_model::money::Amount) -> Outcome<()> {
+        let account = self.change_account(id).await?;
+        let (entry, purse) = settlement::top_up(id, account.purse, amount);
+        account.purse = purse;
+        let reason = format!("top-up {}", self.app.mint.uuid(self.now).simple());
+        self.post(id, &reason, &entry, self.now.second());
+        self.log(id, None, &Event::ToppedUp { amount });
+        Ok(())
+    }
+
+    pub async fn hold(&mut self, id: AccountId, about: InstanceId, amount: ebb_model::money::Amount) -> Outcome<()> {
+        if amount != ebb_model::money::Amount::ZERO {
+            let account = self.change_account(id).await?;
+            account.held = account.held + amount;
+            self.write(account::insert_hold(id, about, amount));
+        }
+        Ok(())
+    }
+
+    pub async fn drop_hold(&mut self, id: AccountId, about: InstanceId) -> Outcome<()> {
+        if let Some(row) = self.reads.row(account::hold_of(about)).await? {
+            let (_, amount) = account::read_hold(&row);
+            let account = self.change_account(id).await?;
+            account.held = account.held - amount;
+            self.write(account::delete_hold(about));
+        }
+        Ok(())
+    }
+}
+
+impl App {
+    /// Carries out a unit of work that is not a request, and tells who waits for news.
+    pub async fn unit<T, F, Fut>(&self, name: &'static str, key: &str, decide: F) -> Result<T, Halt<Denied>>
+    where
+        T: Send + 'static,
+        F: Fn(Unit) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Outcome<Decision<T>>> + Send + 'static,
+    {
+        let app = self.clone();
+        let answer = self.store.unit(name, key, move |reads| decide(Unit::new(app.clone(), reads))).await;
+        if matches!(answer, Err(Halt::Store(StoreError::Panicked { .. }))) {
+            self.metrics.panicked();
+        }
+        if answer.is_ok() {
+            self.news.send_modify(|count| *count += 1);
+        }
+        answer
+    }
+}
+
+/// A refusal that the rules may give inside a worker: somebody else was first, and that is fine.
+pub fn settled_already(refused: &Denied) -> bool {
+    matches!(refused, Denied::Rule(Refused::Released | Refused::Reclaiming { .. } | Refused::LeaseEndsFirst { .. }))
+}
