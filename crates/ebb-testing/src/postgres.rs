@@ -7,7 +7,7 @@
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,8 +17,8 @@ use tokio_postgres::NoTls;
 pub struct TempPostgres {
     socket: PathBuf,
     databases: AtomicU64,
-    /// Open as long as the server shall live.
-    _lifeline: ChildStdin,
+    /// Holds the other end of the script's stdin.
+    _watch: Child,
 }
 
 impl TempPostgres {
@@ -56,12 +56,11 @@ impl TempPostgres {
         // A group of its own: Ctrl-C ends the tests, and their end ends the server.
         watch.current_dir("/").process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut watch = watch.spawn().expect("sh and setpriv should be there");
-        let lifeline = watch.stdin.take().expect("stdin is a pipe");
         let mut socket = String::new();
         let stdout = watch.stdout.take().expect("stdout is a pipe");
         BufReader::new(stdout).read_line(&mut socket).expect("the script should say where the server is");
         assert!(!socket.is_empty(), "PostgreSQL did not start; its log is above");
-        TempPostgres { socket: socket.trim_end().into(), databases: AtomicU64::new(0), _lifeline: lifeline }
+        TempPostgres { socket: socket.trim_end().into(), databases: AtomicU64::new(0), _watch: watch }
     }
 }
 

@@ -1,0 +1,56 @@
+//! What is promised on SQLite alone?
+
+use ebb_store::{Decision, Halt, Kind, StoreError, args, query};
+
+use crate::home::{Home, raise};
+
+#[tokio::test]
+async fn a_full_disk_leaves_nothing_and_passes() {
+    for kind in [Kind::Memory, Kind::Sqlite] {
+        let home = Home::new(kind).await;
+        home.add("a", 9).await;
+        // A limit on pages gives the same error as a disk without room.
+        home.write("pragma max_page_count = 1", args![]).await.unwrap();
+        let long = "x".repeat(1 << 20);
+        let fill = move |_| {
+            let write = query("update counter set used = 1, note = $1", args![long.as_str()]);
+            async { Ok::<_, Halt<()>>(Decision { guards: vec![], writes: vec![write], answer: () }) }
+        };
+        let (full, small) =
+            tokio::join!(home.store.unit("fill", "a", fill), home.store.unit("raise", "a", |reads| raise(reads, "a")));
+        assert!(matches!(full, Err(Halt::Store(StoreError::DiskFull(_)))), "{full:?}");
+        assert_eq!(small.unwrap(), 1);
+        assert_eq!(home.counter("a").await.opt_text("note"), None);
+        home.write("pragma max_page_count = 1000000", args![]).await.unwrap();
+        let note = "y".repeat(1 << 20);
+        home.write("update counter set note = $1", args![note.as_str()]).await.unwrap();
+        assert_eq!(home.counter("a").await.text("note"), note);
+    }
+}
+
+#[tokio::test]
+async fn a_decision_that_waits_is_refused() {
+    let home = Home::new(Kind::Sqlite).await;
+    home.add("a", 9).await;
+    let waiting = |reads| async move {
+        let decision = raise(reads, "a").await;
+        std::future::pending::<()>().await;
+        decision
+    };
+    let error = home.store.unit("wait", "a", waiting).await.unwrap_err();
+    assert!(matches!(error, Halt::Store(StoreError::Panicked { .. })), "{error:?}");
+    assert_eq!(home.store.unit("raise", "a", |reads| raise(reads, "a")).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_decision_may_not_write_while_it_reads() {
+    let home = Home::new(Kind::Sqlite).await;
+    home.add("a", 9).await;
+    let sneaky = |reads: ebb_store::Reads| async move {
+        reads.rows(query("update counter set used = 5 returning id", args![])).await?;
+        Ok::<_, Halt<()>>(Decision::unchanged(()))
+    };
+    let error = home.store.unit("sneak", "a", sneaky).await.unwrap_err();
+    assert!(matches!(error, Halt::Store(StoreError::WritingRead { .. })), "{error:?}");
+    assert_eq!(home.used("a").await, 0);
+}
