@@ -54,7 +54,11 @@ impl Writer {
         match self.attempt(&jobs).await {
             Ok(settled) => announce(&self.tally, jobs, settled),
             Err(Abort::Batch(error)) => fail(jobs, &error),
-            Err(Abort::Job(error)) if jobs.len() == 1 => fail(jobs, &error),
+            Err(Abort::Job(error)) if jobs.len() == 1 && !matches!(error, StoreError::Duplicate { .. }) => {
+                fail(jobs, &error);
+            }
+            // A duplicate is decided anew even alone: another process may have written the row since it was looked for,
+            // and the decision can answer from it.
             Err(Abort::Job(error)) => {
                 tracing::debug!(%error, jobs = jobs.len(), "a batch is run one by one");
                 add(&self.tally.split_batches, 1);

@@ -1,6 +1,6 @@
 //! Where does a test of the layer run, and which table does it use?
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ebb_store::{Decision, Halt, Kind, Place, Reads, Row, Store, StoreError, Value, args, query};
@@ -23,14 +23,26 @@ impl Home {
         };
         let store = Store::open(place.clone()).await.expect("a new place should open");
         let home = Home { store, place, folder };
-        home.write(
+        home.create_table().await;
+        home
+    }
+
+    /// The file of a place that has one.
+    pub fn file(&self) -> &Path {
+        match &self.place {
+            Place::Sqlite(path) => path,
+            other => panic!("{other:?} has no file"),
+        }
+    }
+
+    async fn create_table(&self) {
+        self.write(
             "create table counter (id text primary key, generation bigint not null, used bigint not null,
              capacity bigint, note text)",
             args![],
         )
         .await
         .unwrap();
-        home
     }
 
     /// Opens the same place once more.

@@ -1,5 +1,6 @@
 //! Does the layer keep its promises, and the same ones on each database?
 
+mod crash;
 mod home;
 mod postgres;
 mod reading;

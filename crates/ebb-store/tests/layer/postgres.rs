@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
-use ebb_store::{Halt, Kind, StoreError, args, query};
+use ebb_store::{Decision, Halt, Kind, Place, Reads, Store, StoreError, args, query};
 use ebb_testing::TempPostgres;
 use futures_util::future::join_all;
 
@@ -68,7 +68,68 @@ async fn two_servers_share_a_database() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn servers_that_start_together_migrate_once() {
     let address = TempPostgres::start().database().await;
-    let open = || ebb_store::Store::open(ebb_store::Place::Postgres(address.clone()));
+    let open = || Store::open(Place::Postgres(address.clone()));
     let stores = join_all((0..6).map(|_| open())).await;
     assert!(stores.iter().all(Result::is_ok), "{:?}", stores.into_iter().find_map(Result::err));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_servers_lock_rows_in_one_order() {
+    let home = Home::new(Kind::Postgres).await;
+    let other = home.again().await.unwrap();
+    for number in 0..20 {
+        home.add(&format!("c-{number}"), 1000).await;
+    }
+    let take = |store: &Store, number: u64| {
+        let (store, id) = (store.clone(), format!("c-{number}"));
+        async move {
+            let decide = move |_| {
+                let guard = "update counter set used = used + 1 where id = $1 and used + 1 <= capacity";
+                let guards = vec![query(guard, args![&id])];
+                async { Ok::<_, Halt<()>>(Decision { guards, writes: vec![], answer: () }) }
+            };
+            store.unit("take", &number.to_string(), decide).await.unwrap();
+        }
+    };
+    for _ in 0..20 {
+        let upwards = join_all((0..20).map(|number| take(&home.store, number)));
+        let downwards = join_all((0..20).rev().map(|number| take(&other, number)));
+        tokio::join!(upwards, downwards);
+    }
+    // A connection that ends hands in its figures.
+    other.close().await.unwrap();
+    home.store.close().await.unwrap();
+    let again = home.again().await.unwrap();
+    let select = "select sum(deadlocks)::bigint as n from pg_stat_database where datname = current_database()";
+    assert_eq!(again.rows(query(select, args![])).await.unwrap()[0].int("n"), 0);
+    let select = "select cast(sum(used) as bigint) as n from counter";
+    assert_eq!(again.rows(query(select, args![])).await.unwrap()[0].int("n"), 800);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_servers_with_one_token_both_get_its_answer() {
+    let home = Home::new(Kind::Postgres).await;
+    let other = home.again().await.unwrap();
+    let create = |store: &Store, token: u64, answer: i64| {
+        let (store, id) = (store.clone(), format!("token-{token}"));
+        async move {
+            let key = id.clone();
+            let decide = move |reads: Reads| {
+                let id = id.clone();
+                async move {
+                    let known = reads.row(query("select used from counter where id = $1", args![&id])).await?;
+                    if let Some(known) = known {
+                        return Ok::<_, Halt<()>>(Decision::unchanged(known.int("used")));
+                    }
+                    let insert = "insert into counter (id, generation, used) values ($1, 0, $2)";
+                    Ok(Decision { guards: vec![], writes: vec![query(insert, args![&id, answer])], answer })
+                }
+            };
+            store.unit("create", &key, decide).await.unwrap()
+        }
+    };
+    for token in 0..200 {
+        let (one, two) = tokio::join!(create(&home.store, token, 1), create(&other, token, 2));
+        assert_eq!(one, two);
+    }
 }
