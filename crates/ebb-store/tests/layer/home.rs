@@ -35,6 +35,14 @@ impl Home {
         }
     }
 
+    /// The name of a database on the server.
+    pub fn database(&self) -> &str {
+        match &self.place {
+            Place::Postgres(address) => address.rsplit_once("dbname=").expect("an address with a name").1,
+            other => panic!("{other:?} is on no server"),
+        }
+    }
+
     async fn create_table(&self) {
         self.write(
             "create table counter (id text primary key, generation bigint not null, used bigint not null,

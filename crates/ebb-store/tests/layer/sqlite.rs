@@ -54,3 +54,17 @@ async fn a_decision_may_not_write_while_it_reads() {
     assert!(matches!(error, Halt::Store(StoreError::WritingRead { .. })), "{error:?}");
     assert_eq!(home.used("a").await, 0);
 }
+
+#[tokio::test]
+async fn the_writer_syncs_each_commit_and_checks_references() {
+    let home = Home::new(Kind::Sqlite).await;
+    let ask = |reads: ebb_store::Reads| async move {
+        let sync = reads.row(query("pragma synchronous", args![])).await?.unwrap();
+        let references = reads.row(query("pragma foreign_keys", args![])).await?.unwrap();
+        let answer = (sync.int(0), references.int(0));
+        Ok::<_, Halt<()>>(Decision::unchanged(answer))
+    };
+    const FULL: i64 = 2;
+    assert_eq!(home.store.unit("ask", "a", ask).await.unwrap(), (FULL, 1));
+    assert!(home.file().with_extension("db-wal").exists());
+}
