@@ -101,6 +101,10 @@ impl Agent {
     pub fn accept_gap(&mut self, server: Position) -> Vec<Action> {
         self.gap = false;
         self.position = server;
+        // The server counts generations from an older state; its next order for a guest holds.
+        for guest in self.guests.values_mut() {
+            guest.desired.generation = 0;
+        }
         vec![Action::SavePosition]
     }
 

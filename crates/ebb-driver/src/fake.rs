@@ -160,14 +160,15 @@ impl FakeHost {
         said
     }
 
+    /// What a guest's console says; empty for one that is not there.
+    pub fn console_text(&self, guest: InstanceId) -> &str {
+        let there = self.agent.guest(guest).is_some_and(|g| !matches!(g.observed.is, Is::Gone { .. }));
+        self.consoles.get(&guest).filter(|_| there).map_or("", String::as_str)
+    }
+
     fn console(&self, request: u64, guest: InstanceId, bytes: u32) -> FromHost {
-        let known = self.agent.guest(guest).is_some_and(|g| !matches!(g.observed.is, Is::Gone { .. }));
-        match self.consoles.get(&guest).filter(|_| known) {
-            Some(text) => {
-                let skip = text.len().saturating_sub(bytes as usize);
-                FromHost::ConsoleLog { request, text: text[skip..].to_owned(), error: None }
-            }
-            None => FromHost::ConsoleLog { request, text: String::new(), error: Some("no such guest".to_owned()) },
-        }
+        let text = self.console_text(guest);
+        let skip = text.len().saturating_sub(bytes as usize);
+        FromHost::ConsoleLog { request, text: text[skip..].to_owned(), error: None }
     }
 }

@@ -248,7 +248,7 @@ fn due(instance: &Instance, now: Timestamp, limits: &Limits) -> Step {
             Some(end) if !instance.end_announced && end.start().plus_seconds(-limits.notice_seconds) <= now => {
                 let notice_at = end.start().plus_seconds(-limits.notice_seconds);
                 let notice = Event::InterruptServer { cause: Cause::LeaseEnd, notice_at, deadline: end.start() };
-                let mut step = change(instance, instance.state.clone(), vec![Effect::Log(notice)]);
+                let mut step = change(instance, instance.state.clone(), vec![Effect::Order, Effect::Log(notice)]);
                 step.next.as_mut().expect("a changed instance").end_announced = true;
                 step
             }

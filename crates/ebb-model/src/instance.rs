@@ -94,7 +94,12 @@ pub enum State {
     },
     Stopped,
     /// A notice is out; the release begins at `deadline` (rules §2.6). `off_by`: it was stopped, or being stopped, and stays so.
-    Reclaiming { notice_at: Timestamp, deadline: Timestamp, cause: Cause, off_by: Option<Timestamp> },
+    Reclaiming {
+        notice_at: Timestamp,
+        deadline: Timestamp,
+        cause: Cause,
+        off_by: Option<Timestamp>,
+    },
     /// Charge has ended; the host has been told to remove the guest.
     Releasing {
         end: End,

@@ -61,7 +61,8 @@ impl FromRequestParts<App> for Principal {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Denied> {
         let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let secret = header.and_then(|text| text.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let secret =
+            header.and_then(|text| text.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         let hash = digest(secret.ok_or(Denied::NoKey)?.1.trim().as_bytes());
         if app.well_known.contains(&hash) {
             let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
@@ -159,14 +160,21 @@ impl<T> Call<T> {
     /// Carries out a change once: a repetition under the same token gets the first answer (rules §5.6).
     ///
     /// The answer is JSON text, so that the repetition is the same to the byte.
-    pub async fn once<A, F, Fut>(&self, app: &App, name: &'static str, key: impl ToString, decide: F) -> Result<String, Denied>
+    pub async fn once<A, F, Fut>(
+        &self,
+        app: &App,
+        name: &'static str,
+        key: impl ToString,
+        decide: F,
+    ) -> Result<String, Denied>
     where
         A: Serialize + Send + 'static,
         F: Fn(Unit) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = Outcome<Decision<A>>> + Send + 'static,
     {
         let (principal, token, digest) = (self.principal.key.clone(), self.token.clone(), self.digest.clone());
-        let answer = app.unit(name, &key.to_string(), move |unit| {
+        let key = key.to_string();
+        let answer = app.unit(name, &key, move |unit| {
             let (principal, token, digest, decide) = (principal.clone(), token.clone(), digest.clone(), decide.clone());
             async move {
                 let now = unit.now;

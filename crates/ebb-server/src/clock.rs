@@ -20,7 +20,11 @@ enum Source {
     /// A sandbox's: stands still until it is advanced.
     Still,
     /// A sandbox's: `speed` seconds in one of the wall clock, besides being advanced.
-    Fast { speed: u32, started: Instant, offset: AtomicI64 },
+    Fast {
+        speed: u32,
+        started: Instant,
+        offset: AtomicI64,
+    },
 }
 
 impl Clock {

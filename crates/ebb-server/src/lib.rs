@@ -1,1 +1,21 @@
-//! ebb-server
+//! The service: HTTP in front, workers behind, no privilege.
+//!
+//! A request goes [`routes`] → [`call`] (who, once) → [`unit`] (what the rules decide becomes rows); a second of usage is opened and
+//! closed by [`unit`] and settled by [`work::hours`]; [`host`] speaks with the machines that lend capacity.
+
+mod app;
+mod call;
+mod clock;
+mod denied;
+mod host;
+mod metrics;
+mod mint;
+mod routes;
+mod sandbox;
+mod serve;
+mod unit;
+mod work;
+
+pub use routes::openapi_json;
+pub use sandbox::{SandboxConfig, sandbox};
+pub use serve::{ServeConfig, ServeError, Serving, load_catalog, serve};

@@ -157,7 +157,8 @@ impl Unit {
         Ok(())
     }
 
-    fn order(&mut self, about: &Instance) {
+    /// Puts the instance's order at the end of its host's queue.
+    pub fn order(&mut self, about: &Instance) {
         self.writes.extend(host::order(about.host, about.id));
     }
 

@@ -48,6 +48,10 @@ pub fn newest() -> Query {
     query("select at from event order by id desc limit 1", args![])
 }
 
+pub fn newest_id() -> Query {
+    query("select id from event order by id desc limit 1", args![])
+}
+
 pub fn read(row: &Row) -> Logged {
     Logged {
         id: own(row.text("id")),

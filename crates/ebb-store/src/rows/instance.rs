@@ -61,6 +61,17 @@ pub fn page(after: &str, limit: i64) -> Query {
     query("select * from instance where id > $1 order by id limit $2", args![after, limit])
 }
 
+pub fn live_page_of(account: AccountId, after: &str, limit: i64) -> Query {
+    query(
+        "select * from instance where account_id = $1 and id > $2 and live = 1 order by id limit $3",
+        args![account.to_string(), after, limit],
+    )
+}
+
+pub fn live_page(after: &str, limit: i64) -> Query {
+    query("select * from instance where id > $1 and live = 1 order by id limit $2", args![after, limit])
+}
+
 pub fn live_of_account(account: AccountId) -> Query {
     query("select * from instance where account_id = $1 and live = 1 order by id", args![account.to_string()])
 }

@@ -1,0 +1,310 @@
+//! How does the service speak with its hosts: sends orders, learns what is, and takes a host up again after either was away?
+
+use crate::app::App;
+use crate::denied::Denied;
+use crate::unit::{Outcome, Unit, settled_already};
+use ebb_driver::fake::FakeHost;
+use ebb_driver::protocol::{
+    DesiredGuest, FromHost, GuestSpec, Hello, Is, Metadata, ObservedGuest, PlannedEnd, Position, ToHost, Want,
+};
+use ebb_engine::lifecycle::{Input, Report};
+use ebb_model::catalog::Limits;
+use ebb_model::id::{HostId, InstanceId};
+use ebb_model::instance::{Instance, State};
+use ebb_model::time::{Second, Timestamp};
+use ebb_store::rows::host::Host;
+use ebb_store::rows::instance::Seen;
+use ebb_store::rows::{account, host, instance};
+use ebb_store::{Decision, Halt, StoreError};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use tokio::sync::{mpsc, oneshot};
+
+/// The hosts of this process.
+#[derive(Default)]
+pub struct Hosts {
+    /// Where the privileged halves listen.
+    pub sockets: Vec<PathBuf>,
+    /// A sandbox's hosts, in this process.
+    pub fakes: tokio::sync::Mutex<Vec<Fake>>,
+    /// Where a kept sandbox writes them down.
+    pub kept_in: Option<PathBuf>,
+    /// Those that are connected now.
+    pub links: Mutex<BTreeMap<HostId, Link>>,
+}
+
+/// A fake host and what was sent to it.
+pub struct Fake {
+    pub host: FakeHost,
+    pub greeted: Option<Greeted>,
+}
+
+/// A live connection to a host.
+#[derive(Clone)]
+pub struct Link {
+    /// What the host had obeyed when it said hello.
+    pub obeyed: Position,
+    pub guests: Vec<InstanceId>,
+    pub socket: PathBuf,
+    pub say: mpsc::UnboundedSender<Ask>,
+    /// The newest instant at which everything it had to say by then was heard.
+    pub heard_at: Timestamp,
+}
+
+/// What a request wants said to a host.
+pub enum Ask {
+    Say(ToHost),
+    Console { guest: InstanceId, bytes: u32, answer: oneshot::Sender<Result<String, String>> },
+}
+
+/// Where a host stands after it said hello.
+#[derive(Debug, Clone, Copy)]
+pub struct Greeted {
+    pub id: HostId,
+    pub position: Position,
+    /// Orders after this one are still to be sent.
+    pub sent: i64,
+    pub gap: bool,
+}
+
+/// The most guests in one message.
+const ORDERS_AT_ONCE: i64 = 500;
+
+impl App {
+    /// Takes a host up: writes down what it lends and compares what it has with what it should have.
+    pub async fn greet(&self, hello: Hello) -> Result<Greeted, Denied> {
+        let known = hello.clone();
+        let greeted = self.unit("greet-host", &hello.host, move |unit| greet(unit, known.clone())).await?;
+        for observed in &hello.guests {
+            self.observe(greeted.id, observed.clone()).await?;
+        }
+        if !greeted.gap {
+            let there: Vec<InstanceId> = hello.guests.iter().map(|guest| guest.id).collect();
+            self.miss(greeted.id, hello.position.sequence, &there).await?;
+        }
+        Ok(greeted)
+    }
+
+    /// Writes down what a host saw of a guest.
+    pub async fn observe(&self, from: HostId, observed: ObservedGuest) -> Result<(), Denied> {
+        let key = from.to_string();
+        match self.unit("observe", &key, move |unit| observe(unit, from, observed.clone())).await {
+            Err(Halt::Refused(denied)) if settled_already(&denied) => Ok(()),
+            other => Ok(other?),
+        }
+    }
+
+    /// Guests that the host should have by the orders it obeyed, and has not: they are gone.
+    async fn miss(&self, on: HostId, obeyed: i64, there: &[InstanceId]) -> Result<(), Denied> {
+        let rows = self.store.rows(host::orders_after(on, 0, i64::MAX)).await?;
+        for row in rows.iter().filter(|row| row.int("sequence") <= obeyed && row.int("live") == 1) {
+            let id = instance::read(row).id;
+            if !there.contains(&id) {
+                let gone = ObservedGuest {
+                    id,
+                    generation: row.int("generation"),
+                    is: Is::Gone { at: self.clock.now() },
+                    address: None,
+                    notice_readable_at: None,
+                    notice_read_at: None,
+                };
+                self.observe(on, gone).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// An operator accepts that a host obeyed orders which this database does not know: from now on its word counts again.
+    pub async fn accept_gap(&self, name: &str) -> Result<(), Denied> {
+        let rows = self.store.rows(host::by_name(name)).await?;
+        let known = host::read(rows.first().ok_or_else(|| Denied::not_found("host", name))?);
+        if known.state != "gap" {
+            return Err(Denied::Conflict(format!("host {name} has no gap; there is nothing to accept")));
+        }
+        let link = self.link(known.id)?;
+        self.miss(known.id, i64::MAX, &link.guests).await?;
+        // Above everything that the host has obeyed, and everything that it has is ordered anew.
+        let sequence = link.obeyed.sequence.max(known.sequence);
+        self.unit("accept-gap", name, move |mut unit| async move {
+            unit.write(host::accept_gap(known.id, sequence));
+            for row in unit.reads.rows(instance::on_host(known.id)).await? {
+                unit.order(&instance::read(&row));
+            }
+            Ok(unit.done(()))
+        })
+        .await?;
+        let position = Position { epoch: self.installation.epoch, sequence };
+        link.say.send(Ask::Say(ToHost::AcceptGap(position))).map_err(|_| Denied::HostAway("it went away".to_owned()))
+    }
+
+    /// The next orders for a host, with the sequence up to which they reach.
+    pub async fn orders(&self, to: HostId, after: i64) -> Result<Option<ToHost>, StoreError> {
+        let app = self.clone();
+        self.store
+            .read(move |reads| async move {
+                let rows = reads.rows(host::orders_after(to, after, ORDERS_AT_ONCE)).await?;
+                let Some(sequence) = rows.last().map(|row| row.int("sequence")) else { return Ok(None) };
+                let mut guests = vec![];
+                for about in rows.iter().map(instance::read) {
+                    let Some((want, end)) = desired(&about, &app.catalog.limits) else { continue };
+                    let key = match about.key_pair {
+                        Some(id) => reads.row(account::key_pair_by_id(id)).await?,
+                        None => None,
+                    };
+                    let public_keys = key.iter().map(account::read_key_pair).map(|key| (key.name, key.public_key));
+                    let user_data = reads.row(instance::user_data(about.id)).await?;
+                    guests.push(DesiredGuest {
+                        id: about.id,
+                        generation: about.generation,
+                        account: about.account,
+                        want,
+                        spec: GuestSpec {
+                            resources: about.resources.clone(),
+                            image: about.image.clone(),
+                            disposable: !about.purchase.is_firm(),
+                        },
+                        metadata: Metadata {
+                            hostname: hostname(&about),
+                            public_keys: public_keys.collect(),
+                            user_data: user_data.map(|row| row.text("content").to_owned()),
+                            name: about.name,
+                            zone: about.zone,
+                            flavor: about.flavor,
+                        },
+                        end,
+                    });
+                }
+                Ok(Some(ToHost::Desire { sequence, guests }))
+            })
+            .await
+    }
+
+    /// What a message from a host means for the database; answers belong to whoever asked.
+    pub async fn hear(&self, from: HostId, message: FromHost) -> Result<Option<ToHost>, Denied> {
+        let FromHost::Observed(observed) = message else { return Ok(None) };
+        let (guest, gone) = (observed.id, matches!(observed.is, Is::Gone { .. } | Is::Failed { .. }));
+        self.observe(from, observed).await?;
+        Ok(gone.then_some(ToHost::Forget { guest }))
+    }
+
+    /// The connection to the host of a guest.
+    pub fn link(&self, to: HostId) -> Result<Link, Denied> {
+        let links = self.hosts.links.lock().expect("no panic while holding links");
+        links.get(&to).cloned().ok_or_else(|| Denied::HostAway("it is not connected; try again shortly".to_owned()))
+    }
+}
+
+/// What a host should make of an instance, and when it is to release it by itself; `None`: nothing yet.
+fn desired(instance: &Instance, limits: &Limits) -> Option<(Want, Option<PlannedEnd>)> {
+    let natural = instance
+        .lease_end()
+        .map(Second::start)
+        .map(|at| PlannedEnd { notice_at: at.plus_seconds(-limits.notice_seconds), at });
+    Some(match instance.state {
+        State::Waiting { .. } => return None,
+        State::Starting { .. } | State::Running => (Want::Running, natural),
+        State::Stopping { force_at } => (Want::Off { force_at }, natural),
+        State::Stopped => (Want::Off { force_at: instance.created_at }, natural),
+        State::Reclaiming { notice_at, deadline, off_by, .. } => {
+            let want = off_by.map_or(Want::Running, |force_at| Want::Off { force_at });
+            (want, Some(PlannedEnd { notice_at, at: deadline }))
+        }
+        State::Releasing { .. } | State::Released { .. } => (Want::Gone, None),
+    })
+}
+
+/// The name as far as a host name may have its characters, else the id.
+fn hostname(instance: &Instance) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let name: String = instance.name.chars().map(plain).collect();
+    let name = name.trim_matches('-');
+    let short = name.get(..name.len().min(63)).unwrap_or_default().trim_end_matches('-');
+    if short.is_empty() { instance.id.to_string() } else { short.to_owned() }
+}
+
+async fn greet(mut unit: Unit, hello: Hello) -> Outcome<Decision<Greeted>> {
+    let epoch = unit.app.installation.epoch;
+    let known = unit.reads.row(host::by_name(&hello.host)).await?.map(|row| host::read(&row));
+    let theirs = hello.position;
+    let sequence = known.as_ref().map_or(0, |host| host.sequence);
+    // It obeyed orders that we do not know, or a restore began a new epoch: an operator must look first (invariant 8).
+    let gap = theirs != Position::default() && (theirs.epoch != epoch || theirs.sequence > sequence);
+    let host = Host {
+        id: known.as_ref().map_or_else(|| HostId::new(unit.app.mint.uuid(unit.now)), |host| host.id),
+        name: hello.host,
+        zone: hello.zone,
+        driver: hello.driver,
+        state: if gap { "gap" } else { "up" }.to_owned(),
+        sequence,
+        seen_at: unit.now,
+    };
+    unit.write(if known.is_some() { host::update(&host) } else { host::insert(&host) });
+    for (resource, capacity) in hello.capacity.iter() {
+        unit.write(host::set_capacity(host.id, resource, capacity));
+    }
+    let position = Position { epoch, sequence };
+    Ok(unit.done(Greeted { id: host.id, position, sent: theirs.sequence.min(sequence), gap }))
+}
+
+async fn observe(mut unit: Unit, from: HostId, observed: ObservedGuest) -> Outcome<Decision<()>> {
+    let id = observed.id;
+    let row = unit.reads.row(instance::by_id(id)).await?;
+    let Some(known) = row.as_ref().map(instance::read).filter(|known| known.host == from) else {
+        // Carries our installation's id and is in no table: left running, not charged, reported.
+        if !matches!(observed.is, Is::Gone { .. } | Is::Failed { .. }) {
+            unit.quarantine(from, &observed);
+        } else {
+            unit.write(host::end_quarantine(id));
+        }
+        return Ok(unit.done(()));
+    };
+    let seen_before = instance::read_seen(row.as_ref().expect("an instance that was just read"));
+    let seen = Seen {
+        address: observed.address.clone(),
+        notice_readable_at: observed.notice_readable_at,
+        notice_read_at: observed.notice_read_at,
+    };
+    let fresh = (seen.address.is_some() && seen.address != seen_before.address)
+        || (seen.notice_readable_at.is_some() && seen_before.notice_readable_at.is_none())
+        || (seen.notice_read_at.is_some() && seen_before.notice_read_at.is_none());
+    if fresh {
+        unit.write(instance::see(id, &seen));
+    }
+    if let State::Reclaiming { notice_at, deadline, .. } = known.state {
+        if let (Some(readable), None) = (seen.notice_readable_at, seen_before.notice_readable_at) {
+            unit.app.metrics.notice_readable(readable.millis_since(notice_at));
+        }
+        if let Is::Gone { at } = observed.is {
+            unit.app.metrics.released(at.millis_since(deadline));
+        }
+    }
+    if let Some(report) = report(&mut unit, &known, &observed).await? {
+        unit.step(&known, Input::Report(report)).await?;
+    }
+    Ok(unit.done(()))
+}
+
+/// What an observation says to the rules. A guest that was seen for an order long since replaced says nothing.
+async fn report(unit: &mut Unit, known: &Instance, observed: &ObservedGuest) -> Outcome<Option<Report>> {
+    // Seconds of hours that are closed are not charged any more, nor taken back: what is late counts from the open hour.
+    let open = unit.account(known.account).await?.close_at.map(|at| unit.app.catalog.time_zone.hour_of(at.plus(-1)));
+    let clamp = |at: Timestamp| open.map_or(at, |open| at.max(open.start()));
+    Ok(match observed.is {
+        Is::Running { since } if observed.generation >= starting_generation(known) => {
+            Some(Report::Running { at: clamp(since) })
+        }
+        Is::Off { at } if observed.generation >= starting_generation(known) => Some(Report::Off { at: clamp(at) }),
+        Is::Gone { at } => Some(Report::Gone { at: clamp(at) }),
+        Is::Failed { at, .. } => Some(Report::Failed { at: clamp(at) }),
+        Is::Starting | Is::Running { .. } | Is::Off { .. } => None,
+    })
+}
+
+/// An instance that was just told to start is not running because of what was seen before that order.
+fn starting_generation(known: &Instance) -> i64 {
+    match known.state {
+        State::Starting { .. } => known.generation,
+        _ => 0,
+    }
+}

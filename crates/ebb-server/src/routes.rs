@@ -1,0 +1,175 @@
+//! Which path leads where?
+
+mod account;
+mod bill;
+mod catalog;
+mod host;
+mod instance;
+mod sandbox;
+mod stream;
+
+use crate::app::App;
+use crate::denied::Denied;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::{CONTENT_TYPE, HeaderValue};
+use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use ebb_wire::problem::Problem;
+use futures_util::FutureExt;
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+use utoipa::OpenApi;
+
+const DOCS: &str = "/docs";
+
+/// The API as OpenAPI describes it.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Ebb",
+        description = "A small cloud that sells idle capacity by the second, takes it back when needed, and bills it exactly. \
+            Instants are RFC 3339, money is decimal text in the catalog's currency, prices are per hour. \
+            Every mutation takes an `Idempotency-Key`: the same key gives the same answer for 24 hours."
+    ),
+    paths(
+        account::whoami, account::open, account::list, account::show, account::verify, account::top_up,
+        account::create_key, account::list_keys, account::delete_key, account::balance, account::add_key_pair,
+        account::list_key_pairs, account::delete_key_pair, account::claim_trial, account::show_trial,
+        catalog::show, catalog::quote,
+        instance::buy, instance::list, instance::show, instance::release, instance::stop, instance::start,
+        instance::reclaim, instance::console_log, instance::decisions,
+        bill::bill, bill::events,
+        host::list, host::accept_gap, host::destroy_guest,
+        sandbox::clock, sandbox::advance,
+    ),
+    modifiers(&Security),
+    security(("key" = []))
+)]
+pub struct Api;
+
+struct Security;
+
+impl utoipa::Modify for Security {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        api.components.get_or_insert_default().add_security_scheme("key", SecurityScheme::Http(bearer));
+    }
+}
+
+/// The document that is served and checked in.
+pub fn openapi_json() -> String {
+    let mut text = Api::openapi().to_pretty_json().expect("a document of plain values");
+    text.push('\n');
+    text
+}
+
+pub fn router(app: App) -> Router {
+    Router::new()
+        .route("/", get(async || axum::response::Redirect::temporary(DOCS)))
+        .route("/healthz", get(health))
+        .route("/metrics", get(metrics))
+        .route("/openapi.json", get(openapi))
+        .route(DOCS, get(async || Html(include_str!("routes/docs.html"))))
+        .route("/v1/whoami", get(account::whoami))
+        .route("/v1/accounts", post(account::open).get(account::list))
+        .route("/v1/accounts/{id}", get(account::show))
+        .route("/v1/accounts/{id}/verification", post(account::verify))
+        .route("/v1/accounts/{id}/top-ups", post(account::top_up))
+        .route("/v1/accounts/{id}/keys", post(account::create_key).get(account::list_keys))
+        .route("/v1/accounts/{id}/keys/{key}", delete(account::delete_key))
+        .route("/v1/balance", get(account::balance))
+        .route("/v1/key-pairs", post(account::add_key_pair).get(account::list_key_pairs))
+        .route("/v1/key-pairs/{name}", delete(account::delete_key_pair))
+        .route("/v1/trial", post(account::claim_trial).get(account::show_trial))
+        .route("/v1/catalog", get(catalog::show))
+        .route("/v1/quote", post(catalog::quote))
+        .route("/v1/instances", post(instance::buy).get(instance::list))
+        .route("/v1/instances/{id}", get(instance::show).delete(instance::release))
+        .route("/v1/instances/{id}/stop", post(instance::stop))
+        .route("/v1/instances/{id}/start", post(instance::start))
+        .route("/v1/instances/{id}/reclaim", post(instance::reclaim))
+        .route("/v1/instances/{id}/console-log", get(instance::console_log))
+        .route("/v1/instances/{id}/decisions", get(instance::decisions))
+        .route("/v1/instances/{id}/streams/{target}", get(stream::stream))
+        .route("/v1/bills", get(bill::bill))
+        .route("/v1/events", get(bill::events))
+        .route("/v1/hosts", get(host::list))
+        .route("/v1/hosts/{name}/accept-gap", post(host::accept_gap))
+        .route("/v1/hosts/{name}/guests/{id}/destroy", post(host::destroy_guest))
+        .route("/v1/clock", get(sandbox::clock))
+        .route("/v1/clock/advance", post(sandbox::advance))
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_route)
+        .layer(from_fn_with_state(app.clone(), take_turn))
+        .layer(from_fn_with_state(app.clone(), account_for))
+        .with_state(app)
+}
+
+async fn no_route(method: Method, uri: Uri) -> Denied {
+    Denied::NoRoute { method: method.to_string(), path: uri.path().chars().take(80).collect(), docs: DOCS }
+}
+
+async fn health(State(app): State<App>) -> Result<&'static str, Denied> {
+    app.store.rows(ebb_store::rows::token::installation()).await?;
+    Ok("ok\n")
+}
+
+async fn metrics(State(app): State<App>) -> impl IntoResponse {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(CONTENT_TYPE, kind)], app.metrics.render(app.store.counters()))
+}
+
+async fn openapi() -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json")], openapi_json())
+}
+
+/// JSON that is text already, such as the kept answer to a client token.
+fn json(status: StatusCode, text: String) -> Response {
+    (status, [(CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+/// Counts an answer and gives it an id; a panic becomes a 500 that can be found in the log.
+async fn account_for(State(app): State<App>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = uuid::Uuid::new_v4().simple().to_string();
+    let method = request.method().to_string();
+    let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let mut response = answered.unwrap_or_else(|panic| {
+        let message = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+        tracing::error!(request_id = id, message, "a request panicked");
+        app.metrics.panicked();
+        Denied::Internal.into_response()
+    });
+    let status = response.status().as_u16();
+    app.metrics.answered(method, path.unwrap_or_else(|| "none".to_owned()), status, started.elapsed());
+    if let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
+        tracing::debug!(request_id = id, status, code = problem.code, message = problem.message, "refused");
+        problem.request_id = id.clone();
+        *response.body_mut() = Body::from(serde_json::to_vec(&problem).expect("a problem of plain values"));
+        response.headers_mut().remove("content-length");
+    }
+    response.headers_mut().insert("x-request-id", HeaderValue::from_str(&id).expect("hexadecimal digits"));
+    response
+}
+
+/// In a sandbox one request at a time changes something, and what it causes at this instant is done before it is answered.
+async fn take_turn(State(app): State<App>, request: Request, next: Next) -> Response {
+    let Some(turn) = app.turn.as_ref().filter(|_| request.method() != Method::GET) else {
+        return next.run(request).await;
+    };
+    let _turn = turn.lock().await;
+    let response = next.run(request).await;
+    if let Err(denied) = app.run_until(app.clock.now()).await {
+        return denied.into_response();
+    }
+    match app.keep_hosts().await {
+        Ok(()) => response,
+        Err(error) => Denied::HostAway(format!("the fake hosts cannot be kept: {error}")).into_response(),
+    }
+}

@@ -1,0 +1,117 @@
+//! Bills and the log.
+
+use super::account::Paging;
+use crate::app::App;
+use crate::call::{Principal, Role};
+use crate::denied::Denied;
+use crate::work::hours::accruing;
+use axum::Json;
+use axum::extract::{Query, State};
+use ebb_model::billing::{BillRecord, Charge, Split};
+use ebb_model::time::{Second, Timestamp};
+use ebb_store::rows::{account, bill as rows, event};
+use ebb_wire::account::{LoggedEvent, Parts};
+use ebb_wire::bill::{Bill, Record};
+use ebb_wire::problem::{Page, Problem};
+use serde::Deserialize;
+
+const MOST_RECORDS: i64 = 100_000;
+
+#[derive(Deserialize, utoipa::IntoParams)]
+pub struct Span {
+    /// Records that begin at or after this instant; the beginning if not given.
+    since: Option<String>,
+    /// Records that begin before this instant; now if not given.
+    until: Option<String>,
+    /// operator: whose
+    #[serde(rename = "account")]
+    _account: Option<String>,
+}
+
+/// The bill: what is settled, record by record, and what accrues to this second.
+#[utoipa::path(get, path = "/v1/bills", params(Span), responses((status = 200, body = Bill), (status = 400, body = Problem)))]
+pub async fn bill(State(app): State<App>, who: Principal, Query(span): Query<Span>) -> Result<Json<Bill>, Denied> {
+    let id = who.account()?;
+    let instant = |what: &str, text: Option<String>, default: i64| match text {
+        None => Ok::<_, Denied>(Second::from_unix(default)),
+        Some(text) => {
+            let at = text.parse::<Timestamp>().map_err(|error| Denied::BadInput(format!("{what}: {error}")))?;
+            Ok(at.second())
+        }
+    };
+    let (since, until) = (instant("since", span.since, 0)?, instant("until", span.until, i64::MAX)?);
+    let (shared, now) = (app.clone(), app.clock.now().second());
+    let bill = app.store.read(move |reads| async move {
+        let Some(row) = reads.row(account::by_id(id)).await? else { return Ok(None) };
+        let accruing = accruing(&shared, &reads, &account::read(&row), now).await?;
+        let records = reads.rows(rows::records_of_account(id, since, until, MOST_RECORDS)).await?;
+        let records: Vec<BillRecord> = records.iter().map(rows::read_record).collect();
+        let settled = records.iter().fold(Split::default(), |sum, record| sum.plus(record.split));
+        let open: Vec<(Charge, Split)> = accruing.hour.into_iter().chain(accruing.blocks).collect();
+        let accrued = open.iter().fold(Split::default(), |sum, (_, split)| sum.plus(*split));
+        Ok(Some(Bill {
+            currency: shared.catalog.currency.clone(),
+            records: records.iter().map(issued).collect(),
+            accruing: open.iter().map(|(charge, split)| shown(charge, split)).collect(),
+            settled_total: parts(settled),
+            accruing_total: parts(accrued),
+            as_of: now.to_string(),
+        }))
+    });
+    bill.await?.map(Json).ok_or_else(|| Denied::not_found("account", id))
+}
+
+/// The log, oldest first: an account's, or for an operator everybody's.
+#[utoipa::path(get, path = "/v1/events", params(Paging), responses((status = 200, body = Page<LoggedEvent>)))]
+pub async fn events(
+    State(app): State<App>,
+    who: Principal,
+    Query(paging): Query<Paging>,
+) -> Result<Json<Page<LoggedEvent>>, Denied> {
+    let query = match (who.role, who.account) {
+        (Role::Operator, None) => event::page(&paging.after, paging.limit()),
+        _ => event::of_account(who.account()?, &paging.after, paging.limit()),
+    };
+    let rows = app.store.rows(query).await?;
+    let items = rows.iter().map(|row| logged(event::read(row))).collect();
+    Ok(Json(paging.page(items, |event| event.id.clone())))
+}
+
+pub fn logged(event: event::Logged) -> LoggedEvent {
+    LoggedEvent {
+        id: event.id.to_string(),
+        account: event.account.to_string(),
+        instance: event.instance.map(|id| id.to_string()),
+        at: event.at.to_string(),
+        body: serde_json::from_str(&event.body).expect("an event that this program wrote"),
+    }
+}
+
+pub fn parts(split: Split) -> Parts {
+    Parts { waived: split.waived.to_string(), grant: split.grant.to_string(), payable: split.payable.to_string() }
+}
+
+fn issued(record: &BillRecord) -> Record {
+    Record {
+        id: Some(record.id.to_string()),
+        issued_at: Some(record.issued_at.to_string()),
+        ..shown(&record.charge, &record.split)
+    }
+}
+
+fn shown(charge: &Charge, split: &Split) -> Record {
+    Record {
+        id: None,
+        instance: charge.instance.to_string(),
+        meter: charge.meter.name().to_owned(),
+        since: charge.period.since.to_string(),
+        until: charge.period.until.to_string(),
+        seconds: charge.seconds(),
+        price: charge.price.to_string(),
+        amount: split.payable.to_string(),
+        waived: split.waived.to_string(),
+        grant: split.grant.to_string(),
+        reason: charge.waiver.map(|cause| cause.name().to_owned()),
+        issued_at: None,
+    }
+}

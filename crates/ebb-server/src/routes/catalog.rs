@@ -1,0 +1,88 @@
+//! What is for sale, and at which price?
+
+use crate::app::App;
+use crate::call::{Call, Principal};
+use crate::denied::Denied;
+use axum::Json;
+use axum::extract::State;
+use ebb_engine::quote::{self, Order, PurchaseOption};
+use ebb_model::money::Price;
+use ebb_wire::catalog::{Catalog, Flavor, Image, Quote, Zone};
+use ebb_wire::instance::Buy;
+use ebb_wire::problem::Problem;
+
+/// The catalog: zones, flavors, prices, images and the trial's lists.
+#[utoipa::path(get, path = "/v1/catalog", responses((status = 200, body = Catalog), (status = 401, body = Problem)))]
+pub async fn show(State(app): State<App>, _: Principal) -> Json<Catalog> {
+    let catalog = &app.catalog;
+    let region = |id: &str| catalog.regions.iter().find(|region| region.id == id);
+    let zones = catalog.zones.iter().map(|zone| Zone {
+        id: zone.id.clone(),
+        region: zone.region.clone(),
+        region_name: region(&zone.region).map_or_else(String::new, |region| region.name.clone()),
+        trial: catalog.trial.regions.contains(&zone.region),
+    });
+    let holders = [("individual", &catalog.trial.individual), ("enterprise", &catalog.trial.enterprise)];
+    let flavors = catalog.flavors.iter().map(|flavor| Flavor {
+        id: flavor.id.clone(),
+        resources: flavor.resources.iter().map(|(name, amount)| (name.to_owned(), amount)).collect(),
+        on_demand: flavor.on_demand.map(|price| price.to_string()),
+        spot: flavor.spot.iter().flat_map(|spot| &spot.prices).map(Price::to_string).collect(),
+        spot_max_periods: flavor.spot.as_ref().map_or(0, |spot| spot.max_periods),
+        trial: holders
+            .iter()
+            .filter(|(_, trial)| trial.flavors.contains(&flavor.id))
+            .map(|(name, _)| (*name).to_owned())
+            .collect(),
+    });
+    Json(Catalog {
+        currency: catalog.currency.clone(),
+        time_zone: catalog.time_zone.clone().into(),
+        notice_seconds: catalog.limits.notice_seconds,
+        system_disk_gib: catalog.system_disk.gib,
+        system_disk_price: catalog.disk_price().to_string(),
+        zones: zones.collect(),
+        flavors: flavors.collect(),
+        images: catalog.images.iter().map(|i| Image { id: i.id.clone(), name: i.name.clone() }).collect(),
+    })
+}
+
+/// Prices an order without placing it.
+#[utoipa::path(post, path = "/v1/quote", request_body = Buy,
+    responses((status = 200, body = Quote), (status = 422, body = Problem)))]
+pub async fn quote(State(app): State<App>, call: Call<Buy>) -> Result<Json<Quote>, Denied> {
+    let quote = quote::quote(&app.catalog, &order(&app, &call.body)?)?;
+    Ok(Json(Quote {
+        option: quote.purchase.option().to_owned(),
+        currency: app.catalog.currency.clone(),
+        price: quote.purchase.price().to_string(),
+        system_disk_price: quote.disk_price.to_string(),
+        price_per_hour_shown: quote.price().charge(ebb_model::time::HOUR).to_cents(),
+        whole_lease_shown: quote.whole_lease().map(|whole| whole.to_cents()),
+        hold: if app.catalog.limits.hold { quote.hold() } else { Default::default() }.to_string(),
+    }))
+}
+
+/// The order that a request means.
+pub fn order(app: &App, buy: &Buy) -> Result<Order, Denied> {
+    let option = match buy.option.as_str() {
+        "on-demand" => PurchaseOption::OnDemand,
+        "trial" => PurchaseOption::Trial,
+        "spot-block" => PurchaseOption::SpotBlock,
+        other => {
+            let other: String = other.chars().take(40).collect();
+            return Err(Denied::BadInput(format!("option `{other}`: it is on-demand, trial or spot-block")));
+        }
+    };
+    let short = |text: &String| text.chars().take(80).collect::<String>();
+    let price = |text: &String| text.parse().map_err(|e| Denied::BadInput(format!("expected_price: {e}")));
+    Ok(Order {
+        zone: short(&buy.zone),
+        flavor: short(&buy.flavor),
+        image: buy.image.as_ref().map_or_else(|| app.catalog.images[0].id.clone(), short),
+        option,
+        hours: buy.hours,
+        periods: buy.periods,
+        expected_price: buy.expected_price.as_ref().map(price).transpose()?,
+    })
+}

@@ -1,0 +1,387 @@
+//! Instances: buying, looking, stopping, starting, deleting, taking back.
+
+use super::account::{Paging, buyer, standing};
+use super::catalog::order;
+use super::json;
+use crate::app::App;
+use crate::call::{Call, Principal, Role, checked_name};
+use crate::denied::Denied;
+use crate::host::Ask;
+use crate::unit::{Outcome, Unit, refuse};
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use ebb_engine::event::Event;
+use ebb_engine::lifecycle::{Command, Input};
+use ebb_engine::placement::{self, cause_of};
+use ebb_engine::quote::{Order, Quote, may_buy, quote};
+use ebb_engine::refusal::Refused;
+use ebb_engine::trial;
+use ebb_model::id::{AccountId, DecisionId, InstanceId};
+use ebb_model::instance::{Cause, Instance, Purchase, State as Life};
+use ebb_store::Decision;
+use ebb_store::rows::host::{self, RoomChange};
+use ebb_store::rows::instance::Seen;
+use ebb_store::rows::{account, instance};
+use ebb_wire::instance as wire;
+use ebb_wire::problem::{Page, Problem};
+use serde::Deserialize;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+const LARGEST_USER_DATA: usize = 32 << 10;
+const CONSOLE_BYTES: u32 = 64 << 10;
+
+/// A checked request to buy.
+struct Wanted {
+    order: Order,
+    name: String,
+    key_pair: Option<String>,
+    user_data: Option<String>,
+}
+
+/// Buys an instance. A firm order that finds no room takes it from spot blocks and waits for it as `pending`.
+#[utoipa::path(post, path = "/v1/instances", request_body = wire::Buy,
+    responses((status = 201, body = wire::Instance), (status = 402, body = Problem), (status = 409, body = Problem),
+        (status = 422, body = Problem)))]
+pub async fn buy(State(app): State<App>, call: Call<wire::Buy>) -> Result<Response, Denied> {
+    let id = call.principal.member()?;
+    let buy = &call.body;
+    let name = match &buy.name {
+        Some(name) => checked_name("name", name)?,
+        None => buy.flavor.chars().take(60).collect(),
+    };
+    if let Some(data) = &buy.user_data {
+        if data.len() > LARGEST_USER_DATA {
+            return Err(Denied::BadInput(format!("user_data: at most 32 KiB, {} bytes given", data.len())));
+        }
+        if data.contains('\0') {
+            return Err(Denied::BadInput("user_data: it contains a NUL character".to_owned()));
+        }
+    }
+    let (key_pair, user_data) = (buy.key_pair.clone(), buy.user_data.clone());
+    let wanted = Arc::new(Wanted { order: order(&app, buy)?, name, key_pair, user_data });
+    let answer = call.once(&app, "buy", id, move |unit| purchase(unit, id, wanted.clone()));
+    Ok(json(StatusCode::CREATED, answer.await?))
+}
+
+async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome<Decision<wire::Instance>> {
+    let app = unit.app.clone();
+    let quote = quote(&app.catalog, &wanted.order).map_err(Denied::from)?;
+    let live = unit.reads.rows(instance::live_of_account(id)).await?.len() as i64;
+    let account = unit.account(id).await?.clone();
+    may_buy(&app.catalog, &buyer(&account, live), &quote).map_err(Denied::from)?;
+    if matches!(quote.purchase, Purchase::Trial { .. }) {
+        may_try(&mut unit, id, &wanted.order.flavor, &quote).await?;
+    }
+    let key_pair = match &wanted.key_pair {
+        Some(name) => match unit.reads.row(account::key_pair_named(id, name)).await? {
+            Some(row) => Some(account::read_key_pair(&row)),
+            None => return refuse(Denied::not_found("key pair", name)),
+        },
+        None => None,
+    };
+    let (host, state) = room_for(&mut unit, id, &wanted.order, &quote).await?;
+    let new = Instance {
+        id: InstanceId::new(app.mint.uuid(unit.now)),
+        account: id,
+        name: wanted.name.clone(),
+        zone: wanted.order.zone.clone(),
+        host,
+        flavor: wanted.order.flavor.clone(),
+        image: wanted.order.image.clone(),
+        key_pair: key_pair.as_ref().map(|pair| pair.id),
+        resources: quote.resources.clone(),
+        purchase: quote.purchase,
+        disk_price: quote.disk_price,
+        created_at: unit.now,
+        first_running: None,
+        end_announced: false,
+        generation: 1,
+        state: state.life,
+    };
+    unit.create(&new);
+    if let Some(decision) = state.decision {
+        let decision_id = DecisionId::new(app.mint.uuid(unit.now));
+        unit.write(instance::insert_decision(decision_id, new.id, unit.now, &decision));
+    }
+    if let Some(data) = &wanted.user_data {
+        unit.write(instance::insert_user_data(new.id, data));
+    }
+    // Counted under the account's generation, so that two purchases at once cannot both pass a limit.
+    unit.change_account(id).await?;
+    if app.catalog.limits.hold {
+        unit.hold(id, new.id, quote.hold()).await?;
+    }
+    let waits = matches!(new.state, Life::Waiting { .. });
+    let (zone, flavor, purchase, disk_price) = (new.zone.clone(), new.flavor.clone(), new.purchase, new.disk_price);
+    unit.log(id, Some(new.id), &Event::Bought { zone, flavor, purchase, disk_price, waits });
+    let answer = shown(&new, &Seen::default(), key_pair.map(|pair| pair.name));
+    Ok(unit.done(answer))
+}
+
+async fn may_try(unit: &mut Unit, id: AccountId, flavor: &str, quote: &Quote) -> Outcome<()> {
+    let Some(row) = unit.reads.row(account::grant(id)).await? else { return refuse(Refused::NoGrant) };
+    let grant = account::read_grant(&row);
+    let standing = standing(unit, id, &grant).await?;
+    let now = unit.now.second();
+    Ok(trial::may_start(&unit.app.catalog, Some(&grant), &standing, flavor, quote, now).map_err(Denied::from)?)
+}
+
+/// Where a new instance begins its life.
+struct Begin {
+    life: Life,
+    decision: Option<placement::Decision>,
+}
+
+/// Takes free room, else plans reclaims for a firm order, else refuses (rules §2.12).
+async fn room_for(
+    unit: &mut Unit,
+    buyer: AccountId,
+    order: &Order,
+    quote: &Quote,
+) -> Outcome<(ebb_model::id::HostId, Begin)> {
+    let limits = unit.app.catalog.limits.clone();
+    let rooms = host::read_rooms(&unit.reads.rows(host::rooms_in(&order.zone)).await?);
+    let room = |id| rooms.iter().find(|room| room.host == id).expect("a host that was just read");
+    if let Some(host) = placement::place(&quote.resources, &rooms) {
+        unit.change_room(room(host), RoomChange::Take, &quote.resources);
+        let give_up_at = unit.now.plus_seconds(limits.boot_timeout_seconds);
+        return Ok((host, Begin { life: Life::Starting { give_up_at }, decision: None }));
+    }
+    let no_room = || refuse(Refused::NoCapacity(order.zone.clone()));
+    // A trial causes no reclaim, and a block never takes from a block.
+    if !matches!(quote.purchase, Purchase::OnDemand { .. }) {
+        return no_room();
+    }
+    let there = unit.reads.rows(instance::in_zone(&order.zone)).await?;
+    let there: Vec<Instance> = there.iter().map(instance::read).collect();
+    let planned = placement::plan_reclaim(&quote.resources, &rooms, &there, unit.now, limits.notice_seconds);
+    let Some(decision) = planned else { return no_room() };
+    let best = &decision.hosts[0];
+    let host = best.host;
+    let taken = there.into_iter().filter(|block| best.victims.contains(&block.id));
+    let victims = taken.map(|block| (cause_of(block.account, buyer), block)).map(|(cause, block)| (block, cause));
+    unit.change_room(room(host), RoomChange::Claim, &quote.resources);
+    unit.take(victims.collect()).await?;
+    let give_up_at = decision.deadline.plus_seconds(limits.firm_wait_seconds);
+    Ok((host, Begin { life: Life::Waiting { give_up_at }, decision: Some(decision) }))
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+pub struct Which {
+    /// `live` (not yet released) or `all`; live if not given.
+    state: Option<String>,
+}
+
+/// The account's instances, oldest first.
+#[utoipa::path(get, path = "/v1/instances", params(Paging, Which), responses((status = 200, body = Page<wire::Instance>)))]
+pub async fn list(
+    State(app): State<App>,
+    who: Principal,
+    Query(paging): Query<Paging>,
+    Query(which): Query<Which>,
+) -> Result<Json<Page<wire::Instance>>, Denied> {
+    let live = match which.state.as_deref() {
+        None | Some("live") => true,
+        Some("all") => false,
+        Some(_) => return Err(Denied::BadInput("state: it is live or all".to_owned())),
+    };
+    let (after, limit) = (paging.after.as_str(), paging.limit());
+    let query = match (who.role, who.account) {
+        (Role::Operator, None) if live => instance::live_page(after, limit),
+        (Role::Operator, None) => instance::page(after, limit),
+        _ if live => instance::live_page_of(who.account()?, after, limit),
+        _ => instance::of_account(who.account()?, after, limit),
+    };
+    let shown = app.store.read(move |reads| async move {
+        let mut shown = vec![];
+        for row in reads.rows(query).await? {
+            shown.push(show_row(&reads, &row).await?);
+        }
+        Ok(shown)
+    });
+    Ok(Json(paging.page(shown.await?, |instance| instance.id.clone())))
+}
+
+/// One instance.
+#[utoipa::path(get, path = "/v1/instances/{id}", params(("id" = String, Path)),
+    responses((status = 200, body = wire::Instance), (status = 404, body = Problem)))]
+pub async fn show(
+    State(app): State<App>,
+    who: Principal,
+    Path(id): Path<String>,
+) -> Result<Json<wire::Instance>, Denied> {
+    let known = find(&app, &who, &id).await?;
+    let shown = app.store.read(move |reads| async move {
+        let row = reads.row(instance::by_id(known.id)).await?.expect("an instance is never deleted");
+        show_row(&reads, &row).await
+    });
+    Ok(Json(shown.await?))
+}
+
+/// Releases an instance with its system disk. Charge ends now.
+#[utoipa::path(delete, path = "/v1/instances/{id}", params(("id" = String, Path)),
+    responses((status = 200, body = wire::Instance), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub async fn release(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    call: Call<Option<()>>,
+) -> Result<Response, Denied> {
+    command(app, call, id, "delete", Command::Delete).await
+}
+
+/// Powers an instance down; it keeps its room and goes on being charged.
+#[utoipa::path(post, path = "/v1/instances/{id}/stop", params(("id" = String, Path)),
+    responses((status = 200, body = wire::Instance), (status = 409, body = Problem)))]
+pub async fn stop(State(app): State<App>, Path(id): Path<String>, call: Call<Option<()>>) -> Result<Response, Denied> {
+    command(app, call, id, "stop", Command::Stop).await
+}
+
+/// Starts a stopped instance.
+#[utoipa::path(post, path = "/v1/instances/{id}/start", params(("id" = String, Path)),
+    responses((status = 200, body = wire::Instance), (status = 409, body = Problem)))]
+pub async fn start(State(app): State<App>, Path(id): Path<String>, call: Call<Option<()>>) -> Result<Response, Denied> {
+    command(app, call, id, "start", Command::Start).await
+}
+
+/// Takes a spot block back, with notice (operator). Its current period is free.
+#[utoipa::path(post, path = "/v1/instances/{id}/reclaim", params(("id" = String, Path)),
+    responses((status = 200, body = wire::Instance), (status = 403, body = Problem), (status = 409, body = Problem)))]
+pub async fn reclaim(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    call: Call<Option<()>>,
+) -> Result<Response, Denied> {
+    call.principal.operator()?;
+    command(app, call, id, "reclaim", Command::Reclaim { cause: Cause::Operator }).await
+}
+
+async fn command(
+    app: App,
+    call: Call<Option<()>>,
+    id: String,
+    name: &'static str,
+    command: Command,
+) -> Result<Response, Denied> {
+    let known = find(&app, &call.principal, &id).await?;
+    if call.principal.role != Role::Operator {
+        call.principal.member()?;
+    }
+    let answer = call.once(&app, name, known.account, move |mut unit| async move {
+        let before = unit.instance(known.id).await?;
+        let after = unit.step(&before, Input::Command(command)).await?;
+        let seen = unit.reads.row(instance::by_id(known.id)).await?.map(|row| instance::read_seen(&row));
+        let key = key_name(&unit.reads, &after).await?;
+        Ok(unit.done(shown(&after, &seen.unwrap_or_default(), key)))
+    });
+    Ok(json(StatusCode::OK, answer.await?))
+}
+
+/// The last 64 KiB of an instance's serial console.
+#[utoipa::path(get, path = "/v1/instances/{id}/console-log", params(("id" = String, Path)),
+    responses((status = 200, body = wire::ConsoleLog), (status = 404, body = Problem), (status = 502, body = Problem)))]
+pub async fn console_log(
+    State(app): State<App>,
+    who: Principal,
+    Path(id): Path<String>,
+) -> Result<Json<wire::ConsoleLog>, Denied> {
+    let known = find(&app, &who, &id).await?;
+    if let Life::Released { .. } = known.state {
+        return Err(Refused::Released.into());
+    }
+    let (answer, console) = oneshot::channel();
+    let away = |_| Denied::HostAway("it went away; try again shortly".to_owned());
+    if app.is_sandbox() {
+        return Ok(Json(wire::ConsoleLog { text: app.fake_console(known.host, known.id).await }));
+    }
+    let ask = Ask::Console { guest: known.id, bytes: CONSOLE_BYTES, answer };
+    app.link(known.host)?.say.send(ask).map_err(|_| Denied::HostAway("it went away; try again shortly".to_owned()))?;
+    let text = console.await.map_err(away)?.map_err(Denied::HostAway)?;
+    Ok(Json(wire::ConsoleLog { text }))
+}
+
+/// Why this order took whom it took.
+#[utoipa::path(get, path = "/v1/instances/{id}/decisions", params(("id" = String, Path)),
+    responses((status = 200, body = Page<wire::Decided>), (status = 404, body = Problem)))]
+pub async fn decisions(
+    State(app): State<App>,
+    who: Principal,
+    Path(id): Path<String>,
+) -> Result<Json<Page<wire::Decided>>, Denied> {
+    // It names instances of others: the operator's to see until it is told per tenant.
+    who.operator()?;
+    let known = find(&app, &who, &id).await?;
+    let rows = app.store.rows(instance::decisions_for(known.id)).await?;
+    let items = rows.iter().map(instance::read_decision).map(|(at, decision)| wire::Decided {
+        at: at.to_string(),
+        deadline: decision.deadline.to_string(),
+        hosts: serde_json::to_value(&decision.hosts).expect("a decision of plain values"),
+    });
+    Ok(Json(Page { items: items.collect(), next: None }))
+}
+
+/// The instance that a path names, if this caller may know of it.
+pub async fn find(app: &App, who: &Principal, id: &str) -> Result<Instance, Denied> {
+    let parsed: InstanceId = id.parse().map_err(|_| Denied::not_found("instance", id))?;
+    let rows = app.store.rows(instance::by_id(parsed)).await?;
+    let known = rows.first().map(instance::read).filter(|known| who.sees(known.account));
+    known.ok_or_else(|| Denied::not_found("instance", id))
+}
+
+async fn key_name(reads: &ebb_store::Reads, about: &Instance) -> Result<Option<String>, ebb_store::StoreError> {
+    Ok(match about.key_pair {
+        Some(id) => reads.row(account::key_pair_by_id(id)).await?.map(|row| account::read_key_pair(&row).name),
+        None => None,
+    })
+}
+
+async fn show_row(reads: &ebb_store::Reads, row: &ebb_store::Row) -> Result<wire::Instance, ebb_store::StoreError> {
+    let about = instance::read(row);
+    let key = key_name(reads, &about).await?;
+    Ok(shown(&about, &instance::read_seen(row), key))
+}
+
+fn shown(about: &Instance, seen: &Seen, key_pair: Option<String>) -> wire::Instance {
+    let block = match about.purchase {
+        Purchase::SpotBlock { hours, periods, .. } => Some((hours, periods)),
+        _ => None,
+    };
+    let notice = match about.state {
+        Life::Reclaiming { notice_at, deadline, cause, .. } => Some((cause, notice_at, deadline)),
+        _ => None,
+    };
+    let told = seen.notice_readable_at.is_some() || seen.notice_read_at.is_some();
+    let interruption = (notice.is_some() || told).then(|| wire::Interruption {
+        cause: notice.map(|(cause, ..)| cause.name().to_owned()),
+        notice_at: notice.map(|(_, at, _)| at.to_string()),
+        deadline: notice.map(|(.., deadline)| deadline.to_string()),
+        readable_at: seen.notice_readable_at.map(|at| at.to_string()),
+        read_at: seen.notice_read_at.map(|at| at.to_string()),
+    });
+    let end = about.state.end();
+    wire::Instance {
+        id: about.id.to_string(),
+        account: about.account.to_string(),
+        name: about.name.clone(),
+        state: about.state.name().to_owned(),
+        option: about.purchase.option().to_owned(),
+        zone: about.zone.clone(),
+        flavor: about.flavor.clone(),
+        image: about.image.clone(),
+        resources: about.resources.iter().map(|(name, amount)| (name.to_owned(), amount)).collect(),
+        price: about.purchase.price().to_string(),
+        system_disk_price: about.disk_price.to_string(),
+        hours: block.map(|(hours, _)| hours),
+        periods: block.map(|(_, periods)| periods),
+        created_at: about.created_at.to_string(),
+        started_at: about.first_running.map(|at| at.to_string()),
+        lease_ends_at: about.lease_end().map(|at| at.to_string()),
+        interruption,
+        ended_at: end.map(|end| end.at.to_string()),
+        end_cause: end.map(|end| end.cause.name().to_owned()),
+        address: seen.address.clone(),
+        key_pair,
+    }
+}

@@ -1,0 +1,55 @@
+//! The clock, which only a sandbox lets anybody advance.
+
+use super::bill::logged;
+use super::json;
+use crate::app::App;
+use crate::call::{Call, Principal};
+use crate::denied::Denied;
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use ebb_model::time::Timestamp;
+use ebb_store::rows::event;
+use ebb_wire::problem::Problem;
+use ebb_wire::sandbox::{Advance, Advanced, Clock};
+
+/// An advance longer than this is refused: five years of hours would be closed one by one.
+const LONGEST_ADVANCE_SECONDS: i64 = 5 * 366 * 86_400;
+const MOST_EVENTS: i64 = 1_000;
+
+/// What time it is for everything but the authentication of requests.
+#[utoipa::path(get, path = "/v1/clock", responses((status = 200, body = Clock)))]
+pub async fn clock(State(app): State<App>, _: Principal) -> Json<Clock> {
+    Json(Clock { now: app.clock.now().to_string(), speed: app.clock.speed().unwrap_or(1) })
+}
+
+/// Lets the sandbox's time pass: everything due happens on the way, in order, each at its own instant.
+#[utoipa::path(post, path = "/v1/clock/advance", request_body = Advance,
+    responses((status = 200, body = Advanced), (status = 400, body = Problem), (status = 409, body = Problem)))]
+pub async fn advance(State(app): State<App>, call: Call<Advance>) -> Result<Response, Denied> {
+    if !app.is_sandbox() {
+        return Err(Denied::NoSandbox);
+    }
+    let now = app.clock.now();
+    let until = match &call.body {
+        Advance { seconds: Some(seconds), to: None } => now.plus_seconds(*seconds),
+        Advance { seconds: None, to: Some(to) } => {
+            to.parse::<Timestamp>().map_err(|error| Denied::BadInput(format!("to: {error}")))?
+        }
+        _ => return Err(Denied::BadInput("give either `seconds` or `to`".to_owned())),
+    };
+    if until < now || until > now.plus_seconds(LONGEST_ADVANCE_SECONDS) {
+        return Err(Denied::BadInput(format!(
+            "the clock stands at {now}; it goes forward only, at most 5 years at once"
+        )));
+    }
+    let before = app.store.rows(event::newest_id()).await?;
+    let before = before.first().map_or("", |row| row.text("id")).to_owned();
+    app.run_until(until).await?;
+    let rows = app.store.rows(event::page(&before, MOST_EVENTS + 1)).await?;
+    let truncated = rows.len() as i64 > MOST_EVENTS;
+    let shown = rows.iter().take(MOST_EVENTS as usize).map(|row| logged(event::read(row)));
+    let answer = Advanced { now: app.clock.now().to_string(), events: shown.collect(), truncated };
+    Ok(json(StatusCode::OK, serde_json::to_string(&answer).expect("an answer of plain values")))
+}

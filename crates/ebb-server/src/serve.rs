@@ -1,0 +1,183 @@
+//! How does the service start: catalog, store, clock, hosts, workers, socket?
+
+use crate::app::{App, Inner, Installation};
+use crate::call::Role;
+use crate::clock::Clock;
+use crate::host::Hosts;
+use crate::metrics::Metrics;
+use crate::mint::{Mint, digest};
+use crate::routes;
+use crate::unit::Unit;
+use crate::work::hosts::keep_host;
+use crate::work::keep_working;
+use ebb_model::catalog::Catalog;
+use ebb_model::id::ApiKeyId;
+use ebb_model::time::Timestamp;
+use ebb_store::rows::{account, event, token};
+use ebb_store::{Place, Store, StoreError};
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+/// What `ebb serve` needs to know.
+pub struct ServeConfig {
+    pub listen: SocketAddr,
+    pub store: Place,
+    pub catalog: Catalog,
+    /// Where the privileged halves listen, one per host.
+    pub hosts: Vec<PathBuf>,
+    /// A backup was restored: a new epoch begins, and hosts obey again once an operator accepts the gap.
+    pub restored: bool,
+    /// An operator key that is to exist, such as one from a file that only the operator reads.
+    pub operator_secret: Option<String>,
+}
+
+/// Why the service does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error("the catalog {path} cannot be read: {cause}")]
+    CatalogFile { path: PathBuf, cause: io::Error },
+    #[error("the catalog {path} is not understood: {cause}")]
+    CatalogText { path: PathBuf, cause: Box<toml::de::Error> },
+    #[error("the catalog {path} cannot be used:\n  {}", problems.join("\n  "))]
+    CatalogProblems { path: PathBuf, problems: Vec<String> },
+    #[error("the store does not open: {0}")]
+    Store(#[from] StoreError),
+    #[error("cannot listen on {address}: {cause}; choose another address with --listen")]
+    Listen { address: SocketAddr, cause: io::Error },
+    #[error("{0}")]
+    Setup(String),
+}
+
+/// A service that listens.
+pub struct Serving {
+    pub address: SocketAddr,
+    pub(crate) app: App,
+    pub(crate) listener: TcpListener,
+}
+
+/// Reads and checks a catalog.
+///
+/// # Errors
+/// Everything that is wrong with it, at once.
+pub fn load_catalog(path: &Path) -> Result<Catalog, ServeError> {
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|cause| ServeError::CatalogFile { path: path.to_owned(), cause })?;
+    let catalog: Catalog = toml::from_str(&text)
+        .map_err(|cause| ServeError::CatalogText { path: path.to_owned(), cause: Box::new(cause) })?;
+    let problems = catalog.problems();
+    match problems.is_empty() {
+        true => Ok(catalog),
+        false => Err(ServeError::CatalogProblems { path: path.to_owned(), problems }),
+    }
+}
+
+/// Opens the store and listens. Nothing is answered before [`Serving::run`].
+pub async fn serve(config: ServeConfig) -> Result<Serving, ServeError> {
+    let store = Store::open(config.store).await?;
+    let newest = store.rows(event::newest()).await?.first().map(|row| Timestamp::from_micros(row.int("at")));
+    let (clock, mint) = (Clock::wall(newest), Mint::from_system());
+    let installation = installation(&store, &clock, &mint, config.restored).await?;
+    let app = App::new(Inner {
+        store,
+        clock,
+        mint,
+        catalog: config.catalog,
+        installation,
+        hosts: Hosts { sockets: config.hosts, ..Hosts::default() },
+        metrics: Metrics::new(),
+        news: watch::Sender::new(0),
+        turn: None,
+        well_known: vec![],
+    });
+    if let Some(secret) = config.operator_secret {
+        ensure_key(&app, Role::Operator, &secret).await?;
+    }
+    let listener = listen(config.listen).await?;
+    let address = listener.local_addr().map_err(|cause| ServeError::Listen { address: config.listen, cause })?;
+    Ok(Serving { address, app, listener })
+}
+
+pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address).await.map_err(|cause| ServeError::Listen { address, cause })
+}
+
+impl Serving {
+    /// Answers requests and does what is due until `stop` ends; then lets running requests finish.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+        let mut tasks = tokio::task::JoinSet::new();
+        if !self.app.is_sandbox() {
+            tasks.spawn(keep_working(self.app.clone()));
+            for socket in self.app.hosts.sockets.clone() {
+                tasks.spawn(keep_host(self.app.clone(), socket));
+            }
+        } else if self.app.clock.speed() != Some(0) {
+            tasks.spawn(crate::work::sandbox::keep_running(self.app.clone()));
+        }
+        let service = routes::router(self.app.clone()).into_make_service_with_connect_info::<SocketAddr>();
+        let served = axum::serve(self.listener, service).with_graceful_shutdown(stop).await;
+        tasks.shutdown().await;
+        if let Err(error) = self.app.store.close().await {
+            tracing::warn!(%error, "the store did not close cleanly; nothing committed is lost");
+        }
+        served
+    }
+}
+
+/// Reads which installation the database is of; a new database becomes one.
+pub(crate) async fn installation(
+    store: &Store,
+    clock: &Clock,
+    mint: &Mint,
+    restored: bool,
+) -> Result<Installation, StoreError> {
+    let now = clock.now();
+    let id = mint.uuid(now);
+    let opened =
+        store.unit::<_, std::convert::Infallible, _, _>("installation", "installation", move |reads| async move {
+            let mut writes = vec![];
+            let known = reads.row(token::installation()).await?;
+            let (id, epoch) = match known {
+                Some(row) => (row.text("id").to_owned(), row.int("epoch") + i64::from(restored)),
+                None => {
+                    writes.push(token::insert_installation(&id.to_string(), now));
+                    (id.to_string(), 1)
+                }
+            };
+            if restored {
+                writes.push(token::raise_epoch());
+            }
+            Ok(ebb_store::Decision { guards: vec![], writes, answer: (id, epoch) })
+        });
+    match opened.await {
+        Ok((id, epoch)) => {
+            Ok(Installation { id: Uuid::parse_str(&id).expect("a UUID that this program wrote"), epoch })
+        }
+        Err(ebb_store::Halt::Store(error)) => Err(error),
+        Err(ebb_store::Halt::Refused(never)) => match never {},
+    }
+}
+
+/// Makes sure that a key with this secret exists.
+pub(crate) async fn ensure_key(app: &App, role: Role, secret: &str) -> Result<(), ServeError> {
+    let hash = digest(secret.as_bytes());
+    let made = app.unit("ensure-key", "keys", move |mut unit: Unit| {
+        let hash = hash.clone();
+        async move {
+            if unit.reads.row(account::key_by_hash(&hash)).await?.is_none() {
+                let id = ApiKeyId::new(unit.app.mint.uuid(unit.now));
+                let key = account::ApiKey { id, account: None, role: role.name().to_owned(), created_at: unit.now };
+                unit.write(account::insert_key(&key, &hash));
+            }
+            Ok(unit.done(()))
+        }
+    });
+    made.await.map_err(|error| ServeError::Setup(error.to_string()))
+}
+
+/// Keys by name, for whoever reads the first line of a sandbox.
+pub(crate) type Keys = BTreeMap<String, String>;

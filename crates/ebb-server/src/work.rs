@@ -1,0 +1,89 @@
+//! What is done without anybody asking? Workers: each is a step that reads what is due and does it; only the loops sleep.
+
+pub mod hosts;
+pub mod hours;
+pub mod sandbox;
+
+use crate::app::App;
+use crate::denied::Denied;
+use crate::unit::settled_already;
+use ebb_engine::lifecycle::Input;
+use ebb_model::id::InstanceId;
+use ebb_model::time::Timestamp;
+use ebb_store::rows::instance;
+use ebb_store::{Halt, StoreError};
+use futures_util::FutureExt;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+/// Polling is only the net beneath: a commit wakes the workers at once.
+const NET: Duration = Duration::from_secs(1);
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(5);
+
+impl App {
+    /// The earliest instant that an instance waits for.
+    pub async fn next_due(&self) -> Result<Option<(Timestamp, InstanceId)>, StoreError> {
+        let rows = self.store.rows(instance::next_due()).await?;
+        let parse = |text: &str| text.parse().expect("an id that this program wrote");
+        Ok(rows.first().map(|row| (Timestamp::from_micros(row.int("due_at")), parse(row.text("id")))))
+    }
+
+    /// Carries out what one instance has due.
+    pub async fn carry_out_due(&self, id: InstanceId, due_at: Timestamp) -> Result<(), Denied> {
+        let done = self
+            .unit("due", &id.to_string(), move |mut unit| async move {
+                let about = unit.instance(id).await?;
+                unit.step(&about, Input::Due).await?;
+                Ok(unit.done(()))
+            })
+            .await;
+        self.metrics.late(self.clock.now().millis_since(due_at));
+        match done {
+            Err(Halt::Refused(denied)) if settled_already(&denied) => Ok(()),
+            other => Ok(other?),
+        }
+    }
+
+    /// Everything that is due by now, in order: first what instances wait for, then hours that can be closed.
+    /// Gives back when there will be more.
+    async fn work(&self) -> Result<Option<Timestamp>, Denied> {
+        loop {
+            match self.next_due().await? {
+                Some((at, id)) if at <= self.clock.now() => self.carry_out_due(id, at).await?,
+                next => {
+                    let due = next.map(|(at, _)| at);
+                    let close = self.close_hours().await?;
+                    return Ok(due.into_iter().chain(close).min());
+                }
+            }
+        }
+    }
+}
+
+/// Does what is due, for ever. A failure or a panic is counted and tried again, later each time.
+pub async fn keep_working(app: App) {
+    let mut news = app.news.subscribe();
+    let mut pause = Duration::from_millis(50);
+    loop {
+        let sleep = match AssertUnwindSafe(app.work()).catch_unwind().await {
+            Ok(Ok(next)) => {
+                pause = Duration::from_millis(50);
+                let millis = next.map(|at| at.millis_since(app.clock.now()).max(0));
+                millis.map_or(NET, |millis| Duration::from_millis(millis.unsigned_abs()).min(NET))
+            }
+            failed => {
+                match failed {
+                    Ok(Err(error)) => tracing::warn!(%error, "due work failed; it is tried again"),
+                    _ => app.metrics.panicked(),
+                }
+                app.metrics.retried("due");
+                pause = (pause * 2).min(LONGEST_BACK_OFF);
+                pause
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(sleep) => {}
+            _ = news.changed() => {}
+        }
+    }
+}

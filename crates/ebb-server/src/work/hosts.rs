@@ -1,0 +1,186 @@
+//! How is a connection to a host kept? One task per host: connects, takes it up, sends orders, hears what it saw.
+
+use crate::app::App;
+use crate::denied::Denied;
+use crate::host::{Ask, Greeted, Link};
+use ebb_driver::link;
+use ebb_driver::protocol::{FromHost, Hello, ToHost};
+use ebb_model::time::Timestamp;
+use ebb_store::failpoint;
+use futures_util::FutureExt;
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::sync::{mpsc, oneshot};
+
+const PING_EVERY: Duration = Duration::from_millis(500);
+/// A host that says nothing for so long is connected to anew.
+const SILENCE: Duration = Duration::from_secs(15);
+
+/// Keeps a connection to the host behind `socket`, for ever. What one connection missed the next one's hello repeats.
+pub async fn keep_host(app: App, socket: PathBuf) {
+    let mut pause = Duration::from_millis(50);
+    loop {
+        let started = tokio::time::Instant::now();
+        match AssertUnwindSafe(talk(&app, &socket)).catch_unwind().await {
+            Ok(Ok(())) => tracing::info!(socket = %socket.display(), "the host ended the connection"),
+            Ok(Err(error)) => tracing::warn!(socket = %socket.display(), %error, "no connection to the host"),
+            Err(_) => app.metrics.panicked(),
+        }
+        app.metrics.retried("host");
+        let went_well = started.elapsed() > Duration::from_secs(10);
+        pause = if went_well { Duration::from_millis(50) } else { (pause * 2).min(Duration::from_secs(2)) };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("{0}")]
+    Denied(#[from] Denied),
+    #[error("{0}")]
+    Store(#[from] ebb_store::StoreError),
+    #[error("it did not begin with hello")]
+    NoHello,
+    #[error("it was silent for too long")]
+    Silent,
+}
+
+/// Forgets the link when the connection ends, however it ends.
+struct Registered<'a> {
+    app: &'a App,
+    greeted: Greeted,
+}
+
+impl Drop for Registered<'_> {
+    fn drop(&mut self) {
+        self.app.hosts.links.lock().expect("no panic while holding links").remove(&self.greeted.id);
+        self.app.metrics.hosts_connected.dec();
+    }
+}
+
+async fn talk(app: &App, socket: &Path) -> Result<(), Broken> {
+    let (mut incoming, mut out) = link::control(socket, app.installation.id).await?;
+    let Some(FromHost::Hello(hello)) = incoming.next().await? else { return Err(Broken::NoHello) };
+    tracing::info!(host = hello.host, zone = hello.zone, driver = hello.driver, "a host says hello");
+    let greeted = app.greet(hello.clone()).await?;
+    link::send(&mut out, &ToHost::Welcome(greeted.position)).await?;
+
+    // Reading a line must not be cut off half way, so it has a task of its own.
+    let (heard, mut messages) = mpsc::channel(256);
+    let reader = tokio::spawn(async move {
+        while let Ok(Some(message)) = incoming.next::<FromHost>().await {
+            if heard.send(message).await.is_err() {
+                break;
+            }
+        }
+    });
+    let (say, mut asks) = mpsc::unbounded_channel();
+    let _registered = register(app, socket, greeted, &hello, say);
+    let talked = converse(app, greeted, &mut out, &mut messages, &mut asks).await;
+    reader.abort();
+    talked
+}
+
+fn register<'a>(
+    app: &'a App,
+    socket: &Path,
+    greeted: Greeted,
+    hello: &Hello,
+    say: mpsc::UnboundedSender<Ask>,
+) -> Registered<'a> {
+    let link = Link {
+        obeyed: hello.position,
+        guests: hello.guests.iter().map(|guest| guest.id).collect(),
+        socket: socket.to_owned(),
+        say,
+        heard_at: Timestamp::from_micros(0),
+    };
+    app.hosts.links.lock().expect("no panic while holding links").insert(greeted.id, link);
+    app.metrics.hosts_connected.inc();
+    Registered { app, greeted }
+}
+
+async fn converse(
+    app: &App,
+    greeted: Greeted,
+    out: &mut OwnedWriteHalf,
+    messages: &mut mpsc::Receiver<FromHost>,
+    asks: &mut mpsc::UnboundedReceiver<Ask>,
+) -> Result<(), Broken> {
+    let mut news = app.news.subscribe();
+    let mut ping = tokio::time::interval(PING_EVERY);
+    let mut sent = greeted.sent;
+    let mut gap = greeted.gap;
+    let mut pinged: VecDeque<Timestamp> = VecDeque::new();
+    let mut consoles: BTreeMap<u64, oneshot::Sender<Result<String, String>>> = BTreeMap::new();
+    let mut requests = 0;
+    let mut last_heard = tokio::time::Instant::now();
+    loop {
+        while let Some(order) = if gap { None } else { app.orders(greeted.id, sent).await? } {
+            let ToHost::Desire { sequence, .. } = order else { unreachable!("orders are desires") };
+            failpoint("effect.order.before");
+            link::send(out, &order).await?;
+            failpoint("effect.order.after");
+            sent = sequence;
+        }
+        tokio::select! {
+            message = messages.recv() => {
+                last_heard = tokio::time::Instant::now();
+                match message {
+                    None => return Ok(()),
+                    Some(FromHost::Pong) => {
+                        if let (Some(at), Some(link)) = (
+                            pinged.pop_front(),
+                            app.hosts.links.lock().expect("no panic while holding links").get_mut(&greeted.id),
+                        ) {
+                            link.heard_at = at;
+                        }
+                    }
+                    Some(FromHost::ConsoleLog { request, text, error }) => {
+                        if let Some(answer) = consoles.remove(&request) {
+                            let _ = answer.send(error.map_or(Ok(text), Err));
+                        }
+                    }
+                    Some(message) => {
+                        failpoint("effect.observe.before");
+                        if let Some(reply) = app.hear(greeted.id, message).await? {
+                            failpoint("effect.forget.before");
+                            link::send(out, &reply).await?;
+                            failpoint("effect.forget.after");
+                        }
+                    }
+                }
+            }
+            ask = asks.recv() => match ask {
+                None => return Ok(()),
+                Some(Ask::Say(message)) => {
+                    gap &= !matches!(message, ToHost::AcceptGap(_));
+                    if let ToHost::AcceptGap(position) = message {
+                        sent = position.sequence;
+                    }
+                    link::send(out, &message).await?;
+                }
+                Some(Ask::Console { guest, bytes, answer }) => {
+                    requests += 1;
+                    consoles.retain(|_, waiting| !waiting.is_closed());
+                    consoles.insert(requests, answer);
+                    link::send(out, &ToHost::ReadConsole { request: requests, guest, bytes }).await?;
+                }
+            },
+            _ = news.changed() => {}
+            _ = ping.tick() => {
+                if last_heard.elapsed() > SILENCE {
+                    return Err(Broken::Silent);
+                }
+                pinged.push_back(app.clock.now());
+                link::send(out, &ToHost::Ping).await?;
+            }
+        }
+    }
+}

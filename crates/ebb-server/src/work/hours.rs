@@ -1,0 +1,133 @@
+//! When is an account's clock hour closed, and what does that write? (rules §3.3, §4.1; invariant 10)
+
+use crate::app::App;
+use crate::denied::Denied;
+use crate::unit::{Outcome, Unit};
+use ebb_engine::event::Event;
+use ebb_engine::rating;
+use ebb_engine::trial::deduct;
+use ebb_model::billing::{Charge, Meter, Settled, Span, Split};
+use ebb_model::id::AccountId;
+use ebb_model::time::{Period, Second, Timestamp};
+use ebb_model::trial::TrialGrant;
+use ebb_store::rows::account::{self, Account};
+use ebb_store::rows::bill;
+use ebb_store::{Decision, Reads, StoreError};
+
+/// How long an hour waits for a host that is away to say what it saw before the hour ended.
+const HOST_PATIENCE_SECONDS: i64 = 60;
+
+impl App {
+    /// Closes every hour that has ended. Gives back when the next one ends.
+    pub async fn close_hours(&self) -> Result<Option<Timestamp>, Denied> {
+        while let Some((at, account)) = self.next_close().await? {
+            if at.start() > self.clock.now() || !self.hosts_heard(at) {
+                return Ok(Some(at.start()));
+            }
+            self.close_hour(account, at).await?;
+        }
+        Ok(None)
+    }
+
+    pub async fn next_close(&self) -> Result<Option<(Second, AccountId)>, StoreError> {
+        let rows = self.store.rows(account::next_close()).await?;
+        let parse = |text: &str| text.parse().expect("an id that this program wrote");
+        Ok(rows.first().map(|row| (Second::from_unix(row.int("close_at")), parse(row.text("id")))))
+    }
+
+    /// Closes the hour of an account that ends at `at`; a repetition finds it closed and does nothing.
+    pub async fn close_hour(&self, id: AccountId, at: Second) -> Result<(), Denied> {
+        Ok(self.unit("close-hour", &id.to_string(), move |unit| close(unit, id, at)).await?)
+    }
+
+    /// Whether every host has told what it saw before `at`; one that stays away is not waited for.
+    fn hosts_heard(&self, at: Second) -> bool {
+        let patience = at.plus(HOST_PATIENCE_SECONDS).start();
+        let links = self.hosts.links.lock().expect("no panic while holding links");
+        let heard = links.values().all(|link| link.heard_at >= at.start());
+        (heard && links.len() >= self.hosts.sockets.len()) || self.clock.now() >= patience
+    }
+}
+
+/// What an account has used but not settled, to `now`.
+pub struct Accruing {
+    /// Hourly charges of the open hour, with how they would be paid.
+    pub hour: Vec<(Charge, Split)>,
+    /// Charges of blocks that are not released.
+    pub blocks: Vec<(Charge, Split)>,
+}
+
+/// Reads and rates what an account has accrued.
+pub async fn accruing(app: &App, reads: &Reads, account: &Account, now: Second) -> Result<Accruing, StoreError> {
+    let grant = reads.row(account::grant(account.id)).await?.map(|row| account::read_grant(&row));
+    let calendar = &app.catalog.time_zone;
+    let since = account.close_at.map_or(now, |at| calendar.hour_of(at.plus(-1)));
+    let hour = match Period::new(since, now) {
+        Some(window) => hourly(app, reads, account.id, window, grant.as_ref()).await?,
+        None => vec![],
+    };
+    let rows = reads.rows(bill::spans_beyond(account.id, Second::from_unix(0))).await?;
+    let open = rows.iter().map(bill::read_span).filter(|span| span.until.is_none());
+    let blocks = open.filter(|span| matches!(span.settled, Settled::AtRelease { .. })).flat_map(|span| {
+        let window = Period { since: span.since, until: now.max(span.since) };
+        rating::charges(&span, window, calendar, None, None)
+    });
+    let blocks: Vec<Charge> = blocks.collect();
+    let splits = deduct(&blocks, None);
+    Ok(Accruing { hour, blocks: blocks.into_iter().zip(splits).collect() })
+}
+
+async fn close(mut unit: Unit, id: AccountId, at: Second) -> Outcome<Decision<()>> {
+    let calendar = unit.app.catalog.time_zone.clone();
+    let account = unit.account(id).await?;
+    if account.close_at != Some(at) {
+        return Ok(unit.done(()));
+    }
+    let hour = Period { since: calendar.hour_of(at.plus(-1)), until: at };
+    let grant = unit.reads.row(account::grant(id)).await?.map(|row| account::read_grant(&row));
+    let charges = hourly(&unit.app.clone(), &unit.reads, id, hour, grant.as_ref()).await?;
+
+    // What is beyond this hour decides whether there is a next one to close.
+    let beyond = unit.reads.rows(bill::spans_beyond(id, at)).await?;
+    let more = beyond.iter().map(bill::read_span).any(|span| matches!(span.settled, Settled::Hourly { .. }));
+    let holds = unit.reads.rows(account::holds(id)).await?;
+    let held: Vec<_> = holds.iter().map(account::read_hold).collect();
+    unit.change_account(id).await?.close_at = more.then(|| calendar.next_cut(at));
+
+    if !charges.is_empty() {
+        // A firm instance's hold was for its first hour; a block's stays until its release.
+        for (instance, _) in held {
+            let settled = |(charge, _): &(Charge, Split)| charge.instance == instance && charge.meter == Meter::Compute;
+            if charges.iter().any(settled) {
+                unit.drop_hold(id, instance).await?;
+            }
+        }
+        let (charges, splits): (Vec<_>, Vec<_>) = charges.into_iter().unzip();
+        let used: ebb_model::money::Exact = splits.iter().map(|split| split.grant).sum();
+        if let Some(grant) = grant.filter(|_| used.units() > 0) {
+            unit.write(account::use_grant(id, grant.used + used));
+        }
+        unit.settle(id, &format!("hour {at}"), charges, splits, at).await?;
+        unit.log(id, None, &Event::HourClosed { hour });
+    }
+    Ok(unit.done(()))
+}
+
+/// The hourly charges of an account in a window, in the order in which a grant pays: by instance, compute before disk.
+async fn hourly(
+    app: &App,
+    reads: &Reads,
+    id: AccountId,
+    window: Period,
+    grant: Option<&TrialGrant>,
+) -> Result<Vec<(Charge, Split)>, StoreError> {
+    let rows = reads.rows(bill::spans_beyond(id, window.since)).await?;
+    let spans = rows.iter().map(bill::read_span).filter(|span| matches!(span.settled, Settled::Hourly { .. }));
+    let mut spans: Vec<Span> = spans.collect();
+    spans.sort_by_key(|span| (span.instance, span.meter, span.since));
+    let calendar = &app.catalog.time_zone;
+    let charges: Vec<Charge> =
+        spans.iter().flat_map(|span| rating::charges(span, window, calendar, grant, None)).collect();
+    let splits = deduct(&charges, grant);
+    Ok(charges.into_iter().zip(splits).collect())
+}
