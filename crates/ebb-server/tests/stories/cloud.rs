@@ -1,0 +1,183 @@
+//! A sandbox and those who use it, in as few words as a story needs.
+
+use ebb_driver::fake::Behaviour;
+use ebb_model::resources::Resources;
+use ebb_server::{SandboxConfig, load_catalog, sandbox};
+use ebb_store::Place;
+use ebb_testing::TempPostgres;
+use reqwest::{Client, Method, StatusCode};
+use serde_json::{Value, json};
+use std::path::Path;
+use tokio::sync::oneshot;
+
+/// Which database a story runs on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum On {
+    Sqlite,
+    Postgres,
+}
+
+/// A running sandbox. It ends with the value.
+pub struct Cloud {
+    pub endpoint: String,
+    client: Client,
+    _stop: oneshot::Sender<()>,
+}
+
+/// Runs a story on both databases.
+#[macro_export]
+macro_rules! story {
+    ($(#[$doc:meta])* $name:ident, $body:expr) => {
+        mod $name {
+            use super::*;
+            use $crate::cloud::{Cloud, On};
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                #[allow(clippy::redundant_closure_call)]
+                ($body)(Cloud::new(On::Sqlite).await).await
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                #[allow(clippy::redundant_closure_call)]
+                ($body)(Cloud::new(On::Postgres).await).await
+            }
+        }
+    };
+}
+
+impl Cloud {
+    /// It is 2026-03-02 08:58:30 in Shanghai, and every zone has a host with 64 vCPU.
+    pub async fn new(on: On) -> Cloud {
+        Self::with(on, &[("vcpu", 64), ("memory_mib", 262_144), ("disk_gib", 10_000)], Behaviour::default()).await
+    }
+
+    pub async fn with(on: On, capacity: &[(&str, i64)], behaviour: Behaviour) -> Cloud {
+        let store = match on {
+            On::Sqlite => Place::Memory,
+            On::Postgres => Place::Postgres(TempPostgres::start().database().await),
+        };
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let config = SandboxConfig {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            catalog: load_catalog(&root.join("catalog/sample.toml")).unwrap(),
+            data: None,
+            store: Some(store),
+            speed: 0,
+            seed: 1,
+            start: "2026-03-02T00:58:30Z".parse().unwrap(),
+            capacity: Resources::of(capacity.iter().copied()),
+            behaviour,
+        };
+        let (serving, ready) = sandbox(config).await.unwrap();
+        let (stop, stopped) = oneshot::channel();
+        tokio::spawn(serving.run(async {
+            let _ = stopped.await;
+        }));
+        Cloud { endpoint: ready.endpoint, client: Client::new(), _stop: stop }
+    }
+
+    pub async fn ask(&self, who: &str, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+        let mut request = self.client.request(method, format!("{}{path}", self.endpoint));
+        if !who.is_empty() {
+            let key = if who.starts_with("ebb_") { who.to_owned() } else { format!("ebb_sandbox_{who}") };
+            request = request.bearer_auth(key);
+        }
+        if let Some(body) = body {
+            request = request.body(body.to_string());
+        }
+        let response = request.send().await.unwrap();
+        let status = response.status();
+        let text = response.text().await.unwrap();
+        let value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{status} {path}: {text}"));
+        (status, value)
+    }
+
+    pub async fn get(&self, who: &str, path: &str) -> Value {
+        let (status, value) = self.ask(who, Method::GET, path, None).await;
+        assert!(status.is_success(), "{path}: {value}");
+        value
+    }
+
+    pub async fn post(&self, who: &str, path: &str, body: Value) -> Value {
+        let (status, value) = self.ask(who, Method::POST, path, Some(body)).await;
+        assert!(status.is_success(), "{path}: {value}");
+        value
+    }
+
+    /// The code of a refusal, with its status.
+    pub async fn refused(&self, who: &str, path: &str, body: Value) -> (u16, String) {
+        let (status, value) = self.ask(who, Method::POST, path, Some(body)).await;
+        assert!(status.is_client_error(), "{path}: {status} {value}");
+        assert!(!value["request_id"].as_str().unwrap().is_empty(), "{value}");
+        (status.as_u16(), value["code"].as_str().unwrap().to_owned())
+    }
+
+    /// Buys in the first zone; gives back the id.
+    pub async fn buy(&self, who: &str, what: Value) -> String {
+        let bought = self.post(who, "/v1/instances", order(what)).await;
+        bought["id"].as_str().unwrap().to_owned()
+    }
+
+    pub async fn delete(&self, who: &str, id: &str) -> (StatusCode, Value) {
+        self.ask(who, Method::DELETE, &format!("/v1/instances/{id}"), None).await
+    }
+
+    pub async fn instance(&self, who: &str, id: &str) -> Value {
+        self.get(who, &format!("/v1/instances/{id}")).await
+    }
+
+    pub async fn state(&self, who: &str, id: &str) -> String {
+        self.instance(who, id).await["state"].as_str().unwrap().to_owned()
+    }
+
+    pub async fn wait(&self, seconds: i64) -> Value {
+        self.post("operator", "/v1/clock/advance", json!({ "seconds": seconds })).await
+    }
+
+    /// To a local time of the day in Shanghai.
+    pub async fn until(&self, local: &str) -> Value {
+        let to = format!("2026-03-02T{local}+08:00");
+        self.post("operator", "/v1/clock/advance", json!({ "to": to })).await
+    }
+
+    /// The issued records of one instance's compute: `local since-until seconds price amount`.
+    pub async fn records(&self, who: &str, id: &str, meter: &str) -> Vec<String> {
+        let bill = self.get(who, "/v1/bills").await;
+        let records = bill["records"].as_array().unwrap().iter();
+        let mine = records.filter(|r| r["instance"] == id && r["meter"] == meter);
+        mine.map(|r| {
+            let local = |at: &Value| {
+                let at: ebb_model::time::Timestamp = at.as_str().unwrap().parse().unwrap();
+                let calendar = ebb_model::calendar::Calendar::new("Asia/Shanghai").unwrap();
+                calendar.local(at.second())[11..].to_owned()
+            };
+            let text = |key: &str| r[key].as_str().unwrap().to_owned();
+            format!("{}-{} {} {} {}", local(&r["since"]), local(&r["until"]), r["seconds"], text("price"), text("amount"))
+        })
+        .collect()
+    }
+
+    /// An account with money, and its owner's key.
+    pub async fn tenant(&self, name: &str, holder: &str, money: &str) -> String {
+        let opened = self.post("operator", "/v1/accounts", json!({ "name": name })).await;
+        let id = opened["account"]["id"].as_str().unwrap();
+        self.post("operator", &format!("/v1/accounts/{id}/verification"), json!({ "holder": holder })).await;
+        if money != "0" {
+            self.post("operator", &format!("/v1/accounts/{id}/top-ups"), json!({ "amount": money })).await;
+        }
+        opened["key"]["secret"].as_str().unwrap().to_owned()
+    }
+}
+
+/// An order in the first zone, unless it says another.
+pub fn order(mut what: Value) -> Value {
+    let fields = what.as_object_mut().unwrap();
+    fields.entry("zone").or_insert(json!("cn-beijing-a"));
+    what
+}
+
+pub fn block(hours: i64) -> Value {
+    json!({ "option": "spot-block", "flavor": "c6.large.2", "hours": hours })
+}
