@@ -18,4 +18,4 @@ mod work;
 
 pub use routes::openapi_json;
 pub use sandbox::{SandboxConfig, sandbox};
-pub use serve::{ServeConfig, ServeError, Serving, load_catalog, serve};
+pub use serve::{ServeConfig, ServeError, Serving, load_catalog, sample_catalog, serve};

@@ -60,14 +60,23 @@ pub struct Serving {
     pub(crate) listener: TcpListener,
 }
 
+/// The catalog that comes with Ebb.
+pub fn sample_catalog() -> Catalog {
+    let text = include_str!("../../../catalog/sample.toml");
+    parse_catalog(Path::new("catalog/sample.toml"), text).expect("the catalog that comes with Ebb can be used")
+}
+
 /// Reads and checks a catalog.
 ///
 /// # Errors
 /// Everything that is wrong with it, at once.
 pub fn load_catalog(path: &Path) -> Result<Catalog, ServeError> {
     let text = std::fs::read_to_string(path);
-    let text = text.map_err(|cause| ServeError::CatalogFile { path: path.to_owned(), cause })?;
-    let catalog: Catalog = toml::from_str(&text)
+    parse_catalog(path, &text.map_err(|cause| ServeError::CatalogFile { path: path.to_owned(), cause })?)
+}
+
+fn parse_catalog(path: &Path, text: &str) -> Result<Catalog, ServeError> {
+    let catalog: Catalog = toml::from_str(text)
         .map_err(|cause| ServeError::CatalogText { path: path.to_owned(), cause: Box::new(cause) })?;
     let problems = catalog.problems();
     match problems.is_empty() {

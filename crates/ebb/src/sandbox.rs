@@ -1,0 +1,74 @@
+//! `ebb sandbox`: what does a throw-away Ebb start with?
+
+use clap::Args;
+use ebb_driver::fake::Behaviour;
+use ebb_model::resources::Resources;
+use ebb_model::time::Timestamp;
+use ebb_server::{SandboxConfig, ServeError, load_catalog, sample_catalog};
+use ebb_store::Place;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub struct SandboxArgs {
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// Keep the database and the hosts in this directory; else everything is in memory
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Keep the rows in this PostgreSQL database, such as `host=/run/postgresql dbname=ebb`
+    #[arg(long, value_name = "CONNECTION", conflicts_with = "data")]
+    postgres: Option<String>,
+    /// Seconds of the sandbox in one of the wall clock; 0 stands still until it is advanced
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    speed: u32,
+    /// The same calls with the same seed give the same log
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// What time it is when a new sandbox starts
+    #[arg(long, default_value = "2026-01-01T00:00:00Z")]
+    start: Timestamp,
+    /// A catalog of your own; else the sample that comes with Ebb
+    #[arg(long, value_name = "FILE")]
+    catalog: Option<PathBuf>,
+    /// What each zone lends
+    #[arg(long, default_value = "vcpu=1000,memory_mib=4000000,disk_gib=100000", value_parser = resources)]
+    capacity: Resources,
+    /// How long a fake guest takes to start
+    #[arg(long, value_name = "MILLIS", default_value_t = 0)]
+    start_millis: i64,
+}
+
+/// Runs a sandbox until it is interrupted. Its first line says where it is and which keys it knows.
+pub async fn run(args: SandboxArgs) -> anyhow::Result<()> {
+    let (serving, ready) = ebb_server::sandbox(config(args)?).await?;
+    println!("{}", serde_json::to_string(&ready)?);
+    serving.run(crate::serve::interrupted()).await?;
+    Ok(())
+}
+
+fn config(args: SandboxArgs) -> Result<SandboxConfig, ServeError> {
+    Ok(SandboxConfig {
+        listen: args.listen,
+        catalog: args.catalog.as_deref().map_or_else(|| Ok(sample_catalog()), load_catalog)?,
+        data: args.data,
+        store: args.postgres.map(Place::Postgres),
+        speed: args.speed,
+        seed: args.seed,
+        start: args.start,
+        capacity: args.capacity,
+        behaviour: Behaviour { start_millis: args.start_millis, shutdown_millis: Some(0), ..Behaviour::default() },
+    })
+}
+
+/// `vcpu=4,memory_mib=8192`
+pub fn resources(text: &str) -> Result<Resources, String> {
+    let wrong = |part: &str| format!("`{part}`: write it as name=number, such as vcpu=4,memory_mib=8192");
+    let parts = text.split(',').map(|part| {
+        let (name, amount) = part.split_once('=').ok_or_else(|| wrong(part))?;
+        let amount: i64 = amount.trim().parse().map_err(|_| wrong(part))?;
+        if amount < 0 || name.trim().is_empty() { Err(wrong(part)) } else { Ok((name.trim().to_owned(), amount)) }
+    });
+    Ok(Resources::of(parts.collect::<Result<Vec<_>, String>>()?))
+}

@@ -1,0 +1,86 @@
+//! `ebb serve`: the half without privilege. What does it start with?
+
+use clap::Args;
+use ebb_server::{ServeConfig, load_catalog, sample_catalog};
+use ebb_store::Place;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use tokio::signal::unix::{SignalKind, signal};
+
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Address to listen on
+    #[arg(long, default_value = "127.0.0.1:7070")]
+    listen: SocketAddr,
+    /// The directory of the database
+    #[arg(long, value_name = "DIR", default_value = "run/serve", conflicts_with = "postgres")]
+    data: PathBuf,
+    /// Keep the rows in this PostgreSQL database, such as `host=/run/postgresql dbname=ebb`
+    #[arg(long, value_name = "CONNECTION")]
+    postgres: Option<String>,
+    /// The price book; else the sample that comes with Ebb
+    #[arg(long, value_name = "FILE")]
+    catalog: Option<PathBuf>,
+    /// The socket of a host that lends capacity (`ebb host` prints it); may be given several times
+    #[arg(long = "host", value_name = "SOCKET")]
+    hosts: Vec<PathBuf>,
+    /// The database was restored from a backup: hosts obey again when an operator accepts the gap
+    #[arg(long)]
+    restored: bool,
+    /// A file whose first line is the operator's key; made with a new one if it does not exist
+    #[arg(long, value_name = "FILE", default_value = "run/operator.key")]
+    operator_key: PathBuf,
+}
+
+/// Serves until it is interrupted. Its first line says where.
+pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
+    let store = match args.postgres {
+        Some(connection) => Place::Postgres(connection),
+        None => {
+            std::fs::create_dir_all(&args.data)?;
+            Place::Sqlite(args.data.join("ebb.db"))
+        }
+    };
+    let catalog = args.catalog.as_deref().map_or_else(|| Ok(sample_catalog()), load_catalog)?;
+    let operator_secret = Some(operator_key(&args.operator_key)?);
+    let (listen, hosts, restored) = (args.listen, args.hosts, args.restored);
+    let config = ServeConfig { listen, store, catalog, hosts, restored, operator_secret };
+    let serving = ebb_server::serve(config).await?;
+    println!("{{\"endpoint\":\"http://{}\"}}", serving.address);
+    serving.run(interrupted()).await?;
+    Ok(())
+}
+
+/// Reads the operator's key, or makes one that only this user can read.
+fn operator_key(file: &PathBuf) -> anyhow::Result<String> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    match std::fs::read_to_string(file) {
+        Ok(text) => {
+            let key = text.lines().next().unwrap_or_default().trim().to_owned();
+            anyhow::ensure!(key.len() >= 20, "{}: its first line is no key of 20 characters or more", file.display());
+            Ok(key)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let key = format!("ebb_{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
+            if let Some(dir) = file.parent() {
+                std::fs::create_dir_all(dir)?;
+            }
+            let mut made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+            writeln!(made, "{key}")?;
+            made.sync_all()?;
+            Ok(key)
+        }
+        Err(error) => Err(anyhow::anyhow!("{}: {error}", file.display())),
+    }
+}
+
+/// Ends with the first interrupt or termination.
+pub async fn interrupted() {
+    let mut interrupt = signal(SignalKind::interrupt()).expect("a signal handler");
+    let mut terminate = signal(SignalKind::terminate()).expect("a signal handler");
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
