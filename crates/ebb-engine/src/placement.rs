@@ -107,8 +107,8 @@ fn plan_host<'a>(
             _ => {}
         }
     }
-    // Latest start first, what does not run yet before all; ties: later purchase, then id.
-    blocks.sort_by_key(|b| (Reverse(b.first_running.map_or(i64::MAX, Second::unix)), Reverse(b.created_at), b.id));
+    // Latest start first, what does not run yet before all; ties: later purchase, then later id (ids sort by birth).
+    blocks.sort_by_key(|b| Reverse((b.first_running.map_or(i64::MAX, Second::unix), b.created_at, b.id)));
     let candidates = blocks.iter().map(|b| b.id).collect();
 
     let mut victims: Vec<&Instance> = vec![];

@@ -154,7 +154,14 @@ impl Cloud {
                 calendar.local(at.second())[11..].to_owned()
             };
             let text = |key: &str| r[key].as_str().unwrap().to_owned();
-            format!("{}-{} {} {} {}", local(&r["since"]), local(&r["until"]), r["seconds"], text("price"), text("amount"))
+            format!(
+                "{}-{} {} {} {}",
+                local(&r["since"]),
+                local(&r["until"]),
+                r["seconds"],
+                text("price"),
+                text("amount")
+            )
         })
         .collect()
     }

@@ -9,7 +9,10 @@ enum Ends<'a> {
     Naturally,
     Deleted(&'a str),
     /// Notice five minutes before the release.
-    TakenBack { notice: &'a str, release: &'a str },
+    TakenBack {
+        notice: &'a str,
+        release: &'a str,
+    },
 }
 
 async fn sample(cloud: Cloud, hours: i64, ends: Ends<'_>) -> Vec<String> {
