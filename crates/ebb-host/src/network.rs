@@ -278,10 +278,12 @@ impl Wiring {
         let name = port.bridge();
         if self.bridges.insert(name.clone()) {
             let gateway = port.gateway();
-            // Without delay: a guest that boots asks at once. Without snooping: there is no multicast to follow.
+            let mac = Port(gateway).mac();
+            // With an address of its own: one borrowed from a port changes with the ports, and then the kernel forgets the pinned
+            // neighbours. Without delay: a guest that boots asks at once. Without snooping: there is no multicast to follow.
             writeln!(
                 links,
-                "link add {name} type bridge forward_delay 0 stp_state 0 mcast_snooping 0\n\
+                "link add {name} address {mac} type bridge forward_delay 0 stp_state 0 mcast_snooping 0\n\
                  addr add {gateway}/24 dev {name}\nlink set {name} up"
             )
             .expect("a string takes everything");
