@@ -119,8 +119,11 @@ pub async fn serve(listener: UnixListener, door: Door, calls: mpsc::Sender<Call>
             Ok((stream, _)) => {
                 let (door, calls) = (door.clone(), calls.clone());
                 connections.spawn(async move {
-                    if let Err(e) = receive(stream, number, &door, &calls).await {
-                        warn!("a connection to the host's socket ended: {e}");
+                    match receive(stream, number, &door, &calls).await {
+                        // Somebody looked whether we are there, or went without a word.
+                        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {}
+                        Err(e) => warn!("a connection to the host's socket ended: {e}"),
+                        Ok(()) => {}
                     }
                 });
             }

@@ -26,7 +26,7 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, spawn_blocking};
-use tracing::{error, info, warn};
+use tracing::{debug, error, warn};
 
 /// From the call of QEMU until its guest's processor runs.
 const START_PATIENCE: Duration = Duration::from_secs(60);
@@ -371,7 +371,7 @@ fn listen_to_complaints(id: InstanceId, stderr: ChildStderr) -> io::Result<Arc<M
             let mut kept = ours.lock().unwrap_or_else(|e| e.into_inner());
             if kept.len() < COMPLAINT_BYTES {
                 let text = String::from_utf8_lossy(&buffer[..length]);
-                info!("QEMU of guest {id}: {}", text.trim_end());
+                debug!("QEMU of guest {id}: {}", text.trim_end());
                 kept.push_str(&text);
             }
         }

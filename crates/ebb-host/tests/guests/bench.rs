@@ -11,8 +11,10 @@ use ebb_model::resources::Resources;
 use ebb_model::time::Timestamp;
 use std::collections::BTreeMap;
 use std::io;
+use std::net::{TcpListener, UdpSocket};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command};
 use std::sync::{Once, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -71,6 +73,20 @@ impl Bench {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// The same in a process of its own, which can be killed.
+    pub async fn start_in_a_process(&self) -> Child {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "a_host_in_a_process", "--ignored", "--nocapture"])
+            .env("EBB_TEST_HOST", serde_json::to_string(&self.config).unwrap())
+            .spawn()
+            .unwrap();
+        while UnixStream::connect(&self.config.socket).await.is_err() {
+            assert!(child.try_wait().unwrap().is_none(), "the host ended");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        child
     }
 
     /// Ends the host without a word.
@@ -200,6 +216,15 @@ impl Bench {
         }
     }
 
+    /// Like [`Bench::until_printed`], for what is printed at each boot.
+    pub async fn until_printed_again(&mut self, id: InstanceId, wanted: &str, times: usize) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while self.console_log(id).await.matches(wanted).count() < times {
+            assert!(tokio::time::Instant::now() < deadline, "`{wanted}` was not printed {times} times");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     pub async fn stream(&self, guest: InstanceId, target: Target) -> io::Result<UnixStream> {
         link::stream(&self.config.socket, &Open::Stream { installation: installation(), guest, target }).await
     }
@@ -248,6 +273,18 @@ impl Bench {
         let name = self.namespace();
         let output = Command::new("ip").args(["netns", "exec", &name]).args(words).output().unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+    }
+
+    /// A service inside the host's namespace, on all its addresses.
+    pub fn listen_inside(&self) -> TcpListener {
+        let path = Path::new("/run/netns").join(self.namespace());
+        let listen = move || {
+            let namespace = std::fs::File::open(path).unwrap();
+            let kind = Some(rustix::thread::LinkNameSpaceType::Network);
+            rustix::thread::move_into_link_name_space(namespace.as_fd(), kind).unwrap();
+            TcpListener::bind("0.0.0.0:0").unwrap()
+        };
+        std::thread::spawn(listen).join().unwrap()
     }
 
     /// Ends the host, cleans up, and looks for anything that stayed.
@@ -353,6 +390,18 @@ pub async fn read_until(stream: &mut UnixStream, wanted: &str) -> String {
 
 pub async fn write(stream: &mut UnixStream, text: &str) {
     stream.write_all(text.as_bytes()).await.unwrap();
+}
+
+pub fn kill(pid: u32) {
+    let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+}
+
+/// The address by which this machine would reach others.
+pub fn address_of_this_machine() -> String {
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    let routed = socket.connect("198.51.100.1:9").and_then(|()| socket.local_addr());
+    routed.map_or("127.0.0.1".to_owned(), |address| address.ip().to_string())
 }
 
 fn processes_in(dir: &Path) -> Vec<u32> {
