@@ -188,11 +188,12 @@ impl Wiring {
                 }
             }
             if !detach.is_empty() {
-                self.detach(detach.iter().map(|(guest, _)| *guest).collect());
+                let gone = self.dismiss(detach.iter().map(|(guest, _)| *guest).collect());
                 for (_, reply) in detach {
                     // Whoever asked may be gone.
                     let _ = reply.send(());
                 }
+                self.forget(&gone);
             }
             // One that fails must not take the others with it, so after a failure each is tried alone.
             let wanted: Vec<_> = attach.iter().map(|(guest, account, _)| (*guest, *account)).collect();
@@ -249,27 +250,35 @@ impl Wiring {
         Ok(plugs)
     }
 
-    fn detach(&mut self, guests: Vec<InstanceId>) {
+    /// Takes guests off the allow list.
+    fn dismiss(&mut self, guests: Vec<InstanceId>) -> Vec<Port> {
         let now = self.clock.now();
-        let mut book = String::new();
-        let mut links = String::new();
-        for port in guests.into_iter().filter_map(|guest| self.plan.vacate(guest, now)) {
-            rules::dismiss(&mut book, port);
-            writeln!(links, "neigh del {} dev {}", port.0, port.bridge()).expect("a string takes everything");
-        }
+        let gone: Vec<Port> = guests.into_iter().filter_map(|guest| self.plan.vacate(guest, now)).collect();
         self.publish();
-        if book.is_empty() {
+        let mut book = String::new();
+        gone.iter().for_each(|port| rules::dismiss(&mut book, *port));
+        if !book.is_empty()
+            && let Err(why) = run(Command::new("nft").args(["-f", "-"]), &book)
+        {
+            error!("an address that nobody has stays on the allow list until the next start: {why}");
+        }
+        gone
+    }
+
+    /// What nobody need wait for: whoever gets the address next comes after this.
+    fn forget(&self, gone: &[Port]) {
+        if gone.is_empty() {
             return;
         }
-        // What is left over when one of these fails is an entry for an address that nobody has; the next start removes it.
-        if let Err(why) = run(Command::new("nft").args(["-f", "-"]), &book) {
-            error!("{why}");
+        let mut links = String::new();
+        for port in gone {
+            writeln!(links, "neigh del {} dev {}", port.0, port.bridge()).expect("a string takes everything");
         }
         if let Err(why) = run(Command::new("ip").args(["-force", "-batch", "-"]), &links) {
             warn!("{why}");
         }
         if let Err(e) = files::write(&self.file, &files::json(&self.plan)) {
-            warn!("{}: {e}; addresses are free again only after the next change", self.file.display());
+            warn!("{}: {e}; after a restart the addresses are swept", self.file.display());
         }
     }
 

@@ -22,6 +22,18 @@ use tracing::{error, info, warn};
 /// A QEMU that is alive answers within milliseconds; one that does not is adopted all the same.
 const UUID_PATIENCE: Duration = Duration::from_secs(1);
 
+/// A QEMU that works for a guest.
+struct Found {
+    process: Process,
+    answers: Answers,
+}
+
+/// A QEMU answers from when its guest runs.
+enum Answers {
+    Yes,
+    No,
+}
+
 impl Host {
     pub(super) async fn adopt(&mut self, places: &[(InstanceId, Port)]) -> Result<(), HostError> {
         let places: BTreeMap<InstanceId, Port> = places.iter().copied().collect();
@@ -39,9 +51,9 @@ impl Host {
             let now = self.clock.now();
             match (&guest.observed.is, process, port) {
                 // Its start was cut short: it is begun anew.
-                (Is::Starting, Some(process), _) => process.kill(),
+                (Is::Starting, Some(Found { process, answers: Answers::No }), _) => process.kill(),
                 (Is::Starting, None, _) => {}
-                (_, Some(process), Some(port)) => {
+                (_, Some(Found { process, .. }), Some(port)) => {
                     machine = machine.adopted(port, process);
                     actions.extend(self.agent.see(id, Seen::Running, now));
                 }
@@ -55,7 +67,7 @@ impl Host {
                 self.place(id, port);
             }
         }
-        for (id, process) in running {
+        for (id, Found { process, .. }) in running {
             error!(
                 "guest {id} runs as process {} and is in no record: it is left alone, without network address and unwatched; \
                  restore its record, or end that process",
@@ -74,23 +86,24 @@ impl Host {
         &self,
         pids: BTreeMap<InstanceId, u32>,
         places: &BTreeMap<InstanceId, Port>,
-    ) -> BTreeMap<InstanceId, Process> {
+    ) -> BTreeMap<InstanceId, Found> {
         let mut asking = JoinSet::new();
         for (id, pid) in pids {
             let Ok(process) = Process::open(pid) else { continue };
             let dir = self.shop.files.guest(id).join("q");
             let uid = places.get(&id).map(|port| port.uid(&self.shop.config));
             asking.spawn(async move {
-                let Some(uid) = uid else { return Some((id, process)) };
+                let found = |answers| Some((id, Found { process, answers }));
+                let Some(uid) = uid else { return found(Answers::No) };
                 match monitor::ask(&dir, uid, "query-uuid", UUID_PATIENCE).await {
-                    Ok(answer) if answer["UUID"] == id.uuid().to_string() => Some((id, process)),
+                    Ok(answer) if answer["UUID"] == id.uuid().to_string() => found(Answers::Yes),
                     Ok(answer) => {
                         error!("process {pid} works for guest {id} and says that it is {answer}: it is left alone");
                         None
                     }
                     Err(e) => {
-                        warn!("QEMU of guest {id} does not answer, it is adopted all the same: {e}");
-                        Some((id, process))
+                        warn!("QEMU of guest {id} does not answer: {e}");
+                        found(Answers::No)
                     }
                 }
             });

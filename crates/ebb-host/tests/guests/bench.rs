@@ -376,7 +376,7 @@ pub async fn read_until(stream: &mut UnixStream, wanted: &str) -> String {
     let mut all = String::new();
     let reading = async {
         let mut buffer = [0; 1024];
-        while !all.contains(wanted) || !all.ends_with('\n') {
+        while !all.contains(wanted) {
             let length = stream.read(&mut buffer).await.unwrap();
             assert!(length > 0, "the console ended after {all}");
             all.push_str(&String::from_utf8_lossy(&buffer[..length]));
@@ -390,6 +390,11 @@ pub async fn read_until(stream: &mut UnixStream, wanted: &str) -> String {
 
 pub async fn write(stream: &mut UnixStream, text: &str) {
     stream.write_all(text.as_bytes()).await.unwrap();
+}
+
+pub fn memory(pid: u32) -> String {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    status.lines().find(|line| line.starts_with("VmRSS")).unwrap_or_default().to_owned()
 }
 
 pub fn kill(pid: u32) {

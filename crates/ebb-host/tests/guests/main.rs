@@ -6,6 +6,7 @@ use bench::{Bench, account, guest};
 use ebb_driver::fake::Behaviour;
 use ebb_driver::protocol::{Is, Target, Want};
 use ebb_host::{DriverConfig, HostError, QemuConfig};
+use ebb_model::id::InstanceId;
 use std::time::Duration;
 
 /// Two accounts, a guest each: who am I, may I be reached, when do I go?
@@ -20,6 +21,7 @@ async fn guests_live_and_end_on_time_without_a_server() {
         let printed = bench.until_printed(id, "ebb-guest: ready").await;
         assert!(printed.contains(&format!("ebb-guest: metadata {}", id.uuid())), "{printed}");
     }
+    confined(&bench, [one, two]);
     bench.until_printed(two, "user-data-ran-as guest-2").await;
     assert!(!bench.console_log(one).await.contains("user-data"));
 
@@ -36,9 +38,9 @@ async fn guests_live_and_end_on_time_without_a_server() {
     bench.desire([bench.order(one, account(1), 2).end(notice_at, at)]).await;
     let mut console = bench.stream(one, Target::Console).await.unwrap();
     bench.hang_up();
-    let printed = bench::read_until(&mut console, "interruption").await;
+    let printed = bench::read_until(&mut console, "terminate").await;
     assert!(bench::now() >= notice_at);
-    assert!(printed.contains("terminate"), "{printed}");
+    assert!(printed.contains("ebb-guest: interruption"), "{printed}");
     bench.until_no_process(one).await;
     let late = bench::now().millis_since(at);
     assert!((0..1000).contains(&late), "dead {late} ms after the deadline");
@@ -64,6 +66,30 @@ async fn guests_live_and_end_on_time_without_a_server() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(bench.records(), 1, "the one that was forgotten has no record");
     bench.leave_no_trace().await;
+}
+
+/// Each QEMU is a user of its own without privileges, in a network of its own with nothing in it.
+fn confined(bench: &Bench, guests: [InstanceId; 2]) {
+    let mut seen = std::collections::BTreeSet::new();
+    for id in guests {
+        let pid = bench.processes(id)[0];
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+            line.split_whitespace().next().unwrap_or_default().to_owned()
+        };
+        assert!(field("Uid:").parse::<u32>().unwrap() >= 200_000);
+        assert_eq!((field("CapEff:"), field("CapBnd:")), ("0".repeat(16), "0".repeat(16)));
+        assert_eq!(
+            (field("NoNewPrivs:").as_str(), field("Seccomp:").as_str(), field("Groups:").as_str()),
+            ("1", "2", "")
+        );
+        let network = std::fs::read_link(format!("/proc/{pid}/ns/net")).unwrap();
+        assert_ne!(network, std::fs::read_link("/proc/self/ns/net").unwrap());
+        let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+        assert!(groups.contains(&format!("/{}/{id}", bench.namespace())), "{groups}");
+        assert!(seen.insert(field("Uid:")) && seen.insert(network.display().to_string()), "shared by two guests");
+    }
 }
 
 /// A host that is killed outright: its guests go on, and the next one knows them.
@@ -253,6 +279,55 @@ async fn a_fake_host_remembers() {
     assert!((0..200).contains(&bench::now().millis_since(at)));
     bench.stop().await;
     ebb_host::clean(&bench.config.data).unwrap();
+}
+
+/// Figures rather than a verdict: `cargo test -p ebb-host --test guests -- --ignored figures --nocapture`.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "fifty guests at once"]
+async fn figures() {
+    const GUESTS: u128 = 50;
+    let mut bench = Bench::idle("figures", DriverConfig::Qemu(QemuConfig::default()));
+    let mut child = bench.start_in_a_process().await;
+    bench.call().await;
+    let orders: Vec<_> = (1..=GUESTS).map(|n| bench.order(guest(n), account(n % 10), 1)).collect();
+    let began = bench::now();
+    bench.desire(orders).await;
+    let accepted = bench::now();
+    for n in 1..=GUESTS {
+        bench.until_running(guest(n)).await;
+    }
+    println!(
+        "accepted {GUESTS} orders in {} ms, all ran after {} ms",
+        accepted.millis_since(began),
+        bench::now().millis_since(began)
+    );
+    println!("the host's memory: {}", bench::memory(child.id()));
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    let began = bench::now();
+    let mut child = bench.start_in_a_process().await;
+    println!("{GUESTS} guests adopted {} ms after the start of the process", bench::now().millis_since(began));
+    let hello = bench.call().await;
+    assert!(hello.guests.iter().all(|g| matches!(g.is, Is::Running { .. })));
+
+    let at = bench::now().plus_seconds(2);
+    let orders: Vec<_> =
+        (1..=GUESTS).map(|n| bench.order(guest(n), account(n % 10), 2).end(bench::now(), at)).collect();
+    bench.desire(orders).await;
+    let mut late = vec![];
+    for n in 1..=GUESTS {
+        let Is::Gone { at: gone_at } = bench.until(guest(n), |is| matches!(is, Is::Gone { .. })).await.is else {
+            unreachable!()
+        };
+        late.push(gone_at.millis_since(at));
+    }
+    late.sort_unstable();
+    println!("{GUESTS} released at once: median {} ms, last {} ms", late[late.len() / 2], late[late.len() - 1]);
+    println!("the host's memory: {}", bench::memory(child.id()));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    bench.leave_no_trace().await;
 }
 
 /// Not a test: the host of [`guests_outlive_their_host`], in a process that can be killed.
