@@ -19,8 +19,9 @@ use std::time::Duration;
 use tokio::task::{JoinSet, spawn_blocking};
 use tracing::{error, info, warn};
 
-/// A QEMU that is alive answers within milliseconds; one that does not is adopted all the same.
-const UUID_PATIENCE: Duration = Duration::from_secs(1);
+/// A QEMU that is alive answers within milliseconds, unless the machine is very busy; one that does not is adopted all the same,
+/// on the kernel's word.
+const UUID_PATIENCE: Duration = Duration::from_millis(400);
 
 /// A QEMU that works for a guest.
 struct Found {

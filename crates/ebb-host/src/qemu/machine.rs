@@ -22,7 +22,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStderr, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, spawn_blocking};
@@ -246,7 +246,9 @@ impl Machine {
 
     /// Leaves nothing; the files are deleted in the background.
     async fn remove(&mut self) {
+        let began = Instant::now();
         self.stop().await;
+        let dead = began.elapsed();
         if let Some(pump) = self.pump.take() {
             pump.abort();
         }
@@ -258,6 +260,7 @@ impl Machine {
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         };
+        debug!("guest {}: dead after {dead:?}, nothing left after {:?}", self.id, began.elapsed());
         let (id, shop) = (self.id, self.shop.clone());
         drop(spawn_blocking(move || {
             if let Some(Err(e)) = aside.map(fs::remove_dir_all) {

@@ -44,8 +44,7 @@ impl Bench {
     }
 
     pub fn idle(name: &str, driver: DriverConfig) -> Self {
-        static LOG: Once = Once::new();
-        LOG.call_once(|| tracing_subscriber::fmt().with_test_writer().with_env_filter("ebb_host=debug").init());
+        log();
         let data = PathBuf::from(format!("/tmp/ebb-test-{name}-{}", std::process::id()));
         let images = match driver {
             DriverConfig::Qemu(_) => BTreeMap::from([("built-in".to_owned(), image())]),
@@ -390,6 +389,12 @@ pub async fn read_until(stream: &mut UnixStream, wanted: &str) -> String {
 
 pub async fn write(stream: &mut UnixStream, text: &str) {
     stream.write_all(text.as_bytes()).await.unwrap();
+}
+
+/// What the host has to say goes to the test's output.
+pub fn log() {
+    static LOG: Once = Once::new();
+    LOG.call_once(|| tracing_subscriber::fmt().with_test_writer().with_env_filter("ebb_host=debug").init());
 }
 
 pub fn memory(pid: u32) -> String {

@@ -334,6 +334,7 @@ async fn figures() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "another test calls it"]
 async fn a_host_in_a_process() {
+    bench::log();
     let config = std::env::var("EBB_TEST_HOST").expect("the configuration of a host");
     ebb_host::run(serde_json::from_str(&config).unwrap()).await.unwrap();
 }
