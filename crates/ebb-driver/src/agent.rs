@@ -76,6 +76,25 @@ impl Agent {
         Self { position, gap: false, guests: guests.collect() }
     }
 
+    /// Begins anew what was under way when the host stopped; once, after it was told what was found of each guest. A guest that
+    /// ended by itself stays off: that is the server's to decide.
+    pub fn resume(&mut self, now: Timestamp) -> Vec<Action> {
+        let unfinished = |guest: &Guest| match (guest.desired.want, &guest.observed.is) {
+            (_, Is::Gone { .. } | Is::Failed { .. }) => false,
+            (want, is) => want != Want::Running || *is == Is::Starting,
+        };
+        let ids: Vec<InstanceId> = self.guests.iter().filter(|(_, g)| unfinished(g)).map(|(id, _)| *id).collect();
+        ids.into_iter().flat_map(|id| self.take_up(id, now)).collect()
+    }
+
+    fn take_up(&mut self, id: InstanceId, now: Timestamp) -> Vec<Action> {
+        let guest = self.guests.get_mut(&id).expect("a guest that was just looked up");
+        if guest.observed.is == Is::Starting {
+            guest.observed.is = Is::Off { at: now };
+        }
+        self.pursue(id, now)
+    }
+
     pub fn position(&self) -> Position {
         self.position
     }

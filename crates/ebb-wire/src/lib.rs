@@ -5,5 +5,6 @@ pub mod bill;
 pub mod catalog;
 pub mod host;
 pub mod instance;
+pub mod metadata;
 pub mod problem;
 pub mod sandbox;

@@ -1,0 +1,164 @@
+//! Where does a host keep what, and how is it written so that a crash cannot halve it?
+//!
+//! ```text
+//! lock                  held while a host runs
+//! host.json             the installation that this host belongs to
+//! position.json         how far the orders were obeyed
+//! records/ID.json       what should be and what is, of each guest; outlives the guest until the server forgets it
+//! guests/ID/            a guest's own things: its console's log, and in q/ what its QEMU may touch
+//! trash/                what is being deleted
+//! ```
+
+use crate::error::HostError;
+use ebb_driver::agent::Guest;
+use ebb_driver::protocol::Position;
+use ebb_model::id::InstanceId;
+use rustix::fs::FlockOperation;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use uuid::Uuid;
+
+/// The data directory of a host, held against a second one.
+#[derive(Debug)]
+pub struct Files {
+    root: PathBuf,
+    _lock: File,
+}
+
+/// What a host knows about itself.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Belonging {
+    /// Whom it obeys: the first installation that spoke to it.
+    pub installation: Option<Uuid>,
+    /// Where it listened last.
+    #[serde(default)]
+    pub socket: Option<PathBuf>,
+}
+
+impl Files {
+    pub fn open(root: &Path) -> Result<Self, HostError> {
+        let make = |dir: PathBuf| match DirBuilder::new().recursive(true).mode(0o711).create(&dir) {
+            Err(e) => Err(HostError::data(format!("{} cannot be made", dir.display()))(e)),
+            Ok(()) => Ok(dir),
+        };
+        make(root.to_owned())?;
+        let root = root.canonicalize().map_err(HostError::data("its path cannot be followed"))?;
+        for dir in ["records", "guests", "trash"] {
+            make(root.join(dir))?;
+        }
+        let lock = File::create(root.join("lock")).map_err(HostError::data("the lock cannot be made"))?;
+        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self { root, _lock: lock }),
+            Err(_) => Err(HostError::InUse(root)),
+        }
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub fn guest(&self, id: InstanceId) -> PathBuf {
+        self.root.join("guests").join(id.to_string())
+    }
+
+    pub fn record(&self, id: InstanceId) -> PathBuf {
+        self.root.join("records").join(format!("{id}.json"))
+    }
+
+    pub fn trash(&self) -> PathBuf {
+        self.root.join("trash")
+    }
+
+    pub fn belonging(&self) -> Result<Belonging, HostError> {
+        read(&self.root.join("host.json")).map(Option::unwrap_or_default)
+    }
+
+    pub fn belong(&self, belonging: &Belonging) -> io::Result<()> {
+        write(&self.root.join("host.json"), &json(belonging))
+    }
+
+    pub fn position(&self) -> Result<Position, HostError> {
+        read(&self.position_file()).map(Option::unwrap_or_default)
+    }
+
+    pub fn position_file(&self) -> PathBuf {
+        self.root.join("position.json")
+    }
+
+    /// Every guest that was written down.
+    pub fn records(&self) -> Result<Vec<Guest>, HostError> {
+        let dir = self.root.join("records");
+        let names = fs::read_dir(&dir).map_err(HostError::data("the records cannot be listed"))?;
+        let mut guests = vec![];
+        for name in names.flatten() {
+            let path = name.path();
+            // A file that was being written when the host died; the one that it was to replace is whole.
+            if path.extension().is_none_or(|e| e != "json") {
+                let _ = fs::remove_file(&path);
+                continue;
+            }
+            guests.extend(read::<Guest>(&path)?);
+        }
+        Ok(guests)
+    }
+
+    /// The guests that have a directory, with or without a record.
+    pub fn guests(&self) -> Result<Vec<InstanceId>, HostError> {
+        let names = fs::read_dir(self.root.join("guests")).map_err(HostError::data("the guests cannot be listed"))?;
+        Ok(names.flatten().filter_map(|name| name.file_name().to_str()?.parse().ok()).collect())
+    }
+
+    /// Puts a guest's directory where it is no longer anybody's, in constant time; the result is to be deleted at leisure.
+    pub fn discard(&self, id: InstanceId) -> io::Result<Option<PathBuf>> {
+        for turn in 0.. {
+            let aside = self.trash().join(format!("{id}.{turn}"));
+            match fs::rename(self.guest(id), &aside) {
+                Ok(()) => return Ok(Some(aside)),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+                // The remains of an earlier life of the same guest.
+                Err(_) if aside.exists() => continue,
+                Err(e) => return Err(e),
+            }
+        }
+        unreachable!("the loop ends only by returning")
+    }
+}
+
+pub fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec_pretty(value).expect("plain values")
+}
+
+/// A JSON file; `None` when there is none.
+pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, HostError> {
+    match fs::read(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(HostError::data(format!("{} cannot be read", path.display()))(e)),
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|e| HostError::Damaged { path: path.to_owned(), why: e.to_string() }),
+    }
+}
+
+/// Replaces a file, so that after a crash it is the old one or the new one, and after the return the new one.
+pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace(path, bytes)?;
+    settle(path.parent().expect("a file in a directory"))
+}
+
+/// Like [`write`], but the new name is durable only after [`settle`] on the directory.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let mut file = File::create(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&new, path)
+}
+
+/// Makes the names in a directory durable.
+pub fn settle(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}

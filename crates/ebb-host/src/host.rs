@@ -1,0 +1,461 @@
+//! What does the host do about everything that it hears, sees and waits for?
+//!
+//! One task owns the agent and never waits for anything but the next event: what takes time is done by a task per guest
+//! ([`crate::qemu::machine`]), by the scribe, or by the network thread.
+
+mod adoption;
+
+use crate::clock::Clock;
+use crate::config::{Accelerator, HostConfig, QemuConfig};
+use crate::error::HostError;
+use crate::files::{self, Files};
+use crate::metadata::{self, Question};
+use crate::network::plan::Port;
+use crate::qemu::accelerator;
+use crate::qemu::console::Console;
+use crate::qemu::limits::Limits;
+use crate::qemu::machine::{Machine, News, Order, Workshop};
+use crate::qemu::process::{self, Process};
+use crate::scribe::{self, Page};
+use crate::socket::{self, Call, Door};
+use crate::{capacity, network, timer};
+use ebb_driver::agent::{Action, Agent, Guest, Seen};
+use ebb_driver::protocol::{Features, FromHost, Hello, Is, Target, ToHost, Want};
+use ebb_model::id::InstanceId;
+use ebb_model::resources::Resources;
+use ebb_wire::metadata::{Answer, End, Visible};
+use std::collections::{BTreeMap, HashMap};
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpSocket, UnixStream};
+use tokio::sync::mpsc;
+use tokio::task::{JoinSet, spawn_blocking};
+use tracing::{error, info, warn};
+
+/// How long a guest's port may take to answer.
+const PORT_PATIENCE: Duration = Duration::from_secs(5);
+
+pub async fn run(config: HostConfig, qemu: QemuConfig, files: Arc<Files>) -> Result<(), HostError> {
+    preflight()?;
+    let clock = Arc::new(Clock::default());
+    let agent = Agent::restore(files.position()?, files.records()?);
+    let door = Door::new(files.clone(), &config.socket)?;
+    let inside = {
+        let (files, qemu, clock) = (files.clone(), qemu.clone(), clock.clone());
+        spawn_blocking(move || network::open(files, qemu, clock)).await.expect("opening the network panicked")?
+    };
+    let accelerator = match qemu.accelerator {
+        Some(told) => told,
+        None => accelerator::find(files.root(), config.images.values().next().map(|dir| dir.as_path())).await,
+    };
+    let shop = Arc::new(Workshop {
+        limits: Limits::open(&network::namespace(files.root())),
+        files: files.clone(),
+        network: inside.network,
+        accelerator,
+        config: qemu,
+        images: config.images,
+    });
+    let (news, mut told) = mpsc::unbounded_channel();
+    let (pages, to_write) = mpsc::unbounded_channel();
+    let mut host = Host {
+        name: config.name,
+        zone: config.zone,
+        capacity: config.capacity.unwrap_or_else(|| capacity::of_this_machine(files.root())),
+        epoch: agent.position().epoch,
+        agent,
+        clock: clock.clone(),
+        shop,
+        machines: BTreeMap::new(),
+        addresses: HashMap::new(),
+        control: None,
+        tasks: JoinSet::new(),
+        news,
+        pages,
+    };
+    host.adopt(&inside.guests).await?;
+    info!("host {} has {} guests, lends {:?}", host.name, host.machines.len(), host.capacity);
+
+    let listener = socket::bind(&config.socket, config.access)?;
+    let metadata = tokio::net::TcpListener::from_std(inside.metadata).map_err(|e| HostError::Network(e.to_string()))?;
+    let dhcp = tokio::net::UdpSocket::from_std(inside.dhcp).map_err(|e| HostError::Network(e.to_string()))?;
+    let (calls, mut called) = mpsc::channel(1024);
+    let (questions, mut asked) = mpsc::channel(1024);
+    let (written, mut done) = mpsc::unbounded_channel();
+    let mut services = JoinSet::new();
+    services.spawn(socket::serve(listener, door, calls));
+    services.spawn(metadata::serve(metadata, questions));
+    services.spawn(network::dhcp::serve(dhcp, inside.leases));
+    services.spawn(scribe::write(files, to_write, move |then| drop(written.send(then))));
+    loop {
+        tokio::select! {
+            // Deadlines and what becomes of guests before what anybody asks.
+            biased;
+            () = timer::until(&clock, host.agent.next_due()) => {
+                let actions = host.agent.tick(clock.now());
+                host.carry_out(actions);
+            }
+            Some((id, news)) = told.recv() => host.learn(id, news),
+            Some(Ok((id, end))) = host.tasks.join_next() => host.ended(id, end),
+            Some(then) = done.recv() => host.written(then),
+            Some(call) = called.recv() => host.hear(call),
+            Some(question) = asked.recv() => host.inform(question),
+            Some(ended) = services.join_next() => panic!("a service of the host ended: {ended:?}"),
+        }
+    }
+}
+
+/// What a person can put right before anything has begun.
+fn preflight() -> Result<(), HostError> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(HostError::NotRoot);
+    }
+    for (program, package) in [
+        (crate::qemu::command::PROGRAM, "qemu-system-x86"),
+        ("ip", "iproute2"),
+        ("nft", "nftables"),
+        ("setpriv", "util-linux"),
+        ("prlimit", "util-linux"),
+        ("unshare", "util-linux"),
+        ("setsid", "util-linux"),
+    ] {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        if !std::env::split_paths(&path).any(|dir| dir.join(program).is_file()) {
+            return Err(HostError::Missing { program, package });
+        }
+    }
+    Ok(())
+}
+
+struct Host {
+    name: String,
+    zone: String,
+    capacity: Resources,
+    agent: Agent,
+    /// Of the server that speaks.
+    epoch: i64,
+    clock: Arc<Clock>,
+    shop: Arc<Workshop>,
+    /// The guests that are not gone.
+    machines: BTreeMap<InstanceId, Handle>,
+    addresses: HashMap<Ipv4Addr, InstanceId>,
+    control: Option<Control>,
+    tasks: JoinSet<(InstanceId, TaskEnd)>,
+    news: mpsc::UnboundedSender<(InstanceId, News)>,
+    pages: mpsc::UnboundedSender<Page>,
+}
+
+/// The way to a guest's task.
+struct Handle {
+    orders: mpsc::UnboundedSender<Order>,
+    console: Arc<Console>,
+    port: Option<Port>,
+    /// The order that is perhaps not carried out yet, should the task come to grief.
+    last: Option<Order>,
+}
+
+/// The server's connection.
+struct Control {
+    number: u64,
+    say: mpsc::Sender<FromHost>,
+    /// It has said where it stands; before that it gives no orders.
+    welcomed: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum TaskEnd {
+    Finished,
+    Panicked,
+}
+
+impl Host {
+    fn hear(&mut self, call: Call) {
+        match call {
+            Call::Control { number, say } => {
+                self.control = Some(Control { number, say, welcomed: false });
+                self.say(FromHost::Hello(self.hello()));
+            }
+            Call::Message { number, message } => match &mut self.control {
+                Some(control) if control.number == number => {
+                    control.welcomed |= matches!(message, ToHost::Welcome(_));
+                    match control.welcomed {
+                        true => self.obey(message),
+                        false => warn!("a server gave an order before it said where it stands; it is not obeyed"),
+                    }
+                }
+                _ => {}
+            },
+            Call::Ended { number } => drop(self.control.take_if(|control| control.number == number)),
+            Call::Stream { guest, target, client } => self.join(guest, target, client),
+        }
+    }
+
+    fn obey(&mut self, message: ToHost) {
+        let now = self.clock.now();
+        let actions = match message {
+            ToHost::Welcome(server) => {
+                self.epoch = server.epoch;
+                self.agent.welcome(server);
+                vec![]
+            }
+            ToHost::Desire { sequence, guests } => self.agent.desire(self.epoch, sequence, guests, now),
+            ToHost::AcceptGap(server) => {
+                self.epoch = server.epoch;
+                self.agent.accept_gap(server)
+            }
+            ToHost::Destroy { guest } => self.agent.destroy(guest, now),
+            ToHost::Forget { guest } => self.agent.forget(guest),
+            ToHost::ReadConsole { request, guest, bytes } => return self.read_console(request, guest, bytes),
+            ToHost::Ping => vec![Action::Say(FromHost::Pong)],
+        };
+        self.carry_out(actions);
+    }
+
+    /// Starts what is to be done. Nothing here waits: what must be on disk first comes back through [`Host::written`].
+    fn carry_out(&mut self, actions: Vec<Action>) {
+        let mut page = Page::default();
+        for action in actions {
+            match action {
+                Action::Save(id) => {
+                    let record = self.agent.guest(id).map(files::json);
+                    page.records.insert(id, record);
+                }
+                Action::Forget(id) => drop(page.records.insert(id, None)),
+                Action::SavePosition => page.position = Some(self.agent.position()),
+                Action::Start(_) | Action::Say(FromHost::Accepted { .. }) => page.then.push(action),
+                Action::Say(message) => self.say(message),
+                // An end waits for no disk.
+                Action::PowerDown(id) => self.order(id, Order::PowerDown),
+                Action::PowerOff(id) => self.order(id, Order::PowerOff),
+                Action::Remove(id) => self.order(id, Order::Remove),
+            }
+        }
+        if !page.is_empty() {
+            let _ = self.pages.send(page);
+        }
+    }
+
+    fn written(&mut self, then: Vec<Action>) {
+        for action in then {
+            match action {
+                Action::Start(id) => self.start(id),
+                Action::Say(message) => self.say(message),
+                other => unreachable!("nothing else waits for the disk: {other:?}"),
+            }
+        }
+    }
+
+    fn start(&mut self, id: InstanceId) {
+        // Meanwhile it may have been told otherwise.
+        let wanted = self.agent.guest(id).filter(|g| g.observed.is == Is::Starting && g.desired.want == Want::Running);
+        if let Some(guest) = wanted {
+            let order = Order::Start { account: guest.desired.account, spec: guest.desired.spec.clone() };
+            self.order(id, order);
+        }
+    }
+
+    fn order(&mut self, id: InstanceId, order: Order) {
+        if !self.machines.contains_key(&id) {
+            let console = Console::new(self.shop.files.guest(id));
+            let machine = Machine::new(id, self.shop.clone(), console.clone());
+            self.employ(id, machine, console, None);
+        }
+        let handle = self.machines.get_mut(&id).expect("a machine that was just made");
+        handle.last = Some(order.clone());
+        let _ = handle.orders.send(order);
+    }
+
+    /// Gives a machine a task of its own.
+    fn employ(&mut self, id: InstanceId, machine: Machine, console: Arc<Console>, port: Option<Port>) {
+        let (orders, taken) = mpsc::unbounded_channel();
+        let news = self.news.clone();
+        self.tasks.spawn(async move {
+            // In a set of its own, so that it ends with this task, and its panic here.
+            let mut life = JoinSet::new();
+            life.spawn(machine.live(taken, move |said| drop(news.send((id, said)))));
+            match life.join_next().await {
+                Some(Err(e)) if e.is_panic() => (id, TaskEnd::Panicked),
+                _ => (id, TaskEnd::Finished),
+            }
+        });
+        self.machines.insert(id, Handle { orders, console, port, last: None });
+    }
+
+    /// A guest's task is over. One that panicked is our mistake, not the guest's: it is taken up again as after a restart, and
+    /// told anew what it was told last.
+    fn ended(&mut self, id: InstanceId, end: TaskEnd) {
+        let TaskEnd::Panicked = end else { return };
+        error!("the task of guest {id} panicked; the guest is taken up again");
+        let Some(handle) = self.machines.remove(&id) else { return };
+        let mut machine = Machine::new(id, self.shop.clone(), handle.console.clone());
+        let running = process::running(&self.shop.files.root().join("guests")).unwrap_or_default();
+        let found = running.get(&id).and_then(|pid| Process::open(*pid).ok());
+        let is_dead = found.is_none();
+        if let (Some(process), Some(port)) = (found, handle.port) {
+            machine = machine.adopted(port, process);
+        }
+        self.employ(id, machine, handle.console, handle.port);
+        match handle.last {
+            Some(order) => self.order(id, order),
+            None if is_dead => self.learn(id, News::Seen(Seen::Off)),
+            None => {}
+        }
+    }
+
+    fn learn(&mut self, id: InstanceId, news: News) {
+        match news {
+            News::Placed(port) => {
+                self.place(id, port);
+            }
+            News::Seen(seen) => {
+                if let Some(handle) = self.machines.get_mut(&id) {
+                    handle.last = None;
+                }
+                if matches!(seen, Seen::Gone | Seen::Failed(_)) {
+                    self.machines.remove(&id);
+                    self.addresses.retain(|_, guest| *guest != id);
+                }
+                info!("guest {id}: {seen:?}");
+                let actions = self.agent.see(id, seen, self.clock.now());
+                self.carry_out(actions);
+            }
+        }
+    }
+
+    fn place(&mut self, id: InstanceId, port: Port) {
+        self.addresses.insert(port.0, id);
+        self.agent.addressed(id, port.0.to_string());
+        if let Some(handle) = self.machines.get_mut(&id) {
+            handle.port = Some(port);
+        }
+    }
+
+    /// Answers a guest's question about itself.
+    fn inform(&mut self, question: Question) {
+        let now = self.clock.now();
+        let Some(guest) = self.addresses.get(&question.from).and_then(|id| self.agent.guest(*id)) else { return };
+        let id = guest.desired.id;
+        let headers: Vec<(&str, &str)> = question.headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        let answer = answer(guest, &question.method, &question.path, &headers, now);
+        if answer.is_notice {
+            let actions = self.agent.notice_read(id, now);
+            self.carry_out(actions);
+        }
+        let _ = question.reply.send(answer);
+    }
+
+    fn join(&self, id: InstanceId, target: Target, mut client: UnixStream) {
+        let running = self.agent.guest(id).is_some_and(|g| matches!(g.observed.is, Is::Running { .. }));
+        let handle = self.machines.get(&id);
+        match (target, handle.filter(|_| running)) {
+            (Target::Console, Some(handle)) => {
+                let console = handle.console.clone();
+                tokio::spawn(async move {
+                    if socket::answer(&mut client, None).await.is_ok() {
+                        let _ = console.attend(client).await;
+                    }
+                });
+            }
+            (Target::Port(port), Some(Handle { port: Some(place), .. })) => {
+                let (network, to) = (self.shop.network.clone(), (place.0, port));
+                tokio::spawn(async move { join_port(network, to, client).await });
+            }
+            _ => {
+                let why = match handle {
+                    Some(_) => format!("{id} is not running: start it first"),
+                    None => format!("this host has no guest {id}"),
+                };
+                tokio::spawn(async move { socket::answer(&mut client, Some(why)).await });
+            }
+        }
+    }
+
+    fn read_console(&self, request: u64, id: InstanceId, bytes: u32) {
+        let Some(control) = &self.control else { return };
+        let (say, console) = (control.say.clone(), self.machines.get(&id).map(|handle| handle.console.clone()));
+        tokio::spawn(async move {
+            let read = match console {
+                Some(console) => spawn_blocking(move || console.tail(bytes)).await.map_err(|e| e.to_string()),
+                None => Err(format!("this host has no guest {id}")),
+            };
+            let (text, error) = match read.and_then(|read| read.map_err(|e| e.to_string())) {
+                Ok(text) => (text, None),
+                Err(why) => (String::new(), Some(why)),
+            };
+            let _ = say.send(FromHost::ConsoleLog { request, text, error }).await;
+        });
+    }
+
+    fn say(&mut self, message: FromHost) {
+        if let Some(control) = &self.control
+            && control.say.try_send(message).is_err()
+        {
+            // Gone, or it does not read. It will hear everything again when it comes back.
+            self.control = None;
+        }
+    }
+
+    fn hello(&self) -> Hello {
+        Hello {
+            host: self.name.clone(),
+            zone: self.zone.clone(),
+            driver: match self.shop.accelerator {
+                Accelerator::Kvm => "qemu-kvm".to_owned(),
+                Accelerator::Tcg => "qemu-tcg".to_owned(),
+            },
+            capacity: self.capacity.clone(),
+            features: Features { notice_in_metadata: true, metered_traffic: false, streams: true },
+            position: self.agent.position(),
+            guests: self.agent.observed(),
+        }
+    }
+}
+
+/// Joins a client to a TCP port of a guest.
+async fn join_port(network: network::Network, to: (Ipv4Addr, u16), mut client: UnixStream) {
+    let connect = async {
+        let socket = TcpSocket::from_std_stream(network.socket().await?);
+        socket.connect(to.into()).await
+    };
+    let connected = tokio::time::timeout(PORT_PATIENCE, connect).await.unwrap_or_else(|late| Err(late.into()));
+    match connected {
+        Ok(mut guest) => {
+            if socket::answer(&mut client, None).await.is_ok() {
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut guest).await;
+            }
+        }
+        Err(e) => {
+            let why = format!("port {} of the guest does not answer: {e}", to.1);
+            let _ = socket::answer(&mut client, Some(why)).await;
+        }
+    }
+}
+
+fn answer(
+    guest: &Guest,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    now: ebb_model::time::Timestamp,
+) -> Answer {
+    let metadata = &guest.desired.metadata;
+    let visible = Visible {
+        instance: guest.desired.id,
+        name: &metadata.name,
+        hostname: &metadata.hostname,
+        zone: &metadata.zone,
+        flavor: &metadata.flavor,
+        public_keys: &metadata.public_keys,
+        user_data: metadata.user_data.as_deref(),
+        end: guest.desired.end.map(|end| End { notice_at: end.notice_at, at: end.at }),
+    };
+    ebb_wire::metadata::answer(&visible, method, path, headers, now)
+}
+
+/// The newest sign of life that a guest left in its files.
+fn last_sign_of_life(dir: &Path) -> Option<std::time::SystemTime> {
+    let files = ["console.log", "q/disk"];
+    files.iter().filter_map(|file| std::fs::metadata(dir.join(file)).ok()?.modified().ok()).max()
+}

@@ -1,0 +1,172 @@
+//! How does a guest get its metadata, and nobody else's? Who asks is known by the address that the guard let through.
+//!
+//! A guest may ask as oddly and as often as it likes: it has so many connections, so many requests a second, so much of a head,
+//! and no body, so that it cannot keep the others waiting.
+
+use ebb_wire::metadata::Answer;
+use hyper::body::{Body, Incoming};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tracing::warn;
+
+const CONNECTIONS: u32 = 8;
+const REQUESTS_PER_SECOND: u32 = 50;
+const BURST: u32 = 200;
+const HEAD_BYTES: usize = 16 << 10;
+const HEAD_PATIENCE: Duration = Duration::from_secs(5);
+const CONNECTION_PATIENCE: Duration = Duration::from_secs(60);
+/// Guests remembered; more than a host has addresses in use at a time.
+const REMEMBERED: usize = 65_536;
+
+/// A guest's request, for the one who knows the guest.
+#[derive(Debug)]
+pub struct Question {
+    pub from: Ipv4Addr,
+    pub method: String,
+    pub path: String,
+    pub headers: Vec<(String, String)>,
+    pub reply: oneshot::Sender<Answer>,
+}
+
+/// What each guest has left, by its address.
+type Budgets = Arc<Mutex<HashMap<Ipv4Addr, Budget>>>;
+
+#[derive(Debug)]
+struct Budget {
+    connections: u32,
+    /// Requests, in thousandths.
+    tokens: u32,
+    filled_at: Instant,
+}
+
+/// Serves until it is dropped.
+pub async fn serve(listener: TcpListener, questions: mpsc::Sender<Question>) {
+    let budgets = Budgets::default();
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(e) => {
+                warn!("a guest's metadata connection was lost: {e}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let IpAddr::V4(from) = peer.ip() else { continue };
+        let Some(seat) = Seat::take(&budgets, from) else { continue };
+        let questions = questions.clone();
+        connections.spawn(async move {
+            let seat = &seat;
+            let service = service_fn(|request| {
+                let questions = questions.clone();
+                async move { Ok::<_, Infallible>(respond(seat, request, questions).await) }
+            });
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_PATIENCE)
+                .max_buf_size(HEAD_BYTES)
+                .serve_connection(TokioIo::new(stream), service);
+            // Whatever goes wrong on a guest's connection is the guest's own.
+            let _ = tokio::time::timeout(CONNECTION_PATIENCE, connection).await;
+        });
+    }
+}
+
+async fn respond(seat: &Seat, request: Request<Incoming>, questions: mpsc::Sender<Question>) -> Response<String> {
+    if !seat.spend() {
+        let mut response = plain(StatusCode::TOO_MANY_REQUESTS, "too many requests: ask once a second");
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        return response;
+    }
+    let headers = request.headers();
+    let has_body = headers.contains_key(TRANSFER_ENCODING)
+        || headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0")
+        || !request.body().is_end_stream();
+    if has_body {
+        let mut response = plain(StatusCode::PAYLOAD_TOO_LARGE, "a question has no body here");
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        return response;
+    }
+    let headers =
+        headers.iter().filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())));
+    let (reply, answer) = oneshot::channel();
+    let question = Question {
+        from: seat.from,
+        method: request.method().as_str().to_owned(),
+        path: request.uri().path().to_owned(),
+        headers: headers.collect(),
+        reply,
+    };
+    let asked = questions.send(question).await.is_ok();
+    match answer.await {
+        Ok(answer) if asked => {
+            let status = StatusCode::from_u16(answer.status).expect("a status of our own");
+            let mut response = plain(status, &answer.body);
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+            response
+        }
+        _ => plain(StatusCode::SERVICE_UNAVAILABLE, "the host is not ready: ask again"),
+    }
+}
+
+fn plain(status: StatusCode, text: &str) -> Response<String> {
+    let mut response = Response::new(text.to_owned());
+    *response.status_mut() = status;
+    response
+}
+
+/// One of a guest's connections; given back when it is dropped.
+struct Seat {
+    budgets: Budgets,
+    from: Ipv4Addr,
+}
+
+impl Seat {
+    fn take(budgets: &Budgets, from: Ipv4Addr) -> Option<Self> {
+        let mut all = budgets.lock().unwrap_or_else(|e| e.into_inner());
+        if all.len() >= REMEMBERED {
+            all.retain(|_, budget| budget.connections > 0);
+        }
+        let fresh = || Budget { connections: 0, tokens: BURST * 1000, filled_at: Instant::now() };
+        let budget = all.entry(from).or_insert_with(fresh);
+        if budget.connections >= CONNECTIONS {
+            return None;
+        }
+        budget.connections += 1;
+        Some(Self { budgets: budgets.clone(), from })
+    }
+
+    /// One request; false when there are none left for now.
+    fn spend(&self) -> bool {
+        let mut all = self.budgets.lock().unwrap_or_else(|e| e.into_inner());
+        let Some(budget) = all.get_mut(&self.from) else { return false };
+        let gained = budget.filled_at.elapsed().as_millis().min(60_000) as u32 * REQUESTS_PER_SECOND;
+        if gained > 0 {
+            budget.tokens = (budget.tokens + gained).min(BURST * 1000);
+            budget.filled_at = Instant::now();
+        }
+        let enough = budget.tokens >= 1000;
+        budget.tokens -= if enough { 1000 } else { 0 };
+        enough
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if let Some(budget) = self.budgets.lock().unwrap_or_else(|e| e.into_inner()).get_mut(&self.from) {
+            budget.connections -= 1;
+        }
+    }
+}

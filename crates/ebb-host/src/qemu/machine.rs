@@ -1,0 +1,383 @@
+//! What happens to one guest, from its first start to the last of it?
+//!
+//! One task per guest takes its orders one after another; a new order ends a start that is under way. So a slow start delays
+//! nobody else, and not even its own release.
+
+use super::command::{self, DISK};
+use super::console::Console;
+use super::limits::Limits;
+use super::monitor;
+use super::process::Process;
+use crate::config::{Accelerator, QemuConfig};
+use crate::files::Files;
+use crate::network::plan::Port;
+use crate::network::{Network, Plug};
+use ebb_driver::agent::Seen;
+use ebb_driver::protocol::GuestSpec;
+use ebb_model::id::{AccountId, InstanceId};
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{ChildStderr, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::io::AsyncReadExt;
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, spawn_blocking};
+use tracing::{debug, error, warn};
+
+/// From the call of QEMU until its guest's processor runs.
+const START_PATIENCE: Duration = Duration::from_secs(60);
+const MONITOR_PATIENCE: Duration = Duration::from_secs(2);
+/// How much of QEMU's complaints is kept.
+const COMPLAINT_BYTES: usize = 2048;
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Order {
+    Start { account: AccountId, spec: GuestSpec },
+    PowerDown,
+    PowerOff,
+    Remove,
+}
+
+/// What a machine tells its host.
+#[derive(Debug)]
+pub enum News {
+    Placed(Port),
+    Seen(Seen),
+}
+
+/// What all machines of a host share.
+#[derive(Debug)]
+pub struct Workshop {
+    pub files: Arc<Files>,
+    pub network: Network,
+    pub limits: Limits,
+    pub accelerator: Accelerator,
+    pub config: QemuConfig,
+    pub images: BTreeMap<String, PathBuf>,
+}
+
+pub struct Machine {
+    id: InstanceId,
+    shop: Arc<Workshop>,
+    console: Arc<Console>,
+    /// QEMU's user, once the guest has an address.
+    uid: Option<u32>,
+    process: Option<Process>,
+    /// It was seen running, so its guest may have a power button.
+    up: bool,
+    pump: Option<AbortHandle>,
+}
+
+impl Machine {
+    pub fn new(id: InstanceId, shop: Arc<Workshop>, console: Arc<Console>) -> Self {
+        Self { id, shop, console, uid: None, process: None, up: false, pump: None }
+    }
+
+    /// A machine whose QEMU was started by an earlier host.
+    pub fn adopted(mut self, port: Port, process: Process) -> Self {
+        self.uid = Some(port.uid(&self.shop.config));
+        self.process = Some(process);
+        self.up = true;
+        self.listen();
+        self
+    }
+
+    /// Obeys until the guest is gone.
+    pub async fn live(mut self, mut orders: mpsc::UnboundedReceiver<Order>, tell: impl Fn(News)) {
+        let mut next = None;
+        loop {
+            let order = match next.take() {
+                Some(order) => order,
+                None => tokio::select! {
+                    order = orders.recv() => match order {
+                        Some(order) => order,
+                        None => return,
+                    },
+                    () = ended(&self.process) => {
+                        self.process = None;
+                        self.up = false;
+                        tell(News::Seen(Seen::Off));
+                        continue;
+                    }
+                },
+            };
+            match order {
+                Order::Start { account, spec } => {
+                    let started = tokio::select! {
+                        biased;
+                        // Whatever it is, the start is not worth finishing.
+                        Some(order) = orders.recv() => {
+                            next = Some(order);
+                            continue;
+                        }
+                        started = self.start(account, &spec, &tell) => started,
+                    };
+                    match started {
+                        Ok(()) => {
+                            self.up = true;
+                            tell(News::Seen(Seen::Running));
+                        }
+                        Err(Failure::DiskKept(why)) => {
+                            warn!("guest {} could not be started again, its disk is kept: {why}", self.id);
+                            self.stop().await;
+                            tell(News::Seen(Seen::Off));
+                        }
+                        Err(Failure::Nothing(why)) => {
+                            self.remove().await;
+                            tell(News::Seen(Seen::Failed(why)));
+                            return;
+                        }
+                    }
+                }
+                Order::PowerDown if self.up => {
+                    if let Err(e) = self.press_button().await {
+                        warn!("guest {} did not feel its power button: {e}", self.id);
+                    }
+                }
+                // What never came up has no button.
+                Order::PowerDown | Order::PowerOff => {
+                    self.stop().await;
+                    tell(News::Seen(Seen::Off));
+                }
+                Order::Remove => {
+                    self.remove().await;
+                    tell(News::Seen(Seen::Gone));
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn start(&mut self, account: AccountId, spec: &GuestSpec, tell: &impl Fn(News)) -> Result<(), Failure> {
+        let had_disk = self.dir().join(DISK).exists();
+        let fail = |why: String| if had_disk { Failure::DiskKept(why) } else { Failure::Nothing(why) };
+        // A start that was given up may have left its process.
+        self.stop().await;
+        let plug = self.shop.network.attach(self.id, account).await.map_err(&fail)?;
+        let uid = plug.port.uid(&self.shop.config);
+        self.uid = Some(uid);
+        tell(News::Placed(plug.port));
+        let furnish = Furnish {
+            outer: self.shop.files.guest(self.id),
+            image: self.shop.images.get(&spec.image).cloned(),
+            spec: spec.clone(),
+            uid,
+        };
+        spawn_blocking(move || furnish.run()).await.map_err(|e| fail(e.to_string()))?.map_err(&fail)?;
+
+        let complaint = self.spawn(spec, plug).map_err(|e| fail(format!("{}: {e}", command::PROGRAM)))?;
+        self.listen();
+        let process = self.process.as_ref().expect("a process that was just started");
+        tokio::select! {
+            () = process.ended() => {
+                // Its last words may still be under way.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                let words = complaint.lock().unwrap_or_else(|e| e.into_inner()).trim().to_owned();
+                Err(fail(format!("QEMU ended at once: {words}")))
+            }
+            up = tokio::time::timeout(START_PATIENCE, self.wait_until_up(uid)) => {
+                up.map_err(|_| fail(format!("QEMU did not run within {START_PATIENCE:?}")))
+            }
+        }
+    }
+
+    /// From here to the end there is no point at which a start can be given up, so no process is ever lost from sight.
+    fn spawn(&mut self, spec: &GuestSpec, plug: Plug) -> io::Result<Arc<Mutex<String>>> {
+        let uid = plug.port.uid(&self.shop.config);
+        let words = command::of(self.id, spec, self.shop.accelerator, uid, plug.port.mac());
+        let mut child = Command::new(&words[0])
+            .args(&words[1..])
+            .current_dir(self.dir())
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .stdin(plug.tap)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let process = match Process::open(child.id()) {
+            Ok(process) => process,
+            Err(e) => {
+                let _ = child.kill().and_then(|()| child.wait());
+                return Err(e);
+            }
+        };
+        self.shop.limits.confine(self.id, process.pid(), &spec.resources);
+        // When memory runs out, a guest goes before anything of the machine's owner.
+        let _ = fs::write(format!("/proc/{}/oom_score_adj", process.pid()), "500");
+        self.process = Some(process);
+        listen_to_complaints(self.id, child.stderr.take().expect("a pipe that was asked for"))
+    }
+
+    fn listen(&mut self) {
+        let Some(uid) = self.uid else { return };
+        let pump = tokio::spawn(self.console.clone().connect(self.dir(), uid));
+        if let Some(earlier) = self.pump.replace(pump.abort_handle()) {
+            earlier.abort();
+        }
+    }
+
+    async fn wait_until_up(&self, uid: u32) {
+        loop {
+            match monitor::ask(&self.dir(), uid, "query-status", MONITOR_PATIENCE).await {
+                Ok(status) if status["status"] == "running" => return,
+                _ => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    }
+
+    async fn press_button(&self) -> io::Result<()> {
+        let uid = self.uid.filter(|_| self.process.is_some()).ok_or(io::ErrorKind::NotConnected)?;
+        monitor::ask(&self.dir(), uid, "system_powerdown", MONITOR_PATIENCE).await.map(drop)
+    }
+
+    /// Kills what runs; returns when it is dead.
+    async fn stop(&mut self) {
+        self.up = false;
+        let Some(process) = self.process.take() else { return };
+        process.kill();
+        while tokio::time::timeout(Duration::from_secs(1), process.ended()).await.is_err() {
+            warn!("guest {} was killed and is not dead yet: its disk may hang", self.id);
+        }
+    }
+
+    /// Leaves nothing; the files are deleted in the background.
+    async fn remove(&mut self) {
+        let began = Instant::now();
+        self.stop().await;
+        let dead = began.elapsed();
+        if let Some(pump) = self.pump.take() {
+            pump.abort();
+        }
+        self.shop.network.detach(self.id).await;
+        let aside = loop {
+            match self.shop.files.discard(self.id) {
+                Ok(aside) => break aside,
+                Err(e) => error!("the files of guest {} cannot be put aside: {e}; trying again", self.id),
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        };
+        debug!("guest {}: dead after {dead:?}, nothing left after {:?}", self.id, began.elapsed());
+        let (id, shop) = (self.id, self.shop.clone());
+        drop(spawn_blocking(move || {
+            if let Some(Err(e)) = aside.map(fs::remove_dir_all) {
+                warn!("what is left of guest {id} cannot be deleted: {e}");
+            }
+            shop.limits.release(id);
+        }));
+    }
+
+    /// QEMU's own directory.
+    fn dir(&self) -> PathBuf {
+        self.shop.files.guest(self.id).join("q")
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if let Some(pump) = self.pump.take() {
+            pump.abort();
+        }
+    }
+}
+
+/// A start that failed: what is left?
+enum Failure {
+    /// A disk that an earlier run may have written to.
+    DiskKept(String),
+    Nothing(String),
+}
+
+async fn ended(process: &Option<Process>) {
+    match process {
+        Some(process) => process.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Everything that QEMU finds in its directory.
+struct Furnish {
+    outer: PathBuf,
+    image: Option<PathBuf>,
+    spec: GuestSpec,
+    uid: u32,
+}
+
+impl Furnish {
+    fn run(self) -> Result<(), String> {
+        let image = self.image.as_ref().ok_or_else(|| {
+            format!("this host has no image `{}`: name its directory in the host's configuration", self.spec.image)
+        })?;
+        for file in [command::KERNEL, command::INITRAMFS] {
+            if !image.join(file).is_file() {
+                return Err(format!(
+                    "the image `{}` lacks {}: run guest/build {}",
+                    self.spec.image,
+                    image.join(file).display(),
+                    image.display()
+                ));
+            }
+        }
+        self.lay_out(image).map_err(|e| format!("{}: {e}", self.outer.display()))
+    }
+
+    fn lay_out(&self, image: &Path) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o711).create(&self.outer)?;
+        let dir = self.outer.join("q");
+        match DirBuilder::new().mode(0o700).create(&dir) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            made => made?,
+        }
+        // What an earlier run left; a dead QEMU does not remove its sockets.
+        for socket in [command::MONITOR, command::CONSOLE] {
+            let _ = fs::remove_file(dir.join(socket));
+        }
+        // The guest keeps the kernel it was bought with, whatever becomes of the image.
+        for file in [command::KERNEL, command::INITRAMFS] {
+            if !dir.join(file).exists() {
+                take(&image.join(file), &dir.join(file))?;
+            }
+        }
+        let size = u64::try_from(self.spec.resources.get("disk_gib")).unwrap_or(0) << 30;
+        if size > 0 && !dir.join(DISK).exists() {
+            let disk = File::create_new(dir.join(DISK))?;
+            disk.set_len(size)?;
+            disk.set_permissions(fs::Permissions::from_mode(0o600))?;
+            chown(dir.join(DISK), Some(self.uid), Some(self.uid))?;
+        }
+        chown(&dir, Some(self.uid), Some(self.uid))
+    }
+}
+
+/// The same file under another name where that is possible and everybody may read it, else a copy.
+fn take(from: &Path, to: &Path) -> io::Result<()> {
+    let readable = fs::metadata(from)?.permissions().mode() & 0o004 != 0;
+    if readable && fs::hard_link(from, to).is_ok() {
+        return Ok(());
+    }
+    fs::copy(from, to)?;
+    fs::set_permissions(to, fs::Permissions::from_mode(0o444))
+}
+
+/// Reads QEMU's complaints to the end, so that it never waits for us, and keeps the first of them. A guest can make QEMU complain
+/// without end, so they go to no file.
+fn listen_to_complaints(id: InstanceId, stderr: ChildStderr) -> io::Result<Arc<Mutex<String>>> {
+    let mut stderr = tokio::process::ChildStderr::from_std(stderr)?;
+    let kept = Arc::new(Mutex::new(String::new()));
+    let ours = kept.clone();
+    tokio::spawn(async move {
+        let mut buffer = [0; 512];
+        while let Ok(length @ 1..) = stderr.read(&mut buffer).await {
+            let mut kept = ours.lock().unwrap_or_else(|e| e.into_inner());
+            if kept.len() < COMPLAINT_BYTES {
+                let text = String::from_utf8_lossy(&buffer[..length]);
+                debug!("QEMU of guest {id}: {}", text.trim_end());
+                kept.push_str(&text);
+            }
+        }
+    });
+    Ok(kept)
+}

@@ -1,0 +1,435 @@
+//! A host on the bench: started, spoken to as a server would, and swept away with a check that nothing stays.
+
+use ebb_driver::link::{self, Incoming};
+use ebb_driver::protocol::{
+    DesiredGuest, FromHost, GuestSpec, Hello, Is, Metadata, ObservedGuest, Open, PlannedEnd, Position, Target, ToHost,
+    Want,
+};
+use ebb_host::{Access, DriverConfig, HostConfig, HostError, QemuConfig};
+use ebb_model::id::{AccountId, InstanceId};
+use ebb_model::resources::Resources;
+use ebb_model::time::Timestamp;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{TcpListener, UdpSocket};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::sync::{Once, OnceLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+/// Enough for a boot on a machine that has other things to do.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub struct Bench {
+    pub config: HostConfig,
+    host: Option<JoinHandle<Result<(), HostError>>>,
+    server: Option<(Incoming<OwnedReadHalf>, OwnedWriteHalf)>,
+    heard: Vec<FromHost>,
+    sequence: i64,
+}
+
+impl Bench {
+    /// A host that runs, and a server that has said hello.
+    pub async fn new(name: &str) -> Self {
+        let mut bench = Self::idle(name, DriverConfig::Qemu(QemuConfig::default()));
+        bench.start().await;
+        bench.call().await;
+        bench
+    }
+
+    pub fn idle(name: &str, driver: DriverConfig) -> Self {
+        log();
+        let data = PathBuf::from(format!("/tmp/ebb-test-{name}-{}", std::process::id()));
+        let images = match driver {
+            DriverConfig::Qemu(_) => BTreeMap::from([("built-in".to_owned(), image())]),
+            DriverConfig::Fake(_) => BTreeMap::new(),
+        };
+        let config = HostConfig {
+            name: "attic".to_owned(),
+            zone: "home-a".to_owned(),
+            socket: data.with_extension("sock"),
+            data,
+            access: Access::default(),
+            images,
+            capacity: None,
+            driver,
+        };
+        Self { config, host: None, server: None, heard: vec![], sequence: 0 }
+    }
+
+    pub async fn start(&mut self) {
+        self.host = Some(tokio::spawn(ebb_host::run(self.config.clone())));
+        while UnixStream::connect(&self.config.socket).await.is_err() {
+            let host = self.host.as_mut().expect("a host that was just started");
+            if host.is_finished() {
+                panic!("the host ended: {:?}", host.await);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// The same in a process of its own, which can be killed.
+    pub async fn start_in_a_process(&self) -> Child {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "a_host_in_a_process", "--ignored", "--nocapture"])
+            .env("EBB_TEST_HOST", serde_json::to_string(&self.config).unwrap())
+            .spawn()
+            .unwrap();
+        while UnixStream::connect(&self.config.socket).await.is_err() {
+            assert!(child.try_wait().unwrap().is_none(), "the host ended");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        child
+    }
+
+    /// Ends the host without a word.
+    pub async fn stop(&mut self) {
+        self.hang_up();
+        if let Some(host) = self.host.take() {
+            host.abort();
+            let _ = host.await;
+        }
+    }
+
+    /// Opens a control connection and says where the server stands.
+    pub async fn call(&mut self) -> Hello {
+        let (mut incoming, mut write) = link::control(&self.config.socket, installation()).await.unwrap();
+        let Some(FromHost::Hello(hello)) = incoming.next().await.unwrap() else { panic!("no hello") };
+        let position = Position { epoch: 1, sequence: self.sequence.max(hello.position.sequence) };
+        self.sequence = position.sequence;
+        link::send(&mut write, &ToHost::Welcome(position)).await.unwrap();
+        self.server = Some((incoming, write));
+        self.heard.clear();
+        hello
+    }
+
+    pub fn hang_up(&mut self) {
+        self.server = None;
+    }
+
+    pub fn order(&self, id: InstanceId, account: AccountId, generation: i64) -> Order {
+        let n = id.uuid().as_u128() & 0xff;
+        Order(DesiredGuest {
+            id,
+            generation,
+            account,
+            want: Want::Running,
+            spec: GuestSpec {
+                resources: Resources::from_iter([("vcpu", 1), ("memory_mib", 128), ("disk_gib", 1)]),
+                image: "built-in".to_owned(),
+                disposable: true,
+            },
+            metadata: Metadata {
+                name: format!("guest {n}"),
+                hostname: format!("guest-{n}"),
+                zone: "home-a".to_owned(),
+                flavor: "tiny".to_owned(),
+                public_keys: BTreeMap::new(),
+                user_data: None,
+            },
+            end: None,
+        })
+    }
+
+    pub async fn desire(&mut self, orders: impl IntoIterator<Item = Order>) {
+        self.sequence += 1;
+        let guests = orders.into_iter().map(|order| order.0).collect();
+        self.tell(ToHost::Desire { sequence: self.sequence, guests }).await;
+        let sequence = self.sequence;
+        self.hear(|said| (*said == FromHost::Accepted { sequence }).then_some(())).await;
+    }
+
+    pub async fn tell(&mut self, message: ToHost) {
+        let (_, write) = self.server.as_mut().expect("a server that is there");
+        link::send(write, &message).await.unwrap();
+    }
+
+    pub async fn forget(&mut self, guest: InstanceId) {
+        self.tell(ToHost::Forget { guest }).await;
+    }
+
+    /// The first thing said since the connection began that `wanted` knows.
+    async fn hear<T>(&mut self, wanted: impl Fn(&FromHost) -> Option<T>) -> T {
+        if let Some(found) = self.heard.iter().find_map(&wanted) {
+            return found;
+        }
+        loop {
+            let (incoming, _) = self.server.as_mut().expect("a server that is there");
+            let next = tokio::time::timeout(PATIENCE, incoming.next::<FromHost>()).await;
+            let Ok(said) = next else { panic!("nothing more was said after {:#?}", self.heard) };
+            let said = said.unwrap().expect("the host hung up");
+            self.heard.push(said.clone());
+            if let Some(found) = wanted(&said) {
+                return found;
+            }
+        }
+    }
+
+    /// The first observation since the last order that fits.
+    pub async fn until(&mut self, id: InstanceId, wanted: impl Fn(&Is) -> bool) -> ObservedGuest {
+        let fits = |said: &FromHost| match said {
+            FromHost::Observed(guest) if guest.id == id && wanted(&guest.is) => Some(guest.clone()),
+            _ => None,
+        };
+        let found = self.hear(fits).await;
+        self.heard.retain(|said| !matches!(said, FromHost::Observed(guest) if guest.id == id));
+        found
+    }
+
+    pub async fn until_running(&mut self, id: InstanceId) -> ObservedGuest {
+        self.until(id, |is| matches!(is, Is::Running { .. })).await
+    }
+
+    pub async fn console_log(&mut self, guest: InstanceId) -> String {
+        static REQUEST: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+        let request = REQUEST.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.tell(ToHost::ReadConsole { request, guest, bytes: 64 << 10 }).await;
+        let text = self
+            .hear(|said| match said {
+                FromHost::ConsoleLog { request: theirs, text, error } if *theirs == request => {
+                    assert_eq!(*error, None);
+                    Some(text.clone())
+                }
+                _ => None,
+            })
+            .await;
+        self.heard.retain(|said| !matches!(said, FromHost::ConsoleLog { .. }));
+        text
+    }
+
+    pub async fn until_printed(&mut self, id: InstanceId, wanted: &str) -> String {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let text = self.console_log(id).await;
+            if text.contains(wanted) {
+                return text;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "no `{wanted}` in the console of {id}:\n{text}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Like [`Bench::until_printed`], for what is printed at each boot.
+    pub async fn until_printed_again(&mut self, id: InstanceId, wanted: &str, times: usize) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while self.console_log(id).await.matches(wanted).count() < times {
+            assert!(tokio::time::Instant::now() < deadline, "`{wanted}` was not printed {times} times");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    pub async fn stream(&self, guest: InstanceId, target: Target) -> io::Result<UnixStream> {
+        link::stream(&self.config.socket, &Open::Stream { installation: installation(), guest, target }).await
+    }
+
+    /// What a server of another installation hears.
+    pub async fn stranger(&self) -> String {
+        let (mut incoming, _write) = link::control(&self.config.socket, Uuid::from_u128(666)).await.unwrap();
+        incoming.next::<serde_json::Value>().await.unwrap().unwrap().to_string()
+    }
+
+    /// The processes of a guest.
+    pub fn processes(&self, id: InstanceId) -> Vec<u32> {
+        processes_in(&self.config.data.join("guests").join(id.to_string()))
+    }
+
+    /// What the host knows about a guest, when it is what was `wanted`; the server calls anew each time.
+    pub async fn until_known(&mut self, id: InstanceId, wanted: impl Fn(&Is) -> bool) -> ObservedGuest {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let hello = self.call().await;
+            let found = hello.guests.into_iter().find(|guest| guest.id == id);
+            match found {
+                Some(guest) if wanted(&guest.is) => return guest,
+                other => assert!(tokio::time::Instant::now() < deadline, "{other:?}"),
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    pub async fn until_no_process(&self, id: InstanceId) {
+        while !self.processes(id).is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    pub fn records(&self) -> usize {
+        std::fs::read_dir(self.config.data.join("records")).unwrap().count()
+    }
+
+    pub fn namespace(&self) -> String {
+        ebb_host::namespace(&self.config.data.canonicalize().unwrap())
+    }
+
+    /// Runs a program in the host's namespace.
+    pub fn inside(&self, words: &[&str]) -> String {
+        let name = self.namespace();
+        let output = Command::new("ip").args(["netns", "exec", &name]).args(words).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+    }
+
+    /// A service inside the host's namespace, on all its addresses.
+    pub fn listen_inside(&self) -> TcpListener {
+        let path = Path::new("/run/netns").join(self.namespace());
+        let listen = move || {
+            let namespace = std::fs::File::open(path).unwrap();
+            let kind = Some(rustix::thread::LinkNameSpaceType::Network);
+            rustix::thread::move_into_link_name_space(namespace.as_fd(), kind).unwrap();
+            TcpListener::bind("0.0.0.0:0").unwrap()
+        };
+        std::thread::spawn(listen).join().unwrap()
+    }
+
+    /// Ends the host, cleans up, and looks for anything that stayed.
+    pub async fn leave_no_trace(mut self) {
+        self.stop().await;
+        let (data, name) = (self.config.data.clone(), self.namespace());
+        // What an ended host still has open in the background lets go within moments.
+        let mut tries = 0;
+        while let Err(e) = ebb_host::clean(&data) {
+            tries += 1;
+            assert!(tries < 50, "{e}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(!data.exists() && !self.config.socket.exists());
+        assert!(!Path::new("/run/netns").join(&name).exists());
+        assert_eq!(processes_in(&data), Vec::<u32>::new());
+        for root in ["/sys/fs/cgroup", "/sys/fs/cgroup/memory", "/sys/fs/cgroup/cpu", "/sys/fs/cgroup/pids"] {
+            assert!(!Path::new(root).join(&name).exists(), "{root}/{name}");
+        }
+        let links = Command::new("ip").args(["-o", "link"]).output().unwrap();
+        let links = String::from_utf8_lossy(&links.stdout).into_owned();
+        assert!(!links.contains("tap0a4d") && !links.contains("br0a4d"), "{links}");
+    }
+}
+
+/// A test that fails leaves no trace either, so that the next run begins like this one.
+impl Drop for Bench {
+    fn drop(&mut self) {
+        let Some(host) = self.host.take() else { return };
+        host.abort();
+        let data = self.config.data.clone();
+        let sweep = move || {
+            (0..100).any(|_| {
+                std::thread::sleep(Duration::from_millis(20));
+                ebb_host::clean(&data).is_ok()
+            })
+        };
+        let _ = std::thread::spawn(sweep).join();
+    }
+}
+
+pub struct Order(DesiredGuest);
+
+impl Order {
+    pub fn user_data(mut self, script: &str) -> Self {
+        self.0.metadata.user_data = Some(script.to_owned());
+        self
+    }
+
+    pub fn end(mut self, notice_at: Timestamp, at: Timestamp) -> Self {
+        self.0.end = Some(PlannedEnd { notice_at, at });
+        self
+    }
+
+    pub fn want(mut self, want: Want) -> Self {
+        self.0.want = want;
+        self
+    }
+
+    pub fn image(mut self, image: &str) -> Self {
+        self.0.spec.image = image.to_owned();
+        self
+    }
+}
+
+pub fn guest(n: u128) -> InstanceId {
+    InstanceId::new(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + n))
+}
+
+pub fn account(n: u128) -> AccountId {
+    AccountId::new(Uuid::from_u128(n))
+}
+
+pub fn installation() -> Uuid {
+    Uuid::from_u128(0xebb)
+}
+
+pub fn now() -> Timestamp {
+    Timestamp::from_micros(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros() as i64)
+}
+
+pub async fn read(stream: &mut UnixStream, bytes: usize) -> String {
+    let mut buffer = vec![0; bytes];
+    tokio::time::timeout(PATIENCE, stream.read_exact(&mut buffer)).await.unwrap().unwrap();
+    String::from_utf8_lossy(&buffer).into_owned()
+}
+
+pub async fn read_until(stream: &mut UnixStream, wanted: &str) -> String {
+    let mut all = String::new();
+    let reading = async {
+        let mut buffer = [0; 1024];
+        while !all.contains(wanted) {
+            let length = stream.read(&mut buffer).await.unwrap();
+            assert!(length > 0, "the console ended after {all}");
+            all.push_str(&String::from_utf8_lossy(&buffer[..length]));
+        }
+    };
+    if tokio::time::timeout(PATIENCE, reading).await.is_err() {
+        panic!("no `{wanted}` in {all}");
+    }
+    all
+}
+
+pub async fn write(stream: &mut UnixStream, text: &str) {
+    stream.write_all(text.as_bytes()).await.unwrap();
+}
+
+/// What the host has to say goes to the test's output.
+pub fn log() {
+    static LOG: Once = Once::new();
+    LOG.call_once(|| tracing_subscriber::fmt().with_test_writer().with_env_filter("ebb_host=debug").init());
+}
+
+pub fn memory(pid: u32) -> String {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    status.lines().find(|line| line.starts_with("VmRSS")).unwrap_or_default().to_owned()
+}
+
+pub fn kill(pid: u32) {
+    let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+}
+
+/// The address by which this machine would reach others.
+pub fn address_of_this_machine() -> String {
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    let routed = socket.connect("198.51.100.1:9").and_then(|()| socket.local_addr());
+    routed.map_or("127.0.0.1".to_owned(), |address| address.ip().to_string())
+}
+
+fn processes_in(dir: &Path) -> Vec<u32> {
+    let pids = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().to_str()?.parse().ok());
+    pids.filter(|pid: &u32| std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(dir)))
+        .collect()
+}
+
+/// The built-in guest, made once.
+fn image() -> PathBuf {
+    static IMAGE: OnceLock<PathBuf> = OnceLock::new();
+    let make = || {
+        let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("guest");
+        let build = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../guest/build");
+        let status = Command::new(&build).arg(&dir).status();
+        let status = status.unwrap_or_else(|e| panic!("{}: {e}", build.display()));
+        assert!(status.success(), "guest/build failed: {status}");
+        dir
+    };
+    IMAGE.get_or_init(make).clone()
+}
