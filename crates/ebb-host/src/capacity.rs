@@ -16,7 +16,7 @@ pub fn of_this_machine(data: &Path) -> Resources {
 
 /// Every guest has at least one vcpu, so there are never more guests than vcpus lent, and so much overhead is enough.
 fn lendable(vcpu: i64, memory_mib: i64, disk_gib: i64) -> Resources {
-    Resources::from_iter([
+    Resources::of([
         ("vcpu", vcpu),
         ("memory_mib", (memory_mib - OWN_MIB - vcpu * OVERHEAD_MIB).max(0)),
         ("disk_gib", disk_gib - disk_gib / KEPT_OF_DISK),
@@ -41,7 +41,7 @@ mod tests {
     #[test]
     fn a_machine_keeps_what_it_needs() {
         let lent = lendable(2, 8192, 100);
-        assert_eq!(lent, Resources::from_iter([("vcpu", 2), ("memory_mib", 8192 - 576 - 256), ("disk_gib", 90)]));
+        assert_eq!(lent, Resources::of([("vcpu", 2), ("memory_mib", 8192 - 576 - 256), ("disk_gib", 90)]));
         assert_eq!(lendable(4, 512, 0).get("memory_mib"), 0);
     }
 }

@@ -121,7 +121,7 @@ impl Bench {
             account,
             want: Want::Running,
             spec: GuestSpec {
-                resources: Resources::from_iter([("vcpu", 1), ("memory_mib", 128), ("disk_gib", 1)]),
+                resources: Resources::of([("vcpu", 1), ("memory_mib", 128), ("disk_gib", 1)]),
                 image: "built-in".to_owned(),
                 disposable: true,
             },
