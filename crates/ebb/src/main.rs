@@ -1,1 +1,175 @@
-fn main() {}
+//! Which command was asked for?
+
+mod accounts;
+mod client;
+mod clock;
+mod console;
+mod demo;
+mod events;
+mod failure;
+mod hosts;
+mod instances;
+mod key_pairs;
+mod money;
+mod profile;
+mod sale;
+mod session;
+mod ssh;
+mod table;
+mod wait;
+mod which;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use failure::Failure;
+use instances::Verb;
+use session::Session;
+use std::process::ExitCode;
+
+/// A small cloud that sells compute by the second and takes it back when needed.
+#[derive(Debug, Parser)]
+#[command(name = "ebb", version, propagate_version = true, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    global: profile::Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show what is for sale, where, and at which price
+    #[command(after_help = "Example:\n  ebb catalog")]
+    Catalog,
+    /// Price an order without placing it
+    #[command(after_help = "Example:\n  ebb quote c6.large.2 --spot 3")]
+    Quote(sale::Order),
+    /// Buy an instance: on demand, as a spot block or under the trial
+    #[command(after_help = "Example:\n  ebb buy c6.large.2 --spot 3 --name web --wait")]
+    Buy(sale::BuyArgs),
+    /// List instances, show one, or say why it took whom
+    #[command(subcommand)]
+    Instances(instances::Instances),
+    /// Shut a guest down; an ordinary stop goes on being charged
+    #[command(after_help = "Example:\n  ebb stop web --wait")]
+    Stop(instances::One),
+    /// Start a stopped guest
+    #[command(after_help = "Example:\n  ebb start web --wait")]
+    Start(instances::One),
+    /// Release an instance and its system disk; charge ends at once
+    #[command(after_help = "Example:\n  ebb delete web --wait")]
+    Delete(instances::One),
+    /// Take a spot block back: notice now, release at the deadline, the current period free (operator)
+    #[command(after_help = "Example:\n  ebb reclaim i-0198f3a2b4c57000 --as operator")]
+    Reclaim(instances::One),
+    /// Print what the guest wrote to its serial console
+    #[command(after_help = "Example:\n  ebb console-log web")]
+    ConsoleLog {
+        /// Id, start of an id, or name
+        id: String,
+    },
+    /// Talk to the guest's serial console; Ctrl-] leaves it
+    #[command(after_help = "Example:\n  ebb console web")]
+    Console {
+        /// Id, start of an id, or name
+        id: String,
+    },
+    /// Log in with the system's ssh, through the API
+    #[command(after_help = "Example:\n  ebb ssh web -i id_ed25519 -- uptime")]
+    Ssh(ssh::SshArgs),
+    /// Standard input and output become the guest's port 22
+    #[command(hide = true)]
+    Tunnel { id: String },
+    /// Show cash, debt, and what is settled and accruing
+    #[command(after_help = "Example:\n  ebb balance")]
+    Balance,
+    /// Show the trial grant, or claim it
+    #[command(subcommand)]
+    Trial(money::TrialCommand),
+    /// Show bill records, and what accrues until now
+    #[command(after_help = "Example:\n  ebb bill --since 2026-03-01")]
+    Bill(money::BillArgs),
+    /// Show what happened
+    #[command(after_help = "Example:\n  ebb events")]
+    Events(events::EventsArgs),
+    /// List, add and delete SSH public keys
+    #[command(subcommand)]
+    KeyPairs(key_pairs::KeyPairs),
+    /// Say whose key this is
+    #[command(after_help = "Example:\n  ebb whoami")]
+    Whoami,
+    /// Customers and their API keys
+    #[command(subcommand)]
+    Accounts(accounts::Accounts),
+    /// Machines that lend capacity, as the operator sees them
+    #[command(subcommand)]
+    Hosts(hosts::Hosts),
+    /// The sandbox's clock
+    #[command(subcommand)]
+    Clock(clock::ClockCommand),
+    /// Play the six bill samples, or random lives, through a running service
+    #[command(after_help = "Example:\n  ebb demo --driver fake --json")]
+    Demo(demo::DemoArgs),
+    /// Print a completion script for a shell
+    #[command(after_help = "Example:\n  ebb completions bash")]
+    Completions { shell: clap_complete::Shell },
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let json = cli.global.json;
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{}", failure.text(json));
+            failure.exit_code()
+        }
+    }
+}
+
+/// Commands that need no server go here; the others wait for one in `talk`.
+fn run(cli: Cli) -> Result<(), Failure> {
+    match cli.command {
+        Command::Completions { shell } => {
+            let mut script = vec![];
+            clap_complete::generate(shell, &mut Cli::command(), "ebb", &mut script);
+            session::print(&String::from_utf8_lossy(&script))
+        }
+        Command::Demo(args) => runtime()?.block_on(demo::demo(&args, &cli.global)),
+        command => {
+            let session = Session::open(&cli.global)?;
+            runtime()?.block_on(talk(&session, command))
+        }
+    }
+}
+
+async fn talk(session: &Session, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Catalog => sale::catalog(session).await,
+        Command::Quote(order) => sale::quote(session, &order).await,
+        Command::Buy(args) => sale::buy(session, &args).await,
+        Command::Instances(command) => instances::instances(session, &command).await,
+        Command::Stop(one) => instances::ask(session, &one, Verb::Stop).await,
+        Command::Start(one) => instances::ask(session, &one, Verb::Start).await,
+        Command::Delete(one) => instances::ask(session, &one, Verb::Delete).await,
+        Command::Reclaim(one) => instances::ask(session, &one, Verb::Reclaim).await,
+        Command::ConsoleLog { id } => instances::console_log(session, &id).await,
+        Command::Console { id } => console::console(session, &id).await,
+        Command::Ssh(args) => ssh::ssh(session, &args).await,
+        Command::Tunnel { id } => console::tunnel(session, &id).await,
+        Command::Balance => money::balance(session).await,
+        Command::Trial(command) => money::trial(session, &command).await,
+        Command::Bill(args) => money::bill(session, &args).await,
+        Command::Events(args) => events::events(session, &args).await,
+        Command::KeyPairs(command) => key_pairs::key_pairs(session, &command).await,
+        Command::Whoami => accounts::whoami(session).await,
+        Command::Accounts(command) => accounts::accounts(session, &command).await,
+        Command::Hosts(command) => hosts::hosts(session, &command).await,
+        Command::Clock(command) => clock::clock(session, &command).await,
+        Command::Completions { .. } | Command::Demo(_) => unreachable!("they need no server and went their own way"),
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(Failure::io("the asynchronous runtime"))
+}

@@ -1,0 +1,163 @@
+//! `ebb whoami` and `ebb accounts`: who asks, who are the customers, and which keys do they hold?
+
+use crate::failure::Failure;
+use crate::session::Session;
+use crate::table::{Table, facts, instant};
+use crate::which;
+use ebb_wire::account::{
+    Account, ApiKey, Balance, CreateApiKey, NewApiKey, OpenAccount, OpenedAccount, TopUp, Verify, Whoami,
+};
+use ebb_wire::problem::Page;
+
+#[derive(Debug, clap::Subcommand)]
+pub enum Accounts {
+    /// List all accounts (operator)
+    #[command(after_help = "Example:\n  ebb accounts list --as operator")]
+    List,
+    /// Open an account and print its owner's key, once (operator)
+    #[command(after_help = "Example:\n  ebb accounts open Ada --as operator")]
+    Open { name: String },
+    /// Record that an account is verified, and as whose (operator)
+    #[command(after_help = "Example:\n  ebb accounts verify Ada individual --as operator")]
+    Verify {
+        /// Id, start of an id, or name
+        account: String,
+        /// `individual` or `enterprise`
+        holder: String,
+    },
+    /// Record money that came in (operator)
+    #[command(after_help = "Example:\n  ebb accounts top-up Ada 100.00 --as operator")]
+    TopUp {
+        /// Id, start of an id, or name
+        account: String,
+        /// In the catalog's currency, at most 8 decimals
+        #[arg(allow_negative_numbers = true)]
+        amount: String,
+    },
+    /// API keys of an account
+    #[command(subcommand)]
+    Keys(Keys),
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub enum Keys {
+    /// List the keys of your account, or with --account of another (operator)
+    #[command(after_help = "Example:\n  ebb accounts keys list")]
+    List,
+    /// Make a key and print its secret, once
+    #[command(after_help = "Example:\n  ebb accounts keys create auditor")]
+    Create {
+        /// `owner`, `member` or `auditor`
+        role: String,
+    },
+    /// Take a key out of use
+    #[command(after_help = "Example:\n  ebb accounts keys delete k-0198f3a2b4c5700080000000000000aa")]
+    Delete {
+        /// Its id
+        key: String,
+    },
+}
+
+pub async fn whoami(session: &Session) -> Result<(), Failure> {
+    let who: Whoami = session.client.get("/v1/whoami", &[]).await?;
+    session.show(&who, |who| {
+        let account = who.account.as_ref();
+        facts(&[
+            ("role", who.role.clone()),
+            ("account", account.map(|a| a.id.clone()).unwrap_or_default()),
+            ("name", account.map(|a| a.name.clone()).unwrap_or_default()),
+            ("verified as", account.and_then(|a| a.verified_as.clone()).unwrap_or_default()),
+        ])
+    })
+}
+
+pub async fn accounts(session: &Session, command: &Accounts) -> Result<(), Failure> {
+    let client = &session.client;
+    match command {
+        Accounts::List => list(session).await,
+        Accounts::Open { name } => {
+            let opened: OpenedAccount = client.post("/v1/accounts", &OpenAccount { name: name.clone() }).await?;
+            session.show(&opened, |opened| {
+                facts(&[
+                    ("account", opened.account.id.clone()),
+                    ("name", opened.account.name.clone()),
+                    ("owner's key", opened.key.secret.clone()),
+                ]) + "Keep the key: it is shown this once.\n"
+            })
+        }
+        Accounts::Verify { account, holder } => {
+            let id = which::account(client, account).await?;
+            let body = Verify { holder: holder.clone() };
+            let account: Account = client.post(&format!("/v1/accounts/{id}/verification"), &body).await?;
+            session.show(&account, account_text)
+        }
+        Accounts::TopUp { account, amount } => {
+            let id = which::account(client, account).await?;
+            let body = TopUp { amount: amount.clone() };
+            let balance: Balance = client.post(&format!("/v1/accounts/{id}/top-ups"), &body).await?;
+            session.show(&balance, |balance| {
+                let Balance { currency, cash, debt, .. } = balance;
+                facts(&[("cash", format!("{cash} {currency}")), ("debt", format!("{debt} {currency}"))])
+            })
+        }
+        Accounts::Keys(keys) => self::keys(session, keys).await,
+    }
+}
+
+async fn list(session: &Session) -> Result<(), Failure> {
+    let page: Page<Account> = session.client.all("/v1/accounts", &[]).await?;
+    session.show(&page, |page| {
+        let mut table = Table::new(&["ID", "NAME", "VERIFIED AS", "OPENED"]);
+        for account in &page.items {
+            let verified = account.verified_as.clone().unwrap_or_default();
+            table.row([account.id.clone(), account.name.clone(), verified, instant(&account.opened_at)]);
+        }
+        table.text("No accounts. `ebb accounts open NAME` opens one.")
+    })
+}
+
+async fn keys(session: &Session, command: &Keys) -> Result<(), Failure> {
+    let path = format!("/v1/accounts/{}/keys", own_account(session).await?);
+    match command {
+        Keys::List => {
+            let page: Page<ApiKey> = session.client.all(&path, &[]).await?;
+            session.show(&page, |page| {
+                let mut table = Table::new(&["ID", "ROLE", "CREATED"]);
+                for key in &page.items {
+                    table.row([key.id.clone(), key.role.clone(), instant(&key.created_at)]);
+                }
+                table.text("No keys.")
+            })
+        }
+        Keys::Create { role } => {
+            let key: NewApiKey = session.client.post(&path, &CreateApiKey { role: role.clone() }).await?;
+            session.show(&key, |key| {
+                facts(&[("id", key.id.clone()), ("role", key.role.clone()), ("secret", key.secret.clone())])
+                    + "Keep the secret: it is shown this once.\n"
+            })
+        }
+        Keys::Delete { key } => {
+            let answer: serde_json::Value = session.client.delete(&format!("{path}/{key}")).await?;
+            session.show(&answer, |_| format!("Key {key} is deleted.\n"))
+        }
+    }
+}
+
+/// The account of `--account`, else that of the key.
+async fn own_account(session: &Session) -> Result<String, Failure> {
+    if let Some(account) = session.client.account() {
+        return which::account(&session.client, account).await;
+    }
+    let who: Whoami = session.client.get("/v1/whoami", &[]).await?;
+    let account = who.account.map(|account| account.id);
+    account.ok_or_else(|| Failure::Usage("an operator's key has no account of its own; give --account".to_owned()))
+}
+
+fn account_text(account: &Account) -> String {
+    facts(&[
+        ("account", account.id.clone()),
+        ("name", account.name.clone()),
+        ("verified as", account.verified_as.clone().unwrap_or_default()),
+        ("opened", instant(&account.opened_at)),
+    ])
+}

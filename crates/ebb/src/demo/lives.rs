@@ -1,0 +1,235 @@
+//! What may happen to instances in their lives? Chance buys, stops, starts, deletes, takes back, pays and lets time pass, over the API.
+
+use super::dice::Dice;
+use super::stage::{Customer, Stage};
+use crate::failure::Failure;
+use ebb_model::time::Timestamp;
+use ebb_wire::instance::{Buy, Instance};
+use ebb_wire::problem::Page;
+use ebb_wire::sandbox::Advance;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Purchases that are refused do not count, but do not go on for ever either.
+const TRIES_PER_LIFE: u32 = 60;
+const LIVES_PER_CUSTOMER: u32 = 12;
+
+/// What was done, how often, and how much time it took in the sandbox.
+pub struct Played {
+    pub seed: u64,
+    pub done: BTreeMap<String, u32>,
+    pub seconds: i64,
+}
+
+struct Theatre<'a> {
+    stage: &'a Stage,
+    dice: Dice,
+    customers: Vec<Customer>,
+    done: BTreeMap<String, u32>,
+    bought: u32,
+}
+
+/// Plays until `lives` purchases were accepted.
+///
+/// # Errors
+/// The service failed, or refused so much that the lives never came about.
+pub async fn play(stage: &Stage, lives: u32, seed: u64) -> Result<Played, Failure> {
+    let opening = stage.now().await?;
+    let mut theatre = Theatre { stage, dice: Dice::new(seed), customers: vec![], done: BTreeMap::new(), bought: 0 };
+    for at in 0..=(lives / LIVES_PER_CUSTOMER) {
+        theatre.enter(at).await?;
+    }
+    let mut tries = 0;
+    while theatre.bought < lives {
+        tries += 1;
+        if tries > lives.saturating_mul(TRIES_PER_LIFE) {
+            let bought = theatre.bought;
+            return Err(Failure::Outcome(format!(
+                "after {tries} attempts only {bought} of {lives} purchases went through"
+            )));
+        }
+        theatre.something().await?;
+    }
+    theatre.curtain().await?;
+    let seconds = stage.now().await?.millis_since(opening) / 1_000;
+    Ok(Played { seed, done: theatre.done, seconds })
+}
+
+impl Theatre<'_> {
+    /// A further customer, rich or poor; most claim their trial, some too late.
+    async fn enter(&mut self, at: u32) -> Result<(), Failure> {
+        let holder = if self.dice.percent(60) { "individual" } else { "enterprise" };
+        let cash = format!("{}.{:08}", self.dice.from(0, 60), self.dice.from(1, 99_999_999));
+        let customer = self.stage.customer(&format!("顾客 {at}"), holder, &cash).await?;
+        if self.dice.percent(70) {
+            let claimed = customer.client.ask::<Value>("/v1/trial").await;
+            self.tally("claim", claimed)?;
+        }
+        self.customers.push(customer);
+        Ok(())
+    }
+
+    async fn something(&mut self) -> Result<(), Failure> {
+        match self.dice.from(1, 100) {
+            1..=38 => self.buy().await,
+            39..=68 => self.let_time_pass().await,
+            69..=74 => self.ask("stop").await,
+            75..=79 => self.ask("start").await,
+            80..=90 => self.delete().await,
+            91..=94 => self.reclaim().await,
+            95..=97 => self.pay().await,
+            _ => {
+                let at = self.customer();
+                let claimed = self.customers[at].client.ask::<Value>("/v1/trial").await;
+                self.tally("claim", claimed).map(drop)
+            }
+        }
+    }
+
+    fn customer(&mut self) -> usize {
+        self.dice.from(0, self.customers.len() as i64 - 1) as usize
+    }
+
+    async fn buy(&mut self) -> Result<(), Failure> {
+        let order = self.order();
+        let what = format!("buy {}", order.option);
+        let at = self.customer();
+        let answer = self.customers[at].client.post::<Instance>("/v1/instances", &order).await;
+        if self.tally(&what, answer)?.is_some() {
+            self.bought += 1;
+        }
+        Ok(())
+    }
+
+    fn order(&mut self) -> Buy {
+        let catalog = &self.stage.catalog;
+        let option = match self.dice.from(1, 100) {
+            1..=50 => "spot-block",
+            51..=75 => "trial",
+            _ => "on-demand",
+        };
+        let block = option == "spot-block";
+        let sold = catalog.flavors.iter().filter(|flavor| match option {
+            "spot-block" => !flavor.spot.is_empty(),
+            "trial" => !flavor.trial.is_empty(),
+            _ => flavor.on_demand.is_some(),
+        });
+        let sold: Vec<_> = sold.collect();
+        let flavor = self.dice.one(&sold).map(|flavor| flavor.id.clone()).unwrap_or_default();
+        // Few zones, so that they fill up.
+        let zones = &catalog.zones[..catalog.zones.len().min(2)];
+        let zone = self.dice.one(zones).map(|zone| zone.id.clone()).unwrap_or_default();
+        // Now and then what is not sold: 7 hours, or several periods of less than 6.
+        let hours = if self.dice.percent(40) { 6 } else { self.dice.from(1, 7) };
+        let periods = if hours == 6 || self.dice.percent(5) { self.dice.from(1, 4) } else { 1 };
+        Buy {
+            option: option.to_owned(),
+            zone,
+            flavor,
+            image: None,
+            hours: block.then_some(hours),
+            periods: block.then_some(periods),
+            expected_price: None,
+            name: None,
+            key_pair: None,
+            user_data: None,
+        }
+    }
+
+    /// Seconds, hours, days; often to the very second at which something is due, or one beside it.
+    async fn let_time_pass(&mut self) -> Result<(), Failure> {
+        let now = self.stage.now().await?;
+        let to = match self.dice.from(1, 100) {
+            1..=25 => now.plus_seconds(self.dice.from(1, 59)),
+            26..=55 => now.plus_seconds(self.dice.from(60, 3_600)),
+            56..=70 => now.plus_seconds(self.dice.from(3_600, 30_000)),
+            71..=80 => Timestamp::from_micros((now.second().unix() / 3_600 + 1) * 3_600_000_000),
+            81..=97 => self.next_lease_end(now).await?.plus_seconds(self.dice.from(-1, 1)),
+            _ => now.plus_seconds(self.dice.from(86_400, 12 * 86_400)),
+        };
+        let seconds = (to.millis_since(now) / 1_000).max(1);
+        self.stage.advance(Advance { seconds: Some(seconds), to: None }).await?;
+        *self.done.entry("let time pass".to_owned()).or_default() += 1;
+        Ok(())
+    }
+
+    async fn next_lease_end(&mut self, now: Timestamp) -> Result<Timestamp, Failure> {
+        let live = self.live().await?;
+        let ends = live.iter().filter_map(|one| one.lease_ends_at.as_ref()?.parse::<Timestamp>().ok());
+        Ok(ends.min().unwrap_or(now.plus_seconds(600)))
+    }
+
+    async fn live(&self) -> Result<Vec<Instance>, Failure> {
+        let page: Page<Instance> = self.stage.operator.all("/v1/instances", &[("state", "live")]).await?;
+        Ok(page.items)
+    }
+
+    /// Somebody's instance, and who owns it.
+    async fn victim(&mut self, wanted: impl Fn(&Instance) -> bool) -> Result<Option<(usize, Instance)>, Failure> {
+        let mut live = self.live().await?;
+        live.retain(wanted);
+        let chosen = self.dice.one(&live).cloned();
+        Ok(chosen.and_then(|one| {
+            let owner = self.customers.iter().position(|customer| customer.id == one.account)?;
+            Some((owner, one))
+        }))
+    }
+
+    async fn ask(&mut self, verb: &str) -> Result<(), Failure> {
+        let fits = if verb == "stop" { "running" } else { "stopped" };
+        let any = self.dice.percent(20);
+        let Some((owner, one)) = self.victim(|one| any || one.state == fits).await? else { return Ok(()) };
+        let answer = self.customers[owner].client.ask::<Instance>(&format!("/v1/instances/{}/{verb}", one.id)).await;
+        self.tally(verb, answer).map(drop)
+    }
+
+    async fn delete(&mut self) -> Result<(), Failure> {
+        // Blocks end by themselves; the others fill the house until somebody lets them go.
+        let firm = self.dice.percent(75);
+        let Some((owner, one)) = self.victim(|one| !firm || one.option != "spot-block").await? else { return Ok(()) };
+        let answer = self.customers[owner].client.delete::<Instance>(&format!("/v1/instances/{}", one.id)).await;
+        self.tally("delete", answer).map(drop)
+    }
+
+    async fn reclaim(&mut self) -> Result<(), Failure> {
+        let any = self.dice.percent(10);
+        let Some((_, one)) = self.victim(|one| any || one.option == "spot-block").await? else { return Ok(()) };
+        let answer = self.stage.operator.ask::<Instance>(&format!("/v1/instances/{}/reclaim", one.id)).await;
+        self.tally("reclaim", answer).map(drop)
+    }
+
+    async fn pay(&mut self) -> Result<(), Failure> {
+        let at = self.customer();
+        let amount = format!("{}.{:02}", self.dice.from(0, 40), self.dice.from(1, 99));
+        self.stage.top_up(&self.customers[at].id, &amount).await?;
+        *self.done.entry("top up".to_owned()).or_default() += 1;
+        Ok(())
+    }
+
+    /// Some go home and take their things along; some leave them running, so that the bill is seen in the middle.
+    async fn curtain(&mut self) -> Result<(), Failure> {
+        for one in self.live().await? {
+            let owner = self.customers.iter().position(|customer| customer.id == one.account);
+            if let Some(owner) = owner.filter(|owner| owner % 2 == 0) {
+                let client = &self.customers[owner].client;
+                let answer = client.delete::<Instance>(&format!("/v1/instances/{}", one.id)).await;
+                self.tally("delete", answer)?;
+            }
+        }
+        let seconds = self.dice.from(600, 9_000);
+        self.stage.advance(Advance { seconds: Some(seconds), to: None }).await.map(drop)
+    }
+
+    /// Counts what came of an attempt. A refusal by the rules is part of the play; anything else is not.
+    fn tally<T>(&mut self, what: &str, answer: Result<T, Failure>) -> Result<Option<T>, Failure> {
+        let (line, answer) = match answer {
+            Ok(answer) => (what.to_owned(), Some(answer)),
+            Err(Failure::Refused(problem)) if problem.code != "internal" => {
+                (format!("{what}: refused, {}", problem.code), None)
+            }
+            Err(other) => return Err(other),
+        };
+        *self.done.entry(line).or_default() += 1;
+        Ok(answer)
+    }
+}

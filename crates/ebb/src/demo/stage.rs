@@ -1,0 +1,99 @@
+//! Where does a demo play? On a running service with a clock that can be advanced; always over its API.
+
+use crate::client::Client;
+use crate::failure::Failure;
+use crate::profile::Login;
+use ebb_driver::fake::Behaviour;
+use ebb_model::resources::Resources;
+use ebb_model::time::Timestamp;
+use ebb_server::SandboxConfig;
+use ebb_wire::account::{Account, OpenAccount, OpenedAccount, TopUp, Verify};
+use ebb_wire::catalog::Catalog;
+use ebb_wire::sandbox::{Advance, Advanced, Clock};
+
+const CATALOG: &str = include_str!("../../../../catalog/sample.toml");
+const OPENING: &str = "2026-03-01T08:00:00+08:00";
+
+pub struct Stage {
+    pub operator: Client,
+    pub catalog: Catalog,
+}
+
+/// Somebody who buys.
+pub struct Customer {
+    pub id: String,
+    pub client: Client,
+}
+
+impl Stage {
+    /// A sandbox with room for everybody, where things happen at once.
+    pub async fn roomy() -> Result<Self, Failure> {
+        Self::own(1, 64, Behaviour { shutdown_millis: Some(0), ..Behaviour::default() }).await
+    }
+
+    /// A sandbox in which room is short, so that firm orders take it from spot blocks, and guests take their time.
+    pub async fn narrow(seed: u64) -> Result<Self, Failure> {
+        let behaviour =
+            Behaviour { start_millis: 2_300, shutdown_millis: Some(4_100), remove_millis: 700, fail_next_start: true };
+        Self::own(seed, 16, behaviour).await
+    }
+
+    /// A sandbox that runs elsewhere.
+    pub async fn given(login: Login) -> Result<Self, Failure> {
+        let operator = Client::new(login, None)?;
+        let catalog = operator.get("/v1/catalog", &[]).await?;
+        Ok(Self { operator, catalog })
+    }
+
+    async fn own(seed: u64, vcpus: i64, behaviour: Behaviour) -> Result<Self, Failure> {
+        let start: Timestamp = OPENING.parse().expect("an instant");
+        let capacity = [("vcpu", vcpus), ("memory_mib", vcpus * 4_096), ("disk_gib", 4_000)];
+        let config = SandboxConfig {
+            listen: std::net::SocketAddr::from(([127, 0, 0, 1], 0)),
+            catalog: toml::from_str(CATALOG).expect("the sample catalog is a catalog"),
+            data: None,
+            store: None,
+            speed: 0,
+            seed,
+            start,
+            capacity: Resources::of(capacity),
+            behaviour,
+        };
+        let started = ebb_server::sandbox(config).await;
+        let (serving, ready) = started.map_err(|error| Failure::Outcome(format!("the sandbox: {error}")))?;
+        // It ends with the program.
+        tokio::spawn(serving.run(std::future::pending()));
+        let key = ready.keys.get("operator").cloned().unwrap_or_default();
+        Self::given(Login { endpoint: ready.endpoint, key }).await
+    }
+
+    /// Opens an account, verifies it and puts money into it.
+    pub async fn customer(&self, name: &str, holder: &str, cash: &str) -> Result<Customer, Failure> {
+        let opened: OpenedAccount = self.operator.post("/v1/accounts", &OpenAccount { name: name.to_owned() }).await?;
+        let id = opened.account.id;
+        let body = Verify { holder: holder.to_owned() };
+        let _: Account = self.operator.post(&format!("/v1/accounts/{id}/verification"), &body).await?;
+        self.top_up(&id, cash).await?;
+        let login = Login { key: opened.key.secret, ..self.operator.login().clone() };
+        Ok(Customer { id, client: Client::new(login, None)? })
+    }
+
+    pub async fn top_up(&self, account: &str, amount: &str) -> Result<(), Failure> {
+        let path = format!("/v1/accounts/{account}/top-ups");
+        let _: serde_json::Value = self.operator.post(&path, &TopUp { amount: amount.to_owned() }).await?;
+        Ok(())
+    }
+
+    pub async fn now(&self) -> Result<Timestamp, Failure> {
+        let clock: Clock = self.operator.get("/v1/clock", &[]).await?;
+        clock.now.parse().map_err(|error| Failure::Outcome(format!("the service's clock: {error}")))
+    }
+
+    pub async fn advance(&self, advance: Advance) -> Result<Advanced, Failure> {
+        self.operator.post("/v1/clock/advance", &advance).await
+    }
+
+    pub async fn advance_to(&self, to: Timestamp) -> Result<(), Failure> {
+        self.advance(Advance { seconds: None, to: Some(to.to_string()) }).await.map(drop)
+    }
+}

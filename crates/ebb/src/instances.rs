@@ -1,0 +1,187 @@
+//! `ebb instances`, `stop`, `start`, `delete`, `reclaim` and `console-log`: what runs, and what is it asked to do?
+
+use crate::failure::Failure;
+use crate::session::{Session, print};
+use crate::table::{Table, facts, instant, optional_instant};
+use crate::wait::{Until, wait};
+use crate::which::{self, short};
+use ebb_model::money::Exact;
+use ebb_wire::instance::{ConsoleLog, Decided, Instance};
+use ebb_wire::problem::Page;
+use serde_json::Value;
+
+#[derive(Debug, clap::Subcommand)]
+pub enum Instances {
+    /// List what is not released
+    #[command(after_help = "Example:\n  ebb instances list --all")]
+    List {
+        /// Also what is released
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show one instance with its prices, its lease and its notice
+    #[command(after_help = "Example:\n  ebb instances show web")]
+    Show {
+        /// Id, start of an id, or name
+        id: String,
+    },
+    /// Say who had to make room for it, and why just those
+    #[command(after_help = "Example:\n  ebb instances why web")]
+    Why {
+        /// Id, start of an id, or name
+        id: String,
+    },
+}
+
+/// One instance, and whether to wait for the outcome.
+#[derive(Debug, clap::Args)]
+pub struct One {
+    /// Id, start of an id, or name
+    id: String,
+    /// Come back when it is done
+    #[arg(long)]
+    wait: bool,
+}
+
+/// What may be asked of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    Stop,
+    Start,
+    Delete,
+    Reclaim,
+}
+
+pub async fn instances(session: &Session, command: &Instances) -> Result<(), Failure> {
+    match command {
+        Instances::List { all } => list(session, if *all { "all" } else { "live" }).await,
+        Instances::Show { id } => {
+            let id = which::instance(&session.client, id).await?;
+            let instance: Instance = session.client.get(&format!("/v1/instances/{id}"), &[]).await?;
+            session.show(&instance, instance_text)
+        }
+        Instances::Why { id } => {
+            let id = which::instance(&session.client, id).await?;
+            let decisions: Page<Decided> = session.client.all(&format!("/v1/instances/{id}/decisions"), &[]).await?;
+            session.show(&decisions, |page| match page.items.as_slice() {
+                [] => "Nobody had to make room for it.\n".to_owned(),
+                decisions => decisions.iter().map(decision_text).collect(),
+            })
+        }
+    }
+}
+
+pub async fn ask(session: &Session, one: &One, verb: Verb) -> Result<(), Failure> {
+    let id = which::instance(&session.client, &one.id).await?;
+    let path = format!("/v1/instances/{id}");
+    let client = &session.client;
+    let mut instance: Instance = match verb {
+        Verb::Stop => client.ask(&format!("{path}/stop")).await?,
+        Verb::Start => client.ask(&format!("{path}/start")).await?,
+        Verb::Reclaim => client.ask(&format!("{path}/reclaim")).await?,
+        Verb::Delete => client.delete(&path).await?,
+    };
+    if one.wait {
+        let until = match verb {
+            Verb::Stop => Until::Stopped,
+            Verb::Start => Until::Running,
+            Verb::Delete | Verb::Reclaim => Until::Released,
+        };
+        instance = wait(session, instance, until).await?;
+    }
+    session.show(&instance, instance_text)
+}
+
+pub async fn console_log(session: &Session, id: &str) -> Result<(), Failure> {
+    let id = which::instance(&session.client, id).await?;
+    let log: ConsoleLog = session.client.get(&format!("/v1/instances/{id}/console-log"), &[]).await?;
+    match session.json {
+        true => session.show(&log, |log| log.text.clone()),
+        false => print(&log.text),
+    }
+}
+
+async fn list(session: &Session, state: &str) -> Result<(), Failure> {
+    let page: Page<Instance> = session.client.all("/v1/instances", &[("state", state)]).await?;
+    session.show(&page, |page| {
+        let mut table = Table::new(&["ID", "NAME", "STATE", "OPTION", "ZONE", "FLAVOR", "PRICE>", "CREATED", "ENDS"]);
+        for one in &page.items {
+            let deadline = one.interruption.as_ref().and_then(|notice| notice.deadline.as_ref());
+            let ends = one.ended_at.as_ref().or(deadline).or(one.lease_ends_at.as_ref());
+            table.row([
+                short(&one.id),
+                one.name.clone(),
+                one.state.clone(),
+                option_text(one),
+                one.zone.clone(),
+                one.flavor.clone(),
+                one.price.clone(),
+                instant(&one.created_at),
+                optional_instant(ends),
+            ]);
+        }
+        table.text("No instances. `ebb buy` buys one, `ebb instances list --all` also shows released ones.")
+    })
+}
+
+pub fn instance_text(one: &Instance) -> String {
+    let resources = one.resources.iter().map(|(name, amount)| format!("{name} {amount}"));
+    let mut lines = vec![
+        ("id", one.id.clone()),
+        ("name", one.name.clone()),
+        ("state", one.state.clone()),
+        ("option", option_text(one)),
+        ("zone", one.zone.clone()),
+        ("flavor", one.flavor.clone()),
+        ("image", one.image.clone()),
+        ("resources", resources.collect::<Vec<_>>().join(", ")),
+        ("price per hour", format!("{}, system disk {}", one.price, one.system_disk_price)),
+        ("address", one.address.clone().unwrap_or_default()),
+        ("key pair", one.key_pair.clone().unwrap_or_default()),
+        ("created", instant(&one.created_at)),
+        ("charged since", optional_instant(one.started_at.as_ref())),
+        ("lease ends", optional_instant(one.lease_ends_at.as_ref())),
+    ];
+    if let Some(notice) = &one.interruption {
+        lines.extend([
+            ("notice for", notice.cause.clone().unwrap_or_default()),
+            ("notice given", optional_instant(notice.notice_at.as_ref())),
+            ("notice readable", optional_instant(notice.readable_at.as_ref())),
+            ("notice read", optional_instant(notice.read_at.as_ref())),
+            ("release begins", optional_instant(notice.deadline.as_ref())),
+        ]);
+    }
+    lines.push(("charged until", optional_instant(one.ended_at.as_ref())));
+    lines.push(("ended by", one.end_cause.clone().unwrap_or_default()));
+    facts(&lines)
+}
+
+/// `spot-block 6 h × 2`.
+fn option_text(one: &Instance) -> String {
+    match (one.hours, one.periods) {
+        (Some(hours), Some(periods)) if periods > 1 => format!("{} {hours} h × {periods}", one.option),
+        (Some(hours), _) => format!("{} {hours} h", one.option),
+        _ => one.option.clone(),
+    }
+}
+
+fn decision_text(decided: &Decided) -> String {
+    let none = vec![];
+    let hosts = decided.hosts.as_array().unwrap_or(&none);
+    let mut text = format!("{}: room was made until {}\n", instant(&decided.at), instant(&decided.deadline));
+    for (at, host) in hosts.iter().enumerate() {
+        let ids = |field: &str| match host[field].as_array() {
+            Some(ids) if !ids.is_empty() => {
+                ids.iter().filter_map(Value::as_str).map(short).collect::<Vec<_>>().join(", ")
+            }
+            _ => "none".to_owned(),
+        };
+        let waived = host["waived_units"].as_str().and_then(|units| units.parse().ok()).map(Exact::from_units);
+        let chosen = if at == 0 { "chosen" } else { "not chosen" };
+        text += &format!("  host {} ({chosen})\n", host["host"].as_str().unwrap_or("?"));
+        text += &format!("    could be taken, in this order: {}\n", ids("candidates"));
+        text += &format!("    taken: {}\n    put back, not needed: {}\n", ids("victims"), ids("put_back"));
+        text += &format!("    waived: {}\n", waived.map(|w| w.to_string()).unwrap_or_default());
+    }
+    text
+}

@@ -1,0 +1,134 @@
+//! `ebb balance`, `ebb bill` and `ebb trial`: what is there, what did it cost, and who pays?
+
+use crate::failure::Failure;
+use crate::session::Session;
+use crate::table::{Table, facts, instant};
+use crate::which::short;
+use ebb_wire::account::{Balance, Parts, Trial};
+use ebb_wire::bill::{Bill, Record};
+
+#[derive(Debug, clap::Subcommand)]
+pub enum TrialCommand {
+    /// Show what is left of the trial grant
+    #[command(after_help = "Example:\n  ebb trial show")]
+    Show,
+    /// Claim the trial grant, once per person
+    #[command(after_help = "Example:\n  ebb trial claim")]
+    Claim,
+}
+
+/// Which part of the bill.
+#[derive(Debug, clap::Args)]
+pub struct BillArgs {
+    /// From this date or instant, UTC
+    #[arg(long, value_name = "WHEN")]
+    since: Option<String>,
+    /// Until this date or instant, UTC; not included
+    #[arg(long, value_name = "WHEN")]
+    until: Option<String>,
+}
+
+pub async fn balance(session: &Session) -> Result<(), Failure> {
+    let balance: Balance = session.client.get("/v1/balance", &[]).await?;
+    session.show(&balance, |balance| {
+        let mut parts = Table::new(&["", "WAIVED>", "GRANT>", "PAYABLE>"]);
+        for (name, part) in [("settled", &balance.settled), ("accruing", &balance.accruing)] {
+            parts.row([name.to_owned(), part.waived.clone(), part.grant.clone(), part.payable.clone()]);
+        }
+        let Balance { currency, cash, debt, held, available, as_of, .. } = balance;
+        let head = facts(&[
+            ("cash", format!("{cash} {currency}")),
+            ("held for what runs", format!("{held} {currency}")),
+            ("available", format!("{available} {currency}")),
+            ("debt", format!("{debt} {currency}")),
+            ("as of", instant(as_of)),
+        ]);
+        format!("{head}\n{}", parts.text(""))
+    })
+}
+
+pub async fn bill(session: &Session, args: &BillArgs) -> Result<(), Failure> {
+    let (since, until) = (args.since.as_deref().map(whole_instant), args.until.as_deref().map(whole_instant));
+    let bounds = [("since", &since), ("until", &until)];
+    let query: Vec<(&str, &str)> = bounds.iter().filter_map(|(name, at)| Some((*name, at.as_deref()?))).collect();
+    let bill: Bill = session.client.get("/v1/bills", &query).await?;
+    session.show(&bill, bill_text)
+}
+
+pub async fn trial(session: &Session, command: &TrialCommand) -> Result<(), Failure> {
+    let trial: Trial = match command {
+        TrialCommand::Show => session.client.get("/v1/trial", &[]).await?,
+        TrialCommand::Claim => session.client.ask("/v1/trial").await?,
+    };
+    session.show(&trial, |trial| {
+        facts(&[
+            ("holder", trial.holder.clone()),
+            ("claimed", instant(&trial.claimed_at)),
+            ("valid until", instant(&trial.valid_until)),
+            ("issued", trial.issued.clone()),
+            ("most per clock hour", trial.hourly_cap.clone()),
+            ("used by closed hours", trial.settled.clone()),
+            ("used by this hour", trial.accruing.clone()),
+            ("left", trial.left.clone()),
+        ])
+    })
+}
+
+fn bill_text(bill: &Bill) -> String {
+    let total = |parts: &Parts| {
+        format!("payable {}, paid by the grant {}, waived {}", parts.payable, parts.grant, parts.waived)
+    };
+    format!(
+        "{}\nSettled: {}\n\n{}\nAccruing at {}: {}\nAll in {}.\n",
+        records_text(&bill.records, "No records yet."),
+        total(&bill.settled_total),
+        records_text(&bill.accruing, "Nothing accrues."),
+        instant(&bill.as_of),
+        total(&bill.accruing_total),
+        bill.currency,
+    )
+}
+
+fn records_text(records: &[Record], nothing: &str) -> String {
+    let titles =
+        ["SINCE", "UNTIL", "SECONDS>", "PRICE>", "AMOUNT>", "GRANT>", "WAIVED>", "REASON", "METER", "INSTANCE"];
+    let mut table = Table::new(&titles);
+    for record in records {
+        table.row([
+            instant(&record.since),
+            instant(&record.until),
+            record.seconds.to_string(),
+            record.price.clone(),
+            record.amount.clone(),
+            record.grant.clone(),
+            record.waived.clone(),
+            record.reason.clone().unwrap_or_default(),
+            record.meter.clone(),
+            short(&record.instance),
+        ]);
+    }
+    table.text(nothing)
+}
+
+/// A bare date begins at its midnight, UTC, as everything in the tables.
+fn whole_instant(text: &str) -> String {
+    let date = text.len() == 10 && text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+    match text.split_once(' ') {
+        _ if date => format!("{text}T00:00:00Z"),
+        // As the tables show an instant.
+        Some((day, time)) if !time.contains(['Z', '+']) => format!("{day}T{time}Z"),
+        _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::whole_instant;
+
+    #[test]
+    fn dates_and_what_tables_show_are_instants_too() {
+        assert_eq!(whole_instant("2026-03-01"), "2026-03-01T00:00:00Z");
+        assert_eq!(whole_instant("2026-03-01 08:58:30"), "2026-03-01T08:58:30Z");
+        assert_eq!(whole_instant("2026-03-01T08:58:30+08:00"), "2026-03-01T08:58:30+08:00");
+    }
+}

@@ -1,0 +1,180 @@
+//! `ebb catalog`, `ebb quote` and `ebb buy`: what is for sale, what does it cost, and how is it bought?
+
+use crate::failure::Failure;
+use crate::instances;
+use crate::session::Session;
+use crate::table::{Table, facts};
+use crate::wait::{Until, wait};
+use ebb_wire::catalog::{Catalog, Quote};
+use ebb_wire::instance::{Buy, Instance};
+use std::path::PathBuf;
+
+/// What to buy: a flavor, under one of the purchase options.
+#[derive(Debug, clap::Args)]
+pub struct Order {
+    /// How large: a flavor of the catalog, such as c6.large.2
+    flavor: String,
+    /// As a spot block of so many hours: cheap, and free for the current period if the operator takes it back
+    #[arg(long, value_name = "HOURS", conflicts_with = "trial", allow_negative_numbers = true)]
+    spot: Option<i64>,
+    /// Under the account's trial grant
+    #[arg(long)]
+    trial: bool,
+    /// Guarantee periods of a spot block, one after the other [default: 1]
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
+    periods: Option<i64>,
+    /// Where [default: the catalog's first zone that fits the option]
+    #[arg(long)]
+    zone: Option<String>,
+    /// Which disk image [default: the catalog's first]
+    #[arg(long)]
+    image: Option<String>,
+    /// Refuse if the price per hour is another by now; `ebb quote` shows it
+    #[arg(long, value_name = "PRICE")]
+    expected_price: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct BuyArgs {
+    #[command(flatten)]
+    order: Order,
+    /// A name for it, also the guest's host name
+    #[arg(long)]
+    name: Option<String>,
+    /// The key pair that may log in; `ebb key-pairs add` adds one
+    #[arg(long, value_name = "NAME")]
+    key_pair: Option<String>,
+    /// A script (`#!`) that the guest runs once, at most 32 KiB
+    #[arg(long, value_name = "FILE")]
+    user_data: Option<PathBuf>,
+    /// Come back when it runs
+    #[arg(long)]
+    wait: bool,
+}
+
+pub async fn catalog(session: &Session) -> Result<(), Failure> {
+    let catalog: Catalog = session.client.get("/v1/catalog", &[]).await?;
+    session.show(&catalog, catalog_text)
+}
+
+pub async fn quote(session: &Session, order: &Order) -> Result<(), Failure> {
+    let quote: Quote = session.client.post("/v1/quote", &body(session, order).await?).await?;
+    session.show(&quote, |quote| {
+        let currency = &quote.currency;
+        facts(&[
+            ("option", quote.option.clone()),
+            ("vCPU and memory", format!("{} {currency} per hour", quote.price)),
+            ("system disk", format!("{} {currency} per hour", quote.system_disk_price)),
+            ("together", format!("{} {currency} per hour", quote.price_per_hour_shown)),
+            ("whole lease", quote.whole_lease_shown.as_ref().map(|p| format!("{p} {currency}")).unwrap_or_default()),
+            ("needed to buy", format!("{} {currency}", quote.hold)),
+        ])
+    })
+}
+
+pub async fn buy(session: &Session, args: &BuyArgs) -> Result<(), Failure> {
+    let user_data = match &args.user_data {
+        Some(path) => {
+            let text =
+                std::fs::read_to_string(path).map_err(Failure::io(format!("the user-data {}", path.display())))?;
+            Some(text)
+        }
+        None => None,
+    };
+    let name = args.name.clone();
+    let key_pair = args.key_pair.clone();
+    let order = Buy { name, key_pair, user_data, ..body(session, &args.order).await? };
+    let mut instance: Instance = session.client.post("/v1/instances", &order).await?;
+    if args.wait {
+        instance = wait(session, instance, Until::Running).await?;
+    }
+    session.show(&instance, instances::instance_text)
+}
+
+async fn body(session: &Session, order: &Order) -> Result<Buy, Failure> {
+    let option = match (order.trial, order.spot) {
+        (true, _) => "trial",
+        (false, Some(_)) => "spot-block",
+        (false, None) => "on-demand",
+    };
+    let zone = match &order.zone {
+        Some(zone) => zone.clone(),
+        None => {
+            let catalog: Catalog = session.client.get("/v1/catalog", &[]).await?;
+            let fits = catalog.zones.into_iter().find(|zone| zone.trial || !order.trial);
+            fits.ok_or_else(|| Failure::Outcome("no zone of the catalog is open to trials".to_owned()))?.id
+        }
+    };
+    Ok(Buy {
+        option: option.to_owned(),
+        zone,
+        flavor: order.flavor.clone(),
+        image: order.image.clone(),
+        hours: order.spot,
+        periods: order.periods,
+        expected_price: order.expected_price.clone(),
+        name: None,
+        key_pair: None,
+        user_data: None,
+    })
+}
+
+fn catalog_text(catalog: &Catalog) -> String {
+    let longest = catalog.flavors.iter().map(|flavor| flavor.spot.len()).max().unwrap_or(0);
+    let mut flavors = Table::new(&["FLAVOR", "RESOURCES", "ON-DEMAND>", "SPOT BLOCK BY HOURS", "PERIODS>", "TRIAL"]);
+    for flavor in &catalog.flavors {
+        let resources = flavor.resources.iter().map(|(name, amount)| format!("{name} {amount}"));
+        flavors.row([
+            flavor.id.clone(),
+            resources.collect::<Vec<_>>().join(", "),
+            flavor.on_demand.clone().unwrap_or_default(),
+            spot_prices(&flavor.spot),
+            if flavor.spot.is_empty() { String::new() } else { flavor.spot_max_periods.to_string() },
+            flavor.trial.join(", "),
+        ]);
+    }
+    let mut zones = Table::new(&["ZONE", "REGION", "NAME", "TRIAL"]);
+    for zone in &catalog.zones {
+        let trial = if zone.trial { "yes" } else { "" };
+        zones.row([zone.id.clone(), zone.region.clone(), zone.region_name.clone(), trial.to_owned()]);
+    }
+    let mut images = Table::new(&["IMAGE", "NAME"]);
+    for image in &catalog.images {
+        images.row([image.id.clone(), image.name.clone()]);
+    }
+    let Catalog { currency, time_zone, notice_seconds, system_disk_gib, system_disk_price, .. } = catalog;
+    let spot = if longest > 0 { format!("; a spot block's by its hours, 1 to {longest}") } else { String::new() };
+    format!(
+        "{}\n{}\n{}\nPrices in {currency} per hour{spot}. Each instance has a system disk of {system_disk_gib} GiB at {system_disk_price}.\n\
+         Full hours and days are those of {time_zone}. A reclaim is announced {notice_seconds} s before.\n",
+        flavors.text("No flavors."),
+        zones.text("No zones."),
+        images.text("No images."),
+    )
+}
+
+/// `1-5 h 0.07, 6 h 0.12`: neighbours of one price together.
+fn spot_prices(prices: &[String]) -> String {
+    let mut tiers: Vec<(usize, usize, &str)> = vec![];
+    for (at, price) in prices.iter().enumerate() {
+        match tiers.last_mut() {
+            Some((_, last, same)) if same == price => *last = at + 1,
+            _ => tiers.push((at + 1, at + 1, price)),
+        }
+    }
+    let tier = |(first, last, price): &(usize, usize, &str)| match first == last {
+        true => format!("{first} h {price}"),
+        false => format!("{first}-{last} h {price}"),
+    };
+    tiers.iter().map(tier).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn neighbouring_prices_of_a_block_are_one_tier() {
+        let prices: Vec<String> = ["0.07", "0.07", "0.07", "0.07", "0.07", "0.12"].map(str::to_owned).to_vec();
+        assert_eq!(super::spot_prices(&prices), "1-5 h 0.07, 6 h 0.12");
+        assert_eq!(super::spot_prices(&[]), "");
+    }
+}

@@ -1,0 +1,105 @@
+//! Which instance, or which account, is meant? An id, the start of one, or a name.
+
+use crate::client::Client;
+use crate::failure::Failure;
+use ebb_wire::account::Account;
+use ebb_wire::instance::Instance;
+use ebb_wire::problem::Page;
+
+/// Ids begin with their millisecond of birth (12 digits) and go on by chance: 20 digits stay unique, and are shown.
+const SHOWN: usize = "i-".len() + 20;
+const WHOLE: usize = "i-".len() + 32;
+
+/// An id as tables show it; commands take it back.
+pub fn short(id: &str) -> String {
+    id.get(..SHOWN).unwrap_or(id).to_owned()
+}
+
+/// Finds the instance that `text` names: its id, an unambiguous start of it, or the name of one that is not released.
+///
+/// # Errors
+/// None or several match; the sentence lists them.
+pub async fn instance(client: &Client, text: &str) -> Result<String, Failure> {
+    if is_whole_id(text, "i-") {
+        return Ok(text.to_owned());
+    }
+    let of = |instance: Instance| Candidate { name: instance.name, id: instance.id };
+    let live: Page<Instance> = client.all("/v1/instances", &[("state", "live")]).await?;
+    let live = pick("instance", text, "i-", live.items.into_iter().map(of).collect());
+    // A released one no longer has its name to itself, but keeps its id.
+    if matches!(live, Ok(None)) && text.starts_with("i-") {
+        let all: Page<Instance> = client.all("/v1/instances", &[("state", "all")]).await?;
+        return found(
+            "instance",
+            text,
+            "ebb instances list --all",
+            pick("instance", text, "i-", all.items.into_iter().map(of).collect()),
+        );
+    }
+    found("instance", text, "ebb instances list", live)
+}
+
+/// Finds an account by its id, an unambiguous start of it, or its name. For the operator, who can list them.
+///
+/// # Errors
+/// None or several match; the sentence lists them.
+pub async fn account(client: &Client, text: &str) -> Result<String, Failure> {
+    if is_whole_id(text, "a-") {
+        return Ok(text.to_owned());
+    }
+    let all: Page<Account> = client.all("/v1/accounts", &[]).await?;
+    let all = all.items.into_iter().map(|account| Candidate { name: account.name, id: account.id });
+    found("account", text, "ebb accounts list", pick("account", text, "a-", all.collect()))
+}
+
+struct Candidate {
+    id: String,
+    name: String,
+}
+
+fn is_whole_id(text: &str, prefix: &str) -> bool {
+    text.len() == WHOLE && text.starts_with(prefix) && text[prefix.len()..].bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// A name goes before the start of an id: somebody chose it.
+fn pick(what: &str, text: &str, prefix: &str, all: Vec<Candidate>) -> Result<Option<String>, Failure> {
+    let named: Vec<&Candidate> = all.iter().filter(|one| one.name == text).collect();
+    let started = all.iter().filter(|one| text.starts_with(prefix) && one.id.starts_with(text));
+    let matching = if named.is_empty() { started.collect() } else { named };
+    match matching.as_slice() {
+        [] => Ok(None),
+        [one] => Ok(Some(one.id.clone())),
+        several => {
+            let lines = several.iter().take(10).map(|one| format!("\n     {}  {}", one.id, one.name));
+            let count = several.len();
+            Err(Failure::Usage(format!("`{text}` is {count} {what}s; give the id:{}", lines.collect::<String>())))
+        }
+    }
+}
+
+fn found(what: &str, text: &str, list: &str, picked: Result<Option<String>, Failure>) -> Result<String, Failure> {
+    picked?.ok_or_else(|| Failure::Outcome(format!("no {what} has the id or the name `{text}`; `{list}` shows them")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pick_from(text: &str) -> String {
+        let one = |id: &str, name: &str| Candidate { id: id.to_owned(), name: name.to_owned() };
+        let all = vec![one("i-0a1", "web"), one("i-0a2", "web"), one("i-0b1", "db"), one("i-0c1", "i-0a")];
+        match pick("instance", text, "i-", all) {
+            Ok(id) => id.unwrap_or_else(|| "none".to_owned()),
+            Err(failure) => failure.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_name_or_the_start_of_an_id_finds_one() {
+        assert_eq!(pick_from("db"), "i-0b1");
+        assert_eq!(pick_from("i-0b"), "i-0b1");
+        assert_eq!(pick_from("i-0a"), "i-0c1");
+        assert_eq!(pick_from("0b1"), "none");
+        assert_eq!(pick_from("web"), "`web` is 2 instances; give the id:\n     i-0a1  web\n     i-0a2  web");
+    }
+}
