@@ -7,15 +7,19 @@ mod console;
 mod demo;
 mod events;
 mod failure;
+mod host;
 mod hosts;
 mod instances;
 mod key_pairs;
 mod money;
 mod profile;
 mod sale;
+mod sandbox;
+mod serve;
 mod session;
 mod ssh;
 mod table;
+mod up;
 mod wait;
 mod which;
 
@@ -103,6 +107,18 @@ enum Command {
     /// Machines that lend capacity, as the operator sees them
     #[command(subcommand)]
     Hosts(hosts::Hosts),
+    /// Start both halves on this machine, show the main job once, and stay up
+    #[command(after_help = "Example:\n  ebb up --help")]
+    Up(up::UpArgs),
+    /// Serve the API over a database and hosts; needs no privilege
+    #[command(after_help = "Example:\n  ebb serve --help")]
+    Serve(serve::ServeArgs),
+    /// Lend this machine's capacity: guests, their networks and disks; needs root
+    #[command(after_help = "Example:\n  ebb host --help")]
+    Host(host::HostArgs),
+    /// A throw-away Ebb with fake guests and a clock of its own
+    #[command(after_help = "Example:\n  ebb sandbox --help")]
+    Sandbox(sandbox::SandboxArgs),
     /// The sandbox's clock
     #[command(subcommand)]
     Clock(clock::ClockCommand),
@@ -135,6 +151,10 @@ fn run(cli: Cli) -> Result<(), Failure> {
             session::print(&String::from_utf8_lossy(&script))
         }
         Command::Demo(args) => runtime()?.block_on(demo::demo(&args, &cli.global)),
+        Command::Up(args) => runtime()?.block_on(up::run(args)),
+        Command::Serve(args) => service()?.block_on(serve::run(args)),
+        Command::Host(args) => service()?.block_on(host::run(args)),
+        Command::Sandbox(args) => service()?.block_on(sandbox::run(args)),
         command => {
             let session = Session::open(&cli.global)?;
             runtime()?.block_on(talk(&session, command))
@@ -165,11 +185,24 @@ async fn talk(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Accounts(command) => accounts::accounts(session, &command).await,
         Command::Hosts(command) => hosts::hosts(session, &command).await,
         Command::Clock(command) => clock::clock(session, &command).await,
-        Command::Completions { .. } | Command::Demo(_) => unreachable!("they need no server and went their own way"),
+        Command::Completions { .. }
+        | Command::Demo(_)
+        | Command::Up(_)
+        | Command::Serve(_)
+        | Command::Host(_)
+        | Command::Sandbox(_) => unreachable!("they need no server and went their own way"),
     }
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(Failure::io("the asynchronous runtime"))
+}
+
+/// The runtime of what serves others, with its log on standard error (`RUST_LOG` chooses what).
+fn service() -> Result<tokio::runtime::Runtime, Failure> {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.map_err(Failure::io("the asynchronous runtime"))
 }

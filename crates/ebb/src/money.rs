@@ -74,7 +74,8 @@ pub async fn trial(session: &Session, command: &TrialCommand) -> Result<(), Fail
     })
 }
 
-fn bill_text(bill: &Bill) -> String {
+/// A bill as a person reads it.
+pub fn bill_text(bill: &Bill) -> String {
     let total = |parts: &Parts| {
         format!("payable {}, paid by the grant {}, waived {}", parts.payable, parts.grant, parts.waived)
     };

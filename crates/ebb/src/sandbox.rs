@@ -1,5 +1,7 @@
 //! `ebb sandbox`: what does a throw-away Ebb start with?
 
+use crate::failure::Failure;
+use crate::session::print;
 use clap::Args;
 use ebb_driver::fake::Behaviour;
 use ebb_model::resources::Resources;
@@ -41,11 +43,14 @@ pub struct SandboxArgs {
 }
 
 /// Runs a sandbox until it is interrupted. Its first line says where it is and which keys it knows.
-pub async fn run(args: SandboxArgs) -> anyhow::Result<()> {
-    let (serving, ready) = ebb_server::sandbox(config(args)?).await?;
-    println!("{}", serde_json::to_string(&ready)?);
-    serving.run(crate::serve::interrupted()).await?;
-    Ok(())
+pub async fn run(args: SandboxArgs) -> Result<(), Failure> {
+    let started = match config(args) {
+        Ok(config) => ebb_server::sandbox(config).await,
+        Err(error) => Err(error),
+    };
+    let (serving, ready) = started.map_err(|error| Failure::Outcome(format!("the sandbox: {error}")))?;
+    print(&(serde_json::to_string(&ready).expect("a first line of plain values") + "\n"))?;
+    serving.run(crate::serve::interrupted()).await.map_err(Failure::io("serving"))
 }
 
 fn config(args: SandboxArgs) -> Result<SandboxConfig, ServeError> {

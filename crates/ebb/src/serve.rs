@@ -1,10 +1,12 @@
 //! `ebb serve`: the half without privilege. What does it start with?
 
+use crate::failure::Failure;
+use crate::session::print;
 use clap::Args;
 use ebb_server::{ServeConfig, load_catalog, sample_catalog};
 use ebb_store::Place;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Debug, Args)]
@@ -33,46 +35,55 @@ pub struct ServeArgs {
 }
 
 /// Serves until it is interrupted. Its first line says where.
-pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
+pub async fn run(args: ServeArgs) -> Result<(), Failure> {
     let store = match args.postgres {
         Some(connection) => Place::Postgres(connection),
         None => {
-            std::fs::create_dir_all(&args.data)?;
+            let made = std::fs::create_dir_all(&args.data);
+            made.map_err(Failure::io(format!("the directory {}", args.data.display())))?;
             Place::Sqlite(args.data.join("ebb.db"))
         }
     };
-    let catalog = args.catalog.as_deref().map_or_else(|| Ok(sample_catalog()), load_catalog)?;
     let operator_secret = Some(operator_key(&args.operator_key)?);
+    let failed = |error: ebb_server::ServeError| Failure::Outcome(format!("the service: {error}"));
+    let catalog = args.catalog.as_deref().map_or_else(|| Ok(sample_catalog()), load_catalog).map_err(failed)?;
     let (listen, hosts, restored) = (args.listen, args.hosts, args.restored);
     let config = ServeConfig { listen, store, catalog, hosts, restored, operator_secret };
-    let serving = ebb_server::serve(config).await?;
-    println!("{{\"endpoint\":\"http://{}\"}}", serving.address);
-    serving.run(interrupted()).await?;
-    Ok(())
+    let serving = ebb_server::serve(config).await.map_err(failed)?;
+    print(&format!("{{\"endpoint\":\"http://{}\"}}\n", serving.address))?;
+    serving.run(interrupted()).await.map_err(Failure::io("serving"))
 }
 
 /// Reads the operator's key, or makes one that only this user can read.
-fn operator_key(file: &PathBuf) -> anyhow::Result<String> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
+fn operator_key(file: &Path) -> Result<String, Failure> {
+    let failed = || Failure::io(format!("the operator's key in {}", file.display()));
     match std::fs::read_to_string(file) {
         Ok(text) => {
             let key = text.lines().next().unwrap_or_default().trim().to_owned();
-            anyhow::ensure!(key.len() >= 20, "{}: its first line is no key of 20 characters or more", file.display());
+            if key.len() < 20 {
+                let why = "its first line is no key of 20 characters or more";
+                return Err(Failure::Usage(format!("{}: {why}", file.display())));
+            }
             Ok(key)
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let key = format!("ebb_{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
-            if let Some(dir) = file.parent() {
-                std::fs::create_dir_all(dir)?;
-            }
-            let mut made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
-            writeln!(made, "{key}")?;
-            made.sync_all()?;
+            write_private(file, &key).map_err(failed())?;
             Ok(key)
         }
-        Err(error) => Err(anyhow::anyhow!("{}: {error}", file.display())),
+        Err(error) => Err(failed()(error)),
     }
+}
+
+fn write_private(file: &Path, line: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    if let Some(dir) = file.parent() {
+        std::fs::create_dir_all(dir)?;
+    }
+    let mut made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+    writeln!(made, "{line}")?;
+    made.sync_all()
 }
 
 /// Ends with the first interrupt or termination.
