@@ -11,11 +11,11 @@ use crate::error::HostError;
 use crate::files::{self, Files};
 use crate::metadata::{self, Question};
 use crate::network::plan::Port;
-use crate::qemu::accelerator;
 use crate::qemu::console::Console;
 use crate::qemu::limits::Limits;
 use crate::qemu::machine::{Machine, News, Order, Workshop};
 use crate::qemu::process::{self, Process};
+use crate::qemu::{accelerator, command};
 use crate::scribe::{self, Page};
 use crate::socket::{self, Call, Door};
 use crate::{capacity, network, timer};
@@ -72,10 +72,16 @@ pub async fn run(config: HostConfig, qemu: QemuConfig, files: Arc<Files>) -> Res
         addresses: HashMap::new(),
         control: None,
         tasks: JoinSet::new(),
+        streams: JoinSet::new(),
         news,
         pages,
     };
     host.adopt(&inside.guests).await?;
+    for (image, dir) in &host.shop.images {
+        if !dir.join(command::KERNEL).is_file() || !dir.join(command::INITRAMFS).is_file() {
+            warn!("the image `{image}` is not complete, its guests will not start: run guest/build {}", dir.display());
+        }
+    }
     info!("host {} has {} guests, lends {:?}", host.name, host.machines.len(), host.capacity);
 
     let listener = socket::bind(&config.socket, config.access)?;
@@ -99,6 +105,7 @@ pub async fn run(config: HostConfig, qemu: QemuConfig, files: Arc<Files>) -> Res
             }
             Some((id, news)) = told.recv() => host.learn(id, news),
             Some(Ok((id, end))) = host.tasks.join_next() => host.ended(id, end),
+            Some(_) = host.streams.join_next() => {}
             Some(then) = done.recv() => host.written(then),
             Some(call) = called.recv() => host.hear(call),
             Some(question) = asked.recv() => host.inform(question),
@@ -113,7 +120,7 @@ fn preflight() -> Result<(), HostError> {
         return Err(HostError::NotRoot);
     }
     for (program, package) in [
-        (crate::qemu::command::PROGRAM, "qemu-system-x86"),
+        (command::PROGRAM, "qemu-system-x86"),
         ("ip", "iproute2"),
         ("nft", "nftables"),
         ("setpriv", "util-linux"),
@@ -143,6 +150,7 @@ struct Host {
     addresses: HashMap<Ipv4Addr, InstanceId>,
     control: Option<Control>,
     tasks: JoinSet<(InstanceId, TaskEnd)>,
+    streams: JoinSet<()>,
     news: mpsc::UnboundedSender<(InstanceId, News)>,
     pages: mpsc::UnboundedSender<Page>,
 }
@@ -346,13 +354,13 @@ impl Host {
         let _ = question.reply.send(answer);
     }
 
-    fn join(&self, id: InstanceId, target: Target, mut client: UnixStream) {
+    fn join(&mut self, id: InstanceId, target: Target, mut client: UnixStream) {
         let running = self.agent.guest(id).is_some_and(|g| matches!(g.observed.is, Is::Running { .. }));
         let handle = self.machines.get(&id);
         match (target, handle.filter(|_| running)) {
             (Target::Console, Some(handle)) => {
                 let console = handle.console.clone();
-                tokio::spawn(async move {
+                self.streams.spawn(async move {
                     if socket::answer(&mut client, None).await.is_ok() {
                         let _ = console.attend(client).await;
                     }
@@ -360,14 +368,14 @@ impl Host {
             }
             (Target::Port(port), Some(Handle { port: Some(place), .. })) => {
                 let (network, to) = (self.shop.network.clone(), (place.0, port));
-                tokio::spawn(async move { join_port(network, to, client).await });
+                self.streams.spawn(async move { join_port(network, to, client).await });
             }
             _ => {
                 let why = match handle {
                     Some(_) => format!("{id} is not running: start it first"),
                     None => format!("this host has no guest {id}"),
                 };
-                tokio::spawn(async move { socket::answer(&mut client, Some(why)).await });
+                self.streams.spawn(async move { drop(socket::answer(&mut client, Some(why)).await) });
             }
         }
     }

@@ -325,7 +325,7 @@ impl Furnish {
     }
 
     fn lay_out(&self, image: &Path) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o711).create(&self.outer)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.outer)?;
         let dir = self.outer.join("q");
         match DirBuilder::new().mode(0o700).create(&dir) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}

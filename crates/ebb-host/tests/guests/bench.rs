@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::{Once, OnceLock};
@@ -261,6 +262,10 @@ impl Bench {
 
     pub fn records(&self) -> usize {
         std::fs::read_dir(self.config.data.join("records")).unwrap().count()
+    }
+
+    pub fn mode_of_socket(&self) -> u32 {
+        std::fs::metadata(&self.config.socket).unwrap().permissions().mode() & 0o777
     }
 
     pub fn namespace(&self) -> String {

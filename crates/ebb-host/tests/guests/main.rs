@@ -22,6 +22,7 @@ async fn guests_live_and_end_on_time_without_a_server() {
         assert!(printed.contains(&format!("ebb-guest: metadata {}", id.uuid())), "{printed}");
     }
     confined(&bench, [one, two]);
+    assert_eq!(bench.mode_of_socket(), 0o660);
     bench.until_printed(two, "user-data-ran-as guest-2").await;
     assert!(!bench.console_log(one).await.contains("user-data"));
 
