@@ -119,19 +119,15 @@ fn preflight() -> Result<(), HostError> {
     if !rustix::process::geteuid().is_root() {
         return Err(HostError::NotRoot);
     }
-    for (program, package) in [
-        (command::PROGRAM, "qemu-system-x86"),
-        ("ip", "iproute2"),
-        ("nft", "nftables"),
-        ("setpriv", "util-linux"),
-        ("prlimit", "util-linux"),
-        ("unshare", "util-linux"),
-        ("setsid", "util-linux"),
-    ] {
-        let path = std::env::var_os("PATH").unwrap_or_default();
+    let qemu = [(command::PROGRAM, "qemu-system-x86"), ("ip", "iproute2"), ("nft", "nftables")];
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    for (program, package) in qemu.into_iter().chain(command::BEFORE_QEMU.map(|program| (program, "util-linux"))) {
         if !std::env::split_paths(&path).any(|dir| dir.join(program).is_file()) {
             return Err(HostError::Missing { program, package });
         }
+    }
+    if !Path::new("/dev/net/tun").exists() {
+        return Err(HostError::Network("/dev/net/tun is missing: run `modprobe tun`".to_owned()));
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ use ebb_model::id::{AccountId, InstanceId};
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown, fchown};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStderr, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -346,20 +346,24 @@ impl Furnish {
             let disk = File::create_new(dir.join(DISK))?;
             disk.set_len(size)?;
             disk.set_permissions(fs::Permissions::from_mode(0o600))?;
-            chown(dir.join(DISK), Some(self.uid), Some(self.uid))?;
+            fchown(&disk, Some(self.uid), Some(self.uid))?;
         }
         chown(&dir, Some(self.uid), Some(self.uid))
     }
 }
 
-/// The same file under another name where that is possible and everybody may read it, else a copy.
+/// The same file under another name where that is possible and everybody may read it, else a copy. Never through a link that an
+/// earlier QEMU may have left in the place of the new name.
 fn take(from: &Path, to: &Path) -> io::Result<()> {
-    let readable = fs::metadata(from)?.permissions().mode() & 0o004 != 0;
+    let _ = fs::remove_file(to);
+    let mut from_file = File::open(from)?;
+    let readable = from_file.metadata()?.permissions().mode() & 0o004 != 0;
     if readable && fs::hard_link(from, to).is_ok() {
         return Ok(());
     }
-    fs::copy(from, to)?;
-    fs::set_permissions(to, fs::Permissions::from_mode(0o444))
+    let mut copy = File::create_new(to)?;
+    io::copy(&mut from_file, &mut copy)?;
+    copy.set_permissions(fs::Permissions::from_mode(0o444))
 }
 
 /// Reads QEMU's complaints to the end, so that it never waits for us, and keeps the first of them. A guest can make QEMU complain

@@ -392,6 +392,11 @@ pub async fn read_until(stream: &mut UnixStream, wanted: &str) -> String {
     all
 }
 
+pub async fn read_to_end(stream: &mut UnixStream) {
+    let mut rest = vec![];
+    tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("an end").unwrap();
+}
+
 pub async fn write(stream: &mut UnixStream, text: &str) {
     stream.write_all(text.as_bytes()).await.unwrap();
 }
