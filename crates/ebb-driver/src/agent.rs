@@ -308,3 +308,51 @@ fn due_at(guest: &Guest) -> Option<Timestamp> {
     };
     end.into_iter().chain(force).min()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{GuestSpec, Metadata};
+    use ebb_model::id::AccountId;
+    use ebb_model::resources::Resources;
+    use uuid::Uuid;
+
+    fn id(n: u128) -> InstanceId {
+        InstanceId::new(Uuid::from_u128(n))
+    }
+
+    fn desired(n: u128, generation: i64, want: Want) -> DesiredGuest {
+        DesiredGuest {
+            id: id(n),
+            generation,
+            account: AccountId::new(Uuid::from_u128(1)),
+            want,
+            spec: GuestSpec { resources: Resources::default(), image: "built-in".to_owned(), disposable: true },
+            metadata: Metadata {
+                name: String::new(),
+                hostname: String::new(),
+                zone: String::new(),
+                flavor: String::new(),
+                public_keys: BTreeMap::new(),
+                user_data: None,
+            },
+            end: None,
+        }
+    }
+
+    #[test]
+    fn a_restart_begins_anew_what_was_under_way_and_nothing_else() {
+        let now = Timestamp::from_micros(0);
+        let mut before = Agent::default();
+        before.desire(1, 1, (1..=4).map(|n| desired(n, 1, Want::Running)).collect(), now);
+        for n in [1, 3, 4] {
+            before.see(id(n), Seen::Running, now);
+        }
+        before.see(id(3), Seen::Off, now);
+        before.desire(1, 2, vec![desired(1, 2, Want::Gone)], now);
+
+        let mut after = Agent::restore(before.position(), before.guests().cloned());
+        let actions = after.resume(now);
+        assert_eq!(actions, vec![Action::Remove(id(1)), Action::Start(id(2))], "3 ended by itself, 4 runs");
+    }
+}

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 pub enum HostError {
     #[error("real guests need root: run `ebb host` as root, or choose the fake driver")]
     NotRoot,
-    #[error("`{program}` is not installed: apt-get install {package}")]
+    #[error("`{program}` is not installed, or not in PATH: apt-get install {package}")]
     Missing { program: &'static str, package: &'static str },
     #[error("another host runs in {0}: stop it first, or give this one a data directory of its own")]
     InUse(PathBuf),

@@ -41,14 +41,16 @@ pub struct Belonging {
 
 impl Files {
     pub fn open(root: &Path) -> Result<Self, HostError> {
-        let make = |dir: PathBuf| match DirBuilder::new().recursive(true).mode(0o711).create(&dir) {
-            Err(e) => Err(HostError::data(format!("{} cannot be made", dir.display()))(e)),
-            Ok(()) => Ok(dir),
+        let make = |dir: &Path, mode| {
+            let made = DirBuilder::new().recursive(true).mode(mode).create(dir);
+            made.map_err(HostError::data(format!("{} cannot be made", dir.display())))
         };
-        make(root.to_owned())?;
+        // The socket may lie in it.
+        make(root, 0o711)?;
         let root = root.canonicalize().map_err(HostError::data("its path cannot be followed"))?;
+        // Here stand the guests' secrets. No QEMU needs a way in: each begins in its own directory.
         for dir in ["records", "guests", "trash"] {
-            make(root.join(dir))?;
+            make(&root.join(dir), 0o700)?;
         }
         let lock = File::create(root.join("lock")).map_err(HostError::data("the lock cannot be made"))?;
         match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {

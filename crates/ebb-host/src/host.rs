@@ -4,6 +4,7 @@
 //! ([`crate::qemu::machine`]), by the scribe, or by the network thread.
 
 mod adoption;
+mod streams;
 
 use crate::clock::Clock;
 use crate::config::{Accelerator, HostConfig, QemuConfig};
@@ -11,16 +12,16 @@ use crate::error::HostError;
 use crate::files::{self, Files};
 use crate::metadata::{self, Question};
 use crate::network::plan::Port;
-use crate::qemu::accelerator;
 use crate::qemu::console::Console;
 use crate::qemu::limits::Limits;
 use crate::qemu::machine::{Machine, News, Order, Workshop};
 use crate::qemu::process::{self, Process};
+use crate::qemu::{accelerator, command};
 use crate::scribe::{self, Page};
 use crate::socket::{self, Call, Door};
 use crate::{capacity, network, timer};
 use ebb_driver::agent::{Action, Agent, Guest, Seen};
-use ebb_driver::protocol::{Features, FromHost, Hello, Is, Target, ToHost, Want};
+use ebb_driver::protocol::{Features, FromHost, Hello, Is, ToHost, Want};
 use ebb_model::id::InstanceId;
 use ebb_model::resources::Resources;
 use ebb_wire::metadata::{Answer, End, Visible};
@@ -28,14 +29,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::net::{TcpSocket, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, spawn_blocking};
 use tracing::{error, info, warn};
-
-/// How long a guest's port may take to answer.
-const PORT_PATIENCE: Duration = Duration::from_secs(5);
 
 pub async fn run(config: HostConfig, qemu: QemuConfig, files: Arc<Files>) -> Result<(), HostError> {
     preflight()?;
@@ -72,10 +68,16 @@ pub async fn run(config: HostConfig, qemu: QemuConfig, files: Arc<Files>) -> Res
         addresses: HashMap::new(),
         control: None,
         tasks: JoinSet::new(),
+        streams: JoinSet::new(),
         news,
         pages,
     };
     host.adopt(&inside.guests).await?;
+    for (image, dir) in &host.shop.images {
+        if !dir.join(command::KERNEL).is_file() || !dir.join(command::INITRAMFS).is_file() {
+            warn!("the image `{image}` is not complete, its guests will not start: run guest/build {}", dir.display());
+        }
+    }
     info!("host {} has {} guests, lends {:?}", host.name, host.machines.len(), host.capacity);
 
     let listener = socket::bind(&config.socket, config.access)?;
@@ -99,6 +101,7 @@ pub async fn run(config: HostConfig, qemu: QemuConfig, files: Arc<Files>) -> Res
             }
             Some((id, news)) = told.recv() => host.learn(id, news),
             Some(Ok((id, end))) = host.tasks.join_next() => host.ended(id, end),
+            Some(_) = host.streams.join_next() => {}
             Some(then) = done.recv() => host.written(then),
             Some(call) = called.recv() => host.hear(call),
             Some(question) = asked.recv() => host.inform(question),
@@ -112,19 +115,15 @@ fn preflight() -> Result<(), HostError> {
     if !rustix::process::geteuid().is_root() {
         return Err(HostError::NotRoot);
     }
-    for (program, package) in [
-        (crate::qemu::command::PROGRAM, "qemu-system-x86"),
-        ("ip", "iproute2"),
-        ("nft", "nftables"),
-        ("setpriv", "util-linux"),
-        ("prlimit", "util-linux"),
-        ("unshare", "util-linux"),
-        ("setsid", "util-linux"),
-    ] {
-        let path = std::env::var_os("PATH").unwrap_or_default();
+    let qemu = [(command::PROGRAM, "qemu-system-x86"), ("ip", "iproute2"), ("nft", "nftables")];
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    for (program, package) in qemu.into_iter().chain(command::BEFORE_QEMU.map(|program| (program, "util-linux"))) {
         if !std::env::split_paths(&path).any(|dir| dir.join(program).is_file()) {
             return Err(HostError::Missing { program, package });
         }
+    }
+    if !Path::new("/dev/net/tun").exists() {
+        return Err(HostError::Network("/dev/net/tun is missing: run `modprobe tun`".to_owned()));
     }
     Ok(())
 }
@@ -143,6 +142,7 @@ struct Host {
     addresses: HashMap<Ipv4Addr, InstanceId>,
     control: Option<Control>,
     tasks: JoinSet<(InstanceId, TaskEnd)>,
+    streams: JoinSet<()>,
     news: mpsc::UnboundedSender<(InstanceId, News)>,
     pages: mpsc::UnboundedSender<Page>,
 }
@@ -346,48 +346,6 @@ impl Host {
         let _ = question.reply.send(answer);
     }
 
-    fn join(&self, id: InstanceId, target: Target, mut client: UnixStream) {
-        let running = self.agent.guest(id).is_some_and(|g| matches!(g.observed.is, Is::Running { .. }));
-        let handle = self.machines.get(&id);
-        match (target, handle.filter(|_| running)) {
-            (Target::Console, Some(handle)) => {
-                let console = handle.console.clone();
-                tokio::spawn(async move {
-                    if socket::answer(&mut client, None).await.is_ok() {
-                        let _ = console.attend(client).await;
-                    }
-                });
-            }
-            (Target::Port(port), Some(Handle { port: Some(place), .. })) => {
-                let (network, to) = (self.shop.network.clone(), (place.0, port));
-                tokio::spawn(async move { join_port(network, to, client).await });
-            }
-            _ => {
-                let why = match handle {
-                    Some(_) => format!("{id} is not running: start it first"),
-                    None => format!("this host has no guest {id}"),
-                };
-                tokio::spawn(async move { socket::answer(&mut client, Some(why)).await });
-            }
-        }
-    }
-
-    fn read_console(&self, request: u64, id: InstanceId, bytes: u32) {
-        let Some(control) = &self.control else { return };
-        let (say, console) = (control.say.clone(), self.machines.get(&id).map(|handle| handle.console.clone()));
-        tokio::spawn(async move {
-            let read = match console {
-                Some(console) => spawn_blocking(move || console.tail(bytes)).await.map_err(|e| e.to_string()),
-                None => Err(format!("this host has no guest {id}")),
-            };
-            let (text, error) = match read.and_then(|read| read.map_err(|e| e.to_string())) {
-                Ok(text) => (text, None),
-                Err(why) => (String::new(), Some(why)),
-            };
-            let _ = say.send(FromHost::ConsoleLog { request, text, error }).await;
-        });
-    }
-
     fn say(&mut self, message: FromHost) {
         if let Some(control) = &self.control
             && control.say.try_send(message).is_err()
@@ -409,26 +367,6 @@ impl Host {
             features: Features { notice_in_metadata: true, metered_traffic: false, streams: true },
             position: self.agent.position(),
             guests: self.agent.observed(),
-        }
-    }
-}
-
-/// Joins a client to a TCP port of a guest.
-async fn join_port(network: network::Network, to: (Ipv4Addr, u16), mut client: UnixStream) {
-    let connect = async {
-        let socket = TcpSocket::from_std_stream(network.socket().await?);
-        socket.connect(to.into()).await
-    };
-    let connected = tokio::time::timeout(PORT_PATIENCE, connect).await.unwrap_or_else(|late| Err(late.into()));
-    match connected {
-        Ok(mut guest) => {
-            if socket::answer(&mut client, None).await.is_ok() {
-                let _ = tokio::io::copy_bidirectional(&mut client, &mut guest).await;
-            }
-        }
-        Err(e) => {
-            let why = format!("port {} of the guest does not answer: {e}", to.1);
-            let _ = socket::answer(&mut client, Some(why)).await;
         }
     }
 }

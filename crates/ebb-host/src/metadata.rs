@@ -170,3 +170,65 @@ impl Drop for Seat {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    /// A service whose answer is always the same.
+    async fn service() -> (std::net::SocketAddr, JoinSet<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (questions, mut asked) = mpsc::channel::<Question>(16);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serve(listener, questions));
+        tasks.spawn(async move {
+            while let Some(question) = asked.recv().await {
+                let body = format!("{} {} from {}", question.method, question.path, question.from);
+                let answer = Answer { status: 200, content_type: "text/plain", body, is_notice: false };
+                let _ = question.reply.send(answer);
+            }
+        });
+        (address, tasks)
+    }
+
+    async fn ask(address: std::net::SocketAddr, text: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        // A connection that is cut says nothing, which is an answer too.
+        let _ = stream.write_all(text.as_bytes()).await;
+        let mut answer = vec![];
+        let _ = stream.read_to_end(&mut answer).await;
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    #[tokio::test]
+    async fn odd_requests_get_short_answers() {
+        let (address, _tasks) = service().await;
+        let plain = ask(address, "GET /a?b HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+        assert!(plain.ends_with("GET /a from 127.0.0.1"), "{plain}");
+        let body = ask(address, "POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello").await;
+        assert!(body.starts_with("HTTP/1.1 413"), "{body}");
+        let long = format!("GET / HTTP/1.1\r\nhost: x\r\nlong: {}\r\n\r\n", "x".repeat(100_000));
+        assert!(!ask(address, &long).await.contains(" 200 "));
+        assert!(!ask(address, "\0\0\0\r\n\r\n").await.contains(" 200 "));
+    }
+
+    #[tokio::test]
+    async fn a_guest_has_so_many_requests_and_connections() {
+        let (address, _tasks) = service().await;
+        let mut answers = vec![];
+        for _ in 0..BURST + 100 {
+            answers.push(ask(address, "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await);
+        }
+        assert!(answers[0].starts_with("HTTP/1.1 200"));
+        assert!(answers.iter().any(|answer| answer.starts_with("HTTP/1.1 429")));
+        let mut open = vec![];
+        for _ in 0..CONNECTIONS {
+            open.push(TcpStream::connect(address).await.unwrap());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(ask(address, "").await, "", "one too many is cut at once");
+    }
+}

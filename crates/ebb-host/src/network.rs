@@ -293,7 +293,7 @@ impl Wiring {
             writeln!(
                 links,
                 "link add {name} address {mac} type bridge forward_delay 0 stp_state 0 mcast_snooping 0\n\
-                 addr add {gateway}/24 dev {name}\nlink set {name} up"
+                 addr replace {gateway}/24 dev {name}\nlink set {name} up"
             )
             .expect("a string takes everything");
         }

@@ -70,8 +70,8 @@ impl Host {
         }
         for (id, Found { process, .. }) in running {
             error!(
-                "guest {id} runs as process {} and is in no record: it is left alone, without network address and unwatched; \
-                 restore its record, or end that process",
+                "guest {id} runs as process {} and is in no record: it is left alone and unwatched; restore its record, or end \
+                 that process",
                 process.pid()
             );
         }

@@ -8,6 +8,8 @@ use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 
 pub const PROGRAM: &str = "qemu-system-x86_64";
+/// The programs that a process runs one after another before it is QEMU; see [`confinement`].
+pub const BEFORE_QEMU: [&str; 4] = ["unshare", "setsid", "setpriv", "prlimit"];
 /// The names of the files in QEMU's own directory; it works there, so they need no path.
 pub const KERNEL: &str = "vmlinuz";
 pub const INITRAMFS: &str = "initramfs.img";
@@ -36,8 +38,10 @@ pub fn of(id: InstanceId, spec: &GuestSpec, accelerator: Accelerator, uid: u32, 
     if spec.resources.get("disk_gib") > 0 {
         // A disk that is thrown away anyhow need not survive the host's own crash.
         let cache = if spec.disposable { "unsafe" } else { "writeback" };
+        // When the host's disk is full the guest sees an error; by default QEMU would stop it, and nobody would know.
+        let errors = "werror=report,rerror=report";
         // The format is named: QEMU would otherwise believe what the guest has written there.
-        put(format!("-drive file={DISK},format=raw,if=none,id=root,cache={cache},discard=unmap"));
+        put(format!("-drive file={DISK},format=raw,if=none,id=root,cache={cache},discard=unmap,{errors}"));
         put("-device virtio-blk-pci,drive=root,serial=root".to_owned());
     }
     // The tap is standard input, the one descriptor that no other child can get by accident.

@@ -20,6 +20,7 @@ const LOG_BYTES: u64 = 512 << 10;
 #[derive(Debug)]
 pub struct Console {
     dir: PathBuf,
+    /// What is printed; nothing at all: the run is over.
     output: broadcast::Sender<Arc<[u8]>>,
     input: mpsc::Sender<Vec<u8>>,
     typed: Mutex<mpsc::Receiver<Vec<u8>>>,
@@ -47,6 +48,7 @@ impl Console {
     }
 
     async fn pump(&self, stream: UnixStream) -> io::Result<()> {
+        let _over = Over(&self.output);
         let mut log = Log::open(&self.dir)?;
         let mut typed = self.typed.lock().await;
         let (mut read, mut write) = stream.into_split();
@@ -67,7 +69,7 @@ impl Console {
         }
     }
 
-    /// Joins a client to the console until one of them ends. One who reads too slowly misses some.
+    /// Joins a client to the console until the client or the guest ends. One who reads too slowly misses some.
     pub async fn attend(&self, client: UnixStream) -> io::Result<()> {
         let mut output = self.output.subscribe();
         let (mut read, mut write) = client.into_split();
@@ -75,6 +77,7 @@ impl Console {
         loop {
             tokio::select! {
                 printed = output.recv() => match printed {
+                    Ok(bytes) if bytes.is_empty() => return Ok(()),
                     Ok(bytes) => write.write_all(&bytes).await?,
                     Err(broadcast::error::RecvError::Lagged(_)) => {}
                     Err(broadcast::error::RecvError::Closed) => return Ok(()),
@@ -96,6 +99,15 @@ impl Console {
         let mut all = end_of(&self.dir.join("console.old"), wanted - newer.len() as u64)?;
         all.extend(newer);
         Ok(String::from_utf8_lossy(&all).into_owned())
+    }
+}
+
+/// However a pump ends, those who watch learn of it.
+struct Over<'a>(&'a broadcast::Sender<Arc<[u8]>>);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.send(Arc::from([]));
     }
 }
 

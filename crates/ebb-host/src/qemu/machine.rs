@@ -5,6 +5,7 @@
 
 use super::command::{self, DISK};
 use super::console::Console;
+use super::furnish::Furnish;
 use super::limits::Limits;
 use super::monitor;
 use super::process::Process;
@@ -16,10 +17,9 @@ use ebb_driver::agent::Seen;
 use ebb_driver::protocol::GuestSpec;
 use ebb_model::id::{AccountId, InstanceId};
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{ChildStderr, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -296,70 +296,6 @@ async fn ended(process: &Option<Process>) {
         Some(process) => process.ended().await,
         None => std::future::pending().await,
     }
-}
-
-/// Everything that QEMU finds in its directory.
-struct Furnish {
-    outer: PathBuf,
-    image: Option<PathBuf>,
-    spec: GuestSpec,
-    uid: u32,
-}
-
-impl Furnish {
-    fn run(self) -> Result<(), String> {
-        let image = self.image.as_ref().ok_or_else(|| {
-            format!("this host has no image `{}`: name its directory in the host's configuration", self.spec.image)
-        })?;
-        for file in [command::KERNEL, command::INITRAMFS] {
-            if !image.join(file).is_file() {
-                return Err(format!(
-                    "the image `{}` lacks {}: run guest/build {}",
-                    self.spec.image,
-                    image.join(file).display(),
-                    image.display()
-                ));
-            }
-        }
-        self.lay_out(image).map_err(|e| format!("{}: {e}", self.outer.display()))
-    }
-
-    fn lay_out(&self, image: &Path) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o711).create(&self.outer)?;
-        let dir = self.outer.join("q");
-        match DirBuilder::new().mode(0o700).create(&dir) {
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-            made => made?,
-        }
-        // What an earlier run left; a dead QEMU does not remove its sockets.
-        for socket in [command::MONITOR, command::CONSOLE] {
-            let _ = fs::remove_file(dir.join(socket));
-        }
-        // The guest keeps the kernel it was bought with, whatever becomes of the image.
-        for file in [command::KERNEL, command::INITRAMFS] {
-            if !dir.join(file).exists() {
-                take(&image.join(file), &dir.join(file))?;
-            }
-        }
-        let size = u64::try_from(self.spec.resources.get("disk_gib")).unwrap_or(0) << 30;
-        if size > 0 && !dir.join(DISK).exists() {
-            let disk = File::create_new(dir.join(DISK))?;
-            disk.set_len(size)?;
-            disk.set_permissions(fs::Permissions::from_mode(0o600))?;
-            chown(dir.join(DISK), Some(self.uid), Some(self.uid))?;
-        }
-        chown(&dir, Some(self.uid), Some(self.uid))
-    }
-}
-
-/// The same file under another name where that is possible and everybody may read it, else a copy.
-fn take(from: &Path, to: &Path) -> io::Result<()> {
-    let readable = fs::metadata(from)?.permissions().mode() & 0o004 != 0;
-    if readable && fs::hard_link(from, to).is_ok() {
-        return Ok(());
-    }
-    fs::copy(from, to)?;
-    fs::set_permissions(to, fs::Permissions::from_mode(0o444))
 }
 
 /// Reads QEMU's complaints to the end, so that it never waits for us, and keeps the first of them. A guest can make QEMU complain

@@ -60,3 +60,23 @@ pub async fn connect(dir: &Path, name: &str, uid: u32) -> io::Result<UnixStream>
     // By its descriptor: the very file that was looked at, and a path short enough for a socket whatever the directory is called.
     UnixStream::connect(format!("/proc/self/fd/{}", found.as_raw_fd())).await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_qemus_own_socket_is_spoken_to() {
+        let dir = std::env::temp_dir().join(format!("ebb-monitor-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let _listener = tokio::net::UnixListener::bind(dir.join("real")).unwrap();
+        std::os::unix::fs::symlink(dir.join("real"), dir.join("link")).unwrap();
+        std::fs::write(dir.join("file"), "").unwrap();
+        let me = rustix::process::geteuid().as_raw();
+        connect(&dir, "real", me).await.unwrap();
+        for (name, uid) in [("real", me + 1), ("link", me), ("file", me), ("absent", me)] {
+            assert!(connect(&dir, name, uid).await.is_err(), "{name} as {uid}");
+        }
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}

@@ -73,8 +73,9 @@ pub fn all_under(dir: &Path) -> io::Result<Vec<(u32, String)>> {
         let Ok(place) = fs::read_link(entry.path().join("cwd")) else { continue };
         let Ok(rest) = place.strip_prefix(dir) else { continue };
         let Ok(program) = fs::read_link(entry.path().join("exe")) else { continue };
-        let is_qemu = program.file_name().is_some_and(|name| name.to_string_lossy().starts_with("qemu-system-"));
-        if is_qemu {
+        let name = program.file_name().unwrap_or_default().to_string_lossy();
+        // Also one that is just becoming a QEMU; but not the shell of somebody who looks around there.
+        if name.starts_with("qemu-system-") || super::command::BEFORE_QEMU.contains(&name.as_ref()) {
             found.push((pid, rest.to_string_lossy().into_owned()));
         }
     }

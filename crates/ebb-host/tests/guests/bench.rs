@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::{Once, OnceLock};
@@ -263,6 +264,10 @@ impl Bench {
         std::fs::read_dir(self.config.data.join("records")).unwrap().count()
     }
 
+    pub fn mode_of_socket(&self) -> u32 {
+        std::fs::metadata(&self.config.socket).unwrap().permissions().mode() & 0o777
+    }
+
     pub fn namespace(&self) -> String {
         ebb_host::namespace(&self.config.data.canonicalize().unwrap())
     }
@@ -385,6 +390,11 @@ pub async fn read_until(stream: &mut UnixStream, wanted: &str) -> String {
         panic!("no `{wanted}` in {all}");
     }
     all
+}
+
+pub async fn read_to_end(stream: &mut UnixStream) {
+    let mut rest = vec![];
+    tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("an end").unwrap();
 }
 
 pub async fn write(stream: &mut UnixStream, text: &str) {

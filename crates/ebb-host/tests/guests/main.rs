@@ -22,6 +22,7 @@ async fn guests_live_and_end_on_time_without_a_server() {
         assert!(printed.contains(&format!("ebb-guest: metadata {}", id.uuid())), "{printed}");
     }
     confined(&bench, [one, two]);
+    assert_eq!(bench.mode_of_socket(), 0o660);
     bench.until_printed(two, "user-data-ran-as guest-2").await;
     assert!(!bench.console_log(one).await.contains("user-data"));
 
@@ -47,6 +48,8 @@ async fn guests_live_and_end_on_time_without_a_server() {
 
     let seen = bench.until_known(one, |is| matches!(is, Is::Gone { .. })).await;
     let Is::Gone { at: gone_at } = seen.is else { unreachable!("it was waited for") };
+    // Its console ends with it.
+    bench::read_to_end(&mut console).await;
     let readable_at = seen.notice_readable_at.unwrap();
     let read_at = seen.notice_read_at.unwrap();
     println!(
