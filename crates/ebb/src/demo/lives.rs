@@ -59,7 +59,8 @@ impl Theatre<'_> {
     /// A further customer, rich or poor; most claim their trial, some too late.
     async fn enter(&mut self, at: u32) -> Result<(), Failure> {
         let holder = if self.dice.percent(60) { "individual" } else { "enterprise" };
-        let cash = format!("{}.{:08}", self.dice.from(0, 60), self.dice.from(1, 99_999_999));
+        let most = if self.dice.percent(30) { 5 } else { 400 };
+        let cash = format!("{}.{:08}", self.dice.from(0, most), self.dice.from(1, 99_999_999));
         let customer = self.stage.customer(&format!("顾客 {at}"), holder, &cash).await?;
         if self.dice.percent(70) {
             let claimed = customer.client.ask::<Value>("/v1/trial").await;
@@ -115,7 +116,10 @@ impl Theatre<'_> {
             _ => flavor.on_demand.is_some(),
         });
         let sold: Vec<_> = sold.collect();
-        let flavor = self.dice.one(&sold).map(|flavor| flavor.id.clone()).unwrap_or_default();
+        // A firm order is large often enough to need the room of blocks; the catalog lists the large ones last.
+        let large = option == "on-demand" && self.dice.percent(60);
+        let sold = if large { &sold[sold.len().saturating_sub(4)..] } else { &sold[..] };
+        let flavor = self.dice.one(sold).map(|flavor| flavor.id.clone()).unwrap_or_default();
         // Few zones, so that they fill up.
         let zones = &catalog.zones[..catalog.zones.len().min(2)];
         let zone = self.dice.one(zones).map(|zone| zone.id.clone()).unwrap_or_default();
@@ -145,7 +149,7 @@ impl Theatre<'_> {
             56..=70 => now.plus_seconds(self.dice.from(3_600, 30_000)),
             71..=80 => Timestamp::from_micros((now.second().unix() / 3_600 + 1) * 3_600_000_000),
             81..=97 => self.next_lease_end(now).await?.plus_seconds(self.dice.from(-1, 1)),
-            _ => now.plus_seconds(self.dice.from(86_400, 12 * 86_400)),
+            _ => now.plus_seconds(self.dice.from(86_400, 6 * 86_400)),
         };
         let seconds = (to.millis_since(now) / 1_000).max(1);
         self.stage.advance(Advance { seconds: Some(seconds), to: None }).await?;
@@ -217,7 +221,13 @@ impl Theatre<'_> {
             }
         }
         let seconds = self.dice.from(600, 9_000);
-        self.stage.advance(Advance { seconds: Some(seconds), to: None }).await.map(drop)
+        self.stage.advance(Advance { seconds: Some(seconds), to: None }).await?;
+        // The last picture shows some in the middle of being taken back or removed.
+        for _ in 0..3 {
+            self.reclaim().await?;
+            self.delete().await?;
+        }
+        Ok(())
     }
 
     /// Counts what came of an attempt. A refusal by the rules is part of the play; anything else is not.

@@ -1,0 +1,676 @@
+#!/usr/bin/env python3
+"""Does every bill follow from the log? A checker that shares no code with the service.
+
+    ebb demo --lives 200 --seed 7 --dump lives.json
+    python3 tests/bill_oracle.py lives.json             recomputes every record and balance
+    python3 tests/bill_oracle.py --self-test lives.json tampers with a copy, again and again, and must find each
+
+It reads the log of events and the terms of the purchases, works out who used what and who pays, and then compares:
+nothing missing, nothing invented, nothing different. Money is whole numbers of 1/3 600 000 000 of the currency
+(seconds times millionths per hour). Written from the rules of the business (the numbers in brackets), not from the Rust.
+"""
+
+import argparse
+import copy
+import json
+import re
+import sys
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
+
+HOUR = 3600
+UNITS = 3_600_000_000  # exact units in one of the currency
+SHOWN = UNITS // 100_000_000  # exact units in 10^-8, the last digit that is shown and posted
+FREE_CAUSES = {"capacity", "operator", "lost"}  # the operator broke the guarantee [2.3]
+METERS = ("compute", "system-disk")  # the order in which a grant pays [3.3]
+
+
+# ---- reading ----------------------------------------------------------------------------------------------------
+
+
+def micros(text):
+    """An instant as microseconds since the epoch."""
+    match = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z", text)
+    if not match:
+        raise ValueError(f"{text!r} is not an instant in UTC")
+    whole = datetime.strptime(match[1], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
+    seconds = (whole - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(seconds=1)
+    return seconds * 1_000_000 + int((match[2] or "0").ljust(9, "0")[:6])
+
+
+def second(text):
+    """The second that meters an instant: floored [1.6]."""
+    return micros(text) // 1_000_000
+
+
+def decimal(text, digits):
+    """A decimal text as a whole number of 10^-digits; no float ever sees it."""
+    match = re.fullmatch(r"(-?)(\d+)(?:\.(\d+))?", text)
+    if not match or len(match[3] or "") > digits:
+        raise ValueError(f"{text!r} is not a decimal with at most {digits} digits")
+    value = int(match[2] + (match[3] or "").ljust(digits, "0"))
+    return -value if match[1] else value
+
+
+def price(text):
+    return decimal(text, 6)
+
+
+def amount(text):
+    return decimal(text, 8)
+
+
+def posted(exact):
+    """Rounded half up to what is shown and posted: floor(x + 1/2) [1.2]."""
+    return (2 * exact + SHOWN) // (2 * SHOWN)
+
+
+def clock(seconds):
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+# ---- what the log says ------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Life:
+    """One instance: the terms of its purchase, and what happened to it."""
+
+    id: str
+    account: str
+    order: int  # of creation
+    zone: str
+    flavor: str
+    terms: dict
+    price: int
+    disk_price: int
+    waits: bool
+    bought_at: int
+    start: int = None
+    end: int = None
+    cause: str = None
+    free_from: int = None
+    released: int = None
+    delete_at: int = None
+    notices: list = field(default_factory=list)
+
+    @property
+    def option(self):
+        return self.terms["option"]
+
+    @property
+    def period(self):
+        return self.terms["hours"] * HOUR
+
+    @property
+    def lease_end(self):
+        block = self.option == "spot-block" and self.start is not None
+        return self.start + self.period * self.terms["periods"] if block else None
+
+    @property
+    def free_since(self):
+        """From here on it is free: as it ended, or as it would if it ended now."""
+        if self.end is not None or self.start is None:
+            return self.free_from
+        notices = [notice for cause, notice, _ in self.notices if cause in FREE_CAUSES]
+        return self.period_start(notices[0] // 1_000_000) if notices else None
+
+    @property
+    def free_for(self):
+        return self.cause or next(cause for cause, _, _ in self.notices if cause in FREE_CAUSES)
+
+    def period_start(self, at):
+        """The start of the guarantee period that holds a second [2.2]."""
+        return self.start + max(at - self.start, 0) // self.period * self.period
+
+
+@dataclass
+class Person:
+    """One account: its money and its grant."""
+
+    id: str
+    paid_in: int = 0
+    grant: dict = None
+    closed: list = field(default_factory=list)
+
+
+class Log:
+    """The events of all accounts, read in order."""
+
+    def __init__(self, dump, complain):
+        self.lives, self.people, self.complain = {}, {}, complain
+        self.notice_seconds = dump["catalog"]["notice_seconds"]
+        takings = []  # notices for a firm order that is still to come in the log
+        before = ("", 0)
+        for event in dump["events"]:
+            now = (event["id"], micros(event["at"]))
+            if now[0] <= before[0] or now[1] < before[1]:
+                complain(event["id"], "the log goes back in time or repeats itself")
+            before = now
+            self.read(event, event["body"], takings)
+        if takings:
+            complain(takings[0][1].id, "a notice was given for an order that is not in the log")
+
+    def read(self, event, body, takings):
+        kind, at, account = body["event"], micros(event["at"]), event["account"]
+        person = self.people.get(account)
+        if kind == "account-opened":
+            self.people[account] = Person(account)
+            return
+        if person is None:
+            return self.complain(event["id"], f"{kind} of an account that was never opened")
+        if kind == "topped-up":
+            person.paid_in += amount(body["amount"])
+        elif kind == "trial-claimed":
+            if person.grant:
+                self.complain(account, "a second trial was claimed")
+            person.grant = {
+                "issued": amount(body["amount"]) * SHOWN,
+                "cap": price(body["hourly_cap"]) * HOUR,
+                "since": at // 1_000_000,
+                "until": second(body["valid_until"]),
+            }
+        elif kind == "hour-closed":
+            person.closed.append((second(body["hour"]["since"]), second(body["hour"]["until"])))
+        elif kind == "bought":
+            self.buy(event, body, at, takings)
+        elif event.get("instance") is not None:
+            life = self.lives.get(event["instance"])
+            if life is None or life.account != account:
+                return self.complain(event["instance"], f"{kind}, but this account never bought it")
+            self.live(life, kind, body, at, takings)
+
+    def buy(self, event, body, at, takings):
+        terms = body["purchase"]
+        life = Life(event["instance"], event["account"], len(self.lives), body["zone"], body["flavor"], terms,
+                    price(terms["price"]), price(body["disk_price"]), body["waits"], at)
+        if life.id in self.lives:
+            self.complain(life.id, "it was bought twice")
+        self.lives[life.id] = life
+        # Those who were given notice stand right before the order that took them [2.5, 2.11].
+        for when, victim, cause in takings:
+            right = "own-order" if victim.account == life.account else "capacity"
+            if when != at or not life.waits or cause != right:
+                self.complain(victim.id, f"taken for {life.id} as {cause}; it should be {right}")
+        takings.clear()
+
+    def live(self, life, kind, body, at, takings):
+        if kind == "running" and body["first"]:
+            if life.start is not None or life.end is not None:
+                self.complain(life.id, "it ran for the first time twice, or after its end")
+            life.start = second(body["at"])
+        elif kind == "delete-asked":
+            life.delete_at = at // 1_000_000
+        elif kind == "interrupt-server":
+            notice, deadline = micros(body["notice_at"]), micros(body["deadline"])
+            if deadline - notice != self.notice_seconds * 1_000_000:
+                self.complain(life.id, f"the notice is not {self.notice_seconds} s ahead of its deadline")
+            life.notices.append((body["cause"], notice, deadline))
+            if body["cause"] in ("capacity", "own-order"):
+                takings.append((at, life, body["cause"]))
+        elif kind == "ended":
+            if life.end is not None:
+                self.complain(life.id, "it ended twice")
+            life.cause, life.end = body["cause"], second(body["at"])
+            life.free_from = second(body["waived_since"]) if "waived_since" in body else None
+        elif kind == "released":
+            life.released = micros(body["gone_at"])
+
+
+def check_life(life, complain):
+    """Do the end and its waiver follow from what happened before? [2.3, 2.6]"""
+
+    def must(right, what):
+        if not right:
+            complain(life.id, what)
+
+    if life.end is None:
+        must(life.released is None, "it is released and never ended")
+        return
+    lease, reclaims = life.lease_end, [n for n in life.notices if n[0] != "lease-end"]
+    free_from = None
+    if life.cause == "never-ran":
+        must(life.start is None, "it ran, but is said never to have run")
+    elif life.start is None:
+        complain(life.id, f"it ended by {life.cause} and never ran")
+    elif life.cause == "lease-end":
+        must(life.end == lease, f"the lease ends at {clock(lease or 0)}, the charge at {clock(life.end)}")
+    elif life.cause == "deleted":
+        must(life.delete_at == life.end, "charge does not end when the delete was accepted")
+        must(lease is None or life.end < lease, "at the end of the lease the natural end wins")
+        must(not reclaims, "it was deleted under a notice")
+    elif life.cause in ("capacity", "operator", "own-order"):
+        notice = next((n for n in reclaims if n[0] == life.cause), None)
+        must(life.option == "spot-block", "only a spot block is taken back")
+        must(notice is not None, f"it ended by {life.cause} without a notice")
+        must(life.released is not None and life.released // 1_000_000 == life.end, "a reclaim ends at the release")
+        if notice and life.released is not None:
+            must(life.released >= notice[2], "it was released before the deadline")
+            free_from = life.period_start(notice[1] // 1_000_000) if life.cause in FREE_CAUSES else None
+    elif life.cause == "lost":
+        free_from = life.period_start(life.end) if life.option == "spot-block" else None
+    else:
+        complain(life.id, f"nobody knows the cause {life.cause}")
+    must(life.start is None or life.end >= life.start, "it ended before it began")
+    must(life.free_from == free_from, f"free from {life.free_from}, by the rules from {free_from}")
+
+
+def check_terms(life, grant, catalog, complain):
+    """Was it sold as the catalog says? [2.1, 3.3]"""
+
+    def must(right, what):
+        if not right:
+            complain(life.id, what)
+
+    flavor = next((f for f in catalog["flavors"] if f["id"] == life.flavor), None)
+    zone = next((z for z in catalog["zones"] if z["id"] == life.zone), None)
+    if flavor is None or zone is None:
+        return complain(life.id, f"{life.flavor} in {life.zone} is not in the catalog")
+    must(life.disk_price == price(catalog["system_disk_price"]), "the price of the system disk is another")
+    if life.option == "spot-block":
+        hours, periods = life.terms["hours"], life.terms["periods"]
+        sold = 1 <= hours <= len(flavor["spot"]) and 1 <= periods <= flavor["spot_max_periods"]
+        must(sold and (periods == 1 or hours == 6), f"{hours} hours, {periods} periods are not on sale")
+        must(sold and life.price == price(flavor["spot"][hours - 1]), "the price of the block is another")
+    else:
+        must(flavor.get("on_demand") and life.price == price(flavor["on_demand"]), "the on-demand price is another")
+    if life.option == "trial":
+        must(grant and flavor["trial"] and zone["trial"], "there is no trial for this")
+        must(grant and grant["since"] <= life.bought_at // 1_000_000 < grant["until"], "the trial was not valid")
+
+
+# ---- what it costs ----------------------------------------------------------------------------------------------
+
+
+class Zone:
+    """Where the catalog's day begins [1.4]."""
+
+    def __init__(self, name):
+        self.zone, self.known = ZoneInfo(name), {}
+
+    def date(self, at):
+        return datetime.fromtimestamp(at, self.zone).date()
+
+    def next_midnight(self, at):
+        day = self.date(at)
+        if day not in self.known:
+            low, high = at, at + 2 * 86_400
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (low, middle) if self.date(middle) > day else (middle, high)
+            self.known[day] = high
+        return self.known[day]
+
+    def next_cut(self, at):
+        return min((at // HOUR + 1) * HOUR, self.next_midnight(at))
+
+
+@dataclass
+class Piece:
+    """What one record should say."""
+
+    life: Life
+    meter: str
+    price: int
+    since: int
+    until: int
+    reason: str
+    covered: bool
+    settled_at: int = None
+    grant: int = 0
+
+    @property
+    def gross(self):
+        return self.price * (self.until - self.since)
+
+    @property
+    def waived(self):
+        return self.gross if self.reason else 0
+
+    @property
+    def payable(self):
+        return self.gross - self.waived - self.grant
+
+
+def pieces(life, grant, zone, now):
+    """All of an instance's use, cut where a record is cut [1.1, 2.4, 3.3]; `settled_at` says since when it is billed."""
+    if life.start is None:
+        return
+    end = now if life.end is None else life.end
+    block, trial = life.option == "spot-block", life.option == "trial"
+    for meter in METERS:
+        whole = meter == "compute" and block
+        since = life.start
+        while since < end:
+            hour_end = zone.next_cut(since)
+            until = min(end, hour_end)
+            marks = [grant["since"], grant["until"]] if trial and grant else []
+            if whole:
+                marks.append(life.period_start(since) + life.period)
+            if whole and life.free_since is not None:
+                marks.append(life.free_since)
+            until = min([until] + [mark for mark in marks if mark > since])
+            free = whole and life.free_since is not None and since >= life.free_since
+            covered = bool(trial and grant and grant["since"] <= since < grant["until"])
+            cost = life.price if meter == "compute" else life.disk_price
+            piece = Piece(life, meter, cost, since, until, life.free_for if free else None, covered)
+            if whole:
+                piece.settled_at = None if life.released is None else life.released // 1_000_000
+            else:
+                piece.settled_at = hour_end if hour_end <= now else None
+            yield piece
+            since = until
+
+
+def deduct(all_pieces, grant):
+    """Lets the grant pay, hour by hour: min(covered charges, cap, what is left), oldest instance first [3.3]."""
+    hours, left = {}, grant["issued"]
+    for piece in all_pieces:
+        if piece.covered:
+            hours.setdefault(piece.since // HOUR, []).append(piece)
+    for hour in sorted(hours):
+        room = min(grant["cap"], left)
+        for piece in sorted(hours[hour], key=lambda p: (p.life.order, METERS.index(p.meter), p.since)):
+            piece.grant = min(piece.gross, room)
+            room -= piece.grant
+            left -= piece.grant
+
+
+# ---- the comparison ---------------------------------------------------------------------------------------------
+
+
+def compare_records(wanted, shown, complain, issued):
+    """Both ways: nothing missing, nothing invented, nothing different."""
+    found = {}
+    for record in shown:
+        key = (record["instance"], record["meter"], second(record["since"]))
+        if key in found:
+            complain(key[0], f"two records of {key[1]} begin at {record['since']}")
+        found[key] = record
+    for piece in sorted(wanted, key=lambda p: (p.since, p.life.order, METERS.index(p.meter))):
+        record = found.pop((piece.life.id, piece.meter, piece.since), None)
+        where = f"{piece.meter} since {clock(piece.since)}"
+        if record is None:
+            complain(piece.life.id, f"{where}: the record is missing" if issued else f"{where}: it does not accrue")
+            continue
+        says = {
+            "until": (second(record["until"]), piece.until),
+            "seconds": (record["seconds"], piece.until - piece.since),
+            "price": (price(record["price"]), piece.price),
+            "waived": (amount(record["waived"]), posted(piece.waived)),
+            "grant": (amount(record["grant"]), posted(piece.grant)),
+            "amount": (amount(record["amount"]), posted(piece.payable)),
+            "reason": (record.get("reason"), piece.reason),
+        }
+        if issued:
+            says["issued_at"] = (second(record["issued_at"]), piece.settled_at)
+        for name, (is_, should) in says.items():
+            if is_ != should:
+                complain(piece.life.id, f"{where}: {name} is {is_}, by the rules {should}")
+    for (instance, meter, since), _ in sorted(found.items(), key=lambda item: item[0][2]):
+        complain(instance, f"{meter} since {clock(since)}: nothing in the log makes this record")
+
+
+def check_whole(life, all_pieces, shown, complain):
+    """Do the records of a life lie end to end, from its first second to its last? [1.1, architecture 6]"""
+    for meter in METERS:
+        mine = sorted((second(r["since"]), second(r["until"])) for r in shown if r["meter"] == meter)
+        used = [p for p in all_pieces if p.life is life and p.meter == meter and p.settled_at is not None]
+        if not mine and not used:
+            continue
+        joints = all(a[1] == b[0] for a, b in zip(mine, mine[1:]))
+        ends = bool(mine and used) and mine[0][0] == life.start and mine[-1][1] == max(p.until for p in used)
+        if not (joints and ends):
+            complain(life.id, f"the records of {meter} do not lie end to end over its life")
+
+
+def check_books(person, books, mine, lives, complain):
+    """Are the totals, the balance and the grant what the records come to? [1.2, 5.1, 5.2]"""
+    settled = [p for p in mine if p.settled_at is not None]
+    open_ = [p for p in mine if p.settled_at is None]
+
+    def equal(what, text, exact):
+        if amount(text) != exact:
+            complain(person.id, f"{what} is {text}, by the rules {exact // 10**8}.{exact % 10**8:08}")
+
+    def parts(what, shown, of):
+        for name in ("waived", "grant", "payable"):
+            equal(f"{what} {name}", shown[name], posted(sum(getattr(p, name) for p in of)))
+
+    balance, bill, trial = books["balance"], books["bill"], books["trial"]
+    for place, settled_parts, open_parts in (
+        ("balance", balance["settled"], balance["accruing"]),
+        ("bill", bill["settled_total"], bill["accruing_total"]),
+    ):
+        parts(f"{place}: settled", settled_parts, settled)
+        parts(f"{place}: accruing", open_parts, open_)
+    # What is payable takes cash first, a top-up pays debt first: never both, whatever the order.
+    purse = person.paid_in - posted(sum(p.payable for p in settled))
+    equal("cash", balance["cash"], max(purse, 0))
+    equal("debt", balance["debt"], max(-purse, 0))
+    held = sum(hold(life, settled) for life in lives)
+    equal("held", balance["held"], held)
+    equal("available", balance["available"], max(purse, 0) - held)
+    if (trial is None) != (person.grant is None):
+        return complain(person.id, "a grant is shown without a claim, or claimed and not shown")
+    if trial:
+        used, running = sum(p.grant for p in settled), sum(p.grant for p in open_)
+        equal("grant: issued", trial["issued"], posted(person.grant["issued"]))
+        equal("grant: settled", trial["settled"], posted(used))
+        equal("grant: accruing", trial["accruing"], posted(running))
+        equal("grant: left", trial["left"], posted(person.grant["issued"] - used - running))
+
+
+def hold(life, settled):
+    """Unbound money that a purchase ties up: one hour, or one whole period; a trial nothing [5.2]."""
+    if life.option == "trial" or life.released is not None or life.waits and life.cause == "never-ran":
+        return 0
+    if life.option == "spot-block":
+        return posted((life.price + life.disk_price) * life.period)
+    first_hour = any(p.life is life and p.meter == "compute" for p in settled)
+    return 0 if first_hour else posted((life.price + life.disk_price) * HOUR)
+
+
+def check(dump):
+    """Everything that is wrong with a dump, in words: (which thing, what)."""
+    found = []
+
+    def complain(thing, what):
+        found.append((thing, what))
+
+    log, zone = Log(dump, complain), Zone(dump["catalog"]["time_zone"])
+    for account in sorted(set(log.people) ^ {books["account"]["id"] for books in dump["accounts"]}):
+        complain(account, "it is in the log or in the books, but not in both")
+    for books in dump["accounts"]:
+        person = log.people.get(books["account"]["id"])
+        if person is None:
+            continue
+        now = second(books["bill"]["as_of"])
+        lives = [life for life in log.lives.values() if life.account == person.id]
+        mine = [piece for life in lives for piece in pieces(life, person.grant, zone, now)]
+        if person.grant:
+            deduct(mine, person.grant)
+        for life in lives:
+            check_life(life, complain)
+            check_terms(life, person.grant, dump["catalog"], complain)
+            check_whole(life, mine, [r for r in books["bill"]["records"] if r["instance"] == life.id], complain)
+        compare_records([p for p in mine if p.settled_at is not None], books["bill"]["records"], complain, True)
+        compare_records([p for p in mine if p.settled_at is None], books["bill"]["accruing"], complain, False)
+        hourly = {p.settled_at for p in mine if p.settled_at and not (p.meter == "compute" and p.life.option == "spot-block")}
+        if sorted(hourly) != [until for _, until in person.closed]:
+            complain(person.id, "the closed hours in the log are not those in which something was used")
+        check_books(person, books, mine, lives, complain)
+    return found
+
+
+# ---- does it find what is wrong? --------------------------------------------------------------------------------
+
+
+def tamperings(dump):
+    """Falsified copies: (what was done, the copy). What a dump has no place for is skipped."""
+
+    def copies(name, places, change):
+        for place in spread(list(places(dump)), 3):
+            false = copy.deepcopy(dump)
+            change(false, place)
+            yield name, false
+
+    def records(of):
+        return ((a, r) for a, books in enumerate(of["accounts"]) for r in range(len(books["bill"]["records"])))
+
+    def some(test):
+        return lambda of: ((a, r) for a, r in records(of) if test(of["accounts"][a]["bill"]["records"][r]))
+
+    def events(kind, test=lambda body: True):
+        return lambda of: (
+            n for n, e in enumerate(of["events"]) if e["body"]["event"] == kind and test(e["body"])
+        )
+
+    def record(of, place):
+        return of["accounts"][place[0]]["bill"]["records"][place[1]]
+
+    def shift(thing, name, by):
+        thing[name] = clock(second(thing[name]) + by)
+
+    def add(thing, name, units):
+        value = amount(thing[name]) + units
+        thing[name] = f"{'-' if value < 0 else ''}{abs(value) // 10**8}.{abs(value) % 10**8:08}"
+
+    def drop(of, place):
+        del of["accounts"][place[0]]["bill"]["records"][place[1]]
+
+    def invent(of, place):
+        made = dict(record(of, place), id="r-0", since=record(of, place)["until"])
+        shift(made, "until", 60)
+        of["accounts"][place[0]]["bill"]["records"].append(made)
+
+    def waive(of, place):
+        one = record(of, place)
+        one["waived"], one["amount"], one["reason"] = one["amount"], "0.00000000", "operator"
+
+    def charge(of, place):
+        one = record(of, place)
+        one["amount"], one["waived"] = one["waived"], "0.00000000"
+        one.pop("reason")
+
+    def shorten(of, place):
+        shift(record(of, place), "until", -1)
+        record(of, place)["seconds"] -= 1
+
+    def merge(of, place):
+        one, rows = record(of, place), of["accounts"][place[0]]["bill"]["records"]
+        other = next((r for r in rows if r["since"] == one["until"] and r["instance"] == one["instance"]
+                      and r["meter"] == one["meter"]), None)
+        if other is None:
+            return drop(of, place)
+        one["until"], one["seconds"] = other["until"], one["seconds"] + other["seconds"]
+        for name in ("amount", "waived", "grant"):
+            add(one, name, amount(other[name]))
+        rows.remove(other)
+
+    def regrant(of, place):
+        add(record(of, place), "grant", -1)
+        add(record(of, place), "amount", 1)
+
+    def body(of, place):
+        return of["events"][place]["body"]
+
+    def accounts(test=lambda books: True):
+        return lambda of: (n for n, books in enumerate(of["accounts"]) if test(books))
+
+    def used_claims(of):
+        users = {b["account"]["id"] for b in of["accounts"] if b["trial"] and amount(b["trial"]["settled"]) > 1}
+        return (n for n in events("trial-claimed")(of) if of["events"][n]["account"] in users)
+
+    paid, granted = (lambda r: amount(r["amount"]) > 0), (lambda r: amount(r["grant"]) > 0)
+    waived, ran = (lambda r: amount(r["waived"]) > 0), (lambda b: b["first"])
+    yield from copies("a record is left out", records, drop)
+    yield from copies("a record is shown twice", records,
+                      lambda of, p: of["accounts"][p[0]]["bill"]["records"].append(dict(record(of, p))))
+    yield from copies("a record is invented", records, invent)
+    yield from copies("a record is one second shorter", records, shorten)
+    yield from copies("two records are made one", records, merge)
+    yield from copies("a price is a millionth higher", records,
+                      lambda of, p: record(of, p).update(price=f"{decimal(record(of, p)['price'], 6) + 1:07}"[:-6] + "."
+                                                         + f"{decimal(record(of, p)['price'], 6) + 1:07}"[-6:]))
+    yield from copies("an amount is 10^-8 higher", some(paid), lambda of, p: add(record(of, p), "amount", 1))
+    yield from copies("a paid record is waived", some(paid), waive)
+    yield from copies("a waived record is charged", some(waived), charge)
+    yield from copies("the grant pays 10^-8 less", some(granted), regrant)
+    yield from copies("a record is issued an hour late", records, lambda of, p: shift(record(of, p), "issued_at", HOUR))
+    yield from copies("cash is 10^-8 more", accounts(), lambda of, n: add(of["accounts"][n]["balance"], "cash", 1))
+    yield from copies("debt is 10^-8 more", accounts(), lambda of, n: add(of["accounts"][n]["balance"], "debt", 1))
+    yield from copies("more of the grant is left", accounts(lambda books: books["trial"]),
+                      lambda of, n: add(of["accounts"][n]["trial"], "left", 1))
+    yield from copies("a settled total is 10^-8 off", accounts(),
+                      lambda of, n: add(of["accounts"][n]["balance"]["settled"], "payable", -1))
+    yield from copies("a top-up is left out of the log", events("topped-up"), lambda of, n: of["events"].pop(n))
+    yield from copies("a top-up is a cent larger", events("topped-up"), lambda of, n: add(body(of, n), "amount", 10**6))
+    yield from copies("a purchase is left out of the log", events("bought"), lambda of, n: of["events"].pop(n))
+    yield from copies("a first start is left out of the log", events("running", ran), lambda of, n: of["events"].pop(n))
+    yield from copies("a first start is a second later", events("running", ran), lambda of, n: shift(body(of, n), "at", 1))
+    yield from copies("an end is left out of the log", events("ended"), lambda of, n: of["events"].pop(n))
+    yield from copies("an end is a second earlier", events("ended", lambda b: b["cause"] != "never-ran"),
+                      lambda of, n: shift(body(of, n), "at", -1))
+    yield from copies("a reclaim is called a delete", events("ended", lambda b: "waived_since" in b),
+                      lambda of, n: body(of, n).update(cause="deleted"))
+    yield from copies("a reclaim waives a period more", events("ended", lambda b: "waived_since" in b),
+                      lambda of, n: shift(body(of, n), "waived_since", -HOUR))
+    yield from copies("a closed hour is left out of the log", events("hour-closed"), lambda of, n: of["events"].pop(n))
+    yield from copies("the trial's cap is next to nothing", used_claims,
+                      lambda of, n: body(of, n).update(hourly_cap="0.000001"))
+    yield from copies("the log is told in another order", events("bought"),
+                      lambda of, n: of["events"].insert(0, of["events"].pop(n)))
+
+
+def spread(places, count):
+    """A few of many: the first, the last, and some between."""
+    if len(places) <= count:
+        return places
+    return [places[n * (len(places) - 1) // (count - 1)] for n in range(count)]
+
+
+def self_test(dump):
+    """Gives the tamperings that were not found, and how many were tried."""
+    tried, missed = {}, []
+    for name, false in tamperings(dump):
+        tried[name] = tried.get(name, 0) + 1
+        try:
+            seen = bool(check(false))
+        except (KeyError, ValueError):
+            seen = True  # a dump that cannot even be read is found, too
+        if not seen:
+            missed.append(name)
+    return tried, missed
+
+
+def main():
+    arguments = argparse.ArgumentParser(description="Recomputes every bill record of a dump of `ebb demo --lives`.")
+    arguments.add_argument("dump", help="the file that --dump wrote; - for standard input")
+    arguments.add_argument("--self-test", action="store_true", help="falsify copies of the dump; each must be found")
+    arguments.add_argument("--all", action="store_true", help="name every difference, not only the first")
+    options = arguments.parse_args()
+    with sys.stdin if options.dump == "-" else open(options.dump, encoding="utf-8") as file:
+        dump = json.load(file)
+    if dump.get("format") != 1:
+        sys.exit(f"{options.dump} is not a dump of format 1 of `ebb demo --lives`")
+
+    found = check(dump)
+    for thing, what in found if options.all else found[:1]:
+        print(f"{thing}: {what}")
+    records = sum(len(books["bill"]["records"]) for books in dump["accounts"])
+    if found:
+        sys.exit(f"{len(found)} differences in {records} records of {len(dump['accounts'])} accounts")
+    print(f"{records} records of {len(dump['accounts'])} accounts follow from {len(dump['events'])} events.")
+    if options.self_test:
+        tried, missed = self_test(dump)
+        for name in missed:
+            print(f"not found: {name}")
+        if missed:
+            sys.exit(f"{len(missed)} of {sum(tried.values())} falsifications were not found")
+        print(f"All {sum(tried.values())} falsifications of {len(tried)} kinds were found.")
+
+
+if __name__ == "__main__":
+    main()
