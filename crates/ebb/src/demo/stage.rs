@@ -11,7 +11,6 @@ use ebb_wire::account::{Account, OpenAccount, OpenedAccount, TopUp, Verify};
 use ebb_wire::catalog::Catalog;
 use ebb_wire::sandbox::{Advance, Advanced, Clock};
 
-const CATALOG: &str = include_str!("../../../../catalog/sample.toml");
 const OPENING: &str = "2026-03-01T08:00:00+08:00";
 
 pub struct Stage {
@@ -50,7 +49,7 @@ impl Stage {
         let capacity = [("vcpu", vcpus), ("memory_mib", vcpus * 4_096), ("disk_gib", 4_000)];
         let config = SandboxConfig {
             listen: std::net::SocketAddr::from(([127, 0, 0, 1], 0)),
-            catalog: toml::from_str(CATALOG).expect("the sample catalog is a catalog"),
+            catalog: ebb_server::sample_catalog(),
             data: None,
             store: None,
             speed: 0,
