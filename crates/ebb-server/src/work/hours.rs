@@ -4,15 +4,18 @@ use crate::app::App;
 use crate::denied::Denied;
 use crate::unit::{Outcome, Unit};
 use ebb_engine::event::Event;
+use ebb_engine::lifecycle::period_start;
 use ebb_engine::rating;
 use ebb_engine::trial::deduct;
 use ebb_model::billing::{Charge, Meter, Settled, Span, Split};
-use ebb_model::id::AccountId;
+use ebb_model::id::{AccountId, InstanceId};
+use ebb_model::instance::{End, Instance, State};
 use ebb_model::time::{Period, Second, Timestamp};
 use ebb_model::trial::TrialGrant;
 use ebb_store::rows::account::{self, Account};
-use ebb_store::rows::bill;
+use ebb_store::rows::{bill, instance};
 use ebb_store::{Decision, Reads, StoreError};
+use std::collections::BTreeMap;
 
 /// How long an hour waits for a host that is away to say what it saw before the hour ended.
 const HOST_PATIENCE_SECONDS: i64 = 60;
@@ -66,15 +69,29 @@ pub async fn accruing(app: &App, reads: &Reads, account: &Account, now: Second) 
         Some(window) => hourly(app, reads, account.id, window, grant.as_ref()).await?,
         None => vec![],
     };
-    let rows = reads.rows(bill::spans_beyond(account.id, Second::from_unix(0))).await?;
-    let open = rows.iter().map(bill::read_span).filter(|span| span.until.is_none());
-    let blocks = open.filter(|span| matches!(span.settled, Settled::AtRelease { .. })).flat_map(|span| {
+    let leaving = reads.rows(instance::leaving(account.id)).await?;
+    let leaving = leaving.iter().map(instance::read).filter_map(|block| Some((block.id, ending(&block, now)?)));
+    let leaving: BTreeMap<InstanceId, End> = leaving.collect();
+    let rows = reads.rows(bill::spans_unreleased(account.id)).await?;
+    let spans = rows.iter().map(bill::read_span).filter(|span| matches!(span.settled, Settled::AtRelease { .. }));
+    let blocks = spans.flat_map(|span| {
         let window = Period { since: span.since, until: now.max(span.since) };
-        rating::charges(&span, window, calendar, None, None)
+        rating::charges(&span, window, calendar, None, leaving.get(&span.instance))
     });
     let blocks: Vec<Charge> = blocks.collect();
     let splits = deduct(&blocks, None);
     Ok(Accruing { hour, blocks: blocks.into_iter().zip(splits).collect() })
+}
+
+/// How a block that is on its way out ends, if it does so this second.
+fn ending(block: &Instance, now: Second) -> Option<End> {
+    match block.state {
+        State::Reclaiming { notice_at, cause, .. } => {
+            let waived_since = cause.is_waived().then(|| period_start(block, notice_at.second())).flatten();
+            Some(End { at: now, cause, waived_since })
+        }
+        _ => block.state.end().copied(),
+    }
 }
 
 async fn close(mut unit: Unit, id: AccountId, at: Second) -> Outcome<Decision<()>> {

@@ -43,6 +43,15 @@ pub fn spans_beyond(account: AccountId, since: Second) -> Query {
     )
 }
 
+/// The spans of an account's instances that are not released.
+pub fn spans_unreleased(account: AccountId) -> Query {
+    query(
+        "select s.* from span s join instance i on i.id = s.instance_id \
+         where s.account_id = $1 and i.live = 1 order by s.instance_id, s.meter, s.since",
+        args![account.to_string()],
+    )
+}
+
 pub fn spans_of(instance: InstanceId) -> Query {
     query("select * from span where instance_id = $1 order by meter, since", args![instance.to_string()])
 }

@@ -76,6 +76,15 @@ pub fn live_of_account(account: AccountId) -> Query {
     query("select * from instance where account_id = $1 and live = 1 order by id", args![account.to_string()])
 }
 
+/// The account's instances that are on their way out: a notice is out, or charge has ended.
+pub fn leaving(account: AccountId) -> Query {
+    query(
+        "select * from instance where account_id = $1 and live = 1 \
+         and (state like '%\"reclaiming\"%' or state like '%\"releasing\"%') order by id",
+        args![account.to_string()],
+    )
+}
+
 /// Whether a trial instance of the account was ever released after it ran.
 pub fn released_trial(account: AccountId) -> Query {
     query(
