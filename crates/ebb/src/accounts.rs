@@ -20,8 +20,10 @@ pub enum Accounts {
     /// Record that an account is verified, and as whose (operator)
     #[command(after_help = "Example:\n  ebb accounts verify Ada individual --as operator")]
     Verify {
+        // Not `account`: the option of every command has that name.
         /// Id, start of an id, or name
-        account: String,
+        #[arg(value_name = "ACCOUNT")]
+        whose: String,
         /// `individual` or `enterprise`
         holder: String,
     },
@@ -29,7 +31,8 @@ pub enum Accounts {
     #[command(after_help = "Example:\n  ebb accounts top-up Ada 100.00 --as operator")]
     TopUp {
         /// Id, start of an id, or name
-        account: String,
+        #[arg(value_name = "ACCOUNT")]
+        whose: String,
         /// In the catalog's currency, at most 8 decimals
         #[arg(allow_negative_numbers = true)]
         amount: String,
@@ -51,10 +54,10 @@ pub enum Keys {
         role: String,
     },
     /// Take a key out of use
-    #[command(after_help = "Example:\n  ebb accounts keys delete k-0198f3a2b4c5700080000000000000aa")]
+    #[command(after_help = "Example:\n  ebb accounts keys delete $KEY")]
     Delete {
-        /// Its id
-        key: String,
+        #[arg(value_name = "KEY_ID")]
+        id: String,
     },
 }
 
@@ -85,14 +88,14 @@ pub async fn accounts(session: &Session, command: &Accounts) -> Result<(), Failu
                 ]) + "Keep the key: it is shown this once.\n"
             })
         }
-        Accounts::Verify { account, holder } => {
-            let id = which::account(client, account).await?;
+        Accounts::Verify { whose, holder } => {
+            let id = which::account(client, whose).await?;
             let body = Verify { holder: holder.clone() };
             let account: Account = client.post(&format!("/v1/accounts/{id}/verification"), &body).await?;
             session.show(&account, account_text)
         }
-        Accounts::TopUp { account, amount } => {
-            let id = which::account(client, account).await?;
+        Accounts::TopUp { whose, amount } => {
+            let id = which::account(client, whose).await?;
             let body = TopUp { amount: amount.clone() };
             let balance: Balance = client.post(&format!("/v1/accounts/{id}/top-ups"), &body).await?;
             session.show(&balance, |balance| {
@@ -136,9 +139,9 @@ async fn keys(session: &Session, command: &Keys) -> Result<(), Failure> {
                     + "Keep the secret: it is shown this once.\n"
             })
         }
-        Keys::Delete { key } => {
-            let answer: serde_json::Value = session.client.delete(&format!("{path}/{key}")).await?;
-            session.show(&answer, |_| format!("Key {key} is deleted.\n"))
+        Keys::Delete { id } => {
+            let answer: serde_json::Value = session.client.delete(&format!("{path}/{id}")).await?;
+            session.show(&answer, |_| format!("Key {id} is deleted.\n"))
         }
     }
 }
@@ -146,7 +149,7 @@ async fn keys(session: &Session, command: &Keys) -> Result<(), Failure> {
 /// The account of `--account`, else that of the key.
 async fn own_account(session: &Session) -> Result<String, Failure> {
     if let Some(account) = session.client.account() {
-        return which::account(&session.client, account).await;
+        return Ok(account.to_owned());
     }
     let who: Whoami = session.client.get("/v1/whoami", &[]).await?;
     let account = who.account.map(|account| account.id);

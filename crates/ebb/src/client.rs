@@ -26,7 +26,7 @@ impl Client {
     /// The endpoint is no `http://` address.
     pub fn new(login: Login, account: Option<String>) -> Result<Self, Failure> {
         let not_an_address = |why: &str| {
-            Failure::Usage(format!("`{}` {why}; an endpoint looks like http://127.0.0.1:8080", login.endpoint))
+            Failure::Usage(format!("`{}` {why}; an endpoint looks like http://127.0.0.1:7070", login.endpoint))
         };
         let endpoint = Url::parse(&login.endpoint).map_err(|_| not_an_address("is not an address"))?;
         match endpoint.scheme() {
@@ -36,6 +36,11 @@ impl Client {
         }
         let http = reqwest::Client::builder().no_proxy().connect_timeout(Duration::from_secs(5)).build();
         Ok(Self { http: http.expect("a client without TLS needs nothing"), endpoint, login, account })
+    }
+
+    /// The same for an operator who looks at one account.
+    pub fn about(self, account: String) -> Self {
+        Self { account: Some(account), ..self }
     }
 
     pub fn login(&self) -> &Login {

@@ -12,10 +12,10 @@ pub enum Hosts {
     #[command(after_help = "Example:\n  ebb hosts list --as operator")]
     List,
     /// Let a host obey again although it obeyed orders that the database has lost (operator)
-    #[command(after_help = "Example:\n  ebb hosts accept-gap h1 --as operator")]
+    #[command(after_help = "Example:\n  ebb hosts accept-gap cn-beijing-a-1 --as operator")]
     AcceptGap { host: String },
     /// Destroy a guest that carries our mark but is in no table (operator)
-    #[command(after_help = "Example:\n  ebb hosts destroy-guest h1 i-0198f3a2b4c5700080000000000000aa --as operator")]
+    #[command(after_help = "Example:\n  ebb hosts destroy-guest cn-beijing-a-1 $GUEST --as operator")]
     DestroyGuest {
         host: String,
         /// The id of the instance that it once was

@@ -25,8 +25,8 @@ pub enum Instances {
         /// Id, start of an id, or name
         id: String,
     },
-    /// Say who had to make room for it, and why just those
-    #[command(after_help = "Example:\n  ebb instances why web")]
+    /// Say who had to make room for it, and why just those (operator)
+    #[command(after_help = "Example:\n  ebb instances why web --as operator")]
     Why {
         /// Id, start of an id, or name
         id: String,

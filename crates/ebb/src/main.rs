@@ -63,7 +63,7 @@ enum Command {
     #[command(after_help = "Example:\n  ebb delete web --wait")]
     Delete(instances::One),
     /// Take a spot block back: notice now, release at the deadline, the current period free (operator)
-    #[command(after_help = "Example:\n  ebb reclaim i-0198f3a2b4c57000 --as operator")]
+    #[command(after_help = "Example:\n  ebb reclaim web --as operator")]
     Reclaim(instances::One),
     /// Print what the guest wrote to its serial console
     #[command(after_help = "Example:\n  ebb console-log web")]
@@ -155,10 +155,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Serve(args) => service()?.block_on(serve::run(args)),
         Command::Host(args) => service()?.block_on(host::run(args)),
         Command::Sandbox(args) => service()?.block_on(sandbox::run(args)),
-        command => {
-            let session = Session::open(&cli.global)?;
-            runtime()?.block_on(talk(&session, command))
-        }
+        command => runtime()?.block_on(async { talk(&Session::open(&cli.global).await?, command).await }),
     }
 }
 

@@ -18,7 +18,7 @@ pub struct Global {
     /// A profile of profiles.toml: an endpoint and a key under a name [env: EBB_PROFILE]
     #[arg(long = "as", global = true, value_name = "PROFILE")]
     pub profile: Option<String>,
-    /// For the operator: look at this account
+    /// For the operator: look at this account (id, start of an id, or name)
     #[arg(long, global = true, value_name = "ACCOUNT")]
     pub account: Option<String>,
     /// Print the API's JSON instead of tables
@@ -55,9 +55,10 @@ impl Global {
 
         let chosen = self.profile.as_deref().map(named).transpose()?.unwrap_or_default();
         let from_variables = Profile { endpoint: variable("EBB_ENDPOINT"), key: variable("EBB_KEY") };
-        let fallback = match variable("EBB_PROFILE") {
-            Some(name) => named(&name)?,
-            None => only(&profiles).unwrap_or_default(),
+        let fallback = match (&self.profile, variable("EBB_PROFILE")) {
+            (Some(_), _) => Profile::default(),
+            (None, Some(name)) => named(&name)?,
+            (None, None) => only(&profiles).unwrap_or_default(),
         };
         let layers =
             [Profile { endpoint: self.endpoint.clone(), key: self.key.clone() }, chosen, from_variables, fallback];
@@ -65,7 +66,7 @@ impl Global {
         let key = layers.iter().find_map(|layer| layer.key.clone());
         match (endpoint, key) {
             (Some(endpoint), Some(key)) => Ok(Login { endpoint, key }),
-            (None, _) => Err(missing("server", "--endpoint http://127.0.0.1:8080 or EBB_ENDPOINT", &profiles, &path)),
+            (None, _) => Err(missing("server", "--endpoint http://127.0.0.1:7070 or EBB_ENDPOINT", &profiles, &path)),
             (_, None) => Err(missing("key", "--key KEY or EBB_KEY", &profiles, &path)),
         }
     }
@@ -93,7 +94,7 @@ fn read(path: &Path) -> Result<Profiles, Failure> {
         return Err(Failure::Usage(format!("{name} holds keys and others may read it: chmod 600 {name}")));
     }
     toml::from_str(&text).map_err(|error| {
-        let shape = "[ada]\nendpoint = \"http://127.0.0.1:8080\"\nkey = \"…\"";
+        let shape = "[ada]\nendpoint = \"http://127.0.0.1:7070\"\nkey = \"…\"";
         Failure::Usage(format!("{} is not understood: {}\nIt looks like\n{shape}", path.display(), error.message()))
     })
 }

@@ -3,6 +3,7 @@
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::profile::Global;
+use crate::which;
 use serde::Serialize;
 use std::io::Write;
 
@@ -14,9 +15,14 @@ pub struct Session {
 
 impl Session {
     /// # Errors
-    /// No server or key is known.
-    pub fn open(global: &Global) -> Result<Self, Failure> {
-        Ok(Self { client: Client::new(global.login()?, global.account.clone())?, json: global.json })
+    /// No server or key is known, or no such account.
+    pub async fn open(global: &Global) -> Result<Self, Failure> {
+        let mut client = Client::new(global.login()?, None)?;
+        if let Some(account) = &global.account {
+            let id = which::account(&client, account).await?;
+            client = client.about(id);
+        }
+        Ok(Self { client, json: global.json })
     }
 
     /// Prints an answer: as JSON for programs, else as the text that `people` makes of it.

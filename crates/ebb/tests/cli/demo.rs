@@ -1,0 +1,84 @@
+//! Does the demo play the six tables to the digit, and does every bill of random lives follow from its log?
+
+use crate::sandbox::EBB;
+use serde_json::Value;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Seconds, and charges in 10⁻⁸, of the document's six tables, line by line.
+const TABLES: [&[(i64, &str)]; 6] = [
+    &[(90, "0.00175000"), (3600, "0.07000000"), (3600, "0.07000000"), (3510, "0.06825000")],
+    &[(90, "0.00175000"), (3600, "0.07000000"), (1710, "0.03325000")],
+    &[(90, "0.00000000"), (3600, "0.00000000"), (1710, "0.00000000")],
+    &[
+        (90, "0.00300000"),
+        (3600, "0.12000000"),
+        (3600, "0.12000000"),
+        (3600, "0.12000000"),
+        (3600, "0.12000000"),
+        (3600, "0.12000000"),
+        (3510, "0.11700000"),
+    ],
+    &[
+        (90, "0.00300000"),
+        (3600, "0.12000000"),
+        (3600, "0.12000000"),
+        (3600, "0.12000000"),
+        (3600, "0.12000000"),
+        (1710, "0.05700000"),
+    ],
+    &[
+        (90, "0.00000000"),
+        (3600, "0.00000000"),
+        (3600, "0.00000000"),
+        (3600, "0.00000000"),
+        (3600, "0.00000000"),
+        (1710, "0.00000000"),
+    ],
+];
+
+#[test]
+fn the_six_tables_agree_with_the_document() {
+    let output = Command::new(EBB).args(["demo", "--driver", "fake", "--json"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let tables: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(tables.len(), 6);
+    for (at, (table, wanted)) in tables.iter().zip(TABLES).enumerate() {
+        assert_eq!(table["table"], at + 1);
+        let records = table["records"].as_array().unwrap();
+        let said: Vec<(i64, &str)> =
+            records.iter().map(|r| (r["seconds"].as_i64().unwrap(), r["amount"].as_str().unwrap())).collect();
+        assert_eq!(said, wanted, "table {}", at + 1);
+        let price = if at < 3 { "0.07" } else { "0.12" };
+        assert!(records.iter().all(|record| record["price"] == price), "{table}");
+        assert!(records[0]["since"].as_str().unwrap().ends_with("T08:58:30+08:00"), "{table}");
+        assert!(records.windows(2).all(|pair| pair[0]["until"] == pair[1]["since"]), "{table}");
+    }
+}
+
+#[test]
+fn every_bill_of_random_lives_follows_from_its_log() {
+    let dump = std::env::temp_dir().join(format!("ebb-lives-{}.json", std::process::id()));
+    for (lives, seed) in [("50", "1"), ("50", "2")] {
+        play(lives, seed, &dump);
+        assert!(oracle(&[dump.to_str().unwrap()]).contains("follow from"));
+    }
+    play("12", "3", &dump);
+    let said = oracle(&["--self-test", dump.to_str().unwrap()]);
+    assert!(said.contains("falsifications of") && said.contains("were found"), "{said}");
+    std::fs::remove_file(dump).unwrap();
+}
+
+fn play(lives: &str, seed: &str, dump: &PathBuf) {
+    let mut command = Command::new(EBB);
+    let output = command.args(["demo", "--lives", lives, "--seed", seed, "--dump"]).arg(dump).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn oracle(args: &[&str]) -> String {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/bill_oracle.py");
+    let output = Command::new("python3").arg(script).args(args).output().expect("python3 is there");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    said
+}

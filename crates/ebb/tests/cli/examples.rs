@@ -1,0 +1,86 @@
+//! Does every example in every command's help do what it says, exactly as it is printed?
+
+use crate::sandbox::{EBB, Sandbox};
+use std::process::Command;
+
+/// What cannot succeed in a sandbox, whose guests are made of nothing: the example, its exit code, and the reason given.
+const REFUSED: [(&str, i32, &str); 4] = [
+    ("ebb console web", 1, "made of nothing"),
+    ("ebb ssh web -i id_ed25519 -- uptime", 255, "made of nothing"),
+    ("ebb hosts accept-gap cn-beijing-a-1 --as operator", 1, "there is nothing to accept"),
+    ("ebb hosts destroy-guest cn-beijing-a-1 $GUEST --as operator", 1, "no guest in quarantine"),
+];
+
+#[test]
+fn every_example_runs_as_printed() {
+    let mut examples = vec![];
+    collect(&[], &mut examples);
+    assert!(examples.len() > 30, "only {} examples: {examples:?}", examples.len());
+    for example in &examples {
+        let sandbox = Sandbox::start();
+        let key = prepare(&sandbox, example);
+        let guest = "i-019b76daa800700080000000000000aa";
+        let said = sandbox.run_with(example, &[("KEY", key.as_str()), ("GUEST", guest)]);
+        match REFUSED.iter().find(|(refused, ..)| refused == example) {
+            Some((_, code, why)) => {
+                assert_eq!(said.code, *code, "{example}\n{said:?}");
+                assert!(said.err.contains(why), "{example}\n{said:?}");
+            }
+            None => {
+                assert_eq!(said.code, 0, "{example}\n{said:?}");
+                assert!(!said.out.is_empty(), "{example} said nothing");
+            }
+        }
+    }
+    for (example, ..) in REFUSED {
+        assert!(examples.iter().any(|known| known == example), "{example} is in no help");
+    }
+}
+
+/// What an example takes for granted. Gives the id of a key, where one is asked for.
+fn prepare(sandbox: &Sandbox, example: &str) -> String {
+    if example.contains(" web") && !example.contains(" buy ") {
+        sandbox.ok("ebb buy c6.large.2 --spot 3 --name web --wait");
+    }
+    if example.starts_with("ebb start web") {
+        sandbox.ok("ebb stop web --wait");
+    }
+    if example.contains("key-pairs delete") {
+        sandbox.ok("ebb key-pairs add laptop id_ed25519.pub");
+    }
+    if example.contains(" Ada ") && !example.contains(" open ") {
+        sandbox.ok("ebb accounts open Ada --as operator");
+    }
+    if example.contains("trial show") {
+        sandbox.ok("ebb trial claim");
+    }
+    if example.contains("$KEY") {
+        let key = sandbox.json("ebb accounts keys create auditor");
+        return key["id"].as_str().expect("an id").to_owned();
+    }
+    String::new()
+}
+
+/// Walks the help as a reader would, and gathers the examples of every command that can be run.
+fn collect(path: &[String], examples: &mut Vec<String>) {
+    let output = Command::new(EBB).args(path).arg("--help").output().expect("the program starts");
+    let help = String::from_utf8(output.stdout).expect("text");
+    let below: Vec<&str> = section(&help, "Commands:").filter_map(|line| line.split_whitespace().next()).collect();
+    let own: Vec<String> = section(&help, "Example:").map(|line| line.trim().to_owned()).collect();
+    assert!(!below.is_empty() || !own.is_empty(), "`ebb {} --help` has no example", path.join(" "));
+    for example in &own {
+        assert!(example.starts_with(&format!("ebb {}", path.join(" "))), "`{example}` shows another command");
+    }
+    examples.extend(own);
+    for name in below.into_iter().filter(|name| *name != "help") {
+        let mut deeper = path.to_vec();
+        deeper.push(name.to_owned());
+        collect(&deeper, examples);
+    }
+}
+
+/// The indented lines under a heading.
+fn section<'a>(help: &'a str, heading: &'a str) -> impl Iterator<Item = &'a str> {
+    let lines = help.lines().skip_while(move |line| *line != heading).skip(1);
+    lines.take_while(|line| line.starts_with("  ")).filter(|line| !line.starts_with("    "))
+}

@@ -1,0 +1,7 @@
+//! Does the command line do what its help, its errors and its demo say? Against a sandbox that runs as a process of its own.
+
+mod demo;
+mod examples;
+mod refusals;
+mod sandbox;
+mod wire;

@@ -1,0 +1,93 @@
+//! Does a bad line get a clear error that names the rule and the way out, and the right exit code?
+
+use crate::sandbox::{Sandbox, private};
+
+/// The line, its exit code, and a piece of what it must say on standard error.
+const REFUSALS: [(&str, i32, &str); 22] = [
+    ("ebb buy c6.large.2 --spot 7", 1, "lasts 1 to 6 hours, not 7"),
+    ("ebb buy c6.large.2 --spot 0", 1, "lasts 1 to 6 hours, not 0"),
+    ("ebb buy c6.large.2 --spot -1", 1, "lasts 1 to 6 hours, not -1"),
+    ("ebb buy c6.large.2 --spot 3 --periods 2", 1, "only with hours = 6, not with hours = 3"),
+    ("ebb buy c6.large.2 --spot 6 --periods 9", 1, "at most 4 periods, not 9"),
+    ("ebb buy c6.large.2 --periods 2", 1, "belong to a spot block, not to on-demand"),
+    ("ebb buy c6.large.2 --trial", 1, "claim it first with `ebb trial claim`"),
+    ("ebb buy c6.large.2 --trial --spot 3", 2, "cannot be used with"),
+    ("ebb buy c9.huge", 1, "`ebb catalog` lists the flavors"),
+    ("ebb buy c6.large.2 --zone mars", 1, "`ebb catalog` lists the zones"),
+    ("ebb buy t6.small.1 --spot 1", 1, "not sold as spot-block; `ebb catalog` shows what is"),
+    ("ebb buy c6.large.2 --spot 3 --expected-price 0.06", 1, "ask for a quote again"),
+    ("ebb buy c6.large.2 --key-pair none", 1, "key pair"),
+    ("ebb buy c6.large.2 --user-data none.sh", 1, "the user-data none.sh"),
+    ("ebb stop nobody", 1, "`ebb instances list` shows them"),
+    ("ebb stop i-0", 1, "`ebb instances list --all` shows them"),
+    ("ebb clock advance 1.5h", 2, "write 90, 90s, 5m, 3h, 1d or 1h30m"),
+    ("ebb clock advance --to yesterday", 1, "write it as 2026-03-01T08:58:30Z"),
+    ("ebb accounts list", 1, "needs the role operator"),
+    ("ebb balance --as operator", 1, "belongs to no account"),
+    ("ebb balance --as nobody", 2, "it has enterprise, individual, operator"),
+    ("ebb trial show", 1, "trial"),
+];
+
+#[test]
+fn refusals_name_the_rule_and_the_way_out() {
+    let sandbox = Sandbox::start();
+    for (line, code, piece) in REFUSALS {
+        let said = sandbox.run(line);
+        assert_eq!(said.code, code, "{line}\n{said:?}");
+        assert!(said.err.contains(piece), "{line}\n{said:?}");
+        assert_eq!(said.out, "", "{line}");
+    }
+    assert_eq!(sandbox.ok("ebb events | grep -c bought || true"), "0\n", "a refusal left something behind");
+}
+
+#[test]
+fn programs_get_refusals_as_json() {
+    let sandbox = Sandbox::start();
+    for (line, code) in [
+        ("ebb buy c6.large.2 --spot 3 --periods 2 --json", "periods-need-six-hours"),
+        ("ebb stop nobody --json", "outcome"),
+        ("ebb balance --json --endpoint ftp://x", "usage"),
+    ] {
+        let problem: serde_json::Value = serde_json::from_str(&sandbox.run(line).err).expect("JSON");
+        assert_eq!(problem["code"], code, "{line}");
+        assert!(problem["message"].as_str().is_some_and(|text| text.len() > 20), "{line}: {problem}");
+    }
+}
+
+#[test]
+fn a_name_that_two_bear_is_refused_and_an_ids_start_is_taken() {
+    let sandbox = Sandbox::start();
+    sandbox.ok("ebb buy c6.large.2 --name twin");
+    sandbox.ok("ebb buy c6.large.2 --name twin");
+    let said = sandbox.run("ebb stop twin");
+    assert!(said.code == 2 && said.err.contains("is 2 instances; give the id"), "{said:?}");
+
+    let list = sandbox.ok("ebb instances list");
+    let shown = list.lines().nth(1).and_then(|line| line.split_whitespace().next()).expect("a row");
+    let stopped = sandbox.json(&format!("ebb stop {shown} --wait"));
+    assert!(stopped["id"].as_str().is_some_and(|id| id.starts_with(shown) && id.len() > shown.len()));
+    assert_eq!(stopped["state"], "stopped");
+}
+
+#[test]
+fn a_profile_that_others_may_read_is_not_used() {
+    use std::os::unix::fs::PermissionsExt;
+    let sandbox = Sandbox::start();
+    let file = sandbox.home.join("profiles.toml");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let said = sandbox.run("ebb balance");
+    assert!(said.code == 2 && said.err.contains("chmod 600"), "{said:?}");
+
+    private(&file, "[ada]\nendpiont = \"x\"\n");
+    let said = sandbox.run("ebb balance");
+    assert!(said.code == 2 && said.err.contains("is not understood"), "{said:?}");
+
+    // One profile needs no choice, and flags go before everything.
+    private(&file, &format!("[ada]\nendpoint = \"{}\"\nkey = \"ebb_sandbox_individual\"\n", sandbox.endpoint));
+    assert!(sandbox.run_with("ebb whoami", &[("EBB_PROFILE", "")]).out.contains("Individual"));
+    assert!(
+        sandbox.run_with("ebb whoami --key ebb_sandbox_operator", &[("EBB_PROFILE", "ada")]).out.contains("operator")
+    );
+    let said = sandbox.run_with("ebb whoami --as ada", &[("EBB_KEY", "ebb_sandbox_operator")]);
+    assert!(said.out.contains("Individual"), "--as goes before EBB_KEY: {said:?}");
+}
