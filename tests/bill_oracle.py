@@ -227,6 +227,7 @@ def check_life(life, complain):
 
     if life.end is None:
         must(life.released is None, "it is released and never ended")
+        must(life.delete_at is None, "a delete was accepted and ended nothing")
         return
     lease, reclaims = life.lease_end, [n for n in life.notices if n[0] != "lease-end"]
     free_from = None

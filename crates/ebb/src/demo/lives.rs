@@ -220,7 +220,9 @@ impl Theatre<'_> {
                 self.tally("delete", answer)?;
             }
         }
-        let seconds = self.dice.from(600, 9_000);
+        // Now and then trials go on until their grant is used up, or its validity over.
+        let days = if self.dice.percent(25) { self.dice.from(15, 95) } else { 0 };
+        let seconds = days * 86_400 + self.dice.from(600, 9_000);
         self.stage.advance(Advance { seconds: Some(seconds), to: None }).await?;
         // The last picture shows some in the middle of being taken back or removed.
         for _ in 0..3 {

@@ -59,7 +59,8 @@ fn the_six_tables_agree_with_the_document() {
 #[test]
 fn every_bill_of_random_lives_follows_from_its_log() {
     let dump = std::env::temp_dir().join(format!("ebb-lives-{}.json", std::process::id()));
-    for (lives, seed) in [("50", "1"), ("50", "2")] {
+    // Of these, seed 10 uses a grant up in the middle of an hour.
+    for (lives, seed) in [("50", "1"), ("50", "10")] {
         play(lives, seed, &dump);
         assert!(oracle(&[dump.to_str().unwrap()]).contains("follow from"));
     }
