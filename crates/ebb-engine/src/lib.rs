@@ -4,6 +4,8 @@
 //! [`lifecycle`] what happens to an instance next, [`rating`] what a span of use costs, [`trial`] what a grant pays,
 //! [`settlement`] what moves in the ledger, and [`refusal`] why not.
 
+#![deny(clippy::float_arithmetic)]
+
 pub mod event;
 pub mod lifecycle;
 pub mod placement;

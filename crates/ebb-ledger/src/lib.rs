@@ -1,5 +1,7 @@
 //! Where does money stand, and how may it move? Accounts of the books and entries that balance.
 
+#![deny(clippy::float_arithmetic)]
+
 use ebb_model::id::{AccountId, NotAnId};
 use ebb_model::money::Amount;
 use std::fmt;

@@ -2,6 +2,8 @@
 //!
 //! Nothing here reads a clock, a socket, a database or a die; nothing here is a float.
 
+#![deny(clippy::float_arithmetic)]
+
 pub mod billing;
 pub mod calendar;
 pub mod catalog;

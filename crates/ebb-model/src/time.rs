@@ -101,6 +101,16 @@ impl Second {
         Self(self.0 + seconds)
     }
 
+    /// The first second of the clock hour that holds this one.
+    pub const fn hour(self) -> Self {
+        Self(self.0.div_euclid(HOUR) * HOUR)
+    }
+
+    /// The first second of the clock hour after this one's.
+    pub const fn next_hour(self) -> Self {
+        self.hour().plus(HOUR)
+    }
+
     /// The instant at which this second begins.
     pub const fn start(self) -> Timestamp {
         Timestamp(self.0 * 1_000_000)

@@ -11,7 +11,7 @@ use ebb_engine::lifecycle::{Input, Report};
 use ebb_model::catalog::Limits;
 use ebb_model::id::{HostId, InstanceId};
 use ebb_model::instance::{Instance, State};
-use ebb_model::time::{Second, Timestamp};
+use ebb_model::time::{HOUR, Second, Timestamp};
 use ebb_store::rows::host::Host;
 use ebb_store::rows::instance::Seen;
 use ebb_store::rows::{account, host, instance};
@@ -288,7 +288,7 @@ async fn observe(mut unit: Unit, from: HostId, observed: ObservedGuest) -> Outco
 /// What an observation says to the rules. A guest that was seen for an order long since replaced says nothing.
 async fn report(unit: &mut Unit, known: &Instance, observed: &ObservedGuest) -> Outcome<Option<Report>> {
     // Seconds of hours that are closed are not charged any more, nor taken back: what is late counts from the open hour.
-    let open = unit.account(known.account).await?.close_at.map(|at| unit.app.catalog.time_zone.hour_of(at.plus(-1)));
+    let open = unit.account(known.account).await?.close_at.map(|at| at.plus(-HOUR));
     let clamp = |at: Timestamp| open.map_or(at, |open| at.max(open.start()));
     Ok(match observed.is {
         Is::Running { since } if observed.generation >= starting_generation(known) => {

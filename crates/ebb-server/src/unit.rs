@@ -194,7 +194,7 @@ impl Unit {
         for span in rating::spans_of(running, since, || SpanId::new(mint.uuid(now))) {
             self.write(bill::insert_span(&span));
         }
-        let cut = self.app.catalog.time_zone.next_cut(since);
+        let cut = since.next_hour();
         let account = self.change_account(running.account).await?;
         account.ran = true;
         account.close_at = Some(account.close_at.map_or(cut, |at| at.min(cut)));

@@ -366,6 +366,7 @@ pub fn installation() -> Uuid {
     Uuid::from_u128(0xebb)
 }
 
+#[expect(clippy::disallowed_methods, reason = "a test sets deadlines by the wall clock")]
 pub fn now() -> Timestamp {
     Timestamp::from_micros(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros() as i64)
 }

@@ -10,7 +10,7 @@ use ebb_engine::trial::deduct;
 use ebb_model::billing::{Charge, Meter, Settled, Span, Split};
 use ebb_model::id::{AccountId, InstanceId};
 use ebb_model::instance::{End, Instance, State};
-use ebb_model::time::{Period, Second, Timestamp};
+use ebb_model::time::{HOUR, Period, Second, Timestamp};
 use ebb_model::trial::TrialGrant;
 use ebb_store::rows::account::{self, Account};
 use ebb_store::rows::{bill, instance};
@@ -64,7 +64,7 @@ pub struct Accruing {
 pub async fn accruing(app: &App, reads: &Reads, account: &Account, now: Second) -> Result<Accruing, StoreError> {
     let grant = reads.row(account::grant(account.id)).await?.map(|row| account::read_grant(&row));
     let calendar = &app.catalog.time_zone;
-    let since = account.close_at.map_or(now, |at| calendar.hour_of(at.plus(-1)));
+    let since = account.close_at.map_or(now, |at| at.plus(-HOUR));
     let hour = match Period::new(since, now) {
         Some(window) => hourly(app, reads, account.id, window, grant.as_ref()).await?,
         None => vec![],
@@ -95,12 +95,12 @@ fn ending(block: &Instance, now: Second) -> Option<End> {
 }
 
 async fn close(mut unit: Unit, id: AccountId, at: Second) -> Outcome<Decision<()>> {
-    let calendar = unit.app.catalog.time_zone.clone();
     let account = unit.account(id).await?;
     if account.close_at != Some(at) {
         return Ok(unit.done(()));
     }
-    let hour = Period { since: calendar.hour_of(at.plus(-1)), until: at };
+    // The whole clock hour, also where local midnight cuts its records in two: a grant's cap is for all of it.
+    let hour = Period { since: at.plus(-HOUR), until: at };
     let grant = unit.reads.row(account::grant(id)).await?.map(|row| account::read_grant(&row));
     let charges = hourly(&unit.app.clone(), &unit.reads, id, hour, grant.as_ref()).await?;
 
@@ -109,7 +109,7 @@ async fn close(mut unit: Unit, id: AccountId, at: Second) -> Outcome<Decision<()
     let more = beyond.iter().map(bill::read_span).any(|span| matches!(span.settled, Settled::Hourly { .. }));
     let holds = unit.reads.rows(account::holds(id)).await?;
     let held: Vec<_> = holds.iter().map(account::read_hold).collect();
-    unit.change_account(id).await?.close_at = more.then(|| calendar.next_cut(at));
+    unit.change_account(id).await?.close_at = more.then(|| at.next_hour());
 
     if !charges.is_empty() {
         // A firm instance's hold was for its first hour; a block's stays until its release.

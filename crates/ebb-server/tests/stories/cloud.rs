@@ -29,19 +29,22 @@ pub struct Cloud {
 macro_rules! story {
     ($(#[$doc:meta])* $name:ident, $body:expr) => {
         mod $name {
+            #[allow(unused_imports)]
             use super::*;
-            use $crate::cloud::{Cloud, On};
+
+            async fn told(cloud: $crate::cloud::Cloud) {
+                let body = $body;
+                body(cloud).await
+            }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn sqlite() {
-                #[allow(clippy::redundant_closure_call)]
-                ($body)(Cloud::new(On::Sqlite).await).await
+                told($crate::cloud::Cloud::new($crate::cloud::On::Sqlite).await).await
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn postgres() {
-                #[allow(clippy::redundant_closure_call)]
-                ($body)(Cloud::new(On::Postgres).await).await
+                told($crate::cloud::Cloud::new($crate::cloud::On::Postgres).await).await
             }
         }
     };

@@ -1,6 +1,7 @@
 //! Does the running service keep the rules? Stories over HTTP, on SQLite and on PostgreSQL.
 
 mod cloud;
+mod openapi;
 mod refusals;
 mod samples;
 mod spot;

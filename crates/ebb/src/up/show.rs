@@ -106,8 +106,8 @@ impl Show<'_> {
     /// How long after its deadline the block was gone.
     async fn lateness(&self, tenant: &Tenant, gone: &Instance, taken: &Instance) -> Result<(), Failure> {
         let events: Page<LoggedEvent> = tenant.client.all("/v1/events", &[]).await?;
-        let mine = events.items.iter().filter(|event| event.instance.as_ref() == Some(&gone.id));
-        let released = mine.filter(|event| event.body["event"] == "released").next_back();
+        let mut mine = events.items.iter().filter(|event| event.instance.as_ref() == Some(&gone.id));
+        let released = mine.rfind(|event| event.body["event"] == "released");
         let at = released.and_then(|event| event.body["gone_at"].as_str()?.parse::<Timestamp>().ok());
         let deadline = taken.interruption.as_ref().and_then(|notice| notice.deadline.as_ref()?.parse().ok());
         let (Some(at), Some(deadline)) = (at, deadline) else { return Ok(()) };

@@ -1,0 +1,160 @@
+//! An instance is charged from its first running second to its end, once, whatever happens in which order.
+
+use ebb_engine::lifecycle::{Command, Effect, Input, Report, due_at, step};
+use ebb_model::catalog::Limits;
+use ebb_model::id::{AccountId, HostId, InstanceId};
+use ebb_model::instance::{Cause, Instance, Purchase, State};
+use ebb_model::money::Price;
+use ebb_model::resources::Resources;
+use ebb_model::time::{HOUR, Second, Timestamp};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+pub const LIMITS: Limits = Limits {
+    notice_seconds: 300,
+    boot_timeout_seconds: 120,
+    stop_timeout_seconds: 60,
+    firm_wait_seconds: 900,
+    instances_per_account: 10,
+    clock_jump_seconds: 60,
+    hold: true,
+};
+
+/// An instance that has just been bought.
+pub fn instance(id: u128, purchase: Purchase) -> Instance {
+    let created_at = Timestamp::from_micros(1_772_412_000_000_000);
+    Instance {
+        id: InstanceId::new(Uuid::from_u128(id)),
+        account: AccountId::new(Uuid::from_u128(1)),
+        name: "x".to_owned(),
+        zone: "z".to_owned(),
+        host: HostId::new(Uuid::from_u128(1)),
+        flavor: "f".to_owned(),
+        image: "i".to_owned(),
+        key_pair: None,
+        resources: Resources::of([("vcpu", 2)]),
+        purchase,
+        disk_price: Price::from_micros(500),
+        created_at,
+        first_running: None,
+        end_announced: false,
+        generation: 1,
+        state: State::Starting { give_up_at: created_at.plus_seconds(LIMITS.boot_timeout_seconds) },
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum What {
+    Stop,
+    Start,
+    Delete,
+    Reclaim,
+    Running,
+    Off,
+    Gone,
+    Failed,
+}
+
+fn what() -> impl Strategy<Value = What> {
+    use What::*;
+    prop_oneof![
+        4 => Just(Running), 2 => Just(Off), 1 => Just(Gone), 1 => Just(Failed),
+        2 => Just(Stop), 2 => Just(Start), 1 => Just(Delete), 1 => Just(Reclaim),
+    ]
+}
+
+/// Most things follow each other closely; or nothing would ever run within the boot timeout.
+fn pause() -> impl Strategy<Value = i64> {
+    prop_oneof![6 => 0..40_i64, 3 => 0..1_000_i64, 1 => 0..20_000_i64]
+}
+
+fn purchase() -> impl Strategy<Value = Purchase> {
+    let price = Price::from_micros(70_000);
+    prop_oneof![
+        Just(Purchase::OnDemand { price }),
+        (1..=6_i64).prop_map(move |hours| Purchase::SpotBlock { price, hours, periods: 1 }),
+        (1..=3_i64).prop_map(move |periods| Purchase::SpotBlock { price, hours: 6, periods }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn a_life_is_charged_once_from_its_first_second_to_its_end(
+        purchase in purchase(), history in prop::collection::vec((what(), pause()), 1..40),
+    ) {
+        let mut now = Timestamp::from_micros(1_772_412_000_000_000);
+        let mut known = instance(1, purchase);
+        let mut effects = vec![];
+        for (what, seconds) in history {
+            let until = now.plus_seconds(seconds);
+            // What is due on the way happens on the way.
+            while let Some(at) = due_at(&known, &LIMITS).filter(|at| *at <= until) {
+                let done = step(&known, Input::Due, at.max(now), &LIMITS).unwrap();
+                now = at.max(now);
+                effects.extend(done.effects);
+                known = done.next.expect("what is due changes something");
+            }
+            now = until;
+            let input = match what {
+                What::Stop => Input::Command(Command::Stop),
+                What::Start => Input::Command(Command::Start),
+                What::Delete => Input::Command(Command::Delete),
+                What::Reclaim => Input::Command(Command::Reclaim { cause: Cause::Capacity }),
+                What::Running => Input::Report(Report::Running { at: now }),
+                What::Off => Input::Report(Report::Off { at: now }),
+                What::Gone => Input::Report(Report::Gone { at: now }),
+                What::Failed => Input::Report(Report::Failed { at: now }),
+            };
+            let over = matches!(known.state, State::Released { .. });
+            if let Ok(done) = step(&known, input, now, &LIMITS) {
+                prop_assert!(!over || done.next.is_none(), "the released are left alone");
+                if let Some(next) = done.next {
+                    prop_assert_eq!(next.generation, known.generation + 1);
+                    known = next;
+                }
+                effects.extend(done.effects);
+            }
+        }
+        let count = |f: &dyn Fn(&Effect) -> bool| effects.iter().filter(|e| f(e)).count();
+        let opened = count(&|e| matches!(e, Effect::OpenSpans { .. }));
+        let closed = count(&|e| matches!(e, Effect::CloseSpans { .. }));
+        let ended = known.state.end().is_some();
+        prop_assert_eq!(opened, usize::from(known.first_running.is_some()));
+        prop_assert_eq!(closed, usize::from(ended && opened == 1));
+        prop_assert_eq!(count(&|e| matches!(e, Effect::SettleBlock)), usize::from(
+            matches!(known.state, State::Released { .. }) && opened == 1 && !known.purchase.is_firm()));
+        let marked = count(&|e| matches!(e, Effect::MarkReleasing));
+        let freed = count(&|e| matches!(e, Effect::FreeRoom { releasing: true }));
+        let freed_all = count(&|e| matches!(e, Effect::FreeRoom { .. }));
+        prop_assert_eq!(freed_all, usize::from(matches!(known.state, State::Released { .. })));
+        prop_assert!(marked <= 1, "nobody is reclaimed twice");
+        prop_assert!(freed <= marked && (freed == marked || freed_all == 0));
+        if let (Some(end), Some(start)) = (known.state.end(), known.first_running) {
+            prop_assert!(end.at >= start);
+            // No block is charged beyond its lease, unless it was being taken back over the boundary.
+            if let (Some(lease_end), false) = (known.lease_end(), end.cause.is_waived()) {
+                prop_assert!(end.at <= lease_end);
+            }
+            prop_assert_eq!(end.waived_since.is_some(), end.cause.is_waived() && !known.purchase.is_firm());
+            if let (Some(free), Purchase::SpotBlock { hours, .. }) = (end.waived_since, known.purchase) {
+                prop_assert_eq!((free.unix() - start.unix()) % (hours * HOUR), 0);
+                prop_assert!(free <= end.at);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_natural_end_wins_at_its_very_second() {
+    let mut block = instance(1, Purchase::SpotBlock { price: Price::from_micros(70_000), hours: 1, periods: 1 });
+    block.state = State::Running;
+    block.first_running = Some(Second::from_unix(1_772_412_000));
+    let end = Second::from_unix(1_772_412_000 + HOUR).start();
+    let delete = step(&block, Input::Command(Command::Delete), end, &LIMITS);
+    assert!(delete.is_err());
+    let done = step(&block, Input::Due, end, &LIMITS).unwrap().next.unwrap();
+    assert_eq!(done.state.end().unwrap().cause, Cause::LeaseEnd);
+    assert_eq!(done.state.name(), "reclaiming");
+}

@@ -1,0 +1,7 @@
+//! What must hold for every input? Properties of the rules, on random histories.
+
+mod ends;
+mod lives;
+mod money;
+mod placement;
+mod rating;

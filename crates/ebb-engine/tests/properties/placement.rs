@@ -1,0 +1,108 @@
+//! Victims are few, young and enough.
+
+use crate::lives::instance;
+use ebb_engine::placement::{Room, place, plan_reclaim};
+use ebb_model::id::HostId;
+use ebb_model::instance::{Cause, Instance, Purchase, State};
+use ebb_model::money::Price;
+use ebb_model::resources::Resources;
+use ebb_model::time::{Second, Timestamp};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+const NOW: i64 = 1_772_412_000;
+const NOTICE: i64 = 300;
+
+fn size(vcpu: i64, memory: i64) -> Resources {
+    Resources::of([("vcpu", vcpu), ("memory_mib", memory * 512)])
+}
+
+/// Hosts that are full to the brim or nearly so, with instances of all kinds.
+fn fleet() -> impl Strategy<Value = (Vec<Room>, Vec<Instance>)> {
+    let guest = (1..5_i64, 1..9_i64, 0..40_000_i64, 0..6_u8);
+    prop::collection::vec((prop::collection::vec(guest, 0..10), 0..3_i64, 0..3_i64), 1..5).prop_map(|hosts| {
+        let (mut rooms, mut there) = (vec![], vec![]);
+        for (index, (guests, spare_vcpu, spare_memory)) in hosts.into_iter().enumerate() {
+            let host = HostId::new(Uuid::from_u128(index as u128 + 1));
+            let mut used = Resources::default();
+            let mut releasing = Resources::default();
+            for (vcpu, memory, age, kind) in guests {
+                let mut guest = instance(
+                    there.len() as u128 + 1,
+                    Purchase::SpotBlock { price: Price::from_micros(70_000), hours: 6, periods: 2 },
+                );
+                guest.host = host;
+                guest.resources = size(vcpu, memory);
+                guest.first_running = Some(Second::from_unix(NOW - age));
+                guest.state = State::Running;
+                match kind {
+                    0 => guest.purchase = Purchase::OnDemand { price: Price::from_micros(1) },
+                    1 => {
+                        let (notice_at, deadline) = (Timestamp::from_micros(0), Timestamp::from_micros(1));
+                        guest.state = State::Reclaiming { notice_at, deadline, cause: Cause::Capacity, off_by: None };
+                        releasing = releasing.plus(&guest.resources);
+                    }
+                    2 => guest.first_running = None,
+                    3 => guest.state = State::Stopped,
+                    _ => {}
+                }
+                used = used.plus(&guest.resources);
+                there.push(guest);
+            }
+            let capacity = used.plus(&size(spare_vcpu, spare_memory));
+            rooms.push(Room { host, capacity, used, claimed: Resources::default(), releasing });
+        }
+        (rooms, there)
+    })
+}
+
+proptest! {
+    #[test]
+    fn victims_make_room_and_none_is_too_many_or_too_old((rooms, there) in fleet(), vcpu in 1..9_i64, memory in 1..12_i64) {
+        let demand = size(vcpu, memory);
+        let now = Second::from_unix(NOW).start();
+        let Some(decision) = plan_reclaim(&demand, &rooms, &there, now, NOTICE) else {
+            // Nothing but firm guests and what is too small stands in the way.
+            for room in &rooms {
+                let blocks = there.iter().filter(|i| i.host == room.host && !i.purchase.is_firm());
+                let most = blocks.fold(room.capacity.minus(&room.used), |free, block| free.plus(&block.resources));
+                prop_assert!(!most.holds(&demand));
+            }
+            return Ok(());
+        };
+        let mut before: Option<i128> = None;
+        for plan in &decision.hosts {
+            let room = rooms.iter().find(|room| room.host == plan.host).unwrap();
+            let find = |id| there.iter().find(|i| i.id == id).unwrap();
+            let base = room.capacity.minus(&room.used).plus(&room.releasing);
+            let fits = |set: &[_]| set.iter().fold(base.clone(), |free, id| free.plus(&find(*id).resources)).holds(&demand);
+            prop_assert!(fits(&plan.victims));
+            for victim in &plan.victims {
+                let block = find(*victim);
+                prop_assert!(!block.purchase.is_firm() && matches!(block.state, State::Running | State::Stopped));
+                let rest: Vec<_> = plan.victims.iter().filter(|id| *id != victim).copied().collect();
+                prop_assert!(!fits(&rest), "{victim} could be put back");
+                let rank = |id| plan.candidates.iter().position(|c| *c == id).unwrap();
+                for younger in plan.candidates.iter().filter(|c| rank(**c) < rank(*victim) && !plan.victims.contains(c)) {
+                    let swapped: Vec<_> = rest.iter().copied().chain([*younger]).collect();
+                    prop_assert!(!fits(&swapped), "{victim} could be exchanged for the younger {younger}");
+                }
+            }
+            let waived: i128 = plan.waived_units.parse().unwrap();
+            prop_assert!(before.is_none_or(|less| less <= waived), "a dearer host comes first");
+            before = Some(waived);
+        }
+    }
+
+    #[test]
+    fn free_room_is_never_given_twice((rooms, _) in fleet(), vcpu in 1..9_i64, memory in 1..12_i64, claim in 0..4_i64) {
+        let demand = size(vcpu, memory);
+        let claimed: Vec<Room> = rooms.into_iter().map(|room| Room { claimed: size(claim, claim), ..room }).collect();
+        if let Some(host) = place(&demand, &claimed) {
+            let room = claimed.iter().find(|room| room.host == host).unwrap();
+            // Now, and when what is promised is taken.
+            prop_assert!(room.capacity.holds(&room.used.plus(&demand)));
+            prop_assert!(room.capacity.holds(&room.used.minus(&room.releasing).plus(&room.claimed).plus(&demand)));
+        }
+    }
+}
