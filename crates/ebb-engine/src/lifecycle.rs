@@ -3,7 +3,7 @@
 use crate::event::Event;
 use crate::refusal::Refused;
 use ebb_model::catalog::Limits;
-use ebb_model::instance::{Cause, End, Instance, Purchase, State};
+use ebb_model::instance::{Cause, End, Instance, Notice, Purchase, State};
 use ebb_model::time::{HOUR, Second, Timestamp};
 
 /// What may happen to an instance.
@@ -86,9 +86,9 @@ pub fn step(instance: &Instance, input: Input, now: Timestamp, limits: &Limits) 
     // A lease that has run out ends before anything else happens at that instant (rules §2.3).
     if let Some(lease_end) = lease_over(instance, now) {
         return Ok(match input {
-            Input::Report(Report::Gone { at }) => released(instance, natural(lease_end), at),
+            Input::Report(Report::Gone { at }) => released(instance, natural(lease_end, limits), at),
             Input::Command(_) => return Err(Refused::Released),
-            _ => releasing(instance, natural(lease_end), vec![]),
+            _ => releasing(instance, natural(lease_end, limits), vec![]),
         });
     }
     match input {
@@ -143,7 +143,7 @@ fn obey(instance: &Instance, command: Command, now: Timestamp, limits: &Limits) 
         (State::Waiting { .. }, Command::Delete) => Err(Refused::CausedNotice),
         (_, Command::Delete) => {
             let cause = if instance.first_running.is_some() { Cause::Deleted } else { Cause::NeverRan };
-            let end = End { at: now.second(), cause, waived_since: None };
+            let end = End { at: now.second(), cause, waived_since: None, notice: None };
             Ok(releasing(instance, end, vec![Effect::Log(Event::DeleteAsked)]))
         }
 
@@ -157,7 +157,7 @@ fn reclaim(instance: &Instance, cause: Cause, now: Timestamp, limits: &Limits) -
     }
     let Some(lease_end) = instance.lease_end() else {
         // Not yet running: cancelled, nothing charged (rules §2.5).
-        let end = End { at: now.second(), cause: Cause::NeverRan, waived_since: None };
+        let end = never_ran(now);
         return Ok(releasing(instance, end, vec![]));
     };
     let deadline = now.plus_seconds(limits.notice_seconds);
@@ -216,16 +216,17 @@ fn learn(instance: &Instance, report: Report) -> Step {
                 State::Reclaiming { notice_at: *notice_at, deadline: *deadline, cause: *cause, off_by: Some(at) };
             change(instance, state, vec![Effect::Order, Effect::Log(Event::Stopped { at: at.second() })])
         }
-        (State::Reclaiming { notice_at, cause, .. }, Report::Gone { at } | Report::Failed { at }) => {
+        (State::Reclaiming { notice_at, deadline, cause, .. }, Report::Gone { at } | Report::Failed { at }) => {
             let waived_since = cause.is_waived().then(|| period_start(instance, notice_at.second())).flatten();
-            released(instance, End { at: at.second(), cause: *cause, waived_since }, at)
+            let notice = Some(Notice { notice_at: *notice_at, deadline: *deadline });
+            released(instance, End { at: at.second(), cause: *cause, waived_since, notice }, at)
         }
         (State::Releasing { end }, Report::Gone { at } | Report::Failed { at }) => released(instance, *end, at),
 
         // Gone without an order of ours: the operator's fault, whatever it was.
         (_, Report::Gone { at } | Report::Failed { at }) => {
             let waived_since = period_start(instance, at.second());
-            released(instance, End { at: at.second(), cause: Cause::Lost, waived_since }, at)
+            released(instance, End { at: at.second(), cause: Cause::Lost, waived_since, notice: None }, at)
         }
 
         (_, Report::Running { .. } | Report::Off { .. }) => unchanged(),
@@ -278,12 +279,14 @@ pub fn period_start(instance: &Instance, second: Second) -> Option<Second> {
     }
 }
 
-fn natural(lease_end: Second) -> End {
-    End { at: lease_end, cause: Cause::LeaseEnd, waived_since: None }
+fn natural(lease_end: Second, limits: &Limits) -> End {
+    let deadline = lease_end.start();
+    let notice = Notice { notice_at: deadline.plus_seconds(-limits.notice_seconds), deadline };
+    End { at: lease_end, cause: Cause::LeaseEnd, waived_since: None, notice: Some(notice) }
 }
 
 fn never_ran(at: Timestamp) -> End {
-    End { at: at.second(), cause: Cause::NeverRan, waived_since: None }
+    End { at: at.second(), cause: Cause::NeverRan, waived_since: None, notice: None }
 }
 
 /// Charge ends; the host is told to remove the guest.

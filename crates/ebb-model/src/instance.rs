@@ -144,6 +144,16 @@ pub struct End {
     /// From here to the end a block is free: the start of the period that holds the notice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waived_since: Option<Second>,
+    /// The notice that came before it, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<Notice>,
+}
+
+/// An interruption notice: when it was given, and when the release begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    pub notice_at: Timestamp,
+    pub deadline: Timestamp,
 }
 
 /// Why an instance ends or is taken back.

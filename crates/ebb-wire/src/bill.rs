@@ -10,6 +10,10 @@ pub struct Bill {
     pub records: Vec<Record>,
     /// What is not issued yet, as it would be if it ended this second. Nothing here is owed before it is settled.
     pub accruing: Vec<Record>,
+    /// Set when there are more records than one answer holds; ask again with `since` at the last one's.
+    #[serde(default)]
+    pub truncated: bool,
+    /// Of the records above.
     pub settled_total: Parts,
     pub accruing_total: Parts,
     pub as_of: String,

@@ -14,6 +14,24 @@ pub struct Catalog {
     pub zones: Vec<Zone>,
     pub flavors: Vec<Flavor>,
     pub images: Vec<Image>,
+    pub trials: Vec<TrialTerms>,
+    /// Whether buying needs unbound money for the first hour, or one whole period of a block.
+    pub hold: bool,
+}
+
+/// What a trial grants, and for what.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TrialTerms {
+    /// `individual` or `enterprise`.
+    pub holder: String,
+    pub amount: String,
+    /// The most that is paid per clock hour.
+    pub hourly_cap: String,
+    pub months: i64,
+    pub flavors: Vec<String>,
+    /// Regions with a list of their own.
+    #[schema(value_type = std::collections::BTreeMap<String, Vec<String>>)]
+    pub flavors_in: std::collections::BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -44,8 +44,10 @@ pub async fn bill(State(app): State<App>, who: Principal, Query(span): Query<Spa
     let bill = app.store.read(move |reads| async move {
         let Some(row) = reads.row(account::by_id(id)).await? else { return Ok(None) };
         let accruing = accruing(&shared, &reads, &account::read(&row), now).await?;
-        let records = reads.rows(rows::records_of_account(id, since, until, MOST_RECORDS)).await?;
-        let records: Vec<BillRecord> = records.iter().map(rows::read_record).collect();
+        let records = reads.rows(rows::records_of_account(id, since, until, MOST_RECORDS + 1)).await?;
+        let truncated = records.len() as i64 > MOST_RECORDS;
+        let shown_records = records.iter().take(MOST_RECORDS as usize);
+        let records: Vec<BillRecord> = shown_records.map(rows::read_record).collect();
         let settled = records.iter().fold(Split::default(), |sum, record| sum.plus(record.split));
         let open: Vec<(Charge, Split)> = accruing.hour.into_iter().chain(accruing.blocks).collect();
         let accrued = open.iter().fold(Split::default(), |sum, (_, split)| sum.plus(*split));
@@ -53,6 +55,7 @@ pub async fn bill(State(app): State<App>, who: Principal, Query(span): Query<Spa
             currency: shared.catalog.currency.clone(),
             records: records.iter().map(issued).collect(),
             accruing: open.iter().map(|(charge, split)| shown(charge, split)).collect(),
+            truncated,
             settled_total: parts(settled),
             accruing_total: parts(accrued),
             as_of: now.to_string(),

@@ -6,10 +6,12 @@ use crate::denied::Denied;
 use axum::Json;
 use axum::extract::State;
 use ebb_engine::quote::{self, Order, PurchaseOption};
+use ebb_model::catalog::Trial;
 use ebb_model::money::Price;
-use ebb_wire::catalog::{Catalog, Flavor, Image, Quote, Zone};
+use ebb_wire::catalog::{Catalog, Flavor, Image, Quote, TrialTerms, Zone};
 use ebb_wire::instance::Buy;
 use ebb_wire::problem::Problem;
+use std::collections::BTreeSet;
 
 /// The catalog: zones, flavors, prices, images and the trial's lists.
 #[utoipa::path(get, path = "/v1/catalog", responses((status = 200, body = Catalog), (status = 401, body = Problem)))]
@@ -43,8 +45,22 @@ pub async fn show(State(app): State<App>, _: Principal) -> Json<Catalog> {
         system_disk_price: catalog.disk_price().to_string(),
         zones: zones.collect(),
         flavors: flavors.collect(),
+        trials: holders.iter().map(|(holder, trial)| terms(holder, trial)).collect(),
+        hold: catalog.limits.hold,
         images: catalog.images.iter().map(|i| Image { id: i.id.clone(), name: i.name.clone() }).collect(),
     })
+}
+
+fn terms(holder: &str, trial: &Trial) -> TrialTerms {
+    let list = |flavors: &BTreeSet<String>| flavors.iter().cloned().collect::<Vec<_>>();
+    TrialTerms {
+        holder: holder.to_owned(),
+        amount: trial.amount.to_string(),
+        hourly_cap: trial.hourly_cap.to_string(),
+        months: trial.months,
+        flavors: list(&trial.flavors),
+        flavors_in: trial.flavors_in.iter().map(|(region, flavors)| (region.clone(), list(flavors))).collect(),
+    }
 }
 
 /// Prices an order without placing it.

@@ -350,6 +350,9 @@ fn shown(about: &Instance, seen: &Seen, key_pair: Option<String>) -> wire::Insta
     };
     let notice = match about.state {
         Life::Reclaiming { notice_at, deadline, cause, .. } => Some((cause, notice_at, deadline)),
+        Life::Releasing { end } | Life::Released { end, .. } => {
+            end.notice.map(|notice| (end.cause, notice.notice_at, notice.deadline))
+        }
         _ => None,
     };
     let told = seen.notice_readable_at.is_some() || seen.notice_read_at.is_some();

@@ -88,7 +88,7 @@ fn ending(block: &Instance, now: Second) -> Option<End> {
     match block.state {
         State::Reclaiming { notice_at, cause, .. } => {
             let waived_since = cause.is_waived().then(|| period_start(block, notice_at.second())).flatten();
-            Some(End { at: now, cause, waived_since })
+            Some(End { at: now, cause, waived_since, notice: None })
         }
         _ => block.state.end().copied(),
     }

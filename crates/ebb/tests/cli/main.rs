@@ -4,4 +4,5 @@ mod demo;
 mod examples;
 mod refusals;
 mod sandbox;
+mod up;
 mod wire;

@@ -1,0 +1,74 @@
+//! A sandbox's time: the same calls give the same log, and everything due happens at its own instant.
+
+use crate::cloud::{Cloud, On, block, order};
+use ebb_driver::fake::Behaviour;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+/// A busy day, told twice.
+async fn day(on: On) -> Vec<Value> {
+    let slow =
+        Behaviour { start_millis: 1_700, shutdown_millis: Some(2_300), remove_millis: 400, fail_next_start: true };
+    let cloud = Cloud::with(on, &[("vcpu", 4), ("memory_mib", 8_192), ("disk_gib", 1_000)], slow).await;
+    let mut log = vec![];
+    cloud.post("individual", "/v1/trial", json!(null)).await;
+    for (who, what) in [
+        ("enterprise", block(1)),
+        ("individual", json!({"option": "trial", "flavor": "t6.small.1"})),
+        ("enterprise", block(3)),
+        ("individual", json!({"option": "on-demand", "flavor": "c6.large.2"})),
+    ] {
+        log.push(cloud.ask(who, Method::POST, "/v1/instances", Some(order(what))).await.1);
+        log.push(cloud.wait(130).await);
+    }
+    log.push(cloud.wait(86_400).await);
+    log.push(cloud.get("operator", "/v1/events?limit=1000").await);
+    log.push(cloud.get("enterprise", "/v1/bills").await);
+    log.push(cloud.get("individual", "/v1/bills").await);
+    log
+}
+
+#[tokio::test]
+async fn the_same_calls_with_the_same_seed_give_the_same_log() {
+    let told = day(On::Sqlite).await;
+    assert_eq!(told, day(On::Sqlite).await);
+    // And on the other database.
+    assert_eq!(told, day(On::Postgres).await);
+    let events = told[told.len() - 3]["items"].as_array().unwrap();
+    assert!(events.len() > 40, "{}", events.len());
+    let instants: Vec<&str> = events.iter().map(|event| event["at"].as_str().unwrap()).collect();
+    assert!(instants.is_sorted_by_key(|at| at.parse::<ebb_model::time::Timestamp>().unwrap()));
+}
+
+#[tokio::test]
+async fn time_goes_forward_only() {
+    let cloud = Cloud::new(On::Sqlite).await;
+    for (what, code) in [
+        (json!({"seconds": -1}), "bad-input"),
+        (json!({"seconds": i64::MAX}), "bad-input"),
+        (json!({"to": "2020-01-01T00:00:00Z"}), "bad-input"),
+        (json!({"to": "tomorrow"}), "bad-input"),
+        (json!({"seconds": 1, "to": "2027-01-01T00:00:00Z"}), "bad-input"),
+        (json!({}), "bad-input"),
+    ] {
+        assert_eq!(cloud.refused("operator", "/v1/clock/advance", what).await.1, code);
+    }
+    assert_eq!(cloud.get("individual", "/v1/clock").await["now"], "2026-03-02T00:58:30Z");
+}
+
+#[tokio::test]
+async fn the_books_balance_and_no_worker_panicked() {
+    let cloud = Cloud::new(On::Sqlite).await;
+    for hours in 1..=6 {
+        cloud.buy("enterprise", block(hours)).await;
+    }
+    cloud.wait(7 * 3_600).await;
+    let metrics = reqwest::get(format!("{}/metrics", cloud.endpoint)).await.unwrap().text().await.unwrap();
+    for counter in ["ebb_panics_total 0", "ebb_store_panics_total 0"] {
+        assert!(metrics.lines().any(|line| line == counter), "{counter} is not in\n{metrics}");
+    }
+    let balance = cloud.get("enterprise", "/v1/balance").await;
+    // 1+2+3+4+5 hours at 0.07 and 6 at 0.12, and the disks at 0.02.
+    assert_eq!(balance["settled"]["payable"], "2.19000000");
+    assert_eq!((balance["cash"].as_str(), balance["held"].as_str()), (Some("9997.81000000"), Some("0.00000000")));
+}
