@@ -202,7 +202,7 @@ class Log:
             life.start = second(body["at"])
         elif kind == "delete-asked":
             life.delete_at = at // 1_000_000
-        elif kind == "interrupt-server":
+        elif kind == "interruptServer":
             notice, deadline = micros(body["notice_at"]), micros(body["deadline"])
             if deadline - notice != self.notice_seconds * 1_000_000:
                 self.complain(life.id, f"the notice is not {self.notice_seconds} s ahead of its deadline")

@@ -41,7 +41,8 @@ pub enum Event {
     },
     StartAsked,
     DeleteAsked,
-    /// The audit trail's `interruptServer`.
+    /// A notice; the name is the one that tenants' tools filter the audit trail by.
+    #[serde(rename = "interruptServer")]
     InterruptServer {
         cause: Cause,
         notice_at: Timestamp,
@@ -70,7 +71,7 @@ impl Event {
             Event::Stopped { .. } => "stopped",
             Event::StartAsked => "start-asked",
             Event::DeleteAsked => "delete-asked",
-            Event::InterruptServer { .. } => "interrupt-server",
+            Event::InterruptServer { .. } => "interruptServer",
             Event::Ended(_) => "ended",
             Event::Released { .. } => "released",
             Event::HourClosed { .. } => "hour-closed",

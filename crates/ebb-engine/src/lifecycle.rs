@@ -110,7 +110,7 @@ pub fn due_at(instance: &Instance, limits: &Limits) -> Option<Timestamp> {
     let lease_end = instance.lease_end().map(Second::start);
     let announce = lease_end.filter(|_| !instance.end_announced).map(|end| end.plus_seconds(-limits.notice_seconds));
     let own = match instance.state {
-        State::Waiting { give_up_at } | State::Starting { give_up_at } => Some(give_up_at),
+        State::Waiting { give_up_at, .. } | State::Starting { give_up_at } => Some(give_up_at),
         State::Running | State::Stopping { .. } | State::Stopped => None,
         // The host carries the deadline out by itself; its report ends this state.
         State::Reclaiming { .. } | State::Releasing { .. } | State::Released { .. } => return None,
@@ -140,7 +140,8 @@ fn obey(instance: &Instance, command: Command, now: Timestamp, limits: &Limits) 
         (State::Running | State::Starting { .. }, Command::Start) => Ok(unchanged()),
         (_, Command::Start) => wrong("start"),
 
-        (State::Waiting { .. }, Command::Delete) => Err(Refused::CausedNotice),
+        (State::Waiting { caused_notice: true, .. }, Command::Delete) => Err(Refused::CausedNotice),
+        (State::Waiting { .. }, Command::Delete) => Ok(given_up(instance, now, Some(Event::DeleteAsked))),
         (_, Command::Delete) => {
             let cause = if instance.first_running.is_some() { Cause::Deleted } else { Cause::NeverRan };
             let end = End { at: now.second(), cause, waived_since: None, notice: None };
@@ -235,12 +236,7 @@ fn learn(instance: &Instance, report: Report) -> Step {
 
 fn due(instance: &Instance, now: Timestamp, limits: &Limits) -> Step {
     match instance.state {
-        State::Waiting { give_up_at } if give_up_at <= now => {
-            // Nothing was started, so nobody need report its end.
-            let end = never_ran(now);
-            let effects = vec![Effect::DropClaim, Effect::DropHold, Effect::Log(Event::Ended(end))];
-            change(instance, State::Released { end, gone_at: now }, effects)
-        }
+        State::Waiting { give_up_at, .. } if give_up_at <= now => given_up(instance, now, None),
         State::Starting { give_up_at } if give_up_at <= now => match instance.first_running {
             None => releasing(instance, never_ran(now), vec![]),
             Some(_) => change(instance, State::Stopping { force_at: now }, vec![Effect::Order]),
@@ -287,6 +283,15 @@ fn natural(lease_end: Second, limits: &Limits) -> End {
 
 fn never_ran(at: Timestamp) -> End {
     End { at: at.second(), cause: Cause::NeverRan, waived_since: None, notice: None }
+}
+
+/// An order whose room never came. Nothing was started, so nobody need report its end.
+fn given_up(instance: &Instance, now: Timestamp, asked: Option<Event>) -> Step {
+    let end = never_ran(now);
+    let mut effects: Vec<Effect> = asked.into_iter().map(Effect::Log).collect();
+    effects.extend([Effect::DropClaim, Effect::DropHold, Effect::Log(Event::Ended(end))]);
+    effects.push(Effect::Log(Event::Released { gone_at: now }));
+    change(instance, State::Released { end, gone_at: now }, effects)
 }
 
 /// Charge ends; the host is told to remove the guest.

@@ -64,11 +64,18 @@ pub fn place(demand: &Resources, rooms: &[Room]) -> Option<HostId> {
     .map(|room| room.host)
 }
 
+/// A firm demand, and whose it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Demand<'a> {
+    pub account: AccountId,
+    pub resources: &'a Resources,
+}
+
 /// Plans the reclaims that make room for a firm demand; `None` when no host can be cleared.
 ///
 /// `there` are the instances on the hosts of `rooms`.
 pub fn plan_reclaim(
-    demand: &Resources,
+    demand: &Demand<'_>,
     rooms: &[Room],
     there: &[Instance],
     now: Timestamp,
@@ -80,7 +87,7 @@ pub fn plan_reclaim(
         rooms.iter().filter_map(|room| plan_host(demand, room, on(room.host), now, deadline)).collect();
     plans.sort_by_key(|(waived, plan)| (*waived, Reverse(plan.oldest_start), plan.host));
     let hosts: Vec<HostPlan> = plans.into_iter().map(|(_, plan)| plan).collect();
-    (!hosts.is_empty()).then(|| Decision { demand: demand.clone(), deadline, hosts })
+    (!hosts.is_empty()).then(|| Decision { demand: demand.resources.clone(), deadline, hosts })
 }
 
 /// The cause that a block's reclaim has: nobody gains by taking from himself (rules §2.11).
@@ -89,7 +96,7 @@ pub fn cause_of(victim: AccountId, taker: AccountId) -> Cause {
 }
 
 fn plan_host<'a>(
-    demand: &Resources,
+    demand: &Demand<'_>,
     room: &Room,
     there: impl Iterator<Item = &'a Instance>,
     now: Timestamp,
@@ -113,7 +120,7 @@ fn plan_host<'a>(
 
     let mut victims: Vec<&Instance> = vec![];
     let mut rest = blocks.into_iter();
-    while !free.holds(demand) {
+    while !free.holds(demand.resources) {
         let next = rest.next()?;
         free = free.plus(&next.resources);
         victims.push(next);
@@ -122,14 +129,16 @@ fn plan_host<'a>(
     let mut put_back = BTreeSet::new();
     for victim in victims.iter().rev() {
         let without = free.minus(&victim.resources);
-        if without.holds(demand) {
+        if without.holds(demand.resources) {
             free = without;
             put_back.insert(victim.id);
         }
     }
     victims.retain(|v| !put_back.contains(&v.id));
 
-    let waived: Exact = victims.iter().map(|v| waived(v, now, deadline)).sum();
+    // What is taken from oneself is charged, so nothing is given away.
+    let others = victims.iter().filter(|v| cause_of(v.account, demand.account).is_waived());
+    let waived: Exact = others.map(|v| waived(v, now, deadline)).sum();
     let plan = HostPlan {
         host: room.host,
         candidates,

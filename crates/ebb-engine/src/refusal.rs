@@ -68,12 +68,14 @@ pub enum Refused {
     AboveCap { price: String, cap: String },
     #[error("{together} per hour for all trial instances together is not below the grant's hourly cap of {cap}")]
     TogetherAboveCap { together: String, cap: String },
-    #[error("after a release a further trial instance needs more than 5 % of the grant; {left} of {issued} is left")]
-    GrantNearlyUsed { left: String, issued: String },
     #[error(
-        "after a release a further trial instance needs more than 0.3 left of this hour's cap; {left} is left: try again after the full hour"
+        "after a release a further trial instance needs more than {percent} % of the grant; {left} of {issued} is left"
     )]
-    HourNearlyUsed { left: String },
+    GrantNearlyUsed { left: String, issued: String, percent: i64 },
+    #[error(
+        "after a release a further trial instance needs more than {least} left of this hour's cap; {left} is left: try again after the full hour"
+    )]
+    HourNearlyUsed { left: String, least: String },
 }
 
 impl Refused {

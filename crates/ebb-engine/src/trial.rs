@@ -8,11 +8,6 @@ use ebb_model::money::{Amount, Exact, Price};
 use ebb_model::time::Second;
 use ebb_model::trial::{Holder, TrialGrant};
 
-/// Below this share of the grant no further instance starts after a release: 5 %.
-const LEAST_LEFT_PERCENT: i128 = 5;
-/// Nor when this little of the hour's cap is left: 0.3 of the currency.
-const LEAST_OF_HOUR: Amount = Amount::from_units(30_000_000);
-
 /// Gives the grant that a claim earns.
 ///
 /// # Errors
@@ -87,13 +82,15 @@ pub fn may_start(
     }
     if standing.released_before {
         let left = grant.issued - standing.accrued;
-        if left.units() * 100 <= grant.issued.units() * LEAST_LEFT_PERCENT {
+        if left.units() * 100 <= grant.issued.units() * i128::from(catalog.trial.least_left_percent) {
             let (left, issued) = (left.to_string(), grant.issued.to_string());
-            return Err(Refused::GrantNearlyUsed { left, issued });
+            let percent = catalog.trial.least_left_percent;
+            return Err(Refused::GrantNearlyUsed { left, issued, percent });
         }
         let of_hour = grant.cap() - standing.this_hour;
-        if of_hour <= LEAST_OF_HOUR.exact() {
-            return Err(Refused::HourNearlyUsed { left: of_hour.to_string() });
+        if of_hour <= catalog.trial.least_of_hour.exact() {
+            let least = catalog.trial.least_of_hour.to_string();
+            return Err(Refused::HourNearlyUsed { left: of_hour.to_string(), least });
         }
     }
     Ok(())

@@ -39,10 +39,11 @@ pub struct Limits {
     /// How long a firm order waits for its room to be cleared, beyond the notice.
     pub firm_wait_seconds: i64,
     pub instances_per_account: i64,
-    /// How far the wall clock may run ahead of the monotonic one before work stops.
-    pub clock_jump_seconds: i64,
     /// Whether buying on demand or a block needs money for its first hour or period (rules §5.2).
     pub hold: bool,
+    /// Whether a trial that finds no room takes it from spot blocks, as an on-demand instance does.
+    #[serde(default)]
+    pub trial_takes_room: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -100,6 +101,10 @@ pub struct Image {
 pub struct Trials {
     /// Regions in which a grant pays.
     pub regions: BTreeSet<String>,
+    /// After a release nothing starts any more below this share of the grant …
+    pub least_left_percent: i64,
+    /// … or with this much or less left of the hour's cap.
+    pub least_of_hour: Amount,
     pub individual: Trial,
     pub enterprise: Trial,
 }
@@ -194,7 +199,6 @@ impl Catalog {
             ("stop_timeout_seconds", limits.stop_timeout_seconds, 1),
             ("firm_wait_seconds", limits.firm_wait_seconds, 1),
             ("instances_per_account", limits.instances_per_account, 0),
-            ("clock_jump_seconds", limits.clock_jump_seconds, 1),
         ] {
             check(
                 (least..=86_400 * 366).contains(&value),
@@ -204,6 +208,9 @@ impl Catalog {
         for id in &self.trial.regions {
             check(region(id), format!("trial: region `{id}` is not in the catalog"));
         }
+        let share = (0..=100).contains(&self.trial.least_left_percent);
+        check(share, "trial: least_left_percent is not from 0 to 100".into());
+        check(self.trial.least_of_hour.units() >= 0, "trial: least_of_hour is negative".into());
         for (holder, trial) in [("individual", &self.trial.individual), ("enterprise", &self.trial.enterprise)] {
             let lists = trial.flavors_in.values().flatten().chain(&trial.flavors);
             for id in lists {

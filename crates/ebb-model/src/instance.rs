@@ -82,6 +82,8 @@ pub enum State {
     /// A firm order whose room is being cleared; given up at `give_up_at` (rules §2.12).
     Waiting {
         give_up_at: Timestamp,
+        /// Others were told to go for it, so it cannot be withdrawn (rules §2.11).
+        caused_notice: bool,
     },
     /// The host was told to run it; a first start that takes longer than this is given up.
     Starting {

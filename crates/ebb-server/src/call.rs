@@ -2,18 +2,20 @@
 
 use crate::app::App;
 use crate::denied::Denied;
-use crate::mint::digest;
+use crate::mint::{digest, hex, hide, unhex};
 use crate::unit::{Outcome, Unit, refuse};
 use axum::body::to_bytes;
-use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Query, Request};
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Query as UrlQuery, Request};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use ebb_model::id::AccountId;
-use ebb_store::Decision;
+use ebb_model::time::Timestamp;
 use ebb_store::rows::{account, token};
+use ebb_store::{Decision, Query, Reads};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 const LARGEST_BODY: usize = 1 << 20;
 const LONGEST_TOKEN: usize = 100;
@@ -46,6 +48,7 @@ impl Role {
 #[derive(Debug, Clone)]
 pub struct Principal {
     pub key: String,
+    secret: Arc<str>,
     pub role: Role,
     pub account: Option<AccountId>,
 }
@@ -63,7 +66,8 @@ impl FromRequestParts<App> for Principal {
         let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let secret =
             header.and_then(|text| text.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        let hash = digest(secret.ok_or(Denied::NoKey)?.1.trim().as_bytes());
+        let secret = secret.ok_or(Denied::NoKey)?.1.trim();
+        let hash = digest(secret.as_bytes());
         if app.well_known.contains(&hash) {
             let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
             if !peer.is_some_and(|ConnectInfo(peer)| peer.ip().to_canonical().is_loopback()) {
@@ -73,8 +77,9 @@ impl FromRequestParts<App> for Principal {
         let rows = app.store.rows(account::key_by_hash(&hash)).await?;
         let key = account::read_key(rows.first().ok_or(Denied::NoKey)?);
         let role = Role::parse(&key.role).ok_or(Denied::NoKey)?;
-        let mut principal = Principal { key: key.id.to_string(), role, account: key.account };
-        let Query(about) = Query::<About>::try_from_uri(&parts.uri)
+        let secret = secret.into();
+        let mut principal = Principal { key: key.id.to_string(), secret, role, account: key.account };
+        let UrlQuery(about) = UrlQuery::<About>::try_from_uri(&parts.uri)
             .map_err(|error| Denied::BadInput(format!("the query is not understood: {error}")))?;
         if let Some(id) = about.account {
             let id: AccountId = id.parse().map_err(|error| Denied::BadInput(format!("account: {error}")))?;
@@ -103,7 +108,7 @@ impl Principal {
         }
     }
 
-    /// May look at everything of its account; any role may.
+    /// May also claim, and make and end keys.
     pub fn owner(&self) -> Result<AccountId, Denied> {
         match self.role {
             Role::Owner => self.account(),
@@ -129,6 +134,13 @@ impl Principal {
 pub struct Call<T> {
     pub principal: Principal,
     pub body: T,
+    asked: Arc<Asked>,
+}
+
+/// What makes a request the same as one before: whose it is, the client's token, and what it says.
+struct Asked {
+    key: String,
+    secret: Arc<str>,
     token: Option<String>,
     digest: String,
 }
@@ -152,7 +164,8 @@ impl<T: DeserializeOwned + Send> FromRequest<App> for Call<T> {
         let text = std::str::from_utf8(&bytes).map_err(|_| Denied::BadInput("the body is not UTF-8".to_owned()))?;
         let text = if text.is_empty() { "null" } else { text };
         let body = serde_json::from_str(text).map_err(|error| Denied::BadInput(format!("the body: {error}")))?;
-        Ok(Call { principal, body, token, digest })
+        let (key, secret) = (principal.key.clone(), principal.secret.clone());
+        Ok(Call { principal, body, asked: Arc::new(Asked { key, secret, token, digest }) })
     }
 }
 
@@ -172,28 +185,65 @@ impl<T> Call<T> {
         F: Fn(Unit) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = Outcome<Decision<A>>> + Send + 'static,
     {
-        let (principal, token, digest) = (self.principal.key.clone(), self.token.clone(), self.digest.clone());
-        let key = key.to_string();
+        let (asked, key) = (self.asked.clone(), key.to_string());
         let answer = app.unit(name, &key, move |unit| {
-            let (principal, token, digest, decide) = (principal.clone(), token.clone(), digest.clone(), decide.clone());
+            let (asked, decide) = (asked.clone(), decide.clone());
             async move {
-                let now = unit.now;
-                if let Some(token) = &token
-                    && let Some(row) = unit.reads.row(token::by_token(&principal, token, now)).await?
-                {
-                    return match token::read(&row) {
-                        (request, answer) if request == digest => Ok(Decision::unchanged(answer)),
-                        _ => refuse(Denied::TokenReused),
-                    };
+                if let Some(answer) = asked.before(&unit.reads, unit.now).await? {
+                    return Ok(Decision::unchanged(answer));
                 }
+                let now = unit.now;
                 let decision = decide(unit).await?;
                 let answer = serde_json::to_string(&decision.answer).expect("an answer of plain values");
                 let mut guards = decision.guards;
-                guards.extend(token.map(|token| token::insert(&principal, &token, &digest, &answer, now)));
+                guards.extend(asked.keep(&answer, now));
                 Ok(Decision { guards, writes: decision.writes, answer })
             }
         });
         Ok(answer.await?)
+    }
+
+    /// The same for work that is no single unit: what was answered before, if it was.
+    pub async fn before(&self, app: &App) -> Result<Option<String>, Denied> {
+        let (asked, now) = (self.asked.clone(), app.clock.now());
+        let before = app.unit("token", &self.principal.key, move |unit| {
+            let asked = asked.clone();
+            async move { Ok(Decision::unchanged(asked.before(&unit.reads, now).await?)) }
+        });
+        Ok(before.await?)
+    }
+
+    /// Keeps the answer of such work.
+    pub async fn keep(&self, app: &App, answer: String) -> Result<String, Denied> {
+        let (asked, kept) = (self.asked.clone(), answer.clone());
+        let keep = app.unit("token", &self.principal.key, move |mut unit| {
+            let query = asked.keep(&kept, unit.now);
+            query.into_iter().for_each(|query| unit.guard(query));
+            async move { Ok(unit.done(())) }
+        });
+        keep.await?;
+        Ok(answer)
+    }
+}
+
+impl Asked {
+    async fn before(&self, reads: &Reads, now: Timestamp) -> Outcome<Option<String>> {
+        let Some(token) = &self.token else { return Ok(None) };
+        let Some(row) = reads.row(token::by_token(&self.key, token, now)).await? else { return Ok(None) };
+        let (request, answer) = token::read(&row);
+        if request != self.digest {
+            return refuse(Denied::TokenReused);
+        }
+        let mut answer = unhex(&answer).expect("an answer that this program wrote");
+        hide(&self.secret, token, &mut answer);
+        Ok(Some(String::from_utf8(answer).expect("an answer that this program wrote")))
+    }
+
+    fn keep(&self, answer: &str, now: Timestamp) -> Option<Query> {
+        let token = self.token.as_ref()?;
+        let mut hidden = answer.as_bytes().to_vec();
+        hide(&self.secret, token, &mut hidden);
+        Some(token::insert(&self.key, token, &self.digest, &hex(&hidden), now))
     }
 }
 

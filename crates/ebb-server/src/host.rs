@@ -225,6 +225,9 @@ fn hostname(instance: &Instance) -> String {
 
 async fn greet(mut unit: Unit, hello: Hello) -> Outcome<Decision<Greeted>> {
     let epoch = unit.app.installation.epoch;
+    if unit.app.catalog.zone(&hello.zone).is_none() {
+        tracing::warn!(host = hello.host, zone = hello.zone, "the catalog has no such zone: nothing is sold there");
+    }
     let known = unit.reads.row(host::by_name(&hello.host)).await?.map(|row| host::read(&row));
     let theirs = hello.position;
     let sequence = known.as_ref().map_or(0, |host| host.sequence);
@@ -289,7 +292,9 @@ async fn observe(mut unit: Unit, from: HostId, observed: ObservedGuest) -> Outco
 async fn report(unit: &mut Unit, known: &Instance, observed: &ObservedGuest) -> Outcome<Option<Report>> {
     // Seconds of hours that are closed are not charged any more, nor taken back: what is late counts from the open hour.
     let open = unit.account(known.account).await?.close_at.map(|at| at.plus(-HOUR));
-    let clamp = |at: Timestamp| open.map_or(at, |open| at.max(open.start()));
+    let now = unit.now;
+    // Nor does a host whose clock is ahead reach into our future.
+    let clamp = |at: Timestamp| open.map_or(at, |open| at.max(open.start())).min(now);
     Ok(match observed.is {
         Is::Running { since } if observed.generation >= starting_generation(known) => {
             Some(Report::Running { at: clamp(since) })

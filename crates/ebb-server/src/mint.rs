@@ -61,13 +61,39 @@ pub fn digest(text: &[u8]) -> String {
     hex(&Sha256::digest(text))
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Hides the answer to a client token from whoever reads the database: it may hold a new secret. The key is made of the caller's own
+/// secret, which is nowhere at rest, and of the token, so each key hides one answer. Hiding twice shows it again.
+pub fn hide(secret: &str, token: &str, bytes: &mut [u8]) {
+    let key = Sha256::digest([b"answer\0", secret.as_bytes(), b"\0", token.as_bytes()].concat());
+    let mut stream = vec![0; bytes.len()];
+    ChaCha20Rng::from_seed(key.into()).fill_bytes(&mut stream);
+    bytes.iter_mut().zip(stream).for_each(|(byte, mask)| *byte ^= mask);
+}
+
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    let byte = |at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
+    (0..text.len()).step_by(2).map(byte).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_hidden_is_shown_to_its_owner_only() {
+        let mut text = b"ebb_secret".to_vec();
+        hide("mine", "token", &mut text);
+        assert_ne!(text, b"ebb_secret");
+        let mut wrong = text.clone();
+        hide("yours", "token", &mut wrong);
+        hide("mine", "token", &mut text);
+        assert_eq!((text.as_slice(), wrong == text), (&b"ebb_secret"[..], false));
+        assert_eq!(unhex(&hex(&text)), Some(text));
+    }
 
     #[test]
     fn ids_sort_by_birth_and_follow_the_seed() {

@@ -147,11 +147,14 @@ impl Unit {
             Effect::SettleBlock => self.settle_block(next).await?,
             Effect::DropHold => self.drop_hold(next.account, next.id).await?,
             Effect::UseClaim => self.room(next, RoomChange::UseClaim).await?,
-            Effect::DropClaim => self.room(next, RoomChange::DropClaim).await?,
+            Effect::DropClaim => {
+                self.room(next, RoomChange::DropClaim).await?;
+                self.grant_room(next, &Resources::default()).await?;
+            }
             Effect::MarkReleasing => self.room(next, RoomChange::MarkReleasing).await?,
             Effect::FreeRoom { releasing } => {
                 self.room(next, if releasing { RoomChange::FreeReleasing } else { RoomChange::Free }).await?;
-                self.grant_room(next).await?;
+                self.grant_room(next, &next.resources).await?;
             }
         }
         Ok(())
@@ -174,11 +177,12 @@ impl Unit {
     }
 
     /// Starts those that wait for room on this host, first come first served (rules §2.12).
-    async fn grant_room(&mut self, freed: &Instance) -> Outcome<()> {
-        let room = self.read_room(freed).await?;
-        let mut free = room.capacity.minus(&room.used).plus(&freed.resources);
-        let there = self.reads.rows(instance::on_host(freed.host)).await?;
-        let waiting = there.iter().map(instance::read).filter(|i| matches!(i.state, State::Waiting { .. }));
+    async fn grant_room(&mut self, leaver: &Instance, freed: &Resources) -> Outcome<()> {
+        let room = self.read_room(leaver).await?;
+        let mut free = room.capacity.minus(&room.used).plus(freed);
+        let there = self.reads.rows(instance::on_host(leaver.host)).await?;
+        let others = there.iter().map(instance::read).filter(|other| other.id != leaver.id);
+        let waiting = others.filter(|other| matches!(other.state, State::Waiting { .. }));
         for next in waiting.collect::<Vec<_>>() {
             if !free.holds(&next.resources) {
                 break;

@@ -23,7 +23,7 @@ pub struct ServeArgs {
     /// The price book; else the sample that comes with Ebb
     #[arg(long, value_name = "FILE")]
     catalog: Option<PathBuf>,
-    /// The socket of a host that lends capacity (`ebb host` prints it); may be given several times
+    /// The socket of a host that lends capacity (its `--socket`); may be given several times
     #[arg(long = "host", value_name = "SOCKET")]
     hosts: Vec<PathBuf>,
     /// The database was restored from a backup: hosts obey again when an operator accepts the gap
@@ -39,7 +39,9 @@ pub async fn run(args: ServeArgs) -> Result<(), Failure> {
     let store = match args.postgres {
         Some(connection) => Place::Postgres(connection),
         None => {
-            let made = std::fs::create_dir_all(&args.data);
+            use std::os::unix::fs::DirBuilderExt;
+            // Everything that tenants own is in there.
+            let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&args.data);
             made.map_err(Failure::io(format!("the directory {}", args.data.display())))?;
             Place::Sqlite(args.data.join("ebb.db"))
         }

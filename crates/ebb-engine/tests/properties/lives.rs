@@ -16,8 +16,8 @@ pub const LIMITS: Limits = Limits {
     stop_timeout_seconds: 60,
     firm_wait_seconds: 900,
     instances_per_account: 10,
-    clock_jump_seconds: 60,
     hold: true,
+    trial_takes_room: false,
 };
 
 /// An instance that has just been bought.

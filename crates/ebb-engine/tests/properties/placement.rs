@@ -1,8 +1,8 @@
 //! Victims are few, young and enough.
 
 use crate::lives::instance;
-use ebb_engine::placement::{Room, place, plan_reclaim};
-use ebb_model::id::HostId;
+use ebb_engine::placement::{Demand, Room, place, plan_reclaim};
+use ebb_model::id::{AccountId, HostId};
 use ebb_model::instance::{Cause, Instance, Purchase, State};
 use ebb_model::money::Price;
 use ebb_model::resources::Resources;
@@ -60,8 +60,9 @@ proptest! {
     #[test]
     fn victims_make_room_and_none_is_too_many_or_too_old((rooms, there) in fleet(), vcpu in 1..9_i64, memory in 1..12_i64) {
         let demand = size(vcpu, memory);
+        let asked = Demand { account: AccountId::new(Uuid::from_u128(2)), resources: &demand };
         let now = Second::from_unix(NOW).start();
-        let Some(decision) = plan_reclaim(&demand, &rooms, &there, now, NOTICE) else {
+        let Some(decision) = plan_reclaim(&asked, &rooms, &there, now, NOTICE) else {
             // Nothing but firm guests and what is too small stands in the way.
             for room in &rooms {
                 let blocks = there.iter().filter(|i| i.host == room.host && !i.purchase.is_firm());

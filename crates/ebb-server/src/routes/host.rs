@@ -51,8 +51,11 @@ pub async fn accept_gap(
     call: Call<Option<()>>,
 ) -> Result<Response, Denied> {
     call.principal.operator()?;
+    if let Some(answer) = call.before(&app).await? {
+        return Ok(json(StatusCode::OK, answer));
+    }
     app.accept_gap(&name).await?;
-    Ok(json(StatusCode::OK, "{}".to_owned()))
+    Ok(json(StatusCode::OK, call.keep(&app, "{}".to_owned()).await?))
 }
 
 /// Destroys a guest in quarantine, with its disk (operator).
@@ -64,6 +67,9 @@ pub async fn destroy_guest(
     call: Call<Option<()>>,
 ) -> Result<Response, Denied> {
     call.principal.operator()?;
+    if let Some(answer) = call.before(&app).await? {
+        return Ok(json(StatusCode::ACCEPTED, answer));
+    }
     let guest: InstanceId = id.parse().map_err(|_| Denied::not_found("guest in quarantine", &id))?;
     let rows = app.store.rows(host::by_name(&name)).await?;
     let known = host::read(rows.first().ok_or_else(|| Denied::not_found("host", &name))?);
@@ -73,7 +79,7 @@ pub async fn destroy_guest(
     }
     let away = |_| Denied::HostAway("it went away; try again shortly".to_owned());
     app.link(known.id)?.say.send(Ask::Say(ToHost::Destroy { guest })).map_err(away)?;
-    Ok(json(StatusCode::ACCEPTED, "{}".to_owned()))
+    Ok(json(StatusCode::ACCEPTED, call.keep(&app, "{}".to_owned()).await?))
 }
 
 fn shown_room(row: &ebb_store::Row) -> Room {

@@ -20,6 +20,7 @@ use ebb_engine::refusal::Refused;
 use ebb_engine::trial;
 use ebb_model::id::{AccountId, DecisionId, InstanceId};
 use ebb_model::instance::{Cause, Instance, Purchase, State as Life};
+use ebb_model::money::Amount;
 use ebb_store::Decision;
 use ebb_store::rows::host::{self, RoomChange};
 use ebb_store::rows::instance::Seen;
@@ -151,13 +152,19 @@ async fn room_for(
         return Ok((host, Begin { life: Life::Starting { give_up_at }, decision: None }));
     }
     let no_room = || refuse(Refused::NoCapacity(order.zone.clone()));
-    // A trial causes no reclaim, and a block never takes from a block.
-    if !matches!(quote.purchase, Purchase::OnDemand { .. }) {
+    // A trial causes no reclaim unless the catalog says so, and a block never takes from a block.
+    let takes = match quote.purchase {
+        Purchase::OnDemand { .. } => true,
+        Purchase::Trial { .. } => limits.trial_takes_room,
+        Purchase::SpotBlock { .. } => false,
+    };
+    if !takes {
         return no_room();
     }
     let there = unit.reads.rows(instance::in_zone(&order.zone)).await?;
     let there: Vec<Instance> = there.iter().map(instance::read).collect();
-    let planned = placement::plan_reclaim(&quote.resources, &rooms, &there, unit.now, limits.notice_seconds);
+    let demand = placement::Demand { account: buyer, resources: &quote.resources };
+    let planned = placement::plan_reclaim(&demand, &rooms, &there, unit.now, limits.notice_seconds);
     let Some(decision) = planned else { return no_room() };
     let best = &decision.hosts[0];
     let host = best.host;
@@ -166,7 +173,8 @@ async fn room_for(
     unit.change_room(room(host), RoomChange::Claim, &quote.resources);
     unit.take(victims.collect()).await?;
     let give_up_at = decision.deadline.plus_seconds(limits.firm_wait_seconds);
-    Ok((host, Begin { life: Life::Waiting { give_up_at }, decision: Some(decision) }))
+    let caused_notice = !decision.hosts[0].victims.is_empty();
+    Ok((host, Begin { life: Life::Waiting { give_up_at, caused_notice }, decision: Some(decision) }))
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -271,6 +279,10 @@ async fn command(
     }
     let answer = call.once(&app, name, known.account, move |mut unit| async move {
         let before = unit.instance(known.id).await?;
+        let debt = unit.account(known.account).await?.purse.debt;
+        if command == Command::Start && debt > Amount::ZERO {
+            return refuse(Refused::Arrears(debt));
+        }
         let after = unit.step(&before, Input::Command(command)).await?;
         let seen = unit.reads.row(instance::by_id(known.id)).await?.map(|row| instance::read_seen(&row));
         let key = key_name(&unit.reads, &after).await?;

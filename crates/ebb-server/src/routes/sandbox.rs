@@ -31,6 +31,9 @@ pub async fn advance(State(app): State<App>, call: Call<Advance>) -> Result<Resp
     if !app.is_sandbox() {
         return Err(Denied::NoSandbox);
     }
+    if let Some(answer) = call.before(&app).await? {
+        return Ok(json(StatusCode::OK, answer));
+    }
     let now = app.clock.now();
     let until = match &call.body {
         Advance { seconds: Some(seconds), to: None } => now.plus_seconds(*seconds),
@@ -51,5 +54,6 @@ pub async fn advance(State(app): State<App>, call: Call<Advance>) -> Result<Resp
     let truncated = rows.len() as i64 > MOST_EVENTS;
     let shown = rows.iter().take(MOST_EVENTS as usize).map(|row| logged(event::read(row)));
     let answer = Advanced { now: app.clock.now().to_string(), events: shown.collect(), truncated };
-    Ok(json(StatusCode::OK, serde_json::to_string(&answer).expect("an answer of plain values")))
+    let answer = serde_json::to_string(&answer).expect("an answer of plain values");
+    Ok(json(StatusCode::OK, call.keep(&app, answer).await?))
 }

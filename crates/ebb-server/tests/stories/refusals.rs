@@ -168,6 +168,8 @@ story!(money_that_is_not_there, |cloud: Cloud| async move {
     let balance = cloud.get(&poor, "/v1/balance").await;
     assert_eq!((balance["cash"].as_str(), balance["debt"].as_str()), (Some("0.00000000"), Some("0.40000000")));
     assert_eq!(cloud.refused(&poor, "/v1/instances", order(what)).await, (402, "arrears".to_owned()));
+    let start = format!("/v1/instances/{id}/start");
+    assert_eq!(cloud.refused(&poor, &start, json!(null)).await, (402, "arrears".to_owned()));
     let account = cloud.get(&poor, "/v1/whoami").await["account"]["id"].as_str().unwrap().to_owned();
     let paid = cloud.post("operator", &format!("/v1/accounts/{account}/top-ups"), json!({"amount": "1"})).await;
     assert_eq!((paid["cash"].as_str(), paid["debt"].as_str()), (Some("0.60000000"), Some("0.00000000")));

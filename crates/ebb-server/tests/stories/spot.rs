@@ -89,6 +89,26 @@ async fn room_that_is_being_cleared_is_nobody_elses() {
     cloud.buy("enterprise", block(1)).await;
 }
 
+#[tokio::test]
+async fn an_order_that_took_nobody_may_be_withdrawn() {
+    let cloud = small(On::Sqlite).await;
+    let big = json!({"option": "spot-block", "flavor": "c6.xlarge.1", "hours": 1});
+    cloud.buy("enterprise", big).await;
+    cloud.wait(3_400).await;
+    // The block ends by itself before a notice would: nobody is told to go, and the order waits.
+    let first = cloud.buy("individual", on_demand()).await;
+    let second = cloud.buy("individual", on_demand()).await;
+    assert_eq!(cloud.state("individual", &first).await, "pending");
+    assert_eq!(cloud.delete("individual", &first).await.0, 200);
+    cloud.wait(200).await;
+    assert_eq!(cloud.state("individual", &first).await, "released");
+    assert_eq!(cloud.state("individual", &second).await, "running");
+    let hosts = cloud.get("operator", "/v1/hosts").await;
+    let room = hosts["items"].as_array().unwrap().iter().find(|h| h["zone"] == "cn-beijing-a").unwrap()["room"]["vcpu"]
+        .clone();
+    assert_eq!(room, json!({"capacity": 4, "used": 2, "claimed": 0, "releasing": 0}));
+}
+
 story!(stopping_does_not_stop_the_charge, |cloud: Cloud| async move {
     let id = cloud.buy("enterprise", block(1)).await;
     cloud.wait(600).await;
@@ -158,7 +178,7 @@ story!(the_natural_end_is_announced_and_changes_no_state, |cloud: Cloud| async m
     assert_eq!(shown["state"], "running");
     assert_eq!(shown["interruption"]["readable_at"], "2026-03-02T01:53:30Z");
     let log = cloud.get("enterprise", "/v1/events?limit=1000").await;
-    let notices = log["items"].as_array().unwrap().iter().filter(|e| e["body"]["event"] == "interrupt-server").count();
+    let notices = log["items"].as_array().unwrap().iter().filter(|e| e["body"]["event"] == "interruptServer").count();
     assert_eq!(notices, 1);
     // The user may still delete.
     assert_eq!(cloud.delete("enterprise", &id).await.0, 200);

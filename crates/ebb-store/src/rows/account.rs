@@ -100,6 +100,14 @@ pub fn next_close() -> Query {
     query("select id, close_at from account where close_at is not null order by close_at, id limit 1", args![])
 }
 
+/// A page of the accounts with an hour that has ended by `now`, by id.
+pub fn closes_by(now: Second, after: &str, limit: i64) -> Query {
+    query(
+        "select id, close_at from account where close_at <= $1 and id > $2 order by id limit $3",
+        args![now.unix(), after, limit],
+    )
+}
+
 /// A bearer key as its row has it; the secret itself is nowhere.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ApiKey {

@@ -106,6 +106,11 @@ pub fn in_zone(zone: &str) -> Query {
     )
 }
 
+/// The hosts that have guests of an account.
+pub fn hosts_of(account: AccountId) -> Query {
+    query("select distinct host_id from instance where account_id = $1 and live = 1", args![account.to_string()])
+}
+
 /// The instance that has something due first.
 pub fn next_due() -> Query {
     query("select id, due_at from instance where due_at is not null order by due_at, id limit 1", args![])
