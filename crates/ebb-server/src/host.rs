@@ -14,7 +14,7 @@ use ebb_model::instance::{Instance, State};
 use ebb_model::time::{HOUR, Second, Timestamp};
 use ebb_store::rows::host::Host;
 use ebb_store::rows::instance::Seen;
-use ebb_store::rows::{account, host, instance};
+use ebb_store::rows::{account, bill, host, instance};
 use ebb_store::{Decision, Halt, StoreError};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -288,7 +288,14 @@ async fn observe(mut unit: Unit, from: HostId, observed: ObservedGuest) -> Outco
 /// What an observation says to the rules. A guest that was seen for an order long since replaced says nothing.
 async fn report(unit: &mut Unit, known: &Instance, observed: &ObservedGuest) -> Outcome<Option<Report>> {
     // Seconds of hours that are closed are not charged any more, nor taken back: what is late counts from the open hour.
-    let open = unit.account(known.account).await?.close_at.map(|at| at.plus(-HOUR));
+    let open = match unit.account(known.account).await?.close_at {
+        Some(at) => Some(at.plus(-HOUR)),
+        // Nothing waits to be closed; yet an hour may have been, and cannot be a second time.
+        None => {
+            let closed = unit.reads.row(bill::closed_until(known.account)).await?;
+            closed.and_then(|row| row.opt_int("at")).map(Second::from_unix)
+        }
+    };
     let clamp = |at: Timestamp| open.map_or(at, |open| at.max(open.start()));
     Ok(match observed.is {
         Is::Running { since } if observed.generation >= starting_generation(known) => {
