@@ -128,8 +128,11 @@ impl App {
         let sequence = link.obeyed.sequence.max(known.sequence);
         self.unit("accept-gap", name, move |mut unit| async move {
             unit.write(host::accept_gap(known.id, sequence));
-            for row in unit.reads.rows(instance::on_host(known.id)).await? {
-                unit.order(&instance::read(&row));
+            let there = unit.reads.rows(instance::on_host(known.id)).await?;
+            // The host is told nothing of those that wait for room, or it would soon be asked where they are.
+            let told = there.iter().map(instance::read).filter(|i| !matches!(i.state, State::Waiting { .. }));
+            for instance in told {
+                unit.order(&instance);
             }
             Ok(unit.done(()))
         })
