@@ -147,11 +147,14 @@ impl Unit {
             Effect::SettleBlock => self.settle_block(next).await?,
             Effect::DropHold => self.drop_hold(next.account, next.id).await?,
             Effect::UseClaim => self.room(next, RoomChange::UseClaim).await?,
-            Effect::DropClaim => self.room(next, RoomChange::DropClaim).await?,
+            Effect::DropClaim => {
+                self.room(next, RoomChange::DropClaim).await?;
+                self.grant_room(next, &Resources::default()).await?;
+            }
             Effect::MarkReleasing => self.room(next, RoomChange::MarkReleasing).await?,
             Effect::FreeRoom { releasing } => {
                 self.room(next, if releasing { RoomChange::FreeReleasing } else { RoomChange::Free }).await?;
-                self.grant_room(next).await?;
+                self.grant_room(next, &next.resources).await?;
             }
         }
         Ok(())
@@ -173,12 +176,14 @@ impl Unit {
         Ok(host::read_rooms(&rows).pop().expect("a host has room"))
     }
 
-    /// Starts those that wait for room on this host, first come first served (rules §2.12).
-    async fn grant_room(&mut self, freed: &Instance) -> Outcome<()> {
-        let room = self.read_room(freed).await?;
-        let mut free = room.capacity.minus(&room.used).plus(&freed.resources);
-        let there = self.reads.rows(instance::on_host(freed.host)).await?;
-        let waiting = there.iter().map(instance::read).filter(|i| matches!(i.state, State::Waiting { .. }));
+    /// Starts those that wait for room on the host that one has left, first come first served (rules §2.12). `freed` is the room
+    /// that it had; one that gave up had none, but stood before others.
+    async fn grant_room(&mut self, left: &Instance, freed: &Resources) -> Outcome<()> {
+        let room = self.read_room(left).await?;
+        let mut free = room.capacity.minus(&room.used).plus(freed);
+        let there = self.reads.rows(instance::on_host(left.host)).await?;
+        let waits = |i: &Instance| matches!(i.state, State::Waiting { .. }) && i.id != left.id;
+        let waiting = there.iter().map(instance::read).filter(waits);
         for next in waiting.collect::<Vec<_>>() {
             if !free.holds(&next.resources) {
                 break;
