@@ -31,6 +31,9 @@ pub struct Behaviour {
     pub remove_millis: i64,
     /// The next start fails.
     pub fail_next_start: bool,
+    /// Its clock is behind, or its word comes late: it says that it saw things so much earlier.
+    #[serde(default)]
+    pub behind_millis: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -126,7 +129,7 @@ impl FakeHost {
         };
         let console = self.consoles.entry(id).or_default();
         console.push_str(&format!("{at} fake guest: {line}\n"));
-        self.agent.see(id, seen, at)
+        self.agent.see(id, seen, at.plus_millis(-self.behaviour.behind_millis))
     }
 
     fn carry_out(&mut self, actions: Vec<Action>, now: Timestamp) -> Vec<FromHost> {

@@ -178,6 +178,8 @@ fn reclaim(instance: &Instance, cause: Cause, now: Timestamp, limits: &Limits) -
 fn learn(instance: &Instance, report: Report) -> Step {
     match (&instance.state, report) {
         (State::Released { .. }, _) => unchanged(),
+        // No host was told of it, and it has no room to give back.
+        (State::Waiting { .. }, _) => unchanged(),
 
         (State::Starting { .. }, Report::Running { at }) => {
             let first = instance.first_running.is_none();
@@ -200,9 +202,7 @@ fn learn(instance: &Instance, report: Report) -> Step {
             change(instance, State::Stopped, effects)
         }
         (State::Starting { .. }, Report::Off { at }) => releasing(instance, never_ran(at), vec![]),
-        (State::Starting { .. } | State::Waiting { .. }, Report::Failed { at } | Report::Gone { at })
-            if instance.first_running.is_none() =>
-        {
+        (State::Starting { .. }, Report::Failed { at } | Report::Gone { at }) if instance.first_running.is_none() => {
             released(instance, never_ran(at), at)
         }
 

@@ -14,7 +14,7 @@ use ebb_model::instance::{Instance, State};
 use ebb_model::time::{HOUR, Second, Timestamp};
 use ebb_store::rows::host::Host;
 use ebb_store::rows::instance::Seen;
-use ebb_store::rows::{account, host, instance};
+use ebb_store::rows::{account, bill, host, instance};
 use ebb_store::{Decision, Halt, StoreError};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -128,8 +128,11 @@ impl App {
         let sequence = link.obeyed.sequence.max(known.sequence);
         self.unit("accept-gap", name, move |mut unit| async move {
             unit.write(host::accept_gap(known.id, sequence));
-            for row in unit.reads.rows(instance::on_host(known.id)).await? {
-                unit.order(&instance::read(&row));
+            let there = unit.reads.rows(instance::on_host(known.id)).await?;
+            // The host is told nothing of those that wait for room, or it would soon be asked where they are.
+            let told = there.iter().map(instance::read).filter(|i| !matches!(i.state, State::Waiting { .. }));
+            for instance in told {
+                unit.order(&instance);
             }
             Ok(unit.done(()))
         })
@@ -291,7 +294,14 @@ async fn observe(mut unit: Unit, from: HostId, observed: ObservedGuest) -> Outco
 /// What an observation says to the rules. A guest that was seen for an order long since replaced says nothing.
 async fn report(unit: &mut Unit, known: &Instance, observed: &ObservedGuest) -> Outcome<Option<Report>> {
     // Seconds of hours that are closed are not charged any more, nor taken back: what is late counts from the open hour.
-    let open = unit.account(known.account).await?.close_at.map(|at| at.plus(-HOUR));
+    let open = match unit.account(known.account).await?.close_at {
+        Some(at) => Some(at.plus(-HOUR)),
+        // Nothing waits to be closed; yet an hour may have been, and cannot be a second time.
+        None => {
+            let closed = unit.reads.row(bill::closed_until(known.account)).await?;
+            closed.and_then(|row| row.opt_int("at")).map(Second::from_unix)
+        }
+    };
     let now = unit.now;
     // Nor does a host whose clock is ahead reach into our future.
     let clamp = |at: Timestamp| open.map_or(at, |open| at.max(open.start())).min(now);

@@ -176,13 +176,14 @@ impl Unit {
         Ok(host::read_rooms(&rows).pop().expect("a host has room"))
     }
 
-    /// Starts those that wait for room on this host, first come first served (rules §2.12).
-    async fn grant_room(&mut self, leaver: &Instance, freed: &Resources) -> Outcome<()> {
-        let room = self.read_room(leaver).await?;
+    /// Starts those that wait for room on the host that one has left, first come first served (rules §2.12). `freed` is the room
+    /// that it had; one that gave up had none, but stood before others.
+    async fn grant_room(&mut self, left: &Instance, freed: &Resources) -> Outcome<()> {
+        let room = self.read_room(left).await?;
         let mut free = room.capacity.minus(&room.used).plus(freed);
-        let there = self.reads.rows(instance::on_host(leaver.host)).await?;
-        let others = there.iter().map(instance::read).filter(|other| other.id != leaver.id);
-        let waiting = others.filter(|other| matches!(other.state, State::Waiting { .. }));
+        let there = self.reads.rows(instance::on_host(left.host)).await?;
+        let waits = |i: &Instance| matches!(i.state, State::Waiting { .. }) && i.id != left.id;
+        let waiting = there.iter().map(instance::read).filter(waits);
         for next in waiting.collect::<Vec<_>>() {
             if !free.holds(&next.resources) {
                 break;

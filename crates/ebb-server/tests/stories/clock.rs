@@ -7,8 +7,13 @@ use serde_json::{Value, json};
 
 /// A busy day, told twice.
 async fn day(on: On) -> Vec<Value> {
-    let slow =
-        Behaviour { start_millis: 1_700, shutdown_millis: Some(2_300), remove_millis: 400, fail_next_start: true };
+    let slow = Behaviour {
+        start_millis: 1_700,
+        shutdown_millis: Some(2_300),
+        remove_millis: 400,
+        fail_next_start: true,
+        ..Behaviour::default()
+    };
     let cloud = Cloud::with(on, &[("vcpu", 4), ("memory_mib", 8_192), ("disk_gib", 1_000)], slow).await;
     let mut log = vec![];
     cloud.post("individual", "/v1/trial", json!(null)).await;
@@ -71,4 +76,32 @@ async fn the_books_balance_and_no_worker_panicked() {
     // 1+2+3+4+5 hours at 0.07 and 6 at 0.12, and the disks at 0.02.
     assert_eq!(balance["settled"]["payable"], "2.19000000");
     assert_eq!((balance["cash"].as_str(), balance["held"].as_str()), (Some("9997.81000000"), Some("0.00000000")));
+}
+
+/// A host's clock may be behind, and its word late; the hour that it speaks of may be closed by then.
+async fn late_word(on: On) {
+    let behind = Behaviour { behind_millis: 10_000, ..Behaviour::default() };
+    let cloud = Cloud::with(on, &[("vcpu", 4), ("memory_mib", 8_192), ("disk_gib", 1_000)], behind).await;
+    let on_demand = || json!({"option": "on-demand", "flavor": "c6.large.2"});
+    let first = cloud.buy("individual", on_demand()).await;
+    cloud.until("08:59:00").await;
+    cloud.delete("individual", &first).await;
+    cloud.until("09:00:05").await;
+    let second = cloud.buy("individual", on_demand()).await;
+    // Somebody else's bill does not wait for it either.
+    let other = cloud.buy("enterprise", on_demand()).await;
+    cloud.until("10:00:00").await;
+    let records = async |who, id| cloud.records(who, id, "compute").await;
+    assert_eq!(records("individual", &first).await, ["08:58:20-08:59:00 40 0.39 0.00433333"]);
+    assert_eq!(records("individual", &second).await, ["09:00:00-10:00:00 3600 0.39 0.39000000"]);
+    assert_eq!(
+        records("enterprise", &other).await,
+        ["08:59:55-09:00:00 5 0.39 0.00054167", "09:00:00-10:00:00 3600 0.39 0.39000000"]
+    );
+}
+
+#[tokio::test]
+async fn an_hour_that_is_closed_stays_closed_whatever_a_host_says_later() {
+    late_word(On::Sqlite).await;
+    late_word(On::Postgres).await;
 }

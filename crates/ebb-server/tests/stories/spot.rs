@@ -229,3 +229,35 @@ async fn a_slow_release_keeps_its_room_until_it_is_done() {
     assert_eq!(cloud.records("enterprise", &id, "compute").await, ["08:58:30-08:59:30 60 0.07 0.00116667"]);
     cloud.buy("enterprise", block(1)).await;
 }
+
+async fn give_up(on: On) {
+    let room = [("vcpu", 6), ("memory_mib", 65_536), ("disk_gib", 1_000)];
+    let slow = Behaviour { remove_millis: 1_000_000, ..Behaviour::default() };
+    let cloud = Cloud::with(on, &room, slow).await;
+    let mut blocks = vec![];
+    for _ in 0..3 {
+        blocks.push(cloud.buy("enterprise", block(6)).await);
+    }
+    let large = json!({"option": "on-demand", "flavor": "c6.xlarge.2"});
+    let first = cloud.buy("individual", large).await;
+    cloud.delete("enterprise", &blocks[0]).await;
+    cloud.wait(1).await;
+    let second = cloud.buy("individual", on_demand()).await;
+    // The deleted block is gone, but what it leaves is not enough for the first in line.
+    cloud.wait(1_100).await;
+    let states = async || (cloud.state("individual", &first).await, cloud.state("individual", &second).await);
+    assert_eq!(states().await, ("pending".to_owned(), "pending".to_owned()));
+    cloud.wait(99).await;
+    assert_eq!(states().await, ("released".to_owned(), "running".to_owned()));
+    cloud.wait(86_400).await;
+    let hosts = cloud.get("operator", "/v1/hosts").await;
+    let here = hosts["items"].as_array().unwrap().iter().find(|host| host["zone"] == "cn-beijing-a").unwrap();
+    let vcpu = &here["room"]["vcpu"];
+    assert_eq!((&vcpu["used"], &vcpu["claimed"], &vcpu["releasing"]), (&json!(2), &json!(0), &json!(0)));
+}
+
+#[tokio::test]
+async fn giving_up_lets_the_next_one_in() {
+    give_up(On::Sqlite).await;
+    give_up(On::Postgres).await;
+}

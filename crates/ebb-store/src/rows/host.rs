@@ -121,55 +121,58 @@ pub fn read_rooms(rows: &[Row]) -> Vec<Room> {
 pub enum RoomChange {
     /// Guard: room that is free now, above what is claimed.
     Take,
-    /// Guard: room that will be free; nobody else claimed in between.
+    /// Guard: room that will be free. Nobody else claimed in between, and nobody went: whose going the plan counts on would not
+    /// come by again to give the claim its room.
     Claim,
     /// Guard: the claim is met.
     UseClaim,
+    /// Guards, these three: whoever waits for room was seen, with all the room that there is for it.
     DropClaim,
-    MarkReleasing,
     Free,
     FreeReleasing,
+    MarkReleasing,
 }
 
 /// One statement per resource; the guards among them say so above.
 pub fn change_room(room: &Room, change: RoomChange, by: &Resources) -> Vec<Query> {
+    let sql = match change {
+        RoomChange::Take => {
+            "update host_room set used = used + $3 where host_id = $1 and resource = $2 and used + $3 \
+             + case when claimed > releasing then claimed - releasing else 0 end <= capacity"
+        }
+        RoomChange::Claim => {
+            "update host_room set claimed = claimed + $3 where host_id = $1 and resource = $2 \
+             and claimed = $4 and used = $5"
+        }
+        RoomChange::UseClaim => {
+            "update host_room set used = used + $3, claimed = claimed - $3 \
+             where host_id = $1 and resource = $2 and used + $3 <= capacity"
+        }
+        RoomChange::DropClaim => {
+            "update host_room set claimed = claimed - $3 where host_id = $1 and resource = $2 \
+             and claimed = $4 and (claimed = 0 or used = $5)"
+        }
+        RoomChange::Free => {
+            "update host_room set used = used - $3 where host_id = $1 and resource = $2 \
+             and claimed = $4 and (claimed = 0 or used = $5)"
+        }
+        RoomChange::FreeReleasing => {
+            "update host_room set used = used - $3, releasing = releasing - $3 where host_id = $1 and resource = $2 \
+             and claimed = $4 and (claimed = 0 or used = $5)"
+        }
+        RoomChange::MarkReleasing => {
+            "update host_room set releasing = releasing + $3 where host_id = $1 and resource = $2"
+        }
+    };
+    use RoomChange::{Claim, DropClaim, Free, FreeReleasing};
+    let sees = matches!(change, Claim | DropClaim | Free | FreeReleasing);
     by.iter()
         .map(|(resource, amount)| {
-            let key = |sql, more: Option<i64>| {
-                let mut args = args![room.host.to_string(), resource, amount];
-                args.extend(more.map(crate::Value::Int));
-                query(sql, args)
-            };
-            match change {
-                RoomChange::Take => key(
-                    "update host_room set used = used + $3 where host_id = $1 and resource = $2 and used + $3 \
-                     + case when claimed > releasing then claimed - releasing else 0 end <= capacity",
-                    None,
-                ),
-                RoomChange::Claim => key(
-                    "update host_room set claimed = claimed + $3 where host_id = $1 and resource = $2 and claimed = $4",
-                    Some(room.claimed.get(resource)),
-                ),
-                RoomChange::UseClaim => key(
-                    "update host_room set used = used + $3, claimed = claimed - $3 \
-                     where host_id = $1 and resource = $2 and used + $3 <= capacity",
-                    None,
-                ),
-                RoomChange::DropClaim => {
-                    key("update host_room set claimed = claimed - $3 where host_id = $1 and resource = $2", None)
-                }
-                RoomChange::MarkReleasing => {
-                    key("update host_room set releasing = releasing + $3 where host_id = $1 and resource = $2", None)
-                }
-                RoomChange::Free => {
-                    key("update host_room set used = used - $3 where host_id = $1 and resource = $2", None)
-                }
-                RoomChange::FreeReleasing => key(
-                    "update host_room set used = used - $3, releasing = releasing - $3 \
-                     where host_id = $1 and resource = $2",
-                    None,
-                ),
+            let mut args = args![room.host.to_string(), resource, amount];
+            if sees {
+                args.extend(args![room.claimed.get(resource), room.used.get(resource)]);
             }
+            query(sql, args)
         })
         .collect()
 }

@@ -32,8 +32,13 @@ impl Stage {
 
     /// A sandbox in which room is short, so that firm orders take it from spot blocks, and guests take their time.
     pub async fn narrow(seed: u64) -> Result<Self, Failure> {
-        let behaviour =
-            Behaviour { start_millis: 2_300, shutdown_millis: Some(4_100), remove_millis: 700, fail_next_start: true };
+        let behaviour = Behaviour {
+            start_millis: 2_300,
+            shutdown_millis: Some(4_100),
+            remove_millis: 700,
+            fail_next_start: true,
+            ..Behaviour::default()
+        };
         Self::own(seed, 16, behaviour).await
     }
 
