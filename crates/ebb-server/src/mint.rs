@@ -13,9 +13,12 @@ pub struct Mint(Arc<Mutex<State>>);
 
 struct State {
     dice: ChaCha20Rng,
-    /// The millisecond of the last id and how many it has had: ids of one millisecond sort by birth too.
-    last: (u64, u16),
+    /// Goes round after thirty bits, of which no instant sees all.
+    count: u32,
 }
+
+/// The variant of a UUID takes two bits of the word that counts.
+const MOST_COUNTED: u32 = u32::MAX >> 2;
 
 impl Mint {
     pub fn from_system() -> Self {
@@ -29,23 +32,28 @@ impl Mint {
     }
 
     fn new(dice: ChaCha20Rng) -> Self {
-        Self(Arc::new(Mutex::new(State { dice, last: (0, 0) })))
+        Self(Arc::new(Mutex::new(State { dice, count: 0 })))
     }
 
+    /// Ids of an instant sort after `earlier`, which was made before a restart, also if the clock stands still.
+    pub fn after(self, earlier: Uuid) -> Self {
+        let bits = u32::try_from(earlier.as_u128() >> 32 & u128::from(u32::MAX)).expect("32 bits");
+        self.0.lock().expect("no panic while minting").count = bits & MOST_COUNTED;
+        self
+    }
+
+    /// Sorts by `now`, to the microsecond, then by birth: on PostgreSQL the units of work that mint overlap, and their ids
+    /// must not tell another order than their instants.
     pub fn uuid(&self, now: Timestamp) -> Uuid {
         let mut state = self.0.lock().expect("no panic while minting");
-        let millis = u64::try_from(now.micros() / 1_000).unwrap_or(0).max(state.last.0);
-        let (millis, count) = match state.last {
-            // More than 4,096 ids in a millisecond borrow from the next.
-            (last, 0xfff) if last == millis => (millis + 1, 0),
-            (last, count) if last == millis => (millis, count + 1),
-            _ => (millis, 0),
-        };
-        state.last = (millis, count);
+        state.count = (state.count + 1) & MOST_COUNTED;
+        let micros = u64::try_from(now.micros()).unwrap_or(0);
+        let below_a_milli = u16::try_from(micros % 1_000).expect("less than a thousand") << 2;
         let mut random = [0; 10];
         state.dice.fill_bytes(&mut random);
-        random[..2].copy_from_slice(&count.to_be_bytes());
-        Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
+        random[..2].copy_from_slice(&below_a_milli.to_be_bytes());
+        random[2..6].copy_from_slice(&state.count.to_be_bytes());
+        Builder::from_unix_timestamp_millis(micros / 1_000, &random).into_uuid()
     }
 
     /// A bearer secret of 192 bits.
@@ -77,5 +85,11 @@ mod tests {
         assert!(one.is_sorted_by(|a, b| a < b));
         assert_eq!(one, ids(Mint::from_seed(7)));
         assert_ne!(one, ids(Mint::from_seed(8)));
+        let last = *one.last().unwrap();
+        assert!(Mint::from_seed(9).after(last).uuid(now) > last);
+
+        let mint = Mint::from_seed(7);
+        let (later, earlier) = (mint.uuid(Timestamp::from_micros(1_001)), mint.uuid(Timestamp::from_micros(1_000)));
+        assert!(earlier < later, "sorted by instant first");
     }
 }
