@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(40);
 #[derive(Clone)]
 pub struct Client<'a> {
     server: &'a Program,
-    key: String,
+    pub key: String,
     /// The account of a tenant.
     pub account: String,
 }
@@ -37,6 +37,11 @@ impl<'a> Client<'a> {
         let tenant = Client { server: self.server, key: text(&opened["key"]["secret"]), account };
         tenant.post("/v1/trial", Value::Null);
         tenant
+    }
+
+    /// A tenant of before a restart.
+    pub fn as_tenant(&self, key: &str, account: &str) -> Client<'a> {
+        Client { server: self.server, key: key.to_owned(), account: account.to_owned() }
     }
 
     pub fn buy(&self, flavor: &str, option: &str) -> String {

@@ -52,33 +52,14 @@ fn bought_once(operator: &Client<'_>, purchases: &Purchases) {
 
 /// No guest without an owner, no owner without its guest; what is gone is forgotten.
 fn hosts_have(world: &World, live: &[Value]) {
-    let file = match &world.host {
-        Some(_) => world.directory.path().join("host/fake.json"),
-        None => world.directory.path().join("data/hosts.json"),
-    };
     let owned: BTreeSet<String> = live.iter().map(|one| text(&one["id"])).collect();
     let running = live.iter().filter(|one| one["state"] == "running").map(|one| text(&one["id"])).collect();
     wait_for("the host has what is owned", || {
-        let kept: Value =
-            serde_json::from_slice(&std::fs::read(&file).expect("what the host wrote down")).expect("JSON");
-        let guests = guests_in(&kept);
+        let guests = world.guests();
         let there: BTreeSet<String> = guests.keys().cloned().collect();
         let runs: BTreeSet<String> = guests.into_iter().filter(|(_, is)| is == "running").map(|(id, _)| id).collect();
         (there == owned && runs == running).then_some(()).ok_or(format!("{there:?}, owned are {owned:?}"))
     });
-}
-
-/// The guests that a fake host wrote down, with what they are.
-pub fn guests_in(kept: &Value) -> BTreeMap<String, String> {
-    match (kept, kept.get("agent")) {
-        (_, Some(agent)) => {
-            let guests = agent["guests"].as_object().expect("guests by id").iter();
-            guests.map(|(id, guest)| (id.clone(), text(&guest["observed"]["is"]["is"]))).collect()
-        }
-        (Value::Object(fields), None) => fields.values().flat_map(guests_in).collect(),
-        (Value::Array(hosts), None) => hosts.iter().flat_map(guests_in).collect(),
-        _ => BTreeMap::new(),
-    }
 }
 
 /// Has every record and balance recomputed from the log.

@@ -15,11 +15,7 @@ struct Market<'a> {
 
 impl<'a> Market<'a> {
     fn open(world: &'a World) -> Market<'a> {
-        let operator = world.operator();
-        wait_for("there is room", || {
-            let hosts = operator.get("/v1/hosts");
-            (hosts["items"][0]["connected"] == true).then_some(()).ok_or(hosts.to_string())
-        });
+        let operator = world.open();
         let (ada, bob) = (operator.tenant("Ada"), operator.tenant("Bob"));
         Market { ada, bob, operator, bought: Purchases::new() }
     }

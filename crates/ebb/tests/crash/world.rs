@@ -1,9 +1,11 @@
 //! What stands around a story: a server of either kind, on either database, with a host and a directory of its own?
 
-use crate::api::Client;
+use crate::api::{Client, text, wait_for};
 use crate::process::{Program, Ready};
 use ebb_store::Place;
 use ebb_testing::TempPostgres;
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -34,15 +36,34 @@ pub struct World {
     key: &'static str,
 }
 
+/// How long things take, where a story wants it otherwise than most do.
+pub struct Pace {
+    pub start_millis: u32,
+    pub boot_timeout_seconds: u32,
+}
+
+impl Default for Pace {
+    fn default() -> Pace {
+        Pace { start_millis: 20, boot_timeout_seconds: 20 }
+    }
+}
+
 impl World {
     pub fn new(shape: Shape, on: On, environment: &[(&str, &str)]) -> World {
+        World::at(Pace::default(), shape, on, environment)
+    }
+
+    pub fn at(pace: Pace, shape: Shape, on: On, environment: &[(&str, &str)]) -> World {
         let directory = Directory::new();
         let path = |name: &str| directory.0.join(name);
         let place = match on {
             On::Sqlite => Place::Sqlite(path("data/ebb.db")),
             On::Postgres => Place::Postgres(block_on(TempPostgres::start().database())),
         };
-        let catalog = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/crash/catalog.toml");
+        let boot = format!("boot_timeout_seconds = {}\n", pace.boot_timeout_seconds);
+        let text = include_str!("catalog.toml").replace("boot_timeout_seconds = 20\n", &boot);
+        std::fs::write(path("catalog.toml"), text).expect("a file in a new directory");
+        let catalog = &path("catalog.toml").display().to_string();
         let data = path("data").display().to_string();
         let rows = match &place {
             Place::Postgres(connection) => vec!["--postgres", connection],
@@ -50,7 +71,7 @@ impl World {
         };
         let (arguments, host, key) = match shape {
             Shape::Halves => {
-                let host = host(&directory);
+                let host = host(&directory, &pace);
                 std::fs::write(path("operator.key"), OPERATOR).expect("a file in a new directory");
                 let (key, socket) = (path("operator.key"), path("host.sock"));
                 let mut all = words(&["serve", "--listen", "127.0.0.1:0", "--catalog", catalog]);
@@ -71,13 +92,50 @@ impl World {
     pub fn operator(&self) -> Client<'_> {
         Client::operator(&self.server, self.key)
     }
+
+    /// The operator, once a host has come.
+    pub fn open(&self) -> Client<'_> {
+        let operator = self.operator();
+        wait_for("there is room", || {
+            let hosts = operator.get("/v1/hosts");
+            (hosts["items"][0]["connected"] == true).then_some(()).ok_or(hosts.to_string())
+        });
+        operator
+    }
+
+    pub fn host(&self) -> &Program {
+        self.host.as_ref().expect("a host of its own")
+    }
+
+    /// The guests that the fake host wrote down, with what they are.
+    pub fn guests(&self) -> BTreeMap<String, String> {
+        let file = match &self.host {
+            Some(_) => self.directory.path().join("host/fake.json"),
+            None => self.directory.path().join("data/hosts.json"),
+        };
+        let kept = std::fs::read(&file).expect("what the host wrote down");
+        guests_in(&serde_json::from_slice(&kept).expect("JSON"))
+    }
 }
 
-fn host(directory: &Directory) -> Program {
+fn host(directory: &Directory, pace: &Pace) -> Program {
     let (data, socket) = (directory.0.join("host"), directory.0.join("host.sock"));
-    let mut all = words(["host", "--driver", "fake", "--start-millis", "20", "--capacity", CAPACITY]);
+    let start = pace.start_millis.to_string();
+    let mut all = words(["host", "--driver", "fake", "--start-millis", &start, "--capacity", CAPACITY]);
     all.extend([format!("--data={}", data.display()), format!("--socket={}", socket.display())]);
     Program::start(all, Ready::Socket(socket), directory.0.join("host.log"), &[])
+}
+
+fn guests_in(kept: &Value) -> BTreeMap<String, String> {
+    match (kept, kept.get("agent")) {
+        (_, Some(agent)) => {
+            let guests = agent["guests"].as_object().expect("guests by id").iter();
+            guests.map(|(id, guest)| (id.clone(), text(&guest["observed"]["is"]["is"]))).collect()
+        }
+        (Value::Object(fields), None) => fields.values().flat_map(guests_in).collect(),
+        (Value::Array(hosts), None) => hosts.iter().flat_map(guests_in).collect(),
+        _ => BTreeMap::new(),
+    }
 }
 
 fn words<'a>(of: impl IntoIterator<Item = &'a (impl AsRef<str> + ?Sized + 'a)>) -> Vec<String> {
