@@ -124,7 +124,9 @@ impl Agent {
         for guest in self.guests.values_mut() {
             guest.desired.generation = 0;
         }
-        vec![Action::SavePosition]
+        // The guests first: once the position is written, nobody asks for this again.
+        let guests = self.guests.keys().map(|id| Action::Save(*id));
+        guests.chain([Action::SavePosition]).collect()
     }
 
     /// Takes an order. One that is not newer than the last, or that comes over an unaccepted gap, is not obeyed.

@@ -43,8 +43,8 @@ pub struct Fake {
 /// A live connection to a host.
 #[derive(Clone)]
 pub struct Link {
-    /// What the host had obeyed when it said hello.
-    pub obeyed: Position,
+    pub greeted: Greeted,
+    /// What the host had when it said hello.
     pub guests: Vec<InstanceId>,
     pub socket: PathBuf,
     pub say: mpsc::UnboundedSender<Ask>,
@@ -66,6 +66,10 @@ pub struct Greeted {
     /// Orders after this one are still to be sent.
     pub sent: i64,
     pub gap: bool,
+    /// The last order that it had obeyed.
+    pub obeyed: i64,
+    /// Until when it was known to be well before it came back.
+    pub last_heard_at: Timestamp,
 }
 
 /// The most guests in one message.
@@ -81,7 +85,7 @@ impl App {
         }
         if !greeted.gap {
             let there: Vec<InstanceId> = hello.guests.iter().map(|guest| guest.id).collect();
-            self.miss(greeted.id, hello.position.sequence, &there).await?;
+            self.miss(greeted, hello.position.sequence, &there).await?;
         }
         Ok(greeted)
     }
@@ -95,24 +99,38 @@ impl App {
         }
     }
 
-    /// Guests that the host should have by the orders it obeyed, and has not: they are gone.
-    async fn miss(&self, on: HostId, obeyed: i64, there: &[InstanceId]) -> Result<(), Denied> {
-        let rows = self.store.rows(host::orders_after(on, 0, i64::MAX)).await?;
-        for row in rows.iter().filter(|row| row.int("sequence") <= obeyed && row.int("live") == 1) {
-            let id = instance::read(row).id;
-            if !there.contains(&id) {
+    /// Guests that the host should have and has not, by the orders it obeyed or because they ran: they are gone. One that ran on
+    /// a host which has lost its memory must not come back empty under the same name. Since when nobody knows; their owners
+    /// pay to the last instant at which the host was heard.
+    async fn miss(&self, on: Greeted, obeyed: i64, there: &[InstanceId]) -> Result<(), Denied> {
+        let rows = self.store.rows(host::orders_after(on.id, 0, i64::MAX)).await?;
+        for row in rows.iter().filter(|row| row.int("live") == 1) {
+            let known = instance::read(row);
+            let had = row.int("sequence") <= obeyed || known.first_running.is_some();
+            if had && !there.contains(&known.id) {
+                let began = known.first_running.map_or(known.created_at, Second::start);
                 let gone = ObservedGuest {
-                    id,
-                    generation: row.int("generation"),
-                    is: Is::Gone { at: self.clock.now() },
+                    id: known.id,
+                    generation: known.generation,
+                    is: Is::Gone { at: on.last_heard_at.max(began) },
                     address: None,
                     notice_readable_at: None,
                     notice_read_at: None,
                 };
-                self.observe(on, gone).await?;
+                self.observe(on.id, gone).await?;
             }
         }
         Ok(())
+    }
+
+    /// Writes down until when a host was heard, now that the connection to it has ended.
+    pub async fn part(&self, from: HostId, heard_at: Timestamp) -> Result<(), Denied> {
+        let key = from.to_string();
+        let written = self.unit("part-host", &key, move |mut unit| async move {
+            unit.write(host::seen(from, heard_at));
+            Ok(unit.done(()))
+        });
+        Ok(written.await?)
     }
 
     /// An operator accepts that a host obeyed orders which this database does not know: from now on its word counts again.
@@ -123,20 +141,22 @@ impl App {
             return Err(Denied::Conflict(format!("host {name} has no gap; there is nothing to accept")));
         }
         let link = self.link(known.id)?;
-        self.miss(known.id, i64::MAX, &link.guests).await?;
+        self.miss(link.greeted, i64::MAX, &link.guests).await?;
         // Above everything that the host has obeyed, and everything that it has is ordered anew.
-        let sequence = link.obeyed.sequence.max(known.sequence);
-        self.unit("accept-gap", name, move |mut unit| async move {
+        let sequence = self.unit("accept-gap", name, move |mut unit| async move {
+            // Orders are written while the gap is open, too: they must not end up below what the host is told.
+            let row = unit.reads.row(host::by_id(known.id)).await?.expect("hosts are never deleted");
+            let sequence = link.greeted.obeyed.max(host::read(&row).sequence);
             unit.write(host::accept_gap(known.id, sequence));
-            let there = unit.reads.rows(instance::on_host(known.id)).await?;
-            // The host is told nothing of those that wait for room, or it would soon be asked where they are.
-            let told = there.iter().map(instance::read).filter(|i| !matches!(i.state, State::Waiting { .. }));
-            for instance in told {
-                unit.order(&instance);
+            for row in unit.reads.rows(instance::on_host(known.id)).await? {
+                let live = instance::read(&row);
+                if !matches!(live.state, State::Waiting { .. }) {
+                    unit.order(&live);
+                }
             }
-            Ok(unit.done(()))
-        })
-        .await?;
+            Ok(unit.done(sequence))
+        });
+        let sequence = sequence.await?;
         let position = Position { epoch: self.installation.epoch, sequence };
         link.say.send(Ask::Say(ToHost::AcceptGap(position))).map_err(|_| Denied::HostAway("it went away".to_owned()))
     }
@@ -198,6 +218,12 @@ impl App {
     }
 }
 
+/// Of these guests the database has written down that they are gone, so the host need not remember them.
+pub fn forgotten(hello: &Hello) -> impl Iterator<Item = ToHost> {
+    let gone = hello.guests.iter().filter(|guest| matches!(guest.is, Is::Gone { .. } | Is::Failed { .. }));
+    gone.map(|guest| ToHost::Forget { guest: guest.id })
+}
+
 /// What a host should make of an instance, and when it is to release it by itself; `None`: nothing yet.
 fn desired(instance: &Instance, limits: &Limits) -> Option<(Want, Option<PlannedEnd>)> {
     let natural = instance
@@ -236,6 +262,7 @@ async fn greet(mut unit: Unit, hello: Hello) -> Outcome<Decision<Greeted>> {
     let sequence = known.as_ref().map_or(0, |host| host.sequence);
     // It obeyed orders that we do not know, or a restore began a new epoch: an operator must look first (invariant 8).
     let gap = theirs != Position::default() && (theirs.epoch != epoch || theirs.sequence > sequence);
+    let last_heard_at = known.as_ref().map_or(unit.now, |host| host.seen_at);
     let host = Host {
         id: known.as_ref().map_or_else(|| HostId::new(unit.app.mint.uuid(unit.now)), |host| host.id),
         name: hello.host,
@@ -243,14 +270,16 @@ async fn greet(mut unit: Unit, hello: Hello) -> Outcome<Decision<Greeted>> {
         driver: hello.driver,
         state: if gap { "gap" } else { "up" }.to_owned(),
         sequence,
-        seen_at: unit.now,
+        // Over a gap what it lost is not counted yet, so it must not be forgotten since when.
+        seen_at: if gap { last_heard_at } else { unit.now },
     };
     unit.write(if known.is_some() { host::update(&host) } else { host::insert(&host) });
     for (resource, capacity) in hello.capacity.iter() {
         unit.write(host::set_capacity(host.id, resource, capacity));
     }
     let position = Position { epoch, sequence };
-    Ok(unit.done(Greeted { id: host.id, position, sent: theirs.sequence.min(sequence), gap }))
+    let (sent, obeyed) = (theirs.sequence.min(sequence), theirs.sequence);
+    Ok(unit.done(Greeted { id: host.id, position, sent, gap, obeyed, last_heard_at }))
 }
 
 async fn observe(mut unit: Unit, from: HostId, observed: ObservedGuest) -> Outcome<Decision<()>> {
@@ -285,6 +314,11 @@ async fn observe(mut unit: Unit, from: HostId, observed: ObservedGuest) -> Outco
             unit.app.metrics.released(at.millis_since(deadline));
         }
     }
+    let there = !matches!(observed.is, Is::Gone { .. } | Is::Failed { .. });
+    if there && matches!(known.state, State::Released { .. }) {
+        // Nobody owns it any more; the order to remove it was lost.
+        unit.order(&known);
+    }
     if let Some(report) = report(&mut unit, &known, &observed).await? {
         unit.step(&known, Input::Report(report)).await?;
     }
@@ -296,11 +330,8 @@ async fn report(unit: &mut Unit, known: &Instance, observed: &ObservedGuest) -> 
     // Seconds of hours that are closed are not charged any more, nor taken back: what is late counts from the open hour.
     let open = match unit.account(known.account).await?.close_at {
         Some(at) => Some(at.plus(-HOUR)),
-        // Nothing waits to be closed; yet an hour may have been, and cannot be a second time.
-        None => {
-            let closed = unit.reads.row(bill::closed_until(known.account)).await?;
-            closed.and_then(|row| row.opt_int("at")).map(Second::from_unix)
-        }
+        // None is open now; what begins must not begin in one that was closed.
+        None => unit.reads.row(bill::last_hour(known.account)).await?.map(|row| Second::from_unix(row.int("at"))),
     };
     let now = unit.now;
     // Nor does a host whose clock is ahead reach into our future.

@@ -4,6 +4,7 @@ use ebb_model::time::Timestamp;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use uuid::{Builder, Uuid};
 
@@ -13,9 +14,16 @@ pub struct Mint(Arc<Mutex<State>>);
 
 struct State {
     dice: ChaCha20Rng,
-    /// The millisecond of the last id and how many it has had: ids of one millisecond sort by birth too.
-    last: (u64, u16),
+    /// No id is of an earlier instant.
+    since: u64,
+    /// How many ids the newest instants have had; units of work that overlap go on minting at their own.
+    had: BTreeMap<u64, u16>,
 }
+
+/// The variant of a UUID takes two bits of the word that counts.
+const MOST_COUNTED: u16 = u16::MAX >> 2;
+/// More than there are units of work under way.
+const INSTANTS: usize = 10_000;
 
 impl Mint {
     pub fn from_system() -> Self {
@@ -29,23 +37,44 @@ impl Mint {
     }
 
     fn new(dice: ChaCha20Rng) -> Self {
-        Self(Arc::new(Mutex::new(State { dice, last: (0, 0) })))
+        Self(Arc::new(Mutex::new(State { dice, since: 0, had: BTreeMap::new() })))
     }
 
+    /// Ids sort after `earlier`, which was made before a restart, also if the clock stands still.
+    pub fn after(self, earlier: Uuid) -> Self {
+        let bits = earlier.as_u128();
+        let part = |shift: u32, width: u32| u64::try_from(bits >> shift & ((1 << width) - 1)).expect("at most 48 bits");
+        let micros = part(80, 48) * 1_000 + (part(64, 12) >> 2);
+        let count = u16::try_from(part(48, 14)).expect("14 bits");
+        {
+            let mut state = self.0.lock().expect("no panic while minting");
+            state.since = micros;
+            state.had.insert(micros, count + 1);
+        }
+        self
+    }
+
+    /// Sorts by `now`, to the microsecond, then by birth: on PostgreSQL the units of work that mint overlap, and their ids
+    /// must not tell another order than their instants.
     pub fn uuid(&self, now: Timestamp) -> Uuid {
         let mut state = self.0.lock().expect("no panic while minting");
-        let millis = u64::try_from(now.micros() / 1_000).unwrap_or(0).max(state.last.0);
-        let (millis, count) = match state.last {
-            // More than 4,096 ids in a millisecond borrow from the next.
-            (last, 0xfff) if last == millis => (millis + 1, 0),
-            (last, count) if last == millis => (millis, count + 1),
-            _ => (millis, 0),
-        };
-        state.last = (millis, count);
+        let mut micros = u64::try_from(now.micros()).unwrap_or(0).max(state.since);
+        // More than an instant can have, where the clock stands still, borrow from the next.
+        while state.had.get(&micros).is_some_and(|had| *had > MOST_COUNTED) {
+            micros += 1;
+        }
+        let had = state.had.entry(micros).or_insert(0);
+        let count = *had;
+        *had += 1;
+        if state.had.len() > INSTANTS {
+            state.had.pop_first();
+        }
+        let below_a_milli = u16::try_from(micros % 1_000).expect("less than a thousand") << 2;
         let mut random = [0; 10];
         state.dice.fill_bytes(&mut random);
-        random[..2].copy_from_slice(&count.to_be_bytes());
-        Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
+        random[..2].copy_from_slice(&below_a_milli.to_be_bytes());
+        random[2..4].copy_from_slice(&count.to_be_bytes());
+        Builder::from_unix_timestamp_millis(micros / 1_000, &random).into_uuid()
     }
 
     /// A bearer secret of 192 bits.
@@ -98,10 +127,16 @@ mod tests {
     #[test]
     fn ids_sort_by_birth_and_follow_the_seed() {
         let now = Timestamp::from_micros(1_700_000_000_000_000);
-        let ids = |mint: Mint| (0..10_000).map(|_| mint.uuid(now)).collect::<Vec<_>>();
+        let ids = |mint: Mint| (0..20_000).map(|_| mint.uuid(now)).collect::<Vec<_>>();
         let one = ids(Mint::from_seed(7));
         assert!(one.is_sorted_by(|a, b| a < b));
         assert_eq!(one, ids(Mint::from_seed(7)));
         assert_ne!(one, ids(Mint::from_seed(8)));
+        let last = *one.last().unwrap();
+        assert!(Mint::from_seed(9).after(last).uuid(now) > last);
+
+        let mint = Mint::from_seed(7);
+        let (later, earlier) = (mint.uuid(Timestamp::from_micros(1_001)), mint.uuid(Timestamp::from_micros(1_000)));
+        assert!(earlier < later, "sorted by instant first");
     }
 }

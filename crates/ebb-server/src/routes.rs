@@ -170,6 +170,6 @@ async fn take_turn(State(app): State<App>, request: Request, next: Next) -> Resp
     }
     match app.keep_hosts().await {
         Ok(()) => response,
-        Err(error) => Denied::HostAway(format!("the fake hosts cannot be kept: {error}")).into_response(),
+        Err(denied) => denied.into_response(),
     }
 }

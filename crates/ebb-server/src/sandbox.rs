@@ -3,10 +3,11 @@
 use crate::app::{App, Inner};
 use crate::call::Role;
 use crate::clock::Clock;
+use crate::denied::Denied;
 use crate::host::{Fake, Hosts};
 use crate::metrics::Metrics;
 use crate::mint::{Mint, digest};
-use crate::serve::{Keys, ServeError, Serving, ensure_key, installation, listen};
+use crate::serve::{Keys, Newest, ServeError, Serving, ensure_key, installation, listen};
 use ebb_driver::fake::{Behaviour, FakeHost};
 use ebb_engine::event::Event;
 use ebb_model::catalog::Catalog;
@@ -15,9 +16,10 @@ use ebb_model::money::Amount;
 use ebb_model::resources::Resources;
 use ebb_model::time::Timestamp;
 use ebb_model::trial::Holder;
-use ebb_store::rows::{account, event};
-use ebb_store::{Place, Store};
+use ebb_store::rows::account;
+use ebb_store::{Place, Store, failpoint};
 use ebb_wire::sandbox::{Clock as ShownClock, Ready};
+use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use tokio::sync::{Mutex, watch};
@@ -49,18 +51,22 @@ pub async fn sandbox(config: SandboxConfig) -> Result<(Serving, Ready), ServeErr
     let place = match (&config.store, &config.data) {
         (Some(place), _) => place.clone(),
         (None, None) => Place::Memory,
-        (None, Some(dir)) => {
-            std::fs::create_dir_all(dir).map_err(|e| ServeError::Setup(format!("{}: {e}", dir.display())))?;
-            Place::Sqlite(dir.join("ebb.db"))
-        }
+        (None, Some(dir)) => Place::Sqlite(dir.join("ebb.db")),
     };
+    if let Some(dir) = &config.data {
+        std::fs::create_dir_all(dir).map_err(|e| ServeError::Setup(format!("{}: {e}", dir.display())))?;
+    }
     let store = Store::open(place).await?;
-    let newest = store.rows(event::newest()).await?.first().map(|row| Timestamp::from_micros(row.int("at")));
-    let clock = Clock::sandbox(newest.map_or(config.start, |at| at.max(config.start)), config.speed);
-    // A kept sandbox that starts again throws other dice, or its ids would come a second time.
-    let mint = Mint::from_seed(config.seed ^ newest.map_or(0, |at| at.micros().unsigned_abs()));
+    let (fakes, kept_at) = fakes(&config)?;
+    let newest = Newest::of(&store).await?;
+    let times = newest.iter().map(|newest| newest.at).chain(kept_at);
+    let clock = Clock::sandbox(times.fold(config.start, Timestamp::max), config.speed);
+    let mint = match newest {
+        None => Mint::from_seed(config.seed),
+        // A kept sandbox that starts again throws other dice, or its ids would come a second time.
+        Some(newest) => Mint::from_system().after(newest.id),
+    };
     let installation = installation(&store, &clock, &mint, false).await?;
-    let fakes = fakes(&config)?;
     let app = App::new(Inner {
         store,
         clock,
@@ -88,19 +94,28 @@ pub async fn sandbox(config: SandboxConfig) -> Result<(Serving, Ready), ServeErr
     Ok((Serving { address, app, listener }, ready))
 }
 
-/// One host per zone, as it was kept or new.
-fn fakes(config: &SandboxConfig) -> Result<Vec<Fake>, ServeError> {
+/// What a kept sandbox has beside its database.
+#[derive(Serialize, Deserialize)]
+struct Kept<H> {
+    /// It may have been advanced since the last event, and its hosts have seen things meanwhile.
+    now: Timestamp,
+    hosts: Vec<H>,
+}
+
+/// One host per zone, as it was kept or new, and the time at which they were kept.
+fn fakes(config: &SandboxConfig) -> Result<(Vec<Fake>, Option<Timestamp>), ServeError> {
     if let Some(file) = config.data.as_ref().map(|dir| dir.join(KEPT_HOSTS)).filter(|file| file.exists()) {
         let broken = |error: String| ServeError::Setup(format!("{}: {error}", file.display()));
         let text = std::fs::read_to_string(&file).map_err(|error| broken(error.to_string()))?;
-        let hosts: Vec<FakeHost> = serde_json::from_str(&text).map_err(|error| broken(error.to_string()))?;
-        return Ok(hosts.into_iter().map(|host| Fake { host, greeted: None }).collect());
+        let kept: Kept<FakeHost> = serde_json::from_str(&text).map_err(|error| broken(error.to_string()))?;
+        let hosts = kept.hosts.into_iter().map(|host| Fake { host, greeted: None }).collect();
+        return Ok((hosts, Some(kept.now)));
     }
     let zones = config.catalog.zones.iter();
-    Ok(zones
+    let hosts = zones
         .map(|zone| FakeHost::new(&format!("{}-1", zone.id), &zone.id, config.capacity.clone(), config.behaviour))
-        .map(|host| Fake { host, greeted: None })
-        .collect())
+        .map(|host| Fake { host, greeted: None });
+    Ok((hosts.collect(), None))
 }
 
 const KEPT_HOSTS: &str = "hosts.json";
@@ -114,8 +129,8 @@ async fn furnish(app: &App) -> Result<(), ServeError> {
         let made = app.unit("furnish", name, move |mut unit| {
             let hash = hash.clone();
             async move {
-                if unit.reads.row(account::key_by_hash(&hash)).await?.is_some() {
-                    return Ok(unit.done(None));
+                if let Some(row) = unit.reads.row(account::key_by_hash(&hash)).await? {
+                    return Ok(unit.done(account::read_key(&row).account));
                 }
                 let id = AccountId::new(unit.app.mint.uuid(unit.now));
                 unit.write(account::insert(id, name, unit.now));
@@ -130,6 +145,9 @@ async fn furnish(app: &App) -> Result<(), ServeError> {
         let broken = |error: ebb_store::Halt<_>| ServeError::Setup(error.to_string());
         let Some(id) = made.await.map_err(broken)? else { continue };
         let verified = app.unit("furnish", name, move |mut unit| async move {
+            if unit.account(id).await?.holder.is_some() {
+                return Ok(unit.done(()));
+            }
             unit.change_account(id).await?.holder = Some(holder);
             unit.log(id, None, &Event::AccountVerified { holder });
             unit.top_up(id, Amount::from_units(10_000 * ebb_model::money::AMOUNT_PER_UNIT)).await?;
@@ -148,14 +166,19 @@ impl App {
         host.map_or_else(String::new, |fake| fake.host.console_text(guest).to_owned())
     }
 
-    /// Writes the fake hosts beside the database, if the sandbox is kept.
-    pub async fn keep_hosts(&self) -> std::io::Result<()> {
+    /// Writes the fake hosts and the clock beside the database, if the sandbox is kept.
+    pub async fn keep_hosts(&self) -> Result<(), Denied> {
+        self.write_down(&self.hosts.fakes.lock().await)
+    }
+
+    pub fn write_down(&self, fakes: &[Fake]) -> Result<(), Denied> {
         let Some(dir) = &self.hosts.kept_in else { return Ok(()) };
-        let fakes = self.hosts.fakes.lock().await;
-        let hosts: Vec<&FakeHost> = fakes.iter().map(|fake| &fake.host).collect();
-        let text = serde_json::to_vec(&hosts)?;
+        let kept = Kept { now: self.clock.now(), hosts: fakes.iter().map(|fake| &fake.host).collect() };
+        let text = serde_json::to_vec(&kept).expect("hosts of plain values");
         let new = dir.join("hosts.json.new");
-        std::fs::write(&new, text)?;
-        std::fs::rename(new, dir.join(KEPT_HOSTS))
+        failpoint("effect.keep.before");
+        let written = std::fs::write(&new, text).and_then(|()| std::fs::rename(new, dir.join(KEPT_HOSTS)));
+        failpoint("effect.keep.after");
+        written.map_err(|error| Denied::HostAway(format!("the fake hosts cannot be kept: {error}")))
     }
 }

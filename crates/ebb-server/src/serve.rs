@@ -11,7 +11,7 @@ use crate::unit::Unit;
 use crate::work::hosts::keep_host;
 use crate::work::keep_working;
 use ebb_model::catalog::Catalog;
-use ebb_model::id::ApiKeyId;
+use ebb_model::id::{ApiKeyId, EventId};
 use ebb_model::time::Timestamp;
 use ebb_store::rows::{account, event, token};
 use ebb_store::{Place, Store, StoreError};
@@ -88,8 +88,9 @@ fn parse_catalog(path: &Path, text: &str) -> Result<Catalog, ServeError> {
 /// Opens the store and listens. Nothing is answered before [`Serving::run`].
 pub async fn serve(config: ServeConfig) -> Result<Serving, ServeError> {
     let store = Store::open(config.store).await?;
-    let newest = store.rows(event::newest()).await?.first().map(|row| Timestamp::from_micros(row.int("at")));
-    let (clock, mint) = (Clock::wall(newest), Mint::from_system());
+    let newest = Newest::of(&store).await?;
+    let clock = Clock::wall(newest.as_ref().map(|newest| newest.at));
+    let mint = newest.map_or_else(Mint::from_system, |newest| Mint::from_system().after(newest.id));
     let installation = installation(&store, &clock, &mint, config.restored).await?;
     let app = App::new(Inner {
         store,
@@ -134,6 +135,22 @@ impl Serving {
             tracing::warn!(%error, "the store did not close cleanly; nothing committed is lost");
         }
         served
+    }
+}
+
+/// The last event that was written: the clock and the ids go on from there.
+pub(crate) struct Newest {
+    pub at: Timestamp,
+    pub id: Uuid,
+}
+
+impl Newest {
+    pub async fn of(store: &Store) -> Result<Option<Newest>, StoreError> {
+        let rows = store.rows(event::newest()).await?;
+        Ok(rows.first().map(|row| {
+            let id: EventId = row.text("id").parse().expect("an id that this program wrote");
+            Newest { at: Timestamp::from_micros(row.int("at")), id: id.uuid() }
+        }))
     }
 }
 

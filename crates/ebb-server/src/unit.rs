@@ -207,12 +207,14 @@ impl Unit {
     }
 
     async fn settle_block(&mut self, block: &Instance) -> Outcome<()> {
-        let end = *block.state.end().expect("a released block has an end");
+        // At its release, which the server may learn of late.
+        let State::Released { end, gone_at } = block.state else { panic!("settled before its release: {block:?}") };
+        let released_at = gone_at.second();
         let rows = self.reads.rows(bill::spans_of(block.id)).await?;
         let spans = rows.iter().map(bill::read_span).filter(|s| matches!(s.settled, Settled::AtRelease { .. }));
         let charges: Vec<Charge> = spans.flat_map(|span| self.charge_whole(span, end)).collect();
         let splits = deduct(&charges, None);
-        self.settle(block.account, &format!("block {}", block.id), charges, splits, self.now.second()).await
+        self.settle(block.account, &format!("block {}", block.id), charges, splits, released_at).await
     }
 
     fn charge_whole(&self, span: Span, end: End) -> Vec<Charge> {

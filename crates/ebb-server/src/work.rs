@@ -7,8 +7,9 @@ pub mod sandbox;
 use crate::app::App;
 use crate::denied::Denied;
 use crate::unit::settled_already;
-use ebb_engine::lifecycle::Input;
+use ebb_engine::lifecycle::{Input, due_at as due_at_of};
 use ebb_model::id::InstanceId;
+use ebb_model::instance::State;
 use ebb_model::time::Timestamp;
 use ebb_store::rows::instance;
 use ebb_store::{Halt, StoreError};
@@ -33,7 +34,20 @@ impl App {
         let done = self
             .unit("due", &id.to_string(), move |mut unit| async move {
                 let about = unit.instance(id).await?;
-                unit.step(&about, Input::Due).await?;
+                let limits = unit.app.clone();
+                if let State::Starting { give_up_at } | State::Waiting { give_up_at, .. } = about.state
+                    && give_up_at <= unit.now
+                    && !unit.app.host_heard(about.host, give_up_at)
+                {
+                    // Perhaps it runs, or its room is free, and only the word of it was not heard.
+                    unit.write(instance::set_due(&about, Some(unit.now.plus_seconds(1))));
+                    return Ok(unit.done(()));
+                }
+                let next = unit.step(&about, Input::Due).await?;
+                if next.generation == about.generation {
+                    // Written under other limits. Left as it is, it would be due for ever and everything behind it never.
+                    unit.write(instance::set_due(&about, due_at_of(&about, &limits.catalog.limits)));
+                }
                 Ok(unit.done(()))
             })
             .await;

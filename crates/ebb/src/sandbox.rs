@@ -19,8 +19,8 @@ pub struct SandboxArgs {
     /// Keep the database and the hosts in this directory; else everything is in memory
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Keep the rows in this PostgreSQL database, such as `host=/run/postgresql dbname=ebb`
-    #[arg(long, value_name = "CONNECTION", conflicts_with = "data")]
+    /// Keep the rows in this PostgreSQL database, such as `host=/run/postgresql dbname=ebb`; with --data, only the hosts there
+    #[arg(long, value_name = "CONNECTION")]
     postgres: Option<String>,
     /// Seconds of the sandbox in one of the wall clock; 0 stands still until it is advanced
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]

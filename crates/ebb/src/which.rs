@@ -6,7 +6,7 @@ use ebb_wire::account::Account;
 use ebb_wire::instance::Instance;
 use ebb_wire::problem::Page;
 
-/// Ids begin with their millisecond of birth (12 digits) and go on by chance: 20 digits stay unique, and are shown.
+/// Ids begin with their microsecond of birth and a count, and go on by chance: 20 digits stay unique, and are shown.
 const SHOWN: usize = "i-".len() + 20;
 const WHOLE: usize = "i-".len() + 32;
 

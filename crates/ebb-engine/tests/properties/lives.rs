@@ -163,7 +163,7 @@ fn the_natural_end_wins_at_its_very_second() {
 fn a_host_has_nothing_to_say_of_an_order_that_waits_for_room() {
     let mut order = instance(1, Purchase::OnDemand { price: Price::from_micros(390_000) });
     let at = order.created_at;
-    order.state = State::Waiting { give_up_at: at.plus_seconds(60) };
+    order.state = State::Waiting { give_up_at: at.plus_seconds(60), caused_notice: true };
     for report in [Report::Running { at }, Report::Off { at }, Report::Gone { at }, Report::Failed { at }] {
         let step = step(&order, Input::Report(report), at, &LIMITS).unwrap();
         assert_eq!((step.next, step.effects), (None, vec![]), "{report:?}");

@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::denied::Denied;
-use crate::host::{Ask, Greeted, Link};
+use crate::host::{Ask, Greeted, Link, forgotten};
 use ebb_driver::link;
 use ebb_driver::protocol::{FromHost, Hello, ToHost};
 use ebb_model::time::Timestamp;
@@ -57,6 +57,13 @@ struct Registered<'a> {
     greeted: Greeted,
 }
 
+impl Registered<'_> {
+    fn heard_at(&self) -> Option<Timestamp> {
+        let links = self.app.hosts.links.lock().expect("no panic while holding links");
+        links.get(&self.greeted.id).map(|link| link.heard_at).filter(|at| at.micros() > 0)
+    }
+}
+
 impl Drop for Registered<'_> {
     fn drop(&mut self) {
         self.app.hosts.links.lock().expect("no panic while holding links").remove(&self.greeted.id);
@@ -70,6 +77,9 @@ async fn talk(app: &App, socket: &Path) -> Result<(), Broken> {
     tracing::info!(host = hello.host, zone = hello.zone, driver = hello.driver, "a host says hello");
     let greeted = app.greet(hello.clone()).await?;
     link::send(&mut out, &ToHost::Welcome(greeted.position)).await?;
+    for forget in forgotten(&hello) {
+        send_forget(&mut out, &forget).await?;
+    }
 
     // Reading a line must not be cut off half way, so it has a task of its own.
     let (heard, mut messages) = mpsc::channel(256);
@@ -81,10 +91,20 @@ async fn talk(app: &App, socket: &Path) -> Result<(), Broken> {
         }
     });
     let (say, mut asks) = mpsc::unbounded_channel();
-    let _registered = register(app, socket, greeted, &hello, say);
+    let registered = register(app, socket, greeted, &hello, say);
     let talked = converse(app, greeted, &mut out, &mut messages, &mut asks).await;
     reader.abort();
+    if let Some(heard_at) = registered.heard_at() {
+        app.part(greeted.id, heard_at).await?;
+    }
     talked
+}
+
+async fn send_forget(out: &mut OwnedWriteHalf, forget: &ToHost) -> io::Result<()> {
+    failpoint("effect.forget.before");
+    link::send(out, forget).await?;
+    failpoint("effect.forget.after");
+    Ok(())
 }
 
 fn register<'a>(
@@ -95,7 +115,7 @@ fn register<'a>(
     say: mpsc::UnboundedSender<Ask>,
 ) -> Registered<'a> {
     let link = Link {
-        obeyed: hello.position,
+        greeted,
         guests: hello.guests.iter().map(|guest| guest.id).collect(),
         socket: socket.to_owned(),
         say,
@@ -150,9 +170,7 @@ async fn converse(
                     Some(message) => {
                         failpoint("effect.observe.before");
                         if let Some(reply) = app.hear(greeted.id, message).await? {
-                            failpoint("effect.forget.before");
-                            link::send(out, &reply).await?;
-                            failpoint("effect.forget.after");
+                            send_forget(out, &reply).await?;
                         }
                     }
                 }
@@ -164,7 +182,9 @@ async fn converse(
                     if let ToHost::AcceptGap(position) = message {
                         sent = position.sequence;
                     }
+                    failpoint("effect.say.before");
                     link::send(out, &message).await?;
+                    failpoint("effect.say.after");
                 }
                 Some(Ask::Console { guest, bytes, answer }) => {
                     requests += 1;

@@ -8,7 +8,7 @@ use ebb_engine::lifecycle::period_start;
 use ebb_engine::rating;
 use ebb_engine::trial::deduct;
 use ebb_model::billing::{Charge, Meter, Settled, Span, Split};
-use ebb_model::id::{AccountId, InstanceId};
+use ebb_model::id::{AccountId, HostId, InstanceId};
 use ebb_model::instance::{End, Instance, State};
 use ebb_model::time::{HOUR, Period, Second, Timestamp};
 use ebb_model::trial::TrialGrant;
@@ -17,6 +17,8 @@ use ebb_store::rows::{bill, instance};
 use ebb_store::{Decision, Reads, Row, StoreError};
 use std::collections::BTreeMap;
 
+/// How long what is due on a host waits for its word.
+const HOST_PATIENCE_SECONDS: i64 = 60;
 /// How many accounts are looked at in one go.
 const PAGE: i64 = 1_000;
 
@@ -55,6 +57,13 @@ impl App {
     /// Closes the hour of an account that ends at `at`; a repetition finds it closed and does nothing.
     pub async fn close_hour(&self, id: AccountId, at: Second) -> Result<(), Denied> {
         Ok(self.unit("close-hour", &id.to_string(), move |unit| close(unit, id, at)).await?)
+    }
+
+    /// Whether this host has told what it saw before `at`; one that stays away is not waited for.
+    pub fn host_heard(&self, host: HostId, at: Timestamp) -> bool {
+        let links = self.hosts.links.lock().expect("no panic while holding links");
+        let heard = links.get(&host).is_some_and(|link| link.heard_at >= at);
+        heard || self.is_sandbox() || self.clock.now() >= at.plus_seconds(HOST_PATIENCE_SECONDS)
     }
 
     /// Whether every host that has guests of the account told what it saw before `at`. A host that is away is waited for:

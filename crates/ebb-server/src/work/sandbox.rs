@@ -2,9 +2,11 @@
 
 use crate::app::App;
 use crate::denied::Denied;
-use crate::host::Fake;
+use crate::host::{Fake, forgotten};
 use ebb_driver::protocol::{FromHost, ToHost};
+use ebb_model::id::HostId;
 use ebb_model::time::Timestamp;
+use ebb_store::failpoint;
 
 impl App {
     /// Carries out everything that is due up to `until`, each step at its own instant, and stops the clock there.
@@ -44,21 +46,39 @@ impl App {
         let mut quiet = false;
         while !quiet {
             quiet = true;
-            for fake in fakes.iter_mut() {
-                quiet &= !self.exchange(fake).await?;
+            for at in 0..fakes.len() {
+                let (from, said) = self.instruct(&mut fakes[at]).await?;
+                if said.is_empty() {
+                    continue;
+                }
+                quiet = false;
+                // Like any host it writes down what it did before it says a word about it.
+                self.write_down(&fakes)?;
+                for message in said {
+                    failpoint("effect.observe.before");
+                    if let Some(forget) = self.hear(from, message).await? {
+                        failpoint("effect.forget.before");
+                        fakes[at].host.hear(forget, self.clock.now());
+                        failpoint("effect.forget.after");
+                    }
+                }
             }
         }
         Ok(())
     }
 
-    /// Whether anything was said.
-    async fn exchange(&self, fake: &mut Fake) -> Result<bool, Denied> {
+    /// Lets a host do what is due and what it is told; gives back what it has to say about that.
+    async fn instruct(&self, fake: &mut Fake) -> Result<(HostId, Vec<FromHost>), Denied> {
         let now = self.clock.now();
         let mut greeted = match fake.greeted {
             Some(greeted) => greeted,
             None => {
-                let greeted = self.greet(fake.host.hello()).await?;
+                let hello = fake.host.hello();
+                let greeted = self.greet(hello.clone()).await?;
                 fake.host.hear(ToHost::Welcome(greeted.position), now);
+                for forget in forgotten(&hello) {
+                    fake.host.hear(forget, now);
+                }
                 greeted
             }
         };
@@ -67,16 +87,12 @@ impl App {
             if let ToHost::Desire { sequence, .. } = order {
                 greeted.sent = sequence;
             }
+            failpoint("effect.order.before");
             said.extend(fake.host.hear(order, now));
+            failpoint("effect.order.after");
         }
         fake.greeted = Some(greeted);
-        let spoke = !said.is_empty();
-        for message in said {
-            if let Some(reply) = self.hear(greeted.id, message).await? {
-                fake.host.hear(reply, now);
-            }
-        }
-        Ok(spoke)
+        Ok((greeted.id, said))
     }
 }
 

@@ -143,9 +143,12 @@ pub fn insert_entry(id: EntryId, account: AccountId, at: Second, reason: &str, e
     std::iter::once(head).chain(lines).collect()
 }
 
-/// The end of the newest hour of an account that was closed with something in it.
-pub fn closed_until(account: AccountId) -> Query {
-    query("select max(at) as at from entry where account_id = $1 and reason like 'hour %'", args![account.to_string()])
+/// The end of the newest hour that was closed with something in it.
+pub fn last_hour(account: AccountId) -> Query {
+    query(
+        "select at from entry where account_id = $1 and reason like 'hour %' order by at desc limit 1",
+        args![account.to_string()],
+    )
 }
 
 /// Every place in the books with what stands there.

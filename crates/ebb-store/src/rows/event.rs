@@ -45,7 +45,7 @@ pub fn page(after: &str, limit: i64) -> Query {
 
 /// The newest instant that was written down; the clock starts no earlier.
 pub fn newest() -> Query {
-    query("select at from event order by id desc limit 1", args![])
+    query("select id, at from event order by id desc limit 1", args![])
 }
 
 pub fn newest_id() -> Query {

@@ -75,6 +75,11 @@ pub fn update(host: &Host) -> Query {
     )
 }
 
+/// The host was heard until `at`.
+pub fn seen(id: HostId, at: Timestamp) -> Query {
+    query("update host set seen_at = $2 where id = $1 and seen_at < $2", args![id.to_string(), at.micros()])
+}
+
 /// Takes the operator's acceptance of a gap: goes on above everything that the host has obeyed.
 pub fn accept_gap(id: HostId, sequence: i64) -> Query {
     query("update host set state = 'up', sequence = $2 where id = $1", args![id.to_string(), sequence])

@@ -162,6 +162,14 @@ pub fn change(seen_generation: i64, next: &Instance, due_at: Option<Timestamp>) 
     )
 }
 
+/// Says anew when something is due for an instance that stays as it is.
+pub fn set_due(of: &Instance, due_at: Option<Timestamp>) -> Query {
+    query(
+        "update instance set due_at = $3 where id = $1 and generation = $2",
+        args![of.id.to_string(), of.generation, due_at.map(Timestamp::micros)],
+    )
+}
+
 fn live(instance: &Instance) -> i64 {
     i64::from(!matches!(instance.state, State::Released { .. }))
 }

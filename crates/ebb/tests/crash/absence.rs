@@ -1,0 +1,104 @@
+//! What happens while one half is away? The host keeps its deadlines, and the server believes what it hears afterwards.
+
+use crate::api::{text, wait_for};
+use crate::books::{self, Purchases};
+use crate::world::{On, Pace, Shape, World};
+use ebb_model::time::Timestamp;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::thread::sleep;
+use std::time::Duration;
+
+#[test]
+fn a_deadline_is_kept_while_the_server_is_down() {
+    let world = World::new(Shape::Halves, On::Sqlite, &[]);
+    let operator = world.open();
+    let bob = operator.tenant("Bob");
+    let block = bob.buy("small", "spot-block");
+    bob.until(&block, "running");
+    operator.tell(&block, "reclaim").expect("a block may be taken back");
+    let notice = wait_for("the notice is where the guest reads it", || {
+        let interruption = bob.instance(&block)["interruption"].clone();
+        interruption["readable_at"].is_string().then_some(interruption.clone()).ok_or(interruption.to_string())
+    });
+    world.server.kill();
+
+    wait_for("the guest is gone", || {
+        let is = world.guests()[&block].clone();
+        (is == "gone").then_some(()).ok_or(is)
+    });
+    sleep(Duration::from_millis(1500));
+    bob.until(&block, "released");
+    assert_eq!(world.server.deaths(), 1);
+    let released = event(&operator.all("/v1/events"), &block, "released");
+    let late = instant(&released["gone_at"]).millis_since(instant(&notice["deadline"]));
+    assert!((0..1000).contains(&late), "released {late} ms after the deadline");
+    let bill = bob.get("/v1/bills");
+    let compute: Vec<&Value> =
+        bill["records"].as_array().expect("records").iter().filter(|r| r["meter"] == "compute").collect();
+    assert!(!compute.is_empty() && compute.iter().all(|r| r["amount"] == "0.00000000"), "{compute:?}");
+    books::check(&world, &Purchases::from([(bob.account.clone(), BTreeSet::from([block]))]));
+}
+
+/// The server is away for longer than a start may take; meanwhile the guest starts in time.
+#[test]
+fn a_start_that_nobody_heard_of_counts() {
+    let pace = Pace { start_millis: 1000, boot_timeout_seconds: 2 };
+    let world = World::at(pace, Shape::Halves, On::Sqlite, &[]);
+    let bob = world.open().tenant("Bob");
+    let block = bob.buy("small", "spot-block");
+    wait_for("the host has the order", || world.guests().contains_key(&block).then_some(()).ok_or(String::new()));
+    world.server.kill();
+    wait_for("the guest runs", || {
+        let is = world.guests()[&block].clone();
+        (is == "running").then_some(()).ok_or(is)
+    });
+    sleep(Duration::from_millis(2500));
+    bob.until(&block, "running");
+    sleep(Duration::from_millis(1500));
+    assert_eq!(bob.state(&block), "running", "it was given up, though it ran in time");
+    books::check(&world, &Purchases::from([(bob.account.clone(), BTreeSet::from([block]))]));
+}
+
+/// A host comes back with its name and nothing else. What ran there is lost, not started anew without its disk.
+#[test]
+fn a_host_without_its_memory_has_lost_its_guests() {
+    let world = World::new(Shape::Halves, On::Sqlite, &[]);
+    let operator = world.open();
+    let bob = operator.tenant("Bob");
+    let (block, firm) = (bob.buy("small", "spot-block"), bob.buy("large", "on-demand"));
+    bob.until(&block, "running");
+    bob.until(&firm, "running");
+    bob.tell(&firm, "stop").expect("it runs");
+    bob.until(&firm, "stopped");
+
+    world.host().kill();
+    let died = operator.get("/v1/clock")["now"].clone();
+    std::fs::remove_dir_all(world.directory.path().join("host")).expect("what the host wrote down");
+    // An order on its way to the host is not lost with it.
+    let waiting = bob.buy("small", "spot-block");
+    sleep(Duration::from_millis(1500));
+    world.host().endpoint();
+
+    bob.until(&block, "released");
+    bob.until(&firm, "released");
+    bob.until(&waiting, "running");
+    for lost in [&block, &firm] {
+        let lost = bob.instance(lost);
+        assert_eq!(lost["end_cause"], "lost");
+        assert!(instant(&lost["ended_at"]).millis_since(instant(&died)) <= 0, "{lost} was charged after {died}");
+    }
+    books::check(&world, &Purchases::from([(bob.account.clone(), BTreeSet::from([block, firm, waiting]))]));
+}
+
+/// The body of the one event of this kind.
+fn event(all: &[Value], about: &str, kind: &str) -> Value {
+    let found: Vec<&Value> =
+        all.iter().filter(|event| event["instance"] == about && event["body"]["event"] == kind).collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+    found[0]["body"].clone()
+}
+
+fn instant(value: &Value) -> Timestamp {
+    text(value).parse().expect("an instant")
+}

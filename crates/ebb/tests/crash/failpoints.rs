@@ -1,0 +1,105 @@
+//! Does the server survive its death at each point where a change is durable and not yet told, or about to be?
+
+use crate::books;
+use crate::stories;
+use crate::world::{On, Shape, World};
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+/// Without these the log of failpoints would be a log of nothing.
+const BOTH: [&str; 18] = [
+    "commit.installation",
+    "commit.ensure-key",
+    "commit.greet-host",
+    "commit.observe",
+    "commit.open-account",
+    "commit.verify",
+    "commit.top-up",
+    "commit.claim-trial",
+    "commit.buy",
+    "commit.stop",
+    "commit.start",
+    "commit.delete",
+    "commit.reclaim",
+    "effect.order.before",
+    "effect.order.after",
+    "effect.observe.before",
+    "effect.forget.before",
+    "effect.forget.after",
+];
+const SANDBOX: [&str; 3] = ["commit.furnish", "commit.due", "commit.close-hour"];
+
+#[test]
+fn halves_on_sqlite() {
+    each_failpoint(Shape::Halves, On::Sqlite);
+}
+
+#[test]
+fn halves_on_postgres() {
+    each_failpoint(Shape::Halves, On::Postgres);
+}
+
+#[test]
+fn a_sandbox_on_sqlite() {
+    each_failpoint(Shape::Sandbox, On::Sqlite);
+}
+
+#[test]
+fn a_sandbox_on_postgres() {
+    each_failpoint(Shape::Sandbox, On::Postgres);
+}
+
+/// Learns from an undisturbed run which failpoints there are, then dies at each of them, at several of its hits.
+fn each_failpoint(shape: Shape, on: On) {
+    let names = names(shape, on);
+    let wanted = BOTH.iter().chain(SANDBOX.iter().filter(|_| shape == Shape::Sandbox));
+    let missing: Vec<_> = wanted.filter(|name| !names.contains(**name)).collect();
+    assert!(missing.is_empty(), "no longer hit: {missing:?}");
+    let rest = Mutex::new(names.iter().flat_map(|name| hits(name).iter().map(move |hit| (name, *hit))));
+    let died = Mutex::new(BTreeSet::new());
+    // Those by the wall clock mostly wait.
+    let at_once = if shape == Shape::Halves { 6 } else { 2 };
+    std::thread::scope(|scope| {
+        for _ in 0..at_once {
+            scope.spawn(|| {
+                while let Some((name, hit)) = { rest.lock().unwrap().next() } {
+                    let failpoint = format!("{name}:{hit}");
+                    println!("{shape:?} {on:?} {failpoint}");
+                    let world = World::new(shape, on, &[("EBB_FAILPOINT", &failpoint)]);
+                    let bought = play(shape, &world);
+                    if world.server.deaths() > 0 {
+                        died.lock().unwrap().insert(name.clone());
+                    }
+                    books::check(&world, &bought);
+                }
+            });
+        }
+    });
+    assert_eq!(died.into_inner().unwrap(), names, "those at which it died, and those that there are");
+}
+
+/// What happens often is also cut off in the middle of things.
+fn hits(name: &str) -> &'static [u64] {
+    match name {
+        "commit.buy" | "commit.observe" | "commit.close-hour" | "commit.due" => &[1, 3],
+        _ if name.starts_with("effect.") => &[1, 4],
+        _ => &[1],
+    }
+}
+
+fn play(shape: Shape, world: &World) -> books::Purchases {
+    match shape {
+        Shape::Halves => stories::by_the_wall(world),
+        Shape::Sandbox => stories::by_a_clock(world),
+    }
+}
+
+fn names(shape: Shape, on: On) -> BTreeSet<String> {
+    let log = crate::world::Directory::new();
+    let log = log.path().join("failpoints");
+    let world = World::new(shape, on, &[("EBB_FAILPOINT_LOG", log.to_str().expect("a path"))]);
+    let bought = play(shape, &world);
+    assert_eq!(world.server.deaths(), 0);
+    books::check(&world, &bought);
+    std::fs::read_to_string(log).expect("the failpoints").lines().map(str::to_owned).collect()
+}

@@ -1,0 +1,12 @@
+//! Does a crash lose, double or orphan anything? The built program is killed at every failpoint and at random, started again,
+//! and its books are compared with the log by a checker that shares no code with it.
+
+mod absence;
+mod api;
+mod books;
+mod failpoints;
+mod kills;
+mod process;
+mod restore;
+mod stories;
+mod world;

@@ -1,0 +1,86 @@
+//! Does a restored backup harm anybody? Guests that it does not know go on running until somebody decides about them.
+
+use crate::api::{Refused, text, wait_for};
+use crate::books::{self, Purchases};
+use crate::world::{On, Shape, World};
+use std::collections::BTreeSet;
+
+#[test]
+fn a_restored_backup_harms_nobody() {
+    let mut world = World::new(Shape::Halves, On::Sqlite, &[]);
+    let database = world.directory.path().join("data/ebb.db");
+    let backup = world.directory.path().join("backup.db");
+    let tenant = {
+        let bob = world.open().tenant("Bob");
+        let (kept, lost) = (bob.buy("small", "spot-block"), bob.buy("small", "on-demand"));
+        bob.until(&kept, "running");
+        bob.until(&lost, "running");
+        (bob.key.clone(), bob.account.clone(), kept, lost)
+    };
+    let (key, account, kept, lost) = tenant;
+    world.server.stop();
+    std::fs::copy(&database, &backup).expect("a backup");
+
+    // Life goes on: one goes, two come.
+    world.server.start_again(&[]);
+    let (deleted_at, block, firm) = {
+        let bob = world.open().as_tenant(&key, &account);
+        let deleted = bob.delete(&lost).expect("it is Bob's");
+        bob.until(&lost, "released");
+        let (block, firm) = (bob.buy("small", "spot-block"), bob.buy("small", "on-demand"));
+        bob.until(&block, "running");
+        bob.until(&firm, "running");
+        (text(&deleted["ended_at"]), block, firm)
+    };
+    world.server.stop();
+    std::fs::copy(&backup, &database).expect("the backup is put back");
+    world.server.start_again(&["--restored"]);
+
+    let operator = world.open();
+    let bob = operator.as_tenant(&key, &account);
+    let unknown = BTreeSet::from([block.clone(), firm.clone()]);
+    let running = || {
+        let guests = world.guests();
+        assert!(guests.values().all(|is| is == "running"), "{guests:?}");
+        assert_eq!(
+            guests.into_keys().collect::<BTreeSet<_>>(),
+            BTreeSet::from([kept.clone(), block.clone(), firm.clone()])
+        );
+    };
+    let quarantine = || {
+        let host = operator.get("/v1/hosts")["items"][0].clone();
+        let there = host["quarantine"].as_array().expect("a list").iter().map(|one| text(&one["instance"]));
+        (text(&host["state"]), there.collect::<BTreeSet<_>>())
+    };
+    assert_eq!(quarantine(), ("gap".to_owned(), unknown.clone()));
+    assert_eq!(bob.try_buy("small", "spot-block"), Err(Refused(409, "no-capacity".to_owned())));
+    // Written down, but not obeyed before somebody has looked.
+    bob.tell(&kept, "stop").expect("it runs");
+    running();
+
+    // Neither half forgets what it waits for.
+    world.host().crash();
+    world.server.crash();
+    world.open();
+    assert_eq!(quarantine(), ("gap".to_owned(), unknown.clone()));
+    running();
+
+    operator.post("/v1/hosts/here/accept-gap", serde_json::Value::Null);
+    bob.until(&lost, "released");
+    bob.until(&kept, "stopped");
+    let gone = bob.instance(&lost);
+    assert_eq!(gone["end_cause"], "lost");
+    assert!(text(&gone["ended_at"]) <= deleted_at, "{gone} was charged after {deleted_at}");
+    bob.tell(&kept, "start").expect("it is stopped");
+    bob.until(&kept, "running");
+    let new = bob.buy("small", "spot-block");
+    bob.until(&new, "running");
+    assert_eq!(quarantine(), ("up".to_owned(), unknown));
+    assert!(world.guests()[&block] == "running" && world.guests()[&firm] == "running", "{:?}", world.guests());
+
+    for id in [&block, &firm] {
+        operator.post(&format!("/v1/hosts/here/guests/{id}/destroy"), serde_json::Value::Null);
+        wait_for("it is destroyed", || (!world.guests().contains_key(id)).then_some(()).ok_or(String::new()));
+    }
+    books::check(&world, &Purchases::from([(account.clone(), BTreeSet::from([kept.clone(), lost, new]))]));
+}

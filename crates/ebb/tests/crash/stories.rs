@@ -1,0 +1,102 @@
+//! What happens in a busy day? Everything that the service does, in few steps; told again after each crash, and ending the same.
+
+use crate::api::{Client, Refused, wait_for};
+use crate::books::Purchases;
+use crate::world::World;
+use serde_json::json;
+
+/// Who buys, and what they were told they have bought.
+struct Market<'a> {
+    operator: Client<'a>,
+    ada: Client<'a>,
+    bob: Client<'a>,
+    bought: Purchases,
+}
+
+impl<'a> Market<'a> {
+    fn open(world: &'a World) -> Market<'a> {
+        let operator = world.open();
+        let (ada, bob) = (operator.tenant("Ada"), operator.tenant("Bob"));
+        Market { ada, bob, operator, bought: Purchases::new() }
+    }
+
+    fn buys(&mut self, who: for<'m> fn(&'m Market<'a>) -> &'m Client<'a>, flavor: &str, option: &str) -> String {
+        let buyer = who(self).clone();
+        let id = buyer.buy(flavor, option);
+        assert!(self.bought.entry(buyer.account).or_default().insert(id.clone()), "{id} was sold twice");
+        id
+    }
+
+    fn until(&self, id: &str, state: &str) {
+        self.operator.until(id, state);
+    }
+}
+
+/// By the wall clock, beside a host of its own: blocks fill the house, a firm order takes two of them, things stop and start.
+pub fn by_the_wall(world: &World) -> Purchases {
+    let mut market = Market::open(world);
+    let blocks: Vec<String> = (0..4).map(|_| market.buys(|m| &m.bob, "small", "spot-block")).collect();
+    blocks.iter().for_each(|id| market.until(id, "running"));
+
+    let firm = market.buys(|m| &m.ada, "large", "on-demand");
+    let taken: Vec<&String> =
+        blocks.iter().filter(|id| matches!(market.bob.state(id).as_str(), "reclaiming" | "released")).collect();
+    assert_eq!(taken.len(), 2, "the firm order takes two blocks");
+    // Under notice, or by now released: either way there is nothing to delete.
+    assert!(matches!(market.bob.delete(taken[0]), Err(Refused(409, _))));
+    market.until(&firm, "running");
+
+    market.ada.tell(&firm, "stop").expect("it runs");
+    market.until(&firm, "stopped");
+    market.ada.tell(&firm, "start").expect("it is stopped");
+    market.until(&firm, "running");
+
+    let left: Vec<&String> = blocks.iter().filter(|id| !taken.contains(id)).collect();
+    market.operator.tell(left[1], "reclaim").expect("a block may be taken back");
+    market.bob.delete(left[0]).expect("it is Bob's");
+    market.until(left[0], "released");
+    let trial = market.buys(|m| &m.ada, "small", "trial");
+    market.until(&trial, "running");
+    market.ada.delete(&trial).expect("it is Ada's");
+    market.until(left[1], "released");
+    let last = market.buys(|m| &m.bob, "small", "spot-block");
+    market.until(&last, "running");
+    market.bought
+}
+
+/// By a clock that is advanced: hours close, a trial pays, leases end, blocks settle.
+pub fn by_a_clock(world: &World) -> Purchases {
+    let mut market = Market::open(world);
+    let at = |market: &Market<'_>, time: &str| {
+        let to = format!("2026-01-01T{time}Z");
+        market.operator.post("/v1/clock/advance", json!({ "to": to }));
+    };
+    let trial = market.buys(|m| &m.ada, "small", "trial");
+    let blocks: Vec<String> = (0..3).map(|_| market.buys(|m| &m.bob, "small", "spot-block")).collect();
+    at(&market, "00:30:00");
+    let firm = market.buys(|m| &m.ada, "large", "on-demand");
+    at(&market, "00:30:02");
+    market.until(&firm, "running");
+    at(&market, "00:40:00");
+    market.ada.tell(&firm, "stop").expect("it runs");
+    market.until(&firm, "stopped");
+    at(&market, "00:45:00");
+    market.ada.tell(&firm, "start").expect("it is stopped");
+    // The block that was left comes to its end at one o'clock.
+    at(&market, "02:30:00");
+    assert!(blocks.iter().all(|id| market.bob.state(id) == "released"));
+    let long = market.buys(|m| &m.bob, "small", "spot-block");
+    at(&market, "03:10:00");
+    market.operator.tell(&long, "reclaim").expect("a block may be taken back");
+    at(&market, "03:20:00");
+    market.ada.delete(&trial).expect("it is Ada's");
+    let last = market.buys(|m| &m.bob, "small", "spot-block");
+    at(&market, "04:10:00");
+    market.ada.delete(&firm).expect("it is Ada's");
+    wait_for("the hour is closed", || {
+        let closed = market.operator.all("/v1/events").iter().filter(|e| e["body"]["event"] == "hour-closed").count();
+        (closed >= 6).then_some(()).ok_or(format!("{closed}"))
+    });
+    market.until(&last, "running");
+    market.bought
+}

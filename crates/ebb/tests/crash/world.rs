@@ -1,0 +1,174 @@
+//! What stands around a story: a server of either kind, on either database, with a host and a directory of its own?
+
+use crate::api::{Client, text, wait_for};
+use crate::process::{Program, Ready};
+use ebb_store::Place;
+use ebb_testing::TempPostgres;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+const CAPACITY: &str = "vcpu=4,memory_mib=1024,disk_gib=100";
+const OPERATOR: &str = "ebb_operator_of_the_crash_tests";
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum On {
+    Sqlite,
+    Postgres,
+}
+
+/// The two shapes in which the same service runs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Shape {
+    /// `ebb serve` beside `ebb host --driver fake`, by the wall clock.
+    Halves,
+    /// `ebb sandbox`, by a clock that is advanced.
+    Sandbox,
+}
+
+pub struct World {
+    pub server: Program,
+    /// A sandbox has its own.
+    pub host: Option<Program>,
+    pub place: Place,
+    pub directory: Directory,
+    key: &'static str,
+}
+
+/// How long things take, where a story wants it otherwise than most do.
+pub struct Pace {
+    pub start_millis: u32,
+    pub boot_timeout_seconds: u32,
+}
+
+impl Default for Pace {
+    fn default() -> Pace {
+        Pace { start_millis: 20, boot_timeout_seconds: 20 }
+    }
+}
+
+impl World {
+    pub fn new(shape: Shape, on: On, environment: &[(&str, &str)]) -> World {
+        World::at(Pace::default(), shape, on, environment)
+    }
+
+    pub fn at(pace: Pace, shape: Shape, on: On, environment: &[(&str, &str)]) -> World {
+        let directory = Directory::new();
+        let path = |name: &str| directory.0.join(name);
+        let place = match on {
+            On::Sqlite => Place::Sqlite(path("data/ebb.db")),
+            On::Postgres => Place::Postgres(block_on(TempPostgres::start().database())),
+        };
+        let boot = format!("boot_timeout_seconds = {}\n", pace.boot_timeout_seconds);
+        let text = include_str!("catalog.toml").replace("boot_timeout_seconds = 20\n", &boot);
+        std::fs::write(path("catalog.toml"), text).expect("a file in a new directory");
+        let catalog = &path("catalog.toml").display().to_string();
+        let data = path("data").display().to_string();
+        let rows = match &place {
+            Place::Postgres(connection) => vec!["--postgres", connection],
+            _ => vec![],
+        };
+        let (arguments, host, key) = match shape {
+            Shape::Halves => {
+                let host = host(&directory, &pace);
+                std::fs::write(path("operator.key"), OPERATOR).expect("a file in a new directory");
+                let (key, socket) = (path("operator.key"), path("host.sock"));
+                let mut all = words(&["serve", "--listen", "127.0.0.1:0", "--catalog", catalog]);
+                all.extend([format!("--operator-key={}", key.display()), format!("--host={}", socket.display())]);
+                all.extend(words(if rows.is_empty() { vec!["--data", &data] } else { rows }));
+                (all, Some(host), OPERATOR)
+            }
+            Shape::Sandbox => {
+                let mut all = words(&["sandbox", "--catalog", catalog, "--capacity", CAPACITY, "--data", &data]);
+                all.extend(words(rows));
+                (all, None, "ebb_sandbox_operator")
+            }
+        };
+        let server = Program::start(arguments, Ready::FirstLine, path("server.log"), environment);
+        World { server, host, place, directory, key }
+    }
+
+    pub fn operator(&self) -> Client<'_> {
+        Client::operator(&self.server, self.key)
+    }
+
+    /// The operator, once a host has come.
+    pub fn open(&self) -> Client<'_> {
+        let operator = self.operator();
+        wait_for("there is room", || {
+            let hosts = operator.get("/v1/hosts");
+            (hosts["items"][0]["connected"] == true).then_some(()).ok_or(hosts.to_string())
+        });
+        operator
+    }
+
+    pub fn host(&self) -> &Program {
+        self.host.as_ref().expect("a host of its own")
+    }
+
+    /// The guests that the fake host wrote down, with what they are.
+    pub fn guests(&self) -> BTreeMap<String, String> {
+        let file = match &self.host {
+            Some(_) => self.directory.path().join("host/fake.json"),
+            None => self.directory.path().join("data/hosts.json"),
+        };
+        let kept = std::fs::read(&file).expect("what the host wrote down");
+        guests_in(&serde_json::from_slice(&kept).expect("JSON"))
+    }
+}
+
+fn host(directory: &Directory, pace: &Pace) -> Program {
+    let (data, socket) = (directory.0.join("host"), directory.0.join("host.sock"));
+    let start = pace.start_millis.to_string();
+    let mut all = words(["host", "--driver", "fake", "--start-millis", &start, "--capacity", CAPACITY]);
+    all.extend([format!("--data={}", data.display()), format!("--socket={}", socket.display())]);
+    Program::start(all, Ready::Socket(socket), directory.0.join("host.log"), &[])
+}
+
+fn guests_in(kept: &Value) -> BTreeMap<String, String> {
+    match (kept, kept.get("agent")) {
+        (_, Some(agent)) => {
+            let guests = agent["guests"].as_object().expect("guests by id").iter();
+            guests.map(|(id, guest)| (id.clone(), text(&guest["observed"]["is"]["is"]))).collect()
+        }
+        (Value::Object(fields), None) => fields.values().flat_map(guests_in).collect(),
+        (Value::Array(hosts), None) => hosts.iter().flat_map(guests_in).collect(),
+        _ => BTreeMap::new(),
+    }
+}
+
+fn words<'a>(of: impl IntoIterator<Item = &'a (impl AsRef<str> + ?Sized + 'a)>) -> Vec<String> {
+    of.into_iter().map(|word| word.as_ref().to_owned()).collect()
+}
+
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    runtime.expect("a runtime").block_on(future)
+}
+
+/// Ends with the value, unless the test failed.
+pub struct Directory(PathBuf);
+
+impl Directory {
+    pub fn new() -> Directory {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let name = format!("ebb-crash-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(path.join("data")).expect("a new directory");
+        Directory(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        match std::thread::panicking() {
+            true => eprintln!("left as it was: {}", self.0.display()),
+            false => drop(std::fs::remove_dir_all(&self.0)),
+        }
+    }
+}
