@@ -173,3 +173,38 @@ async fn take_turn(State(app): State<App>, request: Request, next: Next) -> Resp
         Err(denied) => denied.into_response(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_in_a_request_is_a_500_that_can_be_found_and_is_counted() {
+        let config = crate::SandboxConfig {
+            listen: "127.0.0.1:0".parse().expect("an address"),
+            catalog: crate::sample_catalog(),
+            data: None,
+            store: None,
+            speed: 0,
+            seed: 1,
+            start: ebb_model::time::Timestamp::from_micros(0),
+            capacity: Default::default(),
+            behaviour: Default::default(),
+        };
+        let (serving, _) = crate::sandbox(config).await.expect("a sandbox");
+        let app = serving.app.clone();
+        let router: Router = Router::new()
+            .route("/panic", get(async || -> &'static str { panic!("on purpose") }))
+            .layer(from_fn_with_state(app.clone(), account_for));
+        let address = serving.listener.local_addr().expect("an address");
+        tokio::spawn(async move { axum::serve(serving.listener, router).await });
+
+        let answer = reqwest::get(format!("http://{address}/panic")).await.expect("an answer");
+        assert_eq!(answer.status(), 500);
+        let id = answer.headers()["x-request-id"].to_str().expect("text").to_owned();
+        let problem: Problem = answer.json().await.expect("a problem");
+        assert_eq!((problem.code.as_str(), problem.request_id), ("internal", id));
+        assert!(!problem.message.contains("on purpose"), "what broke is for the log");
+        assert!(app.metrics.render(app.store.counters()).contains("ebb_panics_total 1\n"));
+    }
+}

@@ -8,6 +8,7 @@ use ebb_testing::TempPostgres;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use std::path::Path;
+use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// Which database a story runs on.
@@ -17,11 +18,12 @@ pub enum On {
     Postgres,
 }
 
-/// A running sandbox. It ends with the value.
+/// A running sandbox. It ends with the last of its clones.
+#[derive(Clone)]
 pub struct Cloud {
     pub endpoint: String,
     client: Client,
-    _stop: oneshot::Sender<()>,
+    _stop: Arc<oneshot::Sender<()>>,
 }
 
 /// Runs a story on both databases.
@@ -39,12 +41,16 @@ macro_rules! story {
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn sqlite() {
-                told($crate::cloud::Cloud::new($crate::cloud::On::Sqlite).await).await
+                let cloud = $crate::cloud::Cloud::new($crate::cloud::On::Sqlite).await;
+                told(cloud.clone()).await;
+                cloud.nothing_broke().await
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn postgres() {
-                told($crate::cloud::Cloud::new($crate::cloud::On::Postgres).await).await
+                let cloud = $crate::cloud::Cloud::new($crate::cloud::On::Postgres).await;
+                told(cloud.clone()).await;
+                cloud.nothing_broke().await
             }
         }
     };
@@ -78,7 +84,17 @@ impl Cloud {
         tokio::spawn(serving.run(async {
             let _ = stopped.await;
         }));
-        Cloud { endpoint: ready.endpoint, client: Client::new(), _stop: stop }
+        Cloud { endpoint: ready.endpoint, client: Client::new(), _stop: Arc::new(stop) }
+    }
+
+    /// No request, worker or unit of work panicked, and nothing had to be tried again.
+    pub async fn nothing_broke(&self) {
+        let url = format!("{}/metrics", self.endpoint);
+        let metrics = self.client.get(url).send().await.unwrap().text().await.unwrap();
+        for counter in ["ebb_panics_total 0", "ebb_store_panics_total 0"] {
+            assert!(metrics.lines().any(|line| line == counter), "{counter} is not in\n{metrics}");
+        }
+        assert!(!metrics.contains("ebb_worker_retries_total{"), "{metrics}");
     }
 
     pub async fn ask(&self, who: &str, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
