@@ -108,16 +108,18 @@ enum Command {
     #[command(subcommand)]
     Hosts(hosts::Hosts),
     /// Start both halves on this machine, show the main job once, and stay up
-    #[command(after_help = "Example:\n  ebb up --help")]
+    #[command(after_help = "Example:\n  ebb up --stop --data ebb-data")]
     Up(up::UpArgs),
     /// Serve the API over a database and hosts; needs no privilege
-    #[command(after_help = "Example:\n  ebb serve --help")]
+    #[command(after_help = "Example:\n  ebb serve --data db --operator-key operator.key --listen 127.0.0.1:0")]
     Serve(serve::ServeArgs),
     /// Lend this machine's capacity: guests, their networks and disks; needs root
-    #[command(after_help = "Example:\n  ebb host --help")]
+    #[command(
+        after_help = "Example:\n  ebb host --driver fake --data host --socket host.sock --capacity vcpu=4,memory_mib=8192,disk_gib=100"
+    )]
     Host(host::HostArgs),
     /// A throw-away Ebb with fake guests and a clock of its own
-    #[command(after_help = "Example:\n  ebb sandbox --help")]
+    #[command(after_help = "Example:\n  ebb sandbox --seed 7 --speed 3600")]
     Sandbox(sandbox::SandboxArgs),
     /// The sandbox's clock
     #[command(subcommand)]

@@ -11,6 +11,13 @@ const REFUSED: [(&str, i32, &str); 4] = [
     ("ebb hosts destroy-guest cn-beijing-a-1 $GUEST --as operator", 1, "no guest in quarantine"),
 ];
 
+/// What stays until it is interrupted: the example, and what says that it is there.
+const STAYING: [(&str, &str); 3] = [
+    ("ebb serve ", "\"endpoint\":\"http://127.0.0.1:"),
+    ("ebb host ", "host.sock"),
+    ("ebb sandbox ", "\"speed\":3600"),
+];
+
 #[test]
 fn every_example_runs_as_printed() {
     let mut examples = vec![];
@@ -20,6 +27,11 @@ fn every_example_runs_as_printed() {
         let sandbox = Sandbox::start();
         let key = prepare(&sandbox, example);
         let guest = "i-019b76daa800700080000000000000aa";
+        if let Some((_, sign)) = STAYING.iter().find(|(start, _)| example.starts_with(start)) {
+            let said = sandbox.run(&format!("timeout --preserve-status -s INT 3 {example}; ls"));
+            assert!(said.code == 0 && said.out.contains(sign), "{example}\n{said:?}");
+            continue;
+        }
         let said = sandbox.run_with(example, &[("KEY", key.as_str()), ("GUEST", guest)]);
         match REFUSED.iter().find(|(refused, ..)| refused == example) {
             Some((_, code, why)) => {
