@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::denied::Denied;
 use crate::mint::{digest, hex, hide, unhex};
 use crate::unit::{Outcome, Unit, refuse};
-use axum::body::to_bytes;
+use axum::body::Body;
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Query as UrlQuery, Request};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
@@ -12,6 +12,7 @@ use ebb_model::id::AccountId;
 use ebb_model::time::Timestamp;
 use ebb_store::rows::{account, token};
 use ebb_store::{Decision, Query, Reads};
+use futures_util::StreamExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
@@ -158,7 +159,7 @@ impl<T: DeserializeOwned + Send> FromRequest<App> for Call<T> {
                 _ => return Err(Denied::BadInput(format!("Idempotency-Key: 1 to {LONGEST_TOKEN} ASCII characters"))),
             },
         };
-        let bytes = to_bytes(body, LARGEST_BODY).await.map_err(|_| Denied::TooLarge)?;
+        let bytes = whole(body).await?;
         let asked = format!("{} {}\n", parts.method, parts.uri);
         let digest = digest(&[asked.as_bytes(), &bytes].concat());
         let text = std::str::from_utf8(&bytes).map_err(|_| Denied::BadInput("the body is not UTF-8".to_owned()))?;
@@ -245,6 +246,23 @@ impl Asked {
         hide(&self.secret, token, &mut hidden);
         Some(token::insert(&self.key, token, &self.digest, &hex(&hidden), now))
     }
+}
+
+/// The body, if it is not too large. What is too large is heard out, up to a point: who is cut off while he speaks does not
+/// hear why.
+async fn whole(body: Body) -> Result<Vec<u8>, Denied> {
+    let mut chunks = body.into_data_stream();
+    let (mut bytes, mut heard) = (vec![], 0);
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| Denied::BadInput("the body ended early".to_owned()))?;
+        heard += chunk.len();
+        match heard {
+            0..=LARGEST_BODY => bytes.extend_from_slice(&chunk),
+            _ if heard > 16 * LARGEST_BODY => break,
+            _ => {}
+        }
+    }
+    if heard > LARGEST_BODY { Err(Denied::TooLarge) } else { Ok(bytes) }
 }
 
 /// Checks a name that people give: 1 to 100 characters, none of them a control character.

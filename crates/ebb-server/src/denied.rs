@@ -55,6 +55,12 @@ impl From<Halt<Denied>> for Denied {
     }
 }
 
+impl From<Denied> for Halt<Denied> {
+    fn from(denied: Denied) -> Self {
+        Halt::Refused(denied)
+    }
+}
+
 impl Denied {
     pub fn not_found(what: &'static str, id: impl ToString) -> Self {
         Denied::NotFound { what, id: id.to_string().chars().take(80).collect() }

@@ -5,8 +5,10 @@ mod bill;
 mod catalog;
 mod host;
 mod instance;
+mod key_pair;
 mod sandbox;
 mod stream;
+mod trial;
 
 use crate::app::App;
 use crate::denied::Denied;
@@ -37,8 +39,8 @@ const DOCS: &str = "/docs";
     ),
     paths(
         account::whoami, account::open, account::list, account::show, account::verify, account::top_up,
-        account::create_key, account::list_keys, account::delete_key, account::balance, account::add_key_pair,
-        account::list_key_pairs, account::delete_key_pair, account::claim_trial, account::show_trial,
+        account::create_key, account::list_keys, account::delete_key, account::balance, key_pair::add,
+        key_pair::list, key_pair::delete, trial::claim, trial::show,
         catalog::show, catalog::quote,
         instance::buy, instance::list, instance::show, instance::release, instance::stop, instance::start,
         instance::reclaim, instance::console_log, instance::decisions,
@@ -83,9 +85,9 @@ pub fn router(app: App) -> Router {
         .route("/v1/accounts/{id}/keys", post(account::create_key).get(account::list_keys))
         .route("/v1/accounts/{id}/keys/{key}", delete(account::delete_key))
         .route("/v1/balance", get(account::balance))
-        .route("/v1/key-pairs", post(account::add_key_pair).get(account::list_key_pairs))
-        .route("/v1/key-pairs/{name}", delete(account::delete_key_pair))
-        .route("/v1/trial", post(account::claim_trial).get(account::show_trial))
+        .route("/v1/key-pairs", post(key_pair::add).get(key_pair::list))
+        .route("/v1/key-pairs/{name}", delete(key_pair::delete))
+        .route("/v1/trial", post(trial::claim).get(trial::show))
         .route("/v1/catalog", get(catalog::show))
         .route("/v1/quote", post(catalog::quote))
         .route("/v1/instances", post(instance::buy).get(instance::list))

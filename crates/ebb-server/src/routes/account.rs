@@ -5,7 +5,7 @@ use crate::app::App;
 use crate::call::{Call, Principal, Role, checked_name};
 use crate::denied::Denied;
 use crate::mint::digest;
-use crate::unit::{Outcome, Unit, refuse};
+use crate::unit::{Unit, refuse};
 use crate::work::hours::accruing;
 use axum::Json;
 use axum::extract::{Path, Query, State};
@@ -13,16 +13,12 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use ebb_engine::event::Event;
 use ebb_engine::quote::Buyer;
-use ebb_engine::trial;
-use ebb_ledger::{Entry, Place};
-use ebb_model::id::{AccountId, ApiKeyId, KeyPairId};
-use ebb_model::instance::Purchase;
-use ebb_model::money::{Amount, Exact};
+use ebb_model::id::{AccountId, ApiKeyId};
+use ebb_model::money::Amount;
 use ebb_model::time::Second;
-use ebb_model::trial::{Holder, TrialGrant};
+use ebb_model::trial::Holder;
+use ebb_store::StoreError;
 use ebb_store::rows::account::{self, Account};
-use ebb_store::rows::instance;
-use ebb_store::{Decision, Halt, StoreError};
 use ebb_wire::account as wire;
 use ebb_wire::problem::{Page, Problem};
 use serde::Deserialize;
@@ -51,7 +47,7 @@ impl Paging {
 }
 
 /// Who the key belongs to.
-#[utoipa::path(get, path = "/v1/whoami", responses((status = 200, body = wire::Whoami), (status = 401, body = Problem)))]
+#[utoipa::path(get, path = "/v1/whoami", operation_id = "whoami", responses((status = 200, body = wire::Whoami), (status = 401, body = Problem)))]
 pub async fn whoami(State(app): State<App>, who: Principal) -> Result<Json<wire::Whoami>, Denied> {
     let account = match who.account {
         Some(id) => Some(shown(&read(&app, id).await?)),
@@ -61,7 +57,7 @@ pub async fn whoami(State(app): State<App>, who: Principal) -> Result<Json<wire:
 }
 
 /// Opens an account (operator). The owner's secret is shown in this answer and never again.
-#[utoipa::path(post, path = "/v1/accounts", request_body = wire::OpenAccount,
+#[utoipa::path(post, path = "/v1/accounts", operation_id = "open_account", request_body = wire::OpenAccount,
     responses((status = 201, body = wire::OpenedAccount), (status = 403, body = Problem)))]
 pub async fn open(State(app): State<App>, call: Call<wire::OpenAccount>) -> Result<Response, Denied> {
     call.principal.operator()?;
@@ -91,7 +87,7 @@ pub fn new_key(unit: &mut Unit, account: Option<AccountId>, role: Role) -> wire:
 }
 
 /// All accounts, oldest first (operator).
-#[utoipa::path(get, path = "/v1/accounts", params(Paging),
+#[utoipa::path(get, path = "/v1/accounts", operation_id = "list_accounts", params(Paging),
     responses((status = 200, body = Page<wire::Account>), (status = 403, body = Problem)))]
 pub async fn list(
     State(app): State<App>,
@@ -105,7 +101,7 @@ pub async fn list(
 }
 
 /// One account.
-#[utoipa::path(get, path = "/v1/accounts/{id}", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/accounts/{id}", operation_id = "show_account", params(("id" = String, Path)),
     responses((status = 200, body = wire::Account), (status = 404, body = Problem)))]
 pub async fn show(
     State(app): State<App>,
@@ -116,7 +112,7 @@ pub async fn show(
 }
 
 /// Says who the account belongs to (operator). It cannot be changed once a trial was claimed.
-#[utoipa::path(post, path = "/v1/accounts/{id}/verification", params(("id" = String, Path)), request_body = wire::Verify,
+#[utoipa::path(post, path = "/v1/accounts/{id}/verification", operation_id = "verify_account", params(("id" = String, Path)), request_body = wire::Verify,
     responses((status = 200, body = wire::Account), (status = 403, body = Problem), (status = 409, body = Problem)))]
 pub async fn verify(
     State(app): State<App>,
@@ -146,7 +142,7 @@ pub async fn verify(
 }
 
 /// Adds money (operator). It pays what is owed first.
-#[utoipa::path(post, path = "/v1/accounts/{id}/top-ups", params(("id" = String, Path)), request_body = wire::TopUp,
+#[utoipa::path(post, path = "/v1/accounts/{id}/top-ups", operation_id = "top_up", params(("id" = String, Path)), request_body = wire::TopUp,
     responses((status = 200, body = wire::Balance), (status = 403, body = Problem)))]
 pub async fn top_up(
     State(app): State<App>,
@@ -174,7 +170,7 @@ pub async fn top_up(
 }
 
 /// Makes a further key for an account. Its secret is shown in this answer and never again.
-#[utoipa::path(post, path = "/v1/accounts/{id}/keys", params(("id" = String, Path)), request_body = wire::CreateApiKey,
+#[utoipa::path(post, path = "/v1/accounts/{id}/keys", operation_id = "create_key", params(("id" = String, Path)), request_body = wire::CreateApiKey,
     responses((status = 201, body = wire::NewApiKey), (status = 403, body = Problem)))]
 pub async fn create_key(
     State(app): State<App>,
@@ -195,7 +191,7 @@ pub async fn create_key(
 }
 
 /// The keys of an account, without their secrets.
-#[utoipa::path(get, path = "/v1/accounts/{id}/keys", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/accounts/{id}/keys", operation_id = "list_keys", params(("id" = String, Path)),
     responses((status = 200, body = Page<wire::ApiKey>), (status = 403, body = Problem)))]
 pub async fn list_keys(
     State(app): State<App>,
@@ -212,7 +208,7 @@ pub async fn list_keys(
 }
 
 /// Ends a key at once.
-#[utoipa::path(delete, path = "/v1/accounts/{id}/keys/{key}", params(("id" = String, Path), ("key" = String, Path)),
+#[utoipa::path(delete, path = "/v1/accounts/{id}/keys/{key}", operation_id = "delete_key", params(("id" = String, Path), ("key" = String, Path)),
     responses((status = 200), (status = 404, body = Problem)))]
 pub async fn delete_key(
     State(app): State<App>,
@@ -233,7 +229,7 @@ pub async fn delete_key(
 }
 
 /// Cash, debt, what is held, what is settled and what accrues to this second.
-#[utoipa::path(get, path = "/v1/balance", params(("account" = Option<String>, Query, description = "operator: whose")),
+#[utoipa::path(get, path = "/v1/balance", operation_id = "show_balance", params(("account" = Option<String>, Query, description = "operator: whose")),
     responses((status = 200, body = wire::Balance), (status = 401, body = Problem)))]
 pub async fn balance(State(app): State<App>, who: Principal) -> Result<Json<wire::Balance>, Denied> {
     let id = who.account()?;
@@ -243,104 +239,6 @@ pub async fn balance(State(app): State<App>, who: Principal) -> Result<Json<wire
         balance_of(&shared, &reads, &account::read(&row), now).await.map(Some)
     });
     balance.await?.map(Json).ok_or_else(|| Denied::not_found("account", id))
-}
-
-/// Claims the free trial: once per person, verified, and before any instance ran.
-#[utoipa::path(post, path = "/v1/trial",
-    responses((status = 201, body = wire::Trial), (status = 403, body = Problem), (status = 409, body = Problem)))]
-pub async fn claim_trial(State(app): State<App>, call: Call<Option<()>>) -> Result<Response, Denied> {
-    let id = call.principal.owner()?;
-    let answer = call.once(&app, "claim-trial", id, move |unit| claim(unit, id));
-    Ok(json(StatusCode::CREATED, answer.await?))
-}
-
-async fn claim(mut unit: Unit, id: AccountId) -> Outcome<Decision<wire::Trial>> {
-    let now = unit.now.second();
-    let claimed = unit.reads.row(account::grant(id)).await?.is_some();
-    // The account's generation serialises claims of one account.
-    let account = unit.change_account(id).await?.clone();
-    let grant = match trial::claim(&unit.app.catalog, &buyer(&account, 0), account.ran, claimed, now) {
-        Ok(grant) => grant,
-        Err(refused) => return refuse(refused),
-    };
-    let amount = grant.issued.posted();
-    unit.write(account::insert_grant(id, &grant));
-    unit.post(id, "trial grant", &Entry::transfer(Place::Grant(id), Place::Promotion, amount), now);
-    let (holder, hourly_cap, valid_until) = (grant.holder, grant.hourly_cap, grant.valid_until);
-    unit.log(id, None, &Event::TrialClaimed { holder, amount, hourly_cap, valid_until });
-    Ok(unit.done(shown_trial(&grant, Exact::ZERO)))
-}
-
-/// The trial: what is used, settled and accruing, and what is left.
-#[utoipa::path(get, path = "/v1/trial", params(("account" = Option<String>, Query, description = "operator: whose")),
-    responses((status = 200, body = wire::Trial), (status = 404, body = Problem)))]
-pub async fn show_trial(State(app): State<App>, who: Principal) -> Result<Json<wire::Trial>, Denied> {
-    let id = who.account()?;
-    let (shared, now) = (app.clone(), app.clock.now().second());
-    let trial = app.store.read(move |reads| async move {
-        let (account, grant) = (reads.row(account::by_id(id)).await?, reads.row(account::grant(id)).await?);
-        let (Some(account), Some(grant)) = (account, grant) else { return Ok(None) };
-        let accruing = accruing(&shared, &reads, &account::read(&account), now).await?;
-        let running = accruing.hour.iter().map(|(_, split)| split.grant).sum();
-        Ok(Some(shown_trial(&account::read_grant(&grant), running)))
-    });
-    trial.await?.map(Json).ok_or_else(|| Denied::not_found("trial of account", id))
-}
-
-/// Adds an SSH public key that instances can be bought with.
-#[utoipa::path(post, path = "/v1/key-pairs", request_body = wire::AddKeyPair,
-    responses((status = 201, body = wire::KeyPair), (status = 409, body = Problem)))]
-pub async fn add_key_pair(State(app): State<App>, call: Call<wire::AddKeyPair>) -> Result<Response, Denied> {
-    let id = call.principal.member()?;
-    let name = checked_name("name", &call.body.name)?;
-    let public_key = checked_public_key(&call.body.public_key)?;
-    let answer = call.once(&app, "add-key-pair", id, move |mut unit| {
-        let (name, public_key) = (name.clone(), public_key.clone());
-        async move {
-            if unit.reads.row(account::key_pair_named(id, &name)).await?.is_some() {
-                return refuse(Denied::Conflict(format!("a key pair named `{name}` exists; choose another name")));
-            }
-            let pair_id = KeyPairId::new(unit.app.mint.uuid(unit.now));
-            let pair = account::KeyPair { id: pair_id, account: id, name, public_key, created_at: unit.now };
-            unit.write(account::insert_key_pair(&pair));
-            Ok(unit.done(shown_pair(pair)))
-        }
-    });
-    Ok(json(StatusCode::CREATED, answer.await?))
-}
-
-/// The account's key pairs.
-#[utoipa::path(get, path = "/v1/key-pairs", responses((status = 200, body = Page<wire::KeyPair>)))]
-pub async fn list_key_pairs(State(app): State<App>, who: Principal) -> Result<Json<Page<wire::KeyPair>>, Denied> {
-    let rows = app.store.rows(account::key_pairs(who.account()?)).await?;
-    let items = rows.iter().map(account::read_key_pair).map(shown_pair).collect();
-    Ok(Json(Page { items, next: None }))
-}
-
-/// Removes a key pair that no instance was bought with.
-#[utoipa::path(delete, path = "/v1/key-pairs/{name}", params(("name" = String, Path)),
-    responses((status = 200), (status = 404, body = Problem), (status = 409, body = Problem)))]
-pub async fn delete_key_pair(
-    State(app): State<App>,
-    Path(name): Path<String>,
-    call: Call<Option<()>>,
-) -> Result<Response, Denied> {
-    let id = call.principal.member()?;
-    let answer = call.once(&app, "delete-key-pair", id, move |mut unit| {
-        let name = name.clone();
-        async move {
-            let Some(row) = unit.reads.row(account::key_pair_named(id, &name)).await? else {
-                return refuse(Denied::not_found("key pair", &name));
-            };
-            let pair = account::read_key_pair(&row);
-            if unit.reads.row(account::key_pair_in_use(pair.id)).await?.is_some() {
-                return refuse(Denied::Conflict(format!("an instance was bought with `{name}`; it stays on record")));
-            }
-            unit.guard(account::delete_key_pair(id, &name));
-            Ok(unit.done(serde_json::json!({})))
-        }
-    });
-    Ok(json(StatusCode::OK, answer.await?))
 }
 
 async fn read(app: &App, id: AccountId) -> Result<Account, Denied> {
@@ -372,22 +270,6 @@ pub fn buyer(account: &Account, instances: i64) -> Buyer {
     }
 }
 
-/// How an account stands with its trial.
-pub async fn standing(unit: &mut Unit, id: AccountId, grant: &TrialGrant) -> Outcome<trial::Standing> {
-    let account = unit.account(id).await?.clone();
-    let live = unit.reads.rows(instance::live_of_account(id)).await?;
-    let trials = live.iter().map(instance::read).filter(|i| matches!(i.purchase, Purchase::Trial { .. }));
-    let accruing = accruing(&unit.app, &unit.reads, &account, unit.now.second()).await?;
-    let covered = accruing.hour.iter().filter(|(charge, _)| charge.covered);
-    let running: Exact = accruing.hour.iter().map(|(_, split)| split.grant).sum();
-    Ok(trial::Standing {
-        prices: trials.map(|i| i.purchase.price() + i.disk_price).collect(),
-        released_before: unit.reads.row(instance::released_trial(id)).await?.is_some(),
-        accrued: grant.used + running,
-        this_hour: covered.map(|(charge, _)| charge.gross()).sum(),
-    })
-}
-
 async fn balance_of(
     app: &App,
     reads: &ebb_store::Reads,
@@ -415,47 +297,5 @@ fn shown(account: &Account) -> wire::Account {
         name: account.name.clone(),
         verified_as: account.holder.map(|holder| holder.name().to_owned()),
         opened_at: account.opened_at.to_string(),
-    }
-}
-
-fn shown_trial(grant: &TrialGrant, accruing: Exact) -> wire::Trial {
-    wire::Trial {
-        holder: grant.holder.name().to_owned(),
-        claimed_at: grant.claimed_at.to_string(),
-        valid_until: grant.valid_until.to_string(),
-        issued: grant.issued.to_string(),
-        hourly_cap: grant.hourly_cap.to_string(),
-        settled: grant.used.to_string(),
-        accruing: accruing.to_string(),
-        left: (grant.left() - accruing).to_string(),
-    }
-}
-
-fn shown_pair(pair: account::KeyPair) -> wire::KeyPair {
-    wire::KeyPair {
-        id: pair.id.to_string(),
-        name: pair.name,
-        public_key: pair.public_key,
-        created_at: pair.created_at.to_string(),
-    }
-}
-
-/// One line: a known type, base64, perhaps a comment.
-fn checked_public_key(text: &str) -> Result<String, Denied> {
-    let text = text.trim();
-    let mut parts = text.splitn(3, ' ');
-    let (kind, data) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    let known = ["ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"];
-    let base64 = data.len() >= 60 && data.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=".contains(&b));
-    if known.contains(&kind) && base64 && text.len() <= 4_096 && !text.chars().any(char::is_control) {
-        return Ok(text.to_owned());
-    }
-    let what = "public_key: one line of an OpenSSH public key file, such as `ssh-ed25519 AAAA… name`";
-    Err(Denied::BadInput(what.to_owned()))
-}
-
-impl From<Denied> for Halt<Denied> {
-    fn from(denied: Denied) -> Self {
-        Halt::Refused(denied)
     }
 }

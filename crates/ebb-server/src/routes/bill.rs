@@ -29,7 +29,7 @@ pub struct Span {
 }
 
 /// The bill: what is settled, record by record, and what accrues to this second.
-#[utoipa::path(get, path = "/v1/bills", params(Span), responses((status = 200, body = Bill), (status = 400, body = Problem)))]
+#[utoipa::path(get, path = "/v1/bills", operation_id = "show_bill", params(Span), responses((status = 200, body = Bill), (status = 400, body = Problem)))]
 pub async fn bill(State(app): State<App>, who: Principal, Query(span): Query<Span>) -> Result<Json<Bill>, Denied> {
     let id = who.account()?;
     let instant = |what: &str, text: Option<String>, default: i64| match text {
@@ -65,7 +65,7 @@ pub async fn bill(State(app): State<App>, who: Principal, Query(span): Query<Spa
 }
 
 /// The log, oldest first: an account's, or for an operator everybody's.
-#[utoipa::path(get, path = "/v1/events", params(Paging), responses((status = 200, body = Page<LoggedEvent>)))]
+#[utoipa::path(get, path = "/v1/events", operation_id = "list_events", params(Paging), responses((status = 200, body = Page<LoggedEvent>)))]
 pub async fn events(
     State(app): State<App>,
     who: Principal,

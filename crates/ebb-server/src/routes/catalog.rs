@@ -14,7 +14,7 @@ use ebb_wire::problem::Problem;
 use std::collections::BTreeSet;
 
 /// The catalog: zones, flavors, prices, images and the trial's lists.
-#[utoipa::path(get, path = "/v1/catalog", responses((status = 200, body = Catalog), (status = 401, body = Problem)))]
+#[utoipa::path(get, path = "/v1/catalog", operation_id = "show_catalog", responses((status = 200, body = Catalog), (status = 401, body = Problem)))]
 pub async fn show(State(app): State<App>, _: Principal) -> Json<Catalog> {
     let catalog = &app.catalog;
     let region = |id: &str| catalog.regions.iter().find(|region| region.id == id);
@@ -64,7 +64,7 @@ fn terms(holder: &str, trial: &Trial) -> TrialTerms {
 }
 
 /// Prices an order without placing it.
-#[utoipa::path(post, path = "/v1/quote", request_body = Buy,
+#[utoipa::path(post, path = "/v1/quote", operation_id = "quote", request_body = Buy,
     responses((status = 200, body = Quote), (status = 422, body = Problem)))]
 pub async fn quote(State(app): State<App>, call: Call<Buy>) -> Result<Json<Quote>, Denied> {
     let quote = quote::quote(&app.catalog, &order(&app, &call.body)?)?;

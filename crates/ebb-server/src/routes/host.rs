@@ -16,7 +16,7 @@ use ebb_wire::host::{Host, Quarantined, Room};
 use ebb_wire::problem::{Page, Problem};
 
 /// All hosts: their room, and guests that nobody knows (operator).
-#[utoipa::path(get, path = "/v1/hosts", responses((status = 200, body = Page<Host>), (status = 403, body = Problem)))]
+#[utoipa::path(get, path = "/v1/hosts", operation_id = "list_hosts", responses((status = 200, body = Page<Host>), (status = 403, body = Problem)))]
 pub async fn list(State(app): State<App>, who: Principal) -> Result<Json<Page<Host>>, Denied> {
     who.operator()?;
     let connected: Vec<_> = app.hosts.links.lock().expect("no panic while holding links").keys().copied().collect();
@@ -43,7 +43,7 @@ pub async fn list(State(app): State<App>, who: Principal) -> Result<Json<Page<Ho
 }
 
 /// Accepts that a host has obeyed orders which the database lost, so that it obeys new ones (operator).
-#[utoipa::path(post, path = "/v1/hosts/{name}/accept-gap", params(("name" = String, Path)),
+#[utoipa::path(post, path = "/v1/hosts/{name}/accept-gap", operation_id = "accept_gap", params(("name" = String, Path)),
     responses((status = 200), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub async fn accept_gap(
     State(app): State<App>,
@@ -59,7 +59,7 @@ pub async fn accept_gap(
 }
 
 /// Destroys a guest in quarantine, with its disk (operator).
-#[utoipa::path(post, path = "/v1/hosts/{name}/guests/{id}/destroy", params(("name" = String, Path), ("id" = String, Path)),
+#[utoipa::path(post, path = "/v1/hosts/{name}/guests/{id}/destroy", operation_id = "destroy_guest", params(("name" = String, Path), ("id" = String, Path)),
     responses((status = 202), (status = 404, body = Problem), (status = 502, body = Problem)))]
 pub async fn destroy_guest(
     State(app): State<App>,

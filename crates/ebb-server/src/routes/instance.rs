@@ -1,8 +1,9 @@
 //! Instances: buying, looking, stopping, starting, deleting, taking back.
 
-use super::account::{Paging, buyer, standing};
+use super::account::{Paging, buyer};
 use super::catalog::order;
 use super::json;
+use super::trial::standing;
 use crate::app::App;
 use crate::call::{Call, Principal, Role, checked_name};
 use crate::denied::Denied;
@@ -43,7 +44,7 @@ struct Wanted {
 }
 
 /// Buys an instance. A firm order that finds no room takes it from spot blocks and waits for it as `pending`.
-#[utoipa::path(post, path = "/v1/instances", request_body = wire::Buy,
+#[utoipa::path(post, path = "/v1/instances", operation_id = "buy_instance", request_body = wire::Buy,
     responses((status = 201, body = wire::Instance), (status = 402, body = Problem), (status = 409, body = Problem),
         (status = 422, body = Problem)))]
 pub async fn buy(State(app): State<App>, call: Call<wire::Buy>) -> Result<Response, Denied> {
@@ -184,7 +185,7 @@ pub struct Which {
 }
 
 /// The account's instances, oldest first.
-#[utoipa::path(get, path = "/v1/instances", params(Paging, Which), responses((status = 200, body = Page<wire::Instance>)))]
+#[utoipa::path(get, path = "/v1/instances", operation_id = "list_instances", params(Paging, Which), responses((status = 200, body = Page<wire::Instance>)))]
 pub async fn list(
     State(app): State<App>,
     who: Principal,
@@ -214,7 +215,7 @@ pub async fn list(
 }
 
 /// One instance.
-#[utoipa::path(get, path = "/v1/instances/{id}", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/instances/{id}", operation_id = "show_instance", params(("id" = String, Path)),
     responses((status = 200, body = wire::Instance), (status = 404, body = Problem)))]
 pub async fn show(
     State(app): State<App>,
@@ -230,7 +231,7 @@ pub async fn show(
 }
 
 /// Releases an instance with its system disk. Charge ends now.
-#[utoipa::path(delete, path = "/v1/instances/{id}", params(("id" = String, Path)),
+#[utoipa::path(delete, path = "/v1/instances/{id}", operation_id = "delete_instance", params(("id" = String, Path)),
     responses((status = 200, body = wire::Instance), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub async fn release(
     State(app): State<App>,
@@ -241,21 +242,21 @@ pub async fn release(
 }
 
 /// Powers an instance down; it keeps its room and goes on being charged.
-#[utoipa::path(post, path = "/v1/instances/{id}/stop", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/v1/instances/{id}/stop", operation_id = "stop_instance", params(("id" = String, Path)),
     responses((status = 200, body = wire::Instance), (status = 409, body = Problem)))]
 pub async fn stop(State(app): State<App>, Path(id): Path<String>, call: Call<Option<()>>) -> Result<Response, Denied> {
     command(app, call, id, "stop", Command::Stop).await
 }
 
 /// Starts a stopped instance.
-#[utoipa::path(post, path = "/v1/instances/{id}/start", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/v1/instances/{id}/start", operation_id = "start_instance", params(("id" = String, Path)),
     responses((status = 200, body = wire::Instance), (status = 409, body = Problem)))]
 pub async fn start(State(app): State<App>, Path(id): Path<String>, call: Call<Option<()>>) -> Result<Response, Denied> {
     command(app, call, id, "start", Command::Start).await
 }
 
 /// Takes a spot block back, with notice (operator). Its current period is free.
-#[utoipa::path(post, path = "/v1/instances/{id}/reclaim", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/v1/instances/{id}/reclaim", operation_id = "reclaim_instance", params(("id" = String, Path)),
     responses((status = 200, body = wire::Instance), (status = 403, body = Problem), (status = 409, body = Problem)))]
 pub async fn reclaim(
     State(app): State<App>,
@@ -292,7 +293,7 @@ async fn command(
 }
 
 /// The last 64 KiB of an instance's serial console.
-#[utoipa::path(get, path = "/v1/instances/{id}/console-log", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/instances/{id}/console-log", operation_id = "show_console_log", params(("id" = String, Path)),
     responses((status = 200, body = wire::ConsoleLog), (status = 404, body = Problem), (status = 502, body = Problem)))]
 pub async fn console_log(
     State(app): State<App>,
@@ -315,7 +316,7 @@ pub async fn console_log(
 }
 
 /// Why this order took whom it took.
-#[utoipa::path(get, path = "/v1/instances/{id}/decisions", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/instances/{id}/decisions", operation_id = "list_decisions", params(("id" = String, Path)),
     responses((status = 200, body = Page<wire::Decided>), (status = 404, body = Problem)))]
 pub async fn decisions(
     State(app): State<App>,

@@ -19,13 +19,13 @@ const LONGEST_ADVANCE_SECONDS: i64 = 5 * 366 * 86_400;
 const MOST_EVENTS: i64 = 1_000;
 
 /// What time it is for everything but the authentication of requests.
-#[utoipa::path(get, path = "/v1/clock", responses((status = 200, body = Clock)))]
+#[utoipa::path(get, path = "/v1/clock", operation_id = "show_clock", responses((status = 200, body = Clock)))]
 pub async fn clock(State(app): State<App>, _: Principal) -> Json<Clock> {
     Json(Clock { now: app.clock.now().to_string(), speed: app.clock.speed().unwrap_or(1) })
 }
 
 /// Lets the sandbox's time pass: everything due happens on the way, in order, each at its own instant.
-#[utoipa::path(post, path = "/v1/clock/advance", request_body = Advance,
+#[utoipa::path(post, path = "/v1/clock/advance", operation_id = "advance_clock", request_body = Advance,
     responses((status = 200, body = Advanced), (status = 400, body = Problem), (status = 409, body = Problem)))]
 pub async fn advance(State(app): State<App>, call: Call<Advance>) -> Result<Response, Denied> {
     if !app.is_sandbox() {

@@ -22,6 +22,10 @@ async fn every_path_of_the_document_answers() {
     let api: serde_json::Value = serde_json::from_str(&ebb_server::openapi_json()).unwrap();
     let paths = api["paths"].as_object().unwrap();
     assert!(paths.len() >= 20);
+    let operations = paths.values().flat_map(|methods| methods.as_object().unwrap().values());
+    let ids: Vec<&str> = operations.filter_map(|operation| operation["operationId"].as_str()).collect();
+    let unique: std::collections::BTreeSet<_> = ids.iter().collect();
+    assert_eq!(ids.len(), unique.len(), "two operations share an id");
     for (path, methods) in paths {
         for method in methods.as_object().unwrap().keys().filter(|method| *method != "parameters") {
             let path = path.replace("{id}", "x").replace("{key}", "x").replace("{name}", "x");

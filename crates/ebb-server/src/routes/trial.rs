@@ -1,0 +1,95 @@
+//! The free trial: claiming it, looking at it, and how an account stands with it.
+
+use super::account::buyer;
+use super::json;
+use crate::app::App;
+use crate::call::{Call, Principal};
+use crate::denied::Denied;
+use crate::unit::{Outcome, Unit, refuse};
+use crate::work::hours::accruing;
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use ebb_engine::event::Event;
+use ebb_engine::trial;
+use ebb_ledger::{Entry, Place};
+use ebb_model::id::AccountId;
+use ebb_model::instance::Purchase;
+use ebb_model::money::Exact;
+use ebb_model::trial::TrialGrant;
+use ebb_store::Decision;
+use ebb_store::rows::{account, instance};
+use ebb_wire::account as wire;
+use ebb_wire::problem::Problem;
+
+/// Claims the free trial: once per person, verified, and before any instance ran.
+#[utoipa::path(post, path = "/v1/trial", operation_id = "claim_trial",
+    responses((status = 201, body = wire::Trial), (status = 403, body = Problem), (status = 409, body = Problem)))]
+pub async fn claim(State(app): State<App>, call: Call<Option<()>>) -> Result<Response, Denied> {
+    let id = call.principal.owner()?;
+    let answer = call.once(&app, "claim-trial", id, move |unit| grant(unit, id));
+    Ok(json(StatusCode::CREATED, answer.await?))
+}
+
+async fn grant(mut unit: Unit, id: AccountId) -> Outcome<Decision<wire::Trial>> {
+    let now = unit.now.second();
+    let claimed = unit.reads.row(account::grant(id)).await?.is_some();
+    // The account's generation serialises claims of one account.
+    let account = unit.change_account(id).await?.clone();
+    let grant = match trial::claim(&unit.app.catalog, &buyer(&account, 0), account.ran, claimed, now) {
+        Ok(grant) => grant,
+        Err(refused) => return refuse(refused),
+    };
+    let amount = grant.issued.posted();
+    unit.write(account::insert_grant(id, &grant));
+    unit.post(id, "trial grant", &Entry::transfer(Place::Grant(id), Place::Promotion, amount), now);
+    let (holder, hourly_cap, valid_until) = (grant.holder, grant.hourly_cap, grant.valid_until);
+    unit.log(id, None, &Event::TrialClaimed { holder, amount, hourly_cap, valid_until });
+    Ok(unit.done(shown_trial(&grant, Exact::ZERO)))
+}
+
+/// The trial: what is used, settled and accruing, and what is left.
+#[utoipa::path(get, path = "/v1/trial", operation_id = "show_trial", params(("account" = Option<String>, Query, description = "operator: whose")),
+    responses((status = 200, body = wire::Trial), (status = 404, body = Problem)))]
+pub async fn show(State(app): State<App>, who: Principal) -> Result<Json<wire::Trial>, Denied> {
+    let id = who.account()?;
+    let (shared, now) = (app.clone(), app.clock.now().second());
+    let trial = app.store.read(move |reads| async move {
+        let (account, grant) = (reads.row(account::by_id(id)).await?, reads.row(account::grant(id)).await?);
+        let (Some(account), Some(grant)) = (account, grant) else { return Ok(None) };
+        let accruing = accruing(&shared, &reads, &account::read(&account), now).await?;
+        let running = accruing.hour.iter().map(|(_, split)| split.grant).sum();
+        Ok(Some(shown_trial(&account::read_grant(&grant), running)))
+    });
+    trial.await?.map(Json).ok_or_else(|| Denied::not_found("trial of account", id))
+}
+
+/// How an account stands with its trial.
+pub async fn standing(unit: &mut Unit, id: AccountId, grant: &TrialGrant) -> Outcome<trial::Standing> {
+    let account = unit.account(id).await?.clone();
+    let live = unit.reads.rows(instance::live_of_account(id)).await?;
+    let trials = live.iter().map(instance::read).filter(|i| matches!(i.purchase, Purchase::Trial { .. }));
+    let accruing = accruing(&unit.app, &unit.reads, &account, unit.now.second()).await?;
+    let covered = accruing.hour.iter().filter(|(charge, _)| charge.covered);
+    let running: Exact = accruing.hour.iter().map(|(_, split)| split.grant).sum();
+    Ok(trial::Standing {
+        prices: trials.map(|i| i.purchase.price() + i.disk_price).collect(),
+        released_before: unit.reads.row(instance::released_trial(id)).await?.is_some(),
+        accrued: grant.used + running,
+        this_hour: covered.map(|(charge, _)| charge.gross()).sum(),
+    })
+}
+
+fn shown_trial(grant: &TrialGrant, accruing: Exact) -> wire::Trial {
+    wire::Trial {
+        holder: grant.holder.name().to_owned(),
+        claimed_at: grant.claimed_at.to_string(),
+        valid_until: grant.valid_until.to_string(),
+        issued: grant.issued.to_string(),
+        hourly_cap: grant.hourly_cap.to_string(),
+        settled: grant.used.to_string(),
+        accruing: accruing.to_string(),
+        left: (grant.left() - accruing).to_string(),
+    }
+}
