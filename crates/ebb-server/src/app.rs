@@ -5,6 +5,7 @@ use crate::host::Hosts;
 use crate::metrics::Metrics;
 use crate::mint::Mint;
 use ebb_model::catalog::Catalog;
+use ebb_model::time::Timestamp;
 use ebb_store::Store;
 use std::sync::Arc;
 use tokio::sync::{Mutex, watch};
@@ -17,6 +18,8 @@ pub struct App(Arc<Inner>);
 pub struct Inner {
     pub store: Store,
     pub clock: Clock,
+    /// When this process began; hosts have had no time before it to say anything to it.
+    pub began_at: Timestamp,
     pub mint: Mint,
     pub catalog: Catalog,
     pub installation: Installation,

@@ -69,6 +69,7 @@ pub async fn sandbox(config: SandboxConfig) -> Result<(Serving, Ready), ServeErr
     let installation = installation(&store, &clock, &mint, false).await?;
     let app = App::new(Inner {
         store,
+        began_at: clock.now(),
         clock,
         mint,
         catalog: config.catalog,

@@ -94,6 +94,7 @@ pub async fn serve(config: ServeConfig) -> Result<Serving, ServeError> {
     let installation = installation(&store, &clock, &mint, config.restored).await?;
     let app = App::new(Inner {
         store,
+        began_at: clock.now(),
         clock,
         mint,
         catalog: config.catalog,

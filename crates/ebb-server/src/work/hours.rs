@@ -17,7 +17,7 @@ use ebb_store::rows::{bill, instance};
 use ebb_store::{Decision, Reads, Row, StoreError};
 use std::collections::BTreeMap;
 
-/// How long what is due on a host waits for its word.
+/// How long what is due on a host waits for its word. After an outage of our own, so long from our return.
 const HOST_PATIENCE_SECONDS: i64 = 60;
 /// How many accounts are looked at in one go.
 const PAGE: i64 = 1_000;
@@ -63,7 +63,8 @@ impl App {
     pub fn host_heard(&self, host: HostId, at: Timestamp) -> bool {
         let links = self.hosts.links.lock().expect("no panic while holding links");
         let heard = links.get(&host).is_some_and(|link| link.heard_at >= at);
-        heard || self.is_sandbox() || self.clock.now() >= at.plus_seconds(HOST_PATIENCE_SECONDS)
+        let patience = at.max(self.began_at).plus_seconds(HOST_PATIENCE_SECONDS);
+        heard || self.is_sandbox() || self.clock.now() >= patience
     }
 
     /// Whether every host that has guests of the account told what it saw before `at`. A host that is away is waited for:
