@@ -25,7 +25,10 @@ const PAGE: i64 = 1_000;
 impl App {
     /// Closes every hour that has ended, of every account whose hosts have told what they saw before its end.
     /// Gives back when the next one ends.
+    ///
+    /// An account whose hour cannot be closed is left for the next time: it must not stand before others for ever.
     pub async fn close_hours(&self) -> Result<Option<Timestamp>, Denied> {
+        let mut failed = None;
         let mut waiting = String::new();
         loop {
             let now = self.clock.now();
@@ -39,11 +42,23 @@ impl App {
                 while let Some(at) = next
                     && self.hosts_heard(id, at).await?
                 {
-                    self.close_hour(id, at).await?;
+                    match self.close_hour(id, at).await {
+                        Ok(()) => {}
+                        // The database is away, for one as for all.
+                        Err(Denied::Store(error)) if error.is_passing() => return Err(error.into()),
+                        Err(error) => {
+                            tracing::error!(account = %id, %at, %error, "an hour cannot be closed; it is tried again");
+                            failed = Some(error);
+                            break;
+                        }
+                    }
                     let again = self.store.rows(account::by_id(id)).await?;
                     next = again.first().and_then(|row| account::read(row).close_at).filter(|at| at.start() <= now);
                 }
             }
+        }
+        if let Some(error) = failed {
+            return Err(error);
         }
         let next = self.next_close().await?.map(|(at, _)| at.start());
         Ok(next.filter(|at| *at > self.clock.now()))
