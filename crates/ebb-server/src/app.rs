@@ -29,7 +29,7 @@ pub struct Inner {
     pub news: watch::Sender<u64>,
     /// A sandbox runs one thing at a time, so that the same calls give the same log.
     pub turn: Option<Mutex<()>>,
-    /// Digests of keys that everybody knows; they are taken from loopback only.
+    /// Digests of keys that everybody knows; a sandbox takes them from loopback only, a service never.
     pub well_known: Vec<String>,
 }
 
