@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::denied::Denied;
 use crate::mint::{digest, hex, hide, unhex};
 use crate::unit::{Outcome, Unit, refuse};
-use axum::body::to_bytes;
+use axum::body::Body;
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Query as UrlQuery, Request};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
@@ -12,12 +12,15 @@ use ebb_model::id::AccountId;
 use ebb_model::time::Timestamp;
 use ebb_store::rows::{account, token};
 use ebb_store::{Decision, Query, Reads};
+use futures_util::StreamExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 const LARGEST_BODY: usize = 1 << 20;
+/// So much more is read and thrown away: a client that is cut off while it speaks does not hear why.
+const HEARD_OUT: usize = 16 << 20;
 const LONGEST_TOKEN: usize = 100;
 
 /// What a key may do (rules §6).
@@ -162,7 +165,7 @@ impl<T: DeserializeOwned + Send> FromRequest<App> for Call<T> {
                 _ => return Err(Denied::BadInput(format!("Idempotency-Key: 1 to {LONGEST_TOKEN} ASCII characters"))),
             },
         };
-        let bytes = to_bytes(body, LARGEST_BODY).await.map_err(|_| Denied::TooLarge)?;
+        let bytes = whole(body).await?;
         let asked = format!("{} {}\n", parts.method, parts.uri);
         let digest = digest(&[asked.as_bytes(), &bytes].concat());
         let text = std::str::from_utf8(&bytes).map_err(|_| Denied::BadInput("the body is not UTF-8".to_owned()))?;
@@ -171,6 +174,21 @@ impl<T: DeserializeOwned + Send> FromRequest<App> for Call<T> {
         let (key, secret) = (principal.key.clone(), principal.secret.clone());
         Ok(Call { principal, body, asked: Arc::new(Asked { key, secret, token, digest }) })
     }
+}
+
+/// The bytes of a body, unless there are too many.
+pub async fn whole(body: Body) -> Result<Vec<u8>, Denied> {
+    let (mut pieces, mut bytes, mut length) = (body.into_data_stream(), vec![], 0);
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|_| Denied::BadInput("the body was cut off".to_owned()))?;
+        length += piece.len();
+        if length <= LARGEST_BODY {
+            bytes.extend_from_slice(&piece);
+        } else if length > HEARD_OUT {
+            break;
+        }
+    }
+    if length > LARGEST_BODY { Err(Denied::TooLarge) } else { Ok(bytes) }
 }
 
 impl<T> Call<T> {
