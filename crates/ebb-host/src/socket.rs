@@ -10,7 +10,7 @@ use ebb_driver::link::{self, Incoming};
 use ebb_driver::protocol::{FromHost, Open, StreamAnswer, Target, ToHost};
 use ebb_model::id::InstanceId;
 use std::io;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -54,6 +54,13 @@ pub fn bind(path: &Path, access: Access) -> Result<UnixListener, HostError> {
     let failed = |source| HostError::Socket { path: path.to_owned(), source };
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
         return Err(HostError::SocketInUse(path.to_owned()));
+    }
+    // What else lies there is somebody's, and this is root.
+    match path.symlink_metadata() {
+        Ok(there) if !there.file_type().is_socket() => {
+            return Err(failed(io::Error::new(io::ErrorKind::AlreadyExists, "it is there and no socket")));
+        }
+        _ => {}
     }
     match std::fs::remove_file(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(e)),
@@ -195,4 +202,25 @@ async fn control(stream: UnixStream, number: u64, calls: &mpsc::Sender<Call>) ->
     let ended = tokio::select! { ended = hearing => ended, ended = speaking => ended };
     let _ = calls.send(Call::Ended { number }).await;
     ended
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_a_socket_gives_way_to_a_socket() {
+        let dir = std::env::temp_dir().join(format!("ebb-socket-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let file = dir.join("file");
+        std::fs::write(&file, "somebody's").unwrap();
+        assert!(matches!(bind(&file, Access::default()), Err(HostError::Socket { .. })));
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "somebody's");
+        let socket = dir.join("socket");
+        drop(bind(&socket, Access::default()).unwrap());
+        let listener = bind(&socket, Access::default()).unwrap();
+        assert!(matches!(bind(&socket, Access::default()), Err(HostError::SocketInUse(_))));
+        drop(listener);
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
 }

@@ -1,7 +1,7 @@
 //! What is for sale, where, at which price and under which limits? All of it data (rules, introduction).
 
 use crate::calendar::Calendar;
-use crate::money::{Amount, Price};
+use crate::money::{AMOUNT_PER_UNIT, Amount, Price};
 use crate::resources::Resources;
 use crate::trial::Holder;
 use serde::{Deserialize, Serialize};
@@ -188,6 +188,7 @@ impl Catalog {
                     spot.max_periods >= 1 && six,
                     format!("flavor {id}: more than one period needs a price for 6 hours"),
                 );
+                check(spot.max_periods <= 10_000, format!("flavor {id}: max_periods is above 10000"));
             }
         }
         check(sane(self.disk_price()), "system_disk: the price is not from 0 to 1000000".into());
@@ -218,7 +219,7 @@ impl Catalog {
                 check(sold, format!("trial.{holder}: flavor `{id}` is not on sale on demand"));
             }
             check(
-                trial.amount.units() >= 0 && sane(trial.hourly_cap),
+                (0..=1_000_000_000 * AMOUNT_PER_UNIT).contains(&trial.amount.units()) && sane(trial.hourly_cap),
                 format!("trial.{holder}: a negative or huge amount"),
             );
             check((1..=120).contains(&trial.months), format!("trial.{holder}: months is not from 1 to 120"));

@@ -5,6 +5,7 @@ use crate::host::Hosts;
 use crate::metrics::Metrics;
 use crate::mint::Mint;
 use ebb_model::catalog::Catalog;
+use ebb_model::time::Timestamp;
 use ebb_store::Store;
 use std::sync::Arc;
 use tokio::sync::{Mutex, watch};
@@ -17,6 +18,8 @@ pub struct App(Arc<Inner>);
 pub struct Inner {
     pub store: Store,
     pub clock: Clock,
+    /// When this process began; hosts have had no time before it to say anything to it.
+    pub began_at: Timestamp,
     pub mint: Mint,
     pub catalog: Catalog,
     pub installation: Installation,
@@ -26,7 +29,7 @@ pub struct Inner {
     pub news: watch::Sender<u64>,
     /// A sandbox runs one thing at a time, so that the same calls give the same log.
     pub turn: Option<Mutex<()>>,
-    /// Digests of keys that everybody knows; they are taken from loopback only.
+    /// Digests of keys that everybody knows; a sandbox takes them from loopback only, a service never.
     pub well_known: Vec<String>,
 }
 

@@ -11,6 +11,7 @@ mod stream;
 mod trial;
 
 use crate::app::App;
+use crate::call::whole;
 use crate::denied::Denied;
 use axum::Router;
 use axum::body::Body;
@@ -162,10 +163,26 @@ async fn account_for(State(app): State<App>, request: Request, next: Next) -> Re
 
 /// In a sandbox one request at a time changes something, and what it causes at this instant is done before it is answered.
 async fn take_turn(State(app): State<App>, request: Request, next: Next) -> Response {
-    let Some(turn) = app.turn.as_ref().filter(|_| request.method() != Method::GET) else {
+    if app.turn.is_none() || request.method() == Method::GET {
         return next.run(request).await;
+    }
+    // Whoever sends slowly has no turn yet.
+    let (parts, body) = request.into_parts();
+    let bytes = match whole(body).await {
+        Ok(bytes) => bytes,
+        Err(denied) => return denied.into_response(),
     };
-    let _turn = turn.lock().await;
+    let request = Request::from_parts(parts, Body::from(bytes));
+    // And whoever hangs up does not end it half way: what the hosts said by then would be heard by nobody.
+    match tokio::spawn(in_turn(app, request, next)).await {
+        Ok(response) => response,
+        Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
+        Err(_) => Denied::Internal.into_response(),
+    }
+}
+
+async fn in_turn(app: App, request: Request, next: Next) -> Response {
+    let _turn = app.turn.as_ref().expect("a sandbox has turns").lock().await;
     let response = next.run(request).await;
     if let Err(denied) = app.run_until(app.clock.now()).await {
         return denied.into_response();

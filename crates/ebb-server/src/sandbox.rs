@@ -29,6 +29,11 @@ const OPERATOR: &str = "ebb_sandbox_operator";
 const INDIVIDUAL: &str = "ebb_sandbox_individual";
 const ENTERPRISE: &str = "ebb_sandbox_enterprise";
 
+/// Their digests.
+pub(crate) fn well_known() -> Vec<String> {
+    [OPERATOR, INDIVIDUAL, ENTERPRISE].map(|secret| digest(secret.as_bytes())).to_vec()
+}
+
 /// What `ebb sandbox` needs to know.
 pub struct SandboxConfig {
     pub listen: SocketAddr,
@@ -69,6 +74,7 @@ pub async fn sandbox(config: SandboxConfig) -> Result<(Serving, Ready), ServeErr
     let installation = installation(&store, &clock, &mint, false).await?;
     let app = App::new(Inner {
         store,
+        began_at: clock.now(),
         clock,
         mint,
         catalog: config.catalog,
@@ -77,7 +83,7 @@ pub async fn sandbox(config: SandboxConfig) -> Result<(Serving, Ready), ServeErr
         metrics: Metrics::new(),
         news: watch::Sender::new(0),
         turn: Some(Mutex::new(())),
-        well_known: [OPERATOR, INDIVIDUAL, ENTERPRISE].map(|secret| digest(secret.as_bytes())).to_vec(),
+        well_known: well_known(),
     });
     app.settle_hosts().await.map_err(|error| ServeError::Setup(error.to_string()))?;
     furnish(&app).await?;

@@ -7,6 +7,7 @@ use crate::host::Hosts;
 use crate::metrics::Metrics;
 use crate::mint::{Mint, digest};
 use crate::routes;
+use crate::sandbox::well_known;
 use crate::unit::Unit;
 use crate::work::hosts::keep_host;
 use crate::work::keep_working;
@@ -94,6 +95,7 @@ pub async fn serve(config: ServeConfig) -> Result<Serving, ServeError> {
     let installation = installation(&store, &clock, &mint, config.restored).await?;
     let app = App::new(Inner {
         store,
+        began_at: clock.now(),
         clock,
         mint,
         catalog: config.catalog,
@@ -102,7 +104,7 @@ pub async fn serve(config: ServeConfig) -> Result<Serving, ServeError> {
         metrics: Metrics::new(),
         news: watch::Sender::new(0),
         turn: None,
-        well_known: vec![],
+        well_known: well_known(),
     });
     if let Some(secret) = config.operator_secret {
         ensure_key(&app, Role::Operator, &secret).await?;

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::session::{Session, print};
-use crate::table::{Table, instant};
+use crate::table::{Table, instant, plain};
 use crate::which::short;
 use ebb_wire::account::LoggedEvent;
 use ebb_wire::problem::Page;
@@ -63,7 +63,7 @@ fn one_line(event: &LoggedEvent) -> String {
 
 fn line(event: &LoggedEvent) -> String {
     let instance = event.instance.as_deref().map(short).unwrap_or_else(|| short(&event.account));
-    format!("{}  {instance}  {}  {}", instant(&event.at), name(event), details(&event.body))
+    plain(&format!("{}  {instance}  {}  {}", instant(&event.at), name(event), details(&event.body)))
 }
 
 fn name(event: &LoggedEvent) -> String {

@@ -1,5 +1,6 @@
 //! Why did a command fail, how is that said, and with which exit code?
 
+use crate::table::plain_lines;
 use ebb_wire::problem::Problem;
 use std::process::ExitCode;
 
@@ -43,10 +44,11 @@ impl Failure {
         match self {
             Failure::Refused(problem) if json => serde_json::to_string(problem).expect("a problem is JSON"),
             _ if json => serde_json::json!({"code": self.code(), "message": self.to_string()}).to_string(),
-            Failure::Refused(problem) => {
-                format!("ebb: {}\n     ({}, request {})", problem.message, problem.code, problem.request_id)
-            }
-            _ => format!("ebb: {self}"),
+            Failure::Refused(problem) => plain_lines(&format!(
+                "ebb: {}\n     ({}, request {})",
+                problem.message, problem.code, problem.request_id
+            )),
+            _ => plain_lines(&format!("ebb: {self}")),
         }
     }
 

@@ -2,13 +2,14 @@
 
 use crate::failure::Failure;
 use crate::session::{Session, print};
-use crate::table::{Table, facts, instant, optional_instant};
+use crate::table::{Table, facts, instant, optional_instant, plain_lines};
 use crate::wait::{Until, wait};
 use crate::which::{self, short};
 use ebb_model::money::Exact;
 use ebb_wire::instance::{ConsoleLog, Decided, Instance};
 use ebb_wire::problem::Page;
 use serde_json::Value;
+use std::io::IsTerminal;
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Instances {
@@ -97,6 +98,8 @@ pub async fn console_log(session: &Session, id: &str) -> Result<(), Failure> {
     let log: ConsoleLog = session.client.get(&format!("/v1/instances/{id}/console-log"), &[]).await?;
     match session.json {
         true => session.show(&log, |log| log.text.clone()),
+        // What the guest's own programs printed; raw for a file, not for a terminal.
+        false if std::io::stdout().is_terminal() => print(&plain_lines(&log.text)),
         false => print(&log.text),
     }
 }

@@ -111,9 +111,16 @@ fn state_colour(cell: &str) -> String {
     }
 }
 
-/// What others chose as a name must not move the cursor.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+/// What others chose as a name must not move the cursor, nor turn the line around.
+pub fn plain(text: &str) -> String {
+    let harmful = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if harmful(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// The same for a text of several lines.
+pub fn plain_lines(text: &str) -> String {
+    let lines = text.split('\n').map(|line| plain(&line.trim_end_matches('\r').replace('\t', "    ")));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -127,6 +134,12 @@ mod tests {
         table.row(["基因测序\n".to_owned(), "12.00".to_owned()]);
         assert_eq!(table.text(""), "NAME       PRICE\nweb         0.07\n基因测序\u{fffd}  12.00\n");
         assert_eq!(Table::new(&["NAME"]).text("No instances."), "No instances.\n");
+    }
+
+    #[test]
+    fn nothing_moves_the_cursor() {
+        assert_eq!(plain("a\x1b[2J\u{9b}b\u{202e}c\n"), "a\u{fffd}[2J\u{fffd}b\u{fffd}c\u{fffd}");
+        assert_eq!(plain_lines("a\tb\r\n\x07c\n"), "a    b\n\u{fffd}c\n");
     }
 
     #[test]

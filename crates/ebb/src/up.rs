@@ -11,6 +11,7 @@ use crate::session::print;
 use ebb_wire::instance::Instance;
 use ebb_wire::problem::Page;
 use halves::Halves;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -79,8 +80,8 @@ async fn ready(args: &UpArgs, halves: &mut Halves) -> Result<Client, Failure> {
         if let Some(ended) = halves.look() {
             return Err(ended);
         }
-        if let Ok(text) = std::fs::read_to_string(args.data.join("serve/operator.key")) {
-            let key = text.lines().next().unwrap_or_default().to_owned();
+        // Not before it listens itself: another program may have the port, and is not to be told the key.
+        if let Some(key) = halves.is_listening().then(|| operator_key(&args.data)).flatten() {
             let operator = Client::new(Login { endpoint: endpoint.clone(), key }, None)?;
             match operator.get::<Page<ebb_wire::host::Host>>("/v1/hosts", &[]).await {
                 Ok(hosts) if hosts.items.iter().any(|host| host.connected) => return Ok(operator),
@@ -91,6 +92,18 @@ async fn ready(args: &UpArgs, halves: &mut Halves) -> Result<Client, Failure> {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     Err(why)
+}
+
+/// The key that the service made. The directory is the service's, which has less privilege than this program may have: so no
+/// link is followed.
+fn operator_key(data: &Path) -> Option<String> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let no_follow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+    let file =
+        std::fs::File::options().read(true).custom_flags(no_follow).open(data.join("serve/operator.key")).ok()?;
+    let mut text = String::new();
+    file.take(4_096).read_to_string(&mut text).ok()?;
+    text.lines().next().map(str::to_owned)
 }
 
 async fn live(operator: &Client) -> Result<Vec<Instance>, Failure> {

@@ -78,7 +78,13 @@ fn pick(what: &str, text: &str, prefix: &str, all: Vec<Candidate>) -> Result<Opt
 }
 
 fn found(what: &str, text: &str, list: &str, picked: Result<Option<String>, Failure>) -> Result<String, Failure> {
-    picked?.ok_or_else(|| Failure::Outcome(format!("no {what} has the id or the name `{text}`; `{list}` shows them")))
+    let none = || Failure::Outcome(format!("no {what} has the id or the name `{text}`; `{list}` shows them"));
+    let id = picked?.ok_or_else(none)?;
+    // It becomes a part of ssh's command line and of a shell's, so it must be what it says.
+    match ["i-", "a-"].iter().any(|prefix| is_whole_id(&id, prefix)) {
+        true => Ok(id),
+        false => Err(Failure::Outcome(format!("the server says that `{text}` is `{id}`, and that is no id"))),
+    }
 }
 
 #[cfg(test)]
@@ -91,6 +97,16 @@ mod tests {
         match pick("instance", text, "i-", all) {
             Ok(id) => id.unwrap_or_else(|| "none".to_owned()),
             Err(failure) => failure.to_string(),
+        }
+    }
+
+    #[test]
+    fn what_a_server_calls_an_id_must_be_one() {
+        let found = |id: &str| found("instance", "web", "ebb instances list", Ok(Some(id.to_owned())));
+        let whole = format!("i-{}", "0a".repeat(16));
+        assert_eq!(found(&whole).unwrap(), whole);
+        for bad in ["i-0a1", "-oProxyCommand=reboot", &format!("i-{:x<32}", "$(reboot)")] {
+            assert!(found(bad).is_err(), "{bad}");
         }
     }
 

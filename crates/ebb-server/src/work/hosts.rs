@@ -73,7 +73,8 @@ impl Drop for Registered<'_> {
 
 async fn talk(app: &App, socket: &Path) -> Result<(), Broken> {
     let (mut incoming, mut out) = link::control(socket, app.installation.id).await?;
-    let Some(FromHost::Hello(hello)) = incoming.next().await? else { return Err(Broken::NoHello) };
+    let first = tokio::time::timeout(SILENCE, incoming.next()).await.map_err(|_| Broken::Silent)?;
+    let Some(FromHost::Hello(hello)) = first? else { return Err(Broken::NoHello) };
     tracing::info!(host = hello.host, zone = hello.zone, driver = hello.driver, "a host says hello");
     let greeted = app.greet(hello.clone()).await?;
     link::send(&mut out, &ToHost::Welcome(greeted.position)).await?;

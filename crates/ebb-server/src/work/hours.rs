@@ -17,7 +17,7 @@ use ebb_store::rows::{bill, instance};
 use ebb_store::{Decision, Reads, Row, StoreError};
 use std::collections::BTreeMap;
 
-/// How long what is due on a host waits for its word.
+/// How long what is due on a host waits for its word. After an outage of our own, so long from our return.
 const HOST_PATIENCE_SECONDS: i64 = 60;
 /// How many accounts are looked at in one go.
 const PAGE: i64 = 1_000;
@@ -25,7 +25,10 @@ const PAGE: i64 = 1_000;
 impl App {
     /// Closes every hour that has ended, of every account whose hosts have told what they saw before its end.
     /// Gives back when the next one ends.
+    ///
+    /// An account whose hour cannot be closed is left for the next time: it must not stand before others for ever.
     pub async fn close_hours(&self) -> Result<Option<Timestamp>, Denied> {
+        let mut failed = None;
         let mut waiting = String::new();
         loop {
             let now = self.clock.now();
@@ -39,11 +42,23 @@ impl App {
                 while let Some(at) = next
                     && self.hosts_heard(id, at).await?
                 {
-                    self.close_hour(id, at).await?;
+                    match self.close_hour(id, at).await {
+                        Ok(()) => {}
+                        // The database is away, for one as for all.
+                        Err(Denied::Store(error)) if error.is_passing() => return Err(error.into()),
+                        Err(error) => {
+                            tracing::error!(account = %id, %at, %error, "an hour cannot be closed; it is tried again");
+                            failed = Some(error);
+                            break;
+                        }
+                    }
                     let again = self.store.rows(account::by_id(id)).await?;
                     next = again.first().and_then(|row| account::read(row).close_at).filter(|at| at.start() <= now);
                 }
             }
+        }
+        if let Some(error) = failed {
+            return Err(error);
         }
         let next = self.next_close().await?.map(|(at, _)| at.start());
         Ok(next.filter(|at| *at > self.clock.now()))
@@ -63,7 +78,8 @@ impl App {
     pub fn host_heard(&self, host: HostId, at: Timestamp) -> bool {
         let links = self.hosts.links.lock().expect("no panic while holding links");
         let heard = links.get(&host).is_some_and(|link| link.heard_at >= at);
-        heard || self.is_sandbox() || self.clock.now() >= at.plus_seconds(HOST_PATIENCE_SECONDS)
+        let patience = at.max(self.began_at).plus_seconds(HOST_PATIENCE_SECONDS);
+        heard || self.is_sandbox() || self.clock.now() >= patience
     }
 
     /// Whether every host that has guests of the account told what it saw before `at`. A host that is away is waited for:

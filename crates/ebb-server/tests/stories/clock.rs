@@ -4,6 +4,9 @@ use crate::cloud::{Cloud, On, block, order};
 use ebb_driver::fake::Behaviour;
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 /// A busy day, told twice.
 async fn day(on: On) -> Vec<Value> {
@@ -101,4 +104,31 @@ async fn late_word(on: On) {
 async fn an_hour_that_is_closed_stays_closed_whatever_a_host_says_later() {
     late_word(On::Sqlite).await;
     late_word(On::Postgres).await;
+}
+
+#[tokio::test]
+async fn whoever_sends_slowly_keeps_nobody_waiting() {
+    let cloud = Cloud::new(On::Sqlite).await;
+    let mut slow = TcpStream::connect(cloud.endpoint.trim_start_matches("http://")).await.unwrap();
+    let head = "POST /v1/quote HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ebb_sandbox_individual\r\ncontent-length: 9\r\n\r\n{";
+    slow.write_all(head.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    tokio::time::timeout(Duration::from_secs(30), cloud.wait(1)).await.expect("a clock that waits for nobody");
+}
+
+#[tokio::test]
+async fn whoever_hangs_up_leaves_nothing_half_done() {
+    let slow = Behaviour { start_millis: 3_000, ..Behaviour::default() };
+    let cloud = Cloud::with(On::Sqlite, &[("vcpu", 64), ("memory_mib", 262_144), ("disk_gib", 10_000)], slow).await;
+    for turn in 0..40 {
+        let id = cloud.buy("enterprise", block(1)).await;
+        for seconds in [2, 4_000] {
+            // Sometimes long enough, sometimes not.
+            let patience = Duration::from_micros(500 * (turn % 8));
+            let _ = tokio::time::timeout(patience, cloud.wait(seconds)).await;
+            let _ = tokio::time::timeout(patience, cloud.delete("enterprise", &id)).await;
+        }
+    }
+    cloud.wait(86_400).await;
+    assert_eq!(cloud.get("enterprise", "/v1/instances").await["items"], json!([]));
 }

@@ -67,6 +67,10 @@ impl Cloud {
             On::Sqlite => Place::Memory,
             On::Postgres => Place::Postgres(TempPostgres::start().database().await),
         };
+        Self::at(store, capacity, behaviour).await
+    }
+
+    pub async fn at(store: Place, capacity: &[(&str, i64)], behaviour: Behaviour) -> Cloud {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let config = SandboxConfig {
             listen: "127.0.0.1:0".parse().unwrap(),

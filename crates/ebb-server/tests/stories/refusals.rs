@@ -2,6 +2,10 @@
 
 use crate::cloud::{Cloud, block, order};
 use crate::story;
+use ebb_driver::fake::Behaviour;
+use ebb_server::{ServeConfig, sample_catalog, serve};
+use ebb_store::Place;
+use ebb_testing::TempPostgres;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -181,3 +185,32 @@ story!(who_is_not_verified_does_not_buy, |cloud: Cloud| async move {
     assert_eq!(cloud.refused(key, "/v1/instances", order(block(1))).await, (403, "unverified".to_owned()));
     assert_eq!(cloud.refused(key, "/v1/trial", json!(null)).await, (403, "unverified".to_owned()));
 });
+
+#[tokio::test]
+async fn a_sandboxs_keys_open_no_service() {
+    let place = Place::Postgres(TempPostgres::start().database().await);
+    let sandbox = Cloud::at(place.clone(), &[("vcpu", 4)], Behaviour::default()).await;
+    assert_eq!(sandbox.get("operator", "/v1/whoami").await["role"], "operator");
+    drop(sandbox);
+    let config = ServeConfig {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        store: place,
+        catalog: sample_catalog(),
+        hosts: vec![],
+        restored: false,
+        operator_secret: Some("a-secret-of-the-operators-own".to_owned()),
+    };
+    let serving = serve(config).await.unwrap();
+    let url = format!("http://{}/v1/whoami", serving.address);
+    let running = tokio::spawn(serving.run(std::future::pending()));
+    for (key, status) in [
+        ("ebb_sandbox_operator", 401),
+        ("ebb_sandbox_individual", 401),
+        ("ebb_sandbox_enterprise", 401),
+        ("a-secret-of-the-operators-own", 200),
+    ] {
+        let answer = reqwest::Client::new().get(&url).bearer_auth(key).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{key}");
+    }
+    running.abort();
+}

@@ -15,6 +15,8 @@ pub struct Halves {
     host: Child,
     serve: Child,
     data: PathBuf,
+    /// How long the service's log was before.
+    log_length: usize,
 }
 
 impl Halves {
@@ -44,8 +46,9 @@ impl Halves {
         serve.arg("--").arg(&ebb).arg("serve").arg("--data").arg(data.join("serve"));
         serve.arg("--operator-key").arg(data.join("serve/operator.key")).args(["--listen", &args.listen.to_string()]);
         serve.arg("--catalog").arg(data.join("catalog.toml")).arg("--host").arg(data.join("host.sock"));
+        let log_length = std::fs::metadata(own(data).join("serve.log")).map_or(0, |log| log.len() as usize);
         let serve = spawn(serve, data, "serve")?;
-        Ok(Self { host, serve, data: data.clone() })
+        Ok(Self { host, serve, data: data.clone(), log_length })
     }
 
     /// What ended, if one of them has.
@@ -57,6 +60,13 @@ impl Halves {
         let last: Vec<&str> = last.lines().rev().take(3).collect();
         let last: Vec<&str> = last.into_iter().rev().collect();
         Some(Failure::Outcome(format!("`ebb {name}` ended; its log {log} ends with\n  {}", last.join("\n  "))))
+    }
+
+    /// Whether the service has said where it listens.
+    pub fn is_listening(&self) -> bool {
+        let log = std::fs::read(self.log("serve")).unwrap_or_default();
+        let new = String::from_utf8_lossy(log.get(self.log_length..).unwrap_or_default());
+        new.lines().any(|line| line.starts_with("{\"endpoint\":"))
     }
 
     pub async fn ended(&mut self) -> Failure {
