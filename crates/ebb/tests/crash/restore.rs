@@ -40,7 +40,7 @@ fn a_restored_backup_harms_nobody() {
     let bob = operator.as_tenant(&key, &account);
     let unknown = BTreeSet::from([block.clone(), firm.clone()]);
     let running = || {
-        let guests = world.guests();
+        let guests = world.kept();
         assert!(guests.values().all(|is| is == "running"), "{guests:?}");
         assert_eq!(
             guests.into_keys().collect::<BTreeSet<_>>(),
@@ -76,11 +76,11 @@ fn a_restored_backup_harms_nobody() {
     let new = bob.buy("small", "spot-block");
     bob.until(&new, "running");
     assert_eq!(quarantine(), ("up".to_owned(), unknown));
-    assert!(world.guests()[&block] == "running" && world.guests()[&firm] == "running", "{:?}", world.guests());
+    assert!(world.kept()[&block] == "running" && world.kept()[&firm] == "running", "{:?}", world.kept());
 
     for id in [&block, &firm] {
         operator.post(&format!("/v1/hosts/here/guests/{id}/destroy"), serde_json::Value::Null);
-        wait_for("it is destroyed", || (!world.guests().contains_key(id)).then_some(()).ok_or(String::new()));
+        wait_for("it is destroyed", || (!world.kept().contains_key(id)).then_some(()).ok_or(String::new()));
     }
     books::check(&world, &Purchases::from([(account.clone(), BTreeSet::from([kept.clone(), lost, new]))]));
 }
