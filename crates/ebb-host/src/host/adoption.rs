@@ -23,6 +23,9 @@ use tracing::{error, info, warn};
 /// on the kernel's word.
 const UUID_PATIENCE: Duration = Duration::from_millis(400);
 
+/// A dead process that hangs in the kernel must not keep the other guests from their deadlines.
+const DEATH_PATIENCE: Duration = Duration::from_secs(2);
+
 /// A QEMU that works for a guest.
 struct Found {
     process: Process,
@@ -42,7 +45,7 @@ impl Host {
         let mut running =
             self.identify(running.map_err(HostError::data("the processes cannot be listed"))?, &places).await;
         let known: Vec<Guest> = self.agent.guests().filter(|guest| !is_over(guest)).cloned().collect();
-        let mut actions = vec![];
+        let (mut actions, mut dying) = (vec![], vec![]);
         for guest in &known {
             let id = guest.desired.id;
             let console = Console::new(self.shop.files.guest(id));
@@ -52,7 +55,10 @@ impl Host {
             let now = self.clock.now();
             match (&guest.observed.is, process, port) {
                 // Its start was cut short: it is begun anew.
-                (Is::Starting, Some(Found { process, answers: Answers::No }), _) => process.kill(),
+                (Is::Starting, Some(Found { process, answers: Answers::No }), _) => {
+                    process.kill();
+                    dying.push(process);
+                }
                 (Is::Starting, None, _) => {}
                 (_, Some(Found { process, .. }), Some(port)) => {
                     machine = machine.adopted(port, process);
@@ -74,6 +80,11 @@ impl Host {
                  that process",
                 process.pid()
             );
+        }
+        // Its tap and its disk are taken until it is dead.
+        let all_dead = futures_util::future::join_all(dying.iter().map(Process::ended));
+        if tokio::time::timeout(DEATH_PATIENCE, all_dead).await.is_err() {
+            warn!("a QEMU whose start was cut short does not die; its guest may not start");
         }
         self.sweep(&known, &places).await?;
         actions.extend(self.agent.resume(self.clock.now()));

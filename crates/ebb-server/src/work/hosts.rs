@@ -95,7 +95,8 @@ async fn talk(app: &App, socket: &Path) -> Result<(), Broken> {
     let registered = register(app, socket, greeted, &hello, say);
     let talked = converse(app, greeted, &mut out, &mut messages, &mut asks).await;
     reader.abort();
-    if let Some(heard_at) = registered.heard_at() {
+    // Over a gap nothing was heard of what was lost, and since when must not be forgotten.
+    if let Some(heard_at) = registered.heard_at().filter(|_| !greeted.gap) {
         app.part(greeted.id, heard_at).await?;
     }
     talked

@@ -2,7 +2,7 @@
 
 use crate::api::{text, wait_for};
 use crate::books::{self, Purchases};
-use crate::world::{On, Pace, Shape, World};
+use crate::world::{Guests, On, Pace, Shape, World};
 use ebb_model::time::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -24,7 +24,7 @@ fn a_deadline_is_kept_while_the_server_is_down() {
     world.server.kill();
 
     wait_for("the guest is gone", || {
-        let is = world.guests()[&block].clone();
+        let is = world.kept()[&block].clone();
         (is == "gone").then_some(()).ok_or(is)
     });
     sleep(Duration::from_millis(1500));
@@ -43,14 +43,14 @@ fn a_deadline_is_kept_while_the_server_is_down() {
 /// The server is away for longer than a start may take; meanwhile the guest starts in time.
 #[test]
 fn a_start_that_nobody_heard_of_counts() {
-    let pace = Pace { start_millis: 1000, boot_timeout_seconds: 2 };
+    let pace = Pace { guests: Guests::Nothing { start_millis: 1000 }, boot_timeout_seconds: 2 };
     let world = World::at(pace, Shape::Halves, On::Sqlite, &[]);
     let bob = world.open().tenant("Bob");
     let block = bob.buy("small", "spot-block");
-    wait_for("the host has the order", || world.guests().contains_key(&block).then_some(()).ok_or(String::new()));
+    wait_for("the host has the order", || world.kept().contains_key(&block).then_some(()).ok_or(String::new()));
     world.server.kill();
     wait_for("the guest runs", || {
-        let is = world.guests()[&block].clone();
+        let is = world.kept()[&block].clone();
         (is == "running").then_some(()).ok_or(is)
     });
     sleep(Duration::from_millis(2500));

@@ -44,6 +44,16 @@ impl<'a> Client<'a> {
         Client { server: self.server, key: key.to_owned(), account: account.to_owned() }
     }
 
+    /// Each kind of key is made and ended.
+    pub fn keys_come_and_go(&self) {
+        let keys = format!("/v1/accounts/{}/keys", self.account);
+        let key = self.post(&keys, json!({ "role": "member" }));
+        self.ask("DELETE", &format!("{keys}/{}", text(&key["id"])), Value::Null).expect("it is there");
+        let public = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ8eLz8Zn0y0iZp2mEo1bTqS5b0n7Qf0Zl6Yp3o0w9aB";
+        self.post("/v1/key-pairs", json!({ "name": "laptop", "public_key": public }));
+        self.ask("DELETE", "/v1/key-pairs/laptop", Value::Null).expect("it is there");
+    }
+
     pub fn buy(&self, flavor: &str, option: &str) -> String {
         self.try_buy(flavor, option).expect("it is for sale")
     }
@@ -114,7 +124,8 @@ impl<'a> Client<'a> {
         });
         match answer {
             (200..=299, value) => Ok(value),
-            (status @ 400..=499, problem) => Err(Refused(status, text(&problem["code"]))),
+            // 502: the host is away, which a person may be told, too.
+            (status @ (400..=499 | 502), problem) => Err(Refused(status, text(&problem["code"]))),
             (status, problem) => panic!("{method} {path}: {status} {problem}"),
         }
     }

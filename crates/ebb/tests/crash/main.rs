@@ -5,6 +5,7 @@ mod absence;
 mod api;
 mod books;
 mod failpoints;
+mod guests;
 mod kills;
 mod process;
 mod restore;

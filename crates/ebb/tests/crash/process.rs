@@ -90,10 +90,10 @@ impl Program {
     }
 
     /// Starts it with other arguments after [`Program::stop`].
-    pub fn start_again(&mut self, more: &[&str]) {
+    pub fn start_again(&mut self, more: &[&str], environment: &[(&str, &str)]) {
         let arguments: Vec<String> =
             self.arguments.iter().cloned().chain(more.iter().map(|a| (*a).to_owned())).collect();
-        let (child, endpoint) = launch(&arguments, &self.ready, &self.log, &[]);
+        let (child, endpoint) = launch(&arguments, &self.ready, &self.log, environment);
         let endpoint = endpoint.unwrap_or_else(|| panic!("it does not start\n{}", self.said()));
         *self.lock() = Now { child, endpoint, deaths: 0, down: false };
     }

@@ -17,6 +17,7 @@ impl<'a> Market<'a> {
     fn open(world: &'a World) -> Market<'a> {
         let operator = world.open();
         let (ada, bob) = (operator.tenant("Ada"), operator.tenant("Bob"));
+        ada.keys_come_and_go();
         Market { ada, bob, operator, bought: Purchases::new() }
     }
 
@@ -38,6 +39,8 @@ pub fn by_the_wall(world: &World) -> Purchases {
     let blocks: Vec<String> = (0..4).map(|_| market.buys(|m| &m.bob, "small", "spot-block")).collect();
     blocks.iter().for_each(|id| market.until(id, "running"));
 
+    world.host().crash();
+    world.open();
     let firm = market.buys(|m| &m.ada, "large", "on-demand");
     let taken: Vec<&String> =
         blocks.iter().filter(|id| matches!(market.bob.state(id).as_str(), "reclaiming" | "released")).collect();

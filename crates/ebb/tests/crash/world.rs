@@ -1,12 +1,13 @@
 //! What stands around a story: a server of either kind, on either database, with a host and a directory of its own?
 
 use crate::api::{Client, text, wait_for};
-use crate::process::{Program, Ready};
+use crate::process::{EBB, Program, Ready};
 use ebb_store::Place;
 use ebb_testing::TempPostgres;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 const CAPACITY: &str = "vcpu=4,memory_mib=1024,disk_gib=100";
@@ -33,18 +34,29 @@ pub struct World {
     pub host: Option<Program>,
     pub place: Place,
     pub directory: Directory,
+    pub guests: Guests,
     key: &'static str,
 }
 
 /// How long things take, where a story wants it otherwise than most do.
 pub struct Pace {
-    pub start_millis: u32,
+    pub guests: Guests,
     pub boot_timeout_seconds: u32,
+}
+
+/// What guests are made of.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Guests {
+    Nothing {
+        start_millis: u32,
+    },
+    /// QEMU and the built-in image; needs root.
+    Real,
 }
 
 impl Default for Pace {
     fn default() -> Pace {
-        Pace { start_millis: 20, boot_timeout_seconds: 20 }
+        Pace { guests: Guests::Nothing { start_millis: 20 }, boot_timeout_seconds: 20 }
     }
 }
 
@@ -86,7 +98,7 @@ impl World {
             }
         };
         let server = Program::start(arguments, Ready::FirstLine, path("server.log"), environment);
-        World { server, host, place, directory, key }
+        World { server, host, place, directory, guests: pace.guests, key }
     }
 
     pub fn operator(&self) -> Client<'_> {
@@ -108,7 +120,7 @@ impl World {
     }
 
     /// The guests that the fake host wrote down, with what they are.
-    pub fn guests(&self) -> BTreeMap<String, String> {
+    pub fn kept(&self) -> BTreeMap<String, String> {
         let file = match &self.host {
             Some(_) => self.directory.path().join("host/fake.json"),
             None => self.directory.path().join("data/hosts.json"),
@@ -118,12 +130,35 @@ impl World {
     }
 }
 
+impl Drop for World {
+    fn drop(&mut self) {
+        if self.guests == Guests::Real && std::thread::panicking() {
+            // Real guests outlive a failed test, too.
+            self.host().kill();
+            let _ =
+                Command::new(EBB).args(["host", "--clean", "--data"]).arg(self.directory.path().join("host")).status();
+        }
+    }
+}
+
 fn host(directory: &Directory, pace: &Pace) -> Program {
     let (data, socket) = (directory.0.join("host"), directory.0.join("host.sock"));
-    let start = pace.start_millis.to_string();
-    let mut all = words(["host", "--driver", "fake", "--start-millis", &start, "--capacity", CAPACITY]);
+    let made = match pace.guests {
+        Guests::Nothing { start_millis } => format!("--driver fake --start-millis {start_millis}"),
+        Guests::Real => format!("--driver qemu --image ebb-guest={}", image().display()),
+    };
+    let mut all = words(["host", "--capacity", CAPACITY].into_iter().chain(made.split(' ')));
     all.extend([format!("--data={}", data.display()), format!("--socket={}", socket.display())]);
     Program::start(all, Ready::Socket(socket), directory.0.join("host.log"), &[])
+}
+
+/// The built-in guest, made if it is not there.
+fn image() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let image = root.join(".cache/guest");
+    let built = Command::new(root.join("guest/build")).arg(&image).stdout(Stdio::null()).status();
+    assert!(built.expect("guest/build").success(), "guest/build failed");
+    image
 }
 
 fn guests_in(kept: &Value) -> BTreeMap<String, String> {

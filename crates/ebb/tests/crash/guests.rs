@@ -1,0 +1,102 @@
+//! Do real guests outlive both halves of Ebb, each started once, and is there nothing left when they are to go?
+
+use crate::api::{Client, wait_for};
+use crate::books::{self, Purchases};
+use crate::process::EBB;
+use crate::world::{Guests, On, Pace, Shape, World};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+#[test]
+fn real_guests_outlive_both_halves() {
+    let pace = Pace { guests: Guests::Real, boot_timeout_seconds: 60 };
+    let world = World::at(pace, Shape::Halves, On::Sqlite, &[]);
+    let swept = Swept(world.directory.path().join("host"));
+    let operator = world.open();
+    let bob = operator.tenant("Bob");
+
+    // While it boots: one half after the other dies and comes back.
+    let block = bob.buy("small", "spot-block");
+    wait_for("a process", || one(swept.processes()));
+    both_crash(&world);
+    bob.until(&block, "running");
+    let first = one(swept.processes()).expect("started once");
+    let firm = bob.buy("small", "on-demand");
+    bob.until(&firm, "running");
+    until_ready(&bob, &block);
+    until_ready(&bob, &firm);
+
+    // While they run.
+    let both = swept.processes();
+    assert!(both.len() == 2 && both.contains(&first), "{both:?}, the first was {first}");
+    both_crash(&world);
+    world.open();
+    assert_eq!((bob.state(&block), bob.state(&firm)), ("running".to_owned(), "running".to_owned()));
+    assert_eq!(swept.processes(), both);
+
+    // Under notice: the one is gone at its deadline, the other does not notice.
+    operator.tell(&block, "reclaim").expect("a block may be taken back");
+    both_crash(&world);
+    bob.until(&block, "released");
+    let left: BTreeSet<u32> = both.into_iter().filter(|pid| *pid != first).collect();
+    assert_eq!(swept.processes(), left);
+    bob.delete(&firm).expect("it is Bob's");
+    bob.until(&firm, "released");
+    assert_eq!(swept.processes(), BTreeSet::new());
+    books::check(&world, &Purchases::from([(bob.account.clone(), BTreeSet::from([block, firm]))]));
+
+    world.host().stop();
+    swept.leaves_no_trace();
+}
+
+fn both_crash(world: &World) {
+    world.host().kill();
+    world.server.crash();
+    world.host().endpoint();
+    world.server.crash();
+}
+
+fn one(pids: BTreeSet<u32>) -> Result<u32, String> {
+    pids.first().copied().filter(|_| pids.len() == 1).ok_or(format!("{pids:?}"))
+}
+
+fn until_ready(tenant: &Client<'_>, id: &str) {
+    wait_for("it is ready", || {
+        let log = tenant.ask("GET", &format!("/v1/instances/{id}/console-log"), serde_json::Value::Null);
+        let ready =
+            log.as_ref().is_ok_and(|log| log["text"].as_str().is_some_and(|text| text.contains("ebb-guest: ready")));
+        ready.then_some(()).ok_or(format!("{log:?}"))
+    });
+}
+
+/// The directory of a host that is to be swept away.
+struct Swept(PathBuf);
+
+impl Swept {
+    /// Those that have their working directory in it: QEMU, and nothing else.
+    fn processes(&self) -> BTreeSet<u32> {
+        let all = std::fs::read_dir("/proc").expect("/proc").flatten();
+        let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        pids.filter(|pid| std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(&self.0)))
+            .collect()
+    }
+
+    fn leaves_no_trace(&self) {
+        let name = ebb_host::namespace(&self.0);
+        assert!(Path::new("/run/netns").join(&name).exists(), "{name} was looked for in the wrong place");
+        wait_for("it can be cleaned", || {
+            let said =
+                Command::new(EBB).args(["host", "--clean", "--data"]).arg(&self.0).output().expect("the program");
+            said.status.success().then_some(()).ok_or(String::from_utf8_lossy(&said.stderr).into_owned())
+        });
+        assert!(!self.0.exists() && !self.0.with_extension("sock").exists());
+        assert!(!Path::new("/run/netns").join(&name).exists());
+        assert_eq!(self.processes(), BTreeSet::new());
+        for root in ["/sys/fs/cgroup", "/sys/fs/cgroup/memory", "/sys/fs/cgroup/cpu", "/sys/fs/cgroup/pids"] {
+            assert!(!Path::new(root).join(&name).exists(), "{root}/{name}");
+        }
+        let links = Command::new("ip").args(["-o", "link"]).output().expect("ip");
+        assert!(!String::from_utf8_lossy(&links.stdout).contains(&name), "a tap or a bridge is left");
+    }
+}
