@@ -176,7 +176,8 @@ impl<T: DeserializeOwned + Send> FromRequest<App> for Call<T> {
     }
 }
 
-/// The bytes of a body, unless there are too many.
+/// The bytes of a body, unless there are too many. Those are heard out, up to a point: who is cut off while he speaks does not
+/// hear why.
 pub async fn whole(body: Body) -> Result<Vec<u8>, Denied> {
     let (mut pieces, mut bytes, mut length) = (body.into_data_stream(), vec![], 0);
     while let Some(piece) = pieces.next().await {
@@ -267,23 +268,6 @@ impl Asked {
         hide(&self.secret, token, &mut hidden);
         Some(token::insert(&self.key, token, &self.digest, &hex(&hidden), now))
     }
-}
-
-/// The body, if it is not too large. What is too large is heard out, up to a point: who is cut off while he speaks does not
-/// hear why.
-async fn whole(body: Body) -> Result<Vec<u8>, Denied> {
-    let mut chunks = body.into_data_stream();
-    let (mut bytes, mut heard) = (vec![], 0);
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| Denied::BadInput("the body ended early".to_owned()))?;
-        heard += chunk.len();
-        match heard {
-            0..=LARGEST_BODY => bytes.extend_from_slice(&chunk),
-            _ if heard > 16 * LARGEST_BODY => break,
-            _ => {}
-        }
-    }
-    if heard > LARGEST_BODY { Err(Denied::TooLarge) } else { Ok(bytes) }
 }
 
 /// Checks a name that people give: 1 to 100 characters, none of them a control character.
