@@ -140,7 +140,9 @@ fn json(status: StatusCode, text: String) -> Response {
 async fn account_for(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = uuid::Uuid::new_v4().simple().to_string();
-    let method = request.method().to_string();
+    // Anybody can make up methods, and each would be counted for ever.
+    let known = [Method::GET, Method::HEAD, Method::POST, Method::DELETE];
+    let method = known.iter().find(|method| *method == request.method()).map_or("other", Method::as_str).to_owned();
     let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
     let mut response = answered.unwrap_or_else(|panic| {
@@ -149,6 +151,9 @@ async fn account_for(State(app): State<App>, request: Request, next: Next) -> Re
         app.metrics.panicked();
         Denied::Internal.into_response()
     });
+    if response.status() == StatusCode::BAD_REQUEST && response.extensions().get::<Problem>().is_none() {
+        response = refused_by_the_framework(response).await.into_response();
+    }
     let status = response.status().as_u16();
     app.metrics.answered(method, path.unwrap_or_else(|| "none".to_owned()), status, started.elapsed());
     if let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
@@ -159,6 +164,12 @@ async fn account_for(State(app): State<App>, request: Request, next: Next) -> Re
     }
     response.headers_mut().insert("x-request-id", HeaderValue::from_str(&id).expect("hexadecimal digits"));
     response
+}
+
+/// A path or a query that was not understood, in the words of every other refusal.
+async fn refused_by_the_framework(response: Response) -> Denied {
+    let text = axum::body::to_bytes(response.into_body(), 4_096).await.unwrap_or_default();
+    Denied::BadInput(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// In a sandbox one request at a time changes something, and what it causes at this instant is done before it is answered.

@@ -62,7 +62,8 @@ pub async fn buy(State(app): State<App>, call: Call<wire::Buy>) -> Result<Respon
             return Err(Denied::BadInput("user_data: it contains a NUL character".to_owned()));
         }
     }
-    let (key_pair, user_data) = (buy.key_pair.clone(), buy.user_data.clone());
+    let key_pair = buy.key_pair.as_ref().map(|name| checked_name("key_pair", name)).transpose()?;
+    let user_data = buy.user_data.clone();
     let wanted = Arc::new(Wanted { order: order(&app, buy)?, name, key_pair, user_data });
     let answer = call.once(&app, "buy", id, move |unit| purchase(unit, id, wanted.clone()));
     Ok(json(StatusCode::CREATED, answer.await?))

@@ -16,6 +16,8 @@ use ebb_wire::sandbox::{Advance, Advanced, Clock};
 
 /// An advance longer than this is refused: five years of hours would be closed one by one.
 const LONGEST_ADVANCE_SECONDS: i64 = 5 * 366 * 86_400;
+/// The year 9000: calendars end with 9999, and leases and grants must end before.
+const LAST: Timestamp = Timestamp::from_micros(221_845_392_000_000_000);
 const MOST_EVENTS: i64 = 1_000;
 
 /// What time it is for everything but the authentication of requests.
@@ -42,9 +44,9 @@ pub async fn advance(State(app): State<App>, call: Call<Advance>) -> Result<Resp
         }
         _ => return Err(Denied::BadInput("give either `seconds` or `to`".to_owned())),
     };
-    if until < now || until > now.plus_seconds(LONGEST_ADVANCE_SECONDS) {
+    if until < now || until > now.plus_seconds(LONGEST_ADVANCE_SECONDS) || until > LAST {
         return Err(Denied::BadInput(format!(
-            "the clock stands at {now}; it goes forward only, at most 5 years at once"
+            "the clock stands at {now}; it goes forward only, at most 5 years at once, and not beyond 9000"
         )));
     }
     let before = app.store.rows(event::newest_id()).await?;

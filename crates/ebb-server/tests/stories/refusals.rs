@@ -62,6 +62,20 @@ story!(bytes_that_are_no_request, |cloud: Cloud| async move {
     }
     let (status, problem) = cloud.ask("enterprise", Method::PATCH, "/v1/instances", None).await;
     assert_eq!((status.as_u16(), problem["code"].as_str()), (404, Some("no-route")));
+    for path in ["/v1/instances?limit=many", "/v1/instances?after=%00", "/v1/instances/%FF", "/v1/instances/%00"] {
+        let (status, problem) = cloud.ask("enterprise", Method::GET, path, None).await;
+        assert_eq!((status.as_u16(), problem["code"].as_str()), (400, Some("bad-input")), "{path}");
+        assert!(!problem["request_id"].as_str().unwrap().is_empty(), "{path}");
+    }
+    assert_eq!(cloud.ask("enterprise", Method::DELETE, "/v1/key-pairs/%00", None).await.0, 400);
+    let named = json!({"option": "on-demand", "flavor": "c6.large.2", "key_pair": "\0"});
+    assert_eq!(cloud.refused("enterprise", "/v1/instances", order(named)).await, (400, "bad-input".to_owned()));
+
+    // What anybody may make up is not counted one by one.
+    let method = Method::from_bytes(b"SURPRISE").unwrap();
+    cloud.ask("", method, "/v1/instances", None).await;
+    let metrics = reqwest::get(format!("{}/metrics", cloud.endpoint)).await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("method=\"other\"") && !metrics.contains("SURPRISE"), "{metrics}");
 });
 
 story!(keys_and_roles, |cloud: Cloud| async move {
