@@ -176,6 +176,10 @@ impl Unit {
     /// Starts those that wait for room on this host, first come first served (rules §2.12).
     async fn grant_room(&mut self, freed: &Instance) -> Outcome<()> {
         let room = self.read_room(freed).await?;
+        // Whoever waits has claimed; else the host's guests, perhaps thousands, need not be looked through.
+        if room.claimed.iter().all(|(_, claimed)| claimed == 0) {
+            return Ok(());
+        }
         let mut free = room.capacity.minus(&room.used).plus(&freed.resources);
         let there = self.reads.rows(instance::on_host(freed.host)).await?;
         let waiting = there.iter().map(instance::read).filter(|i| matches!(i.state, State::Waiting { .. }));
