@@ -14,7 +14,7 @@ use ebb_model::time::{Period, Second, Timestamp};
 use ebb_model::trial::TrialGrant;
 use ebb_store::rows::account::{self, Account};
 use ebb_store::rows::{bill, instance};
-use ebb_store::{Decision, Reads, StoreError};
+use ebb_store::{Decision, Reads, Row, StoreError};
 use std::collections::BTreeMap;
 
 /// How long an hour waits for a host that is away to say what it saw before the hour ended.
@@ -33,9 +33,7 @@ impl App {
     }
 
     pub async fn next_close(&self) -> Result<Option<(Second, AccountId)>, StoreError> {
-        let rows = self.store.rows(account::next_close()).await?;
-        let parse = |text: &str| text.parse().expect("an id that this program wrote");
-        Ok(rows.first().map(|row| (Second::from_unix(row.int("close_at")), parse(row.text("id")))))
+        Ok(self.store.rows(account::next_close()).await?.first().map(close_at))
     }
 
     /// Closes the hour of an account that ends at `at`; a repetition finds it closed and does nothing.
@@ -50,6 +48,12 @@ impl App {
         let heard = links.values().all(|link| link.heard_at >= at.start());
         (heard && links.len() >= self.hosts.sockets.len()) || self.clock.now() >= patience
     }
+}
+
+/// The row of [`account::next_close`].
+pub fn close_at(row: &Row) -> (Second, AccountId) {
+    let id = row.text("id").parse().expect("an id that this program wrote");
+    (Second::from_unix(row.int("close_at")), id)
 }
 
 /// What an account has used but not settled, to `now`.
