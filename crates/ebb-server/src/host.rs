@@ -92,7 +92,9 @@ impl App {
 
     /// Writes down what a host saw of a guest.
     pub async fn observe(&self, from: HostId, observed: ObservedGuest) -> Result<(), Denied> {
-        let key = from.to_string();
+        // Under the account's name, so that it takes turns with others that change the account.
+        let known = self.store.rows(instance::by_id(observed.id)).await?;
+        let key = known.first().map_or_else(|| from.to_string(), |row| row.text("account_id").to_owned());
         match self.unit("observe", &key, move |unit| observe(unit, from, observed.clone())).await {
             Err(Halt::Refused(denied)) if settled_already(&denied) => Ok(()),
             other => Ok(other?),

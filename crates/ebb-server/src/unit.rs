@@ -180,6 +180,10 @@ impl Unit {
     /// that it had; one that gave up had none, but stood before others.
     async fn grant_room(&mut self, left: &Instance, freed: &Resources) -> Outcome<()> {
         let room = self.read_room(left).await?;
+        // Whoever waits has claimed; else the host's guests, perhaps thousands, need not be looked through.
+        if room.claimed.iter().all(|(_, claimed)| claimed == 0) {
+            return Ok(());
+        }
         let mut free = room.capacity.minus(&room.used).plus(freed);
         let there = self.reads.rows(instance::on_host(left.host)).await?;
         let waits = |i: &Instance| matches!(i.state, State::Waiting { .. }) && i.id != left.id;

@@ -8,11 +8,11 @@ use crate::app::App;
 use crate::denied::Denied;
 use crate::unit::settled_already;
 use ebb_engine::lifecycle::{Input, due_at as due_at_of};
-use ebb_model::id::InstanceId;
+use ebb_model::id::{AccountId, InstanceId};
 use ebb_model::instance::State;
-use ebb_model::time::Timestamp;
-use ebb_store::rows::instance;
-use ebb_store::{Halt, StoreError};
+use ebb_model::time::{Second, Timestamp};
+use ebb_store::rows::{account, instance};
+use ebb_store::{Halt, Row, StoreError};
 use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -24,9 +24,17 @@ const LONGEST_BACK_OFF: Duration = Duration::from_secs(5);
 impl App {
     /// The earliest instant that an instance waits for.
     pub async fn next_due(&self) -> Result<Option<(Timestamp, InstanceId)>, StoreError> {
-        let rows = self.store.rows(instance::next_due()).await?;
-        let parse = |text: &str| text.parse().expect("an id that this program wrote");
-        Ok(rows.first().map(|row| (Timestamp::from_micros(row.int("due_at")), parse(row.text("id")))))
+        Ok(self.store.rows(instance::next_due()).await?.first().map(due))
+    }
+
+    /// The same, and the end of the first hour that is to be closed, in one look.
+    pub async fn next_steps(&self) -> Result<NextSteps, StoreError> {
+        let looked = self.store.read(|reads| async move {
+            let (next_due, next_close) =
+                (reads.row(instance::next_due()).await?, reads.row(account::next_close()).await?);
+            Ok((next_due.as_ref().map(due), next_close.as_ref().map(hours::close_at)))
+        });
+        looked.await
     }
 
     /// Carries out what one instance has due.
@@ -72,6 +80,14 @@ impl App {
             }
         }
     }
+}
+
+/// What an instance waits for, and what an account.
+pub type NextSteps = (Option<(Timestamp, InstanceId)>, Option<(Second, AccountId)>);
+
+fn due(row: &Row) -> (Timestamp, InstanceId) {
+    let id = row.text("id").parse().expect("an id that this program wrote");
+    (Timestamp::from_micros(row.int("due_at")), id)
 }
 
 /// Does what is due, for ever. A failure or a panic is counted and tried again, later each time.

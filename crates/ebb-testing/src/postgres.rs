@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_postgres::NoTls;
 
-/// A server on a private socket, without durability. All tests of a process share one.
+/// A server on a private socket. All tests of a process share one without durability.
 pub struct TempPostgres {
     socket: PathBuf,
     databases: AtomicU64,
@@ -25,7 +25,19 @@ impl TempPostgres {
     /// The server of this process; the first call starts it, in about a second.
     pub fn start() -> &'static TempPostgres {
         static SERVER: OnceLock<TempPostgres> = OnceLock::new();
-        SERVER.get_or_init(TempPostgres::launch)
+        SERVER.get_or_init(|| TempPostgres::launch(Commits::Fast))
+    }
+
+    /// A server whose commits are on the disk before they are answered, as an operator would run it; for benchmarks.
+    pub fn durable() -> TempPostgres {
+        TempPostgres::launch(Commits::Durable)
+    }
+
+    /// The server's first process, the parent of all its others.
+    pub fn process(&self) -> u32 {
+        let text = std::fs::read_to_string(self.socket.join("data/postmaster.pid"));
+        let text = text.expect("a server that runs has written down its process");
+        text.lines().next().and_then(|line| line.trim().parse().ok()).expect("its first line is the process")
     }
 
     /// Makes a new, empty database and says how to connect to it.
@@ -49,10 +61,15 @@ impl TempPostgres {
         format!("host={} user=ebb dbname={database}", self.socket.display())
     }
 
-    fn launch() -> TempPostgres {
+    fn launch(commits: Commits) -> TempPostgres {
         let programs = programs();
         let mut watch = as_unprivileged("sh");
         watch.args(["-c", include_str!("watch.sh"), "watch.sh"]).arg(&programs);
+        match commits {
+            Commits::Fast => watch.arg("fast"),
+            // Where /tmp is memory, a durable commit would cost nothing.
+            Commits::Durable => watch.arg("durable").env("TMPDIR", "/var/tmp"),
+        };
         // A group of its own: Ctrl-C ends the tests, and their end ends the server.
         watch.current_dir("/").process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut watch = watch.spawn().expect("sh and setpriv should be there");
@@ -62,6 +79,13 @@ impl TempPostgres {
         assert!(!socket.is_empty(), "PostgreSQL did not start; its log is above");
         TempPostgres { socket: socket.trim_end().into(), databases: AtomicU64::new(0), _watch: watch }
     }
+}
+
+/// Whether an answered commit survives the machine.
+#[derive(Clone, Copy)]
+enum Commits {
+    Fast,
+    Durable,
 }
 
 /// The newest of Debian's versions, or the folder in `EBB_POSTGRES_PROGRAMS`.

@@ -72,7 +72,7 @@ pub async fn buy(State(app): State<App>, call: Call<wire::Buy>) -> Result<Respon
 async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome<Decision<wire::Instance>> {
     let app = unit.app.clone();
     let quote = quote(&app.catalog, &wanted.order).map_err(Denied::from)?;
-    let live = unit.reads.rows(instance::live_of_account(id)).await?.len() as i64;
+    let live = unit.reads.row(instance::count_live_of_account(id)).await?.map_or(0, |row| row.int("live"));
     let account = unit.account(id).await?.clone();
     may_buy(&app.catalog, &buyer(&account, live), &quote).map_err(Denied::from)?;
     if matches!(quote.purchase, Purchase::Trial { .. }) {

@@ -4,10 +4,12 @@ use crate::app::App;
 use crate::denied::Denied;
 use crate::host::{Ask, Greeted, Link, forgotten};
 use ebb_driver::link;
-use ebb_driver::protocol::{FromHost, Hello, ToHost};
+use ebb_driver::protocol::{FromHost, Hello, ObservedGuest, ToHost};
+use ebb_model::id::HostId;
 use ebb_model::time::Timestamp;
 use ebb_store::failpoint;
 use futures_util::FutureExt;
+use futures_util::future::try_join_all;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::panic::AssertUnwindSafe;
@@ -17,6 +19,8 @@ use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::{mpsc, oneshot};
 
 const PING_EVERY: Duration = Duration::from_millis(500);
+/// Guests of which something was seen that are written down together.
+const OBSERVED_AT_ONCE: usize = 256;
 /// A host that says nothing for so long is connected to anew.
 const SILENCE: Duration = Duration::from_secs(15);
 
@@ -154,28 +158,39 @@ async fn converse(
         tokio::select! {
             message = messages.recv() => {
                 last_heard = tokio::time::Instant::now();
-                match message {
-                    None => return Ok(()),
-                    Some(FromHost::Pong) => {
-                        if let (Some(at), Some(link)) = (
-                            pinged.pop_front(),
-                            app.hosts.links.lock().expect("no panic while holding links").get_mut(&greeted.id),
-                        ) {
-                            link.heard_at = at;
+                let Some(first) = message else { return Ok(()) };
+                let mut seen = vec![];
+                for message in std::iter::once(first).chain(std::iter::from_fn(|| messages.try_recv().ok())) {
+                    match message {
+                        FromHost::Observed(observed) => {
+                            // What was seen of one guest is written down in its order.
+                            if seen.iter().any(|other: &ObservedGuest| other.id == observed.id) {
+                                observe_all(app, greeted.id, std::mem::take(&mut seen), out).await?;
+                            }
+                            seen.push(observed);
                         }
+                        FromHost::Pong => {
+                            // It says that everything before it was heard.
+                            observe_all(app, greeted.id, std::mem::take(&mut seen), out).await?;
+                            if let (Some(at), Some(link)) = (
+                                pinged.pop_front(),
+                                app.hosts.links.lock().expect("no panic while holding links").get_mut(&greeted.id),
+                            ) {
+                                link.heard_at = at;
+                            }
+                        }
+                        FromHost::ConsoleLog { request, text, error } => {
+                            if let Some(answer) = consoles.remove(&request) {
+                                let _ = answer.send(error.map_or(Ok(text), Err));
+                            }
+                        }
+                        FromHost::Hello(_) | FromHost::Accepted { .. } => {}
                     }
-                    Some(FromHost::ConsoleLog { request, text, error }) => {
-                        if let Some(answer) = consoles.remove(&request) {
-                            let _ = answer.send(error.map_or(Ok(text), Err));
-                        }
-                    }
-                    Some(message) => {
-                        failpoint("effect.observe.before");
-                        if let Some(reply) = app.hear(greeted.id, message).await? {
-                            send_forget(out, &reply).await?;
-                        }
+                    if seen.len() >= OBSERVED_AT_ONCE {
+                        observe_all(app, greeted.id, std::mem::take(&mut seen), out).await?;
                     }
                 }
+                observe_all(app, greeted.id, seen, out).await?;
             }
             ask = asks.recv() => match ask {
                 None => return Ok(()),
@@ -205,4 +220,22 @@ async fn converse(
             }
         }
     }
+}
+
+/// Writes down what was seen of different guests, in as few commits as the store can.
+async fn observe_all(
+    app: &App,
+    from: HostId,
+    seen: Vec<ObservedGuest>,
+    out: &mut OwnedWriteHalf,
+) -> Result<(), Broken> {
+    if seen.is_empty() {
+        return Ok(());
+    }
+    failpoint("effect.observe.before");
+    for reply in try_join_all(seen.into_iter().map(|observed| app.hear(from, FromHost::Observed(observed)))).await? {
+        let Some(reply) = reply else { continue };
+        send_forget(out, &reply).await?;
+    }
+    Ok(())
 }

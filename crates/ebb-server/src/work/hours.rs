@@ -36,7 +36,7 @@ impl App {
             let Some(last) = due.last() else { break };
             waiting = last.text("id").to_owned();
             for row in &due {
-                let (id, at) = closing(row);
+                let (at, id) = close_at(row);
                 // An account may have several hours to close after a pause.
                 let mut next = Some(at).filter(|at| at.start() <= now);
                 while let Some(at) = next
@@ -65,8 +65,7 @@ impl App {
     }
 
     pub async fn next_close(&self) -> Result<Option<(Second, AccountId)>, StoreError> {
-        let rows = self.store.rows(account::next_close()).await?;
-        Ok(rows.first().map(closing).map(|(id, at)| (at, id)))
+        Ok(self.store.rows(account::next_close()).await?.first().map(close_at))
     }
 
     /// Closes the hour of an account that ends at `at`; a repetition finds it closed and does nothing.
@@ -97,9 +96,10 @@ impl App {
     }
 }
 
-fn closing(row: &Row) -> (AccountId, Second) {
+/// The row of [`account::next_close`].
+pub fn close_at(row: &Row) -> (Second, AccountId) {
     let id = row.text("id").parse().expect("an id that this program wrote");
-    (id, Second::from_unix(row.int("close_at")))
+    (Second::from_unix(row.int("close_at")), id)
 }
 
 /// What an account has used but not settled, to `now`.

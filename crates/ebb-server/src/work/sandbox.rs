@@ -2,56 +2,61 @@
 
 use crate::app::App;
 use crate::denied::Denied;
-use crate::host::{Fake, forgotten};
+use crate::host::{Fake, Greeted, forgotten};
 use ebb_driver::protocol::{FromHost, ToHost};
 use ebb_model::id::HostId;
 use ebb_model::time::Timestamp;
 use ebb_store::failpoint;
+use ebb_store::rows::host;
+use std::collections::BTreeMap;
 
 impl App {
     /// Carries out everything that is due up to `until`, each step at its own instant, and stops the clock there.
+    ///
+    /// Hosts first, so that what they saw before an instant counts; then instances; then hours.
     pub async fn run_until(&self, until: Timestamp) -> Result<(), Denied> {
         loop {
             self.settle_hosts().await?;
-            let Some(at) = self.next_step().await?.filter(|at| *at <= until) else { break };
+            let seen = self.hosts.fakes.lock().await.iter().filter_map(|fake| fake.host.next_due()).min();
+            let (due, close) = self.next_steps().await?;
+            let instants = [seen, due.map(|(at, _)| at), close.map(|(at, _)| at.start())];
+            let Some(at) = instants.into_iter().flatten().min().filter(|at| *at <= until) else { break };
             self.clock.advance_to(at);
-            self.step_at(at).await?;
+            match (due, close) {
+                _ if seen.is_some_and(|seen| seen <= at) => {}
+                (Some((due, id)), _) if due <= at => self.carry_out_due(id, due).await?,
+                (_, Some((close, account))) if close.start() <= at => self.close_hour(account, close).await?,
+                _ => unreachable!("the earliest of three is one of them"),
+            }
         }
         self.clock.advance_to(until);
         Ok(())
     }
 
-    /// Hosts first, so that what they saw before an instant counts; then instances; then hours.
-    async fn step_at(&self, at: Timestamp) -> Result<(), Denied> {
-        self.settle_hosts().await?;
-        match self.next_due().await? {
-            Some((due, id)) if due <= at => self.carry_out_due(id, due).await,
-            _ => match self.next_close().await? {
-                Some((close, account)) if close.start() <= at => self.close_hour(account, close).await,
-                _ => Ok(()),
-            },
-        }
-    }
-
-    async fn next_step(&self) -> Result<Option<Timestamp>, Denied> {
-        let fakes = self.hosts.fakes.lock().await.iter().filter_map(|fake| fake.host.next_due()).min();
-        let due = self.next_due().await?.map(|(at, _)| at);
-        let close = self.next_close().await?.map(|(at, _)| at.start());
-        Ok(fakes.into_iter().chain(due).chain(close).min())
-    }
-
     /// Exchanges messages with the fake hosts until neither side has anything to say at this instant.
     pub async fn settle_hosts(&self) -> Result<(), Denied> {
         let mut fakes = self.hosts.fakes.lock().await;
-        let mut quiet = false;
-        while !quiet {
-            quiet = true;
+        loop {
+            let ordered = self.store.rows(host::all()).await?;
+            let ordered: BTreeMap<HostId, i64> =
+                ordered.iter().map(host::read).map(|host| (host.id, host.sequence)).collect();
+            let newest = |greeted: Greeted| ordered.get(&greeted.id).copied().unwrap_or(i64::MAX);
+            let mut quiet = true;
             for at in 0..fakes.len() {
-                let (from, said) = self.instruct(&mut fakes[at]).await?;
-                if said.is_empty() {
+                let due = fakes[at].host.next_due().is_some_and(|at| at <= self.clock.now());
+                let behind = fakes[at].greeted.is_none_or(|greeted| newest(greeted) > greeted.sent);
+                if !due && !behind {
                     continue;
                 }
                 quiet = false;
+                let (from, said) = self.instruct(&mut fakes[at]).await?;
+                if let Some(greeted) = &mut fakes[at].greeted {
+                    // Also when the newest order has nothing to say yet, or it would be asked for again and again.
+                    greeted.sent = greeted.sent.max(ordered.get(&from).copied().unwrap_or(0));
+                }
+                if said.is_empty() {
+                    continue;
+                }
                 // Like any host it writes down what it did before it says a word about it.
                 self.write_down(&fakes)?;
                 for message in said {
@@ -63,8 +68,10 @@ impl App {
                     }
                 }
             }
+            if quiet {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// Lets a host do what is due and what it is told; gives back what it has to say about that.

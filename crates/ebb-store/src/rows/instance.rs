@@ -76,6 +76,11 @@ pub fn live_of_account(account: AccountId) -> Query {
     query("select * from instance where account_id = $1 and live = 1 order by id", args![account.to_string()])
 }
 
+/// How many of them there are, as `live`.
+pub fn count_live_of_account(account: AccountId) -> Query {
+    query("select count(*) as live from instance where account_id = $1 and live = 1", args![account.to_string()])
+}
+
 /// The account's instances that are on their way out: a notice is out, or charge has ended.
 pub fn leaving(account: AccountId) -> Query {
     query(

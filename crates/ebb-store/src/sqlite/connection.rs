@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, ErrorCode, OpenFlags, ffi};
 
@@ -54,6 +55,10 @@ impl Connection {
         // Another process may hold the database for a moment: a backup, or an operator's query.
         raw.busy_timeout(Duration::from_secs(5)).map_err(|error| classify("busy_timeout", error))?;
         raw.set_prepared_statement_cache_capacity(STATEMENTS);
+        // Else SQLite plans a statement anew for each set of arguments that a partial index might care about, which costs more
+        // than running it.
+        let stable = raw.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true);
+        stable.map_err(|error| classify("SQLITE_DBCONFIG_ENABLE_QPSG", error))?;
         raw.execute_batch(pragmas).map_err(|error| classify(pragmas, error))?;
         Ok(Connection { raw, shapes: HashMap::new() })
     }

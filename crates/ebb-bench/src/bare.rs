@@ -1,0 +1,112 @@
+//! What would it cost without Ebb? The same statements on the same schema in durable commits, and nothing else.
+
+use crate::cloud::Scratch;
+use crate::process;
+use crate::rows::Unit;
+use anyhow::Result;
+use ebb_store::{Place, Query, Store, Value};
+use futures_util::future::{join3, try_join_all};
+use rusqlite::{CachedStatement, Connection};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+use tokio_postgres::{Client, NoTls, Statement};
+
+/// What a loop took.
+#[derive(Debug, Clone, Copy)]
+pub struct Took {
+    pub wall: Duration,
+    pub cpu: Duration,
+}
+
+/// `batch` units to a commit, on a file with the settings of Ebb's writer.
+pub async fn sqlite(furnish: &Unit, units: &[Unit], batch: usize) -> Result<Took> {
+    let dir = Scratch::new()?;
+    let file = dir.path().join("bare.db");
+    Store::open(Place::Sqlite(file.clone())).await?.close().await?;
+    let connection = Connection::open(file)?;
+    connection.execute_batch(
+        "pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on;
+         pragma wal_autocheckpoint = 16384; pragma cache_size = -16384; pragma temp_store = memory",
+    )?;
+    run_on(&connection, furnish, units, batch)
+}
+
+/// The same in memory, as a sandbox has it.
+pub async fn memory(furnish: &Unit, units: &[Unit], batch: usize) -> Result<Took> {
+    let dir = Scratch::new()?;
+    let file = dir.path().join("schema.db");
+    Store::open(Place::Sqlite(file.clone())).await?.close().await?;
+    let schema = Connection::open(file)?;
+    let mut statements = schema.prepare("select sql from sqlite_master where sql is not null")?;
+    let statements = statements.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+    let connection = Connection::open_in_memory()?;
+    connection.execute_batch(&statements.join(";\n"))?;
+    connection.execute_batch("pragma foreign_keys = on; pragma cache_size = -16384; pragma temp_store = memory")?;
+    run_on(&connection, furnish, units, batch)
+}
+
+fn run_on(connection: &Connection, furnish: &Unit, units: &[Unit], batch: usize) -> Result<Took> {
+    connection.set_prepared_statement_cache_capacity(64);
+    for query in furnish {
+        execute(connection, query)?;
+    }
+    let (started, before) = (Instant::now(), process::cpu(std::process::id()));
+    for units in units.chunks(batch) {
+        connection.execute_batch("begin immediate")?;
+        for query in units.iter().flatten() {
+            execute(connection, query)?;
+        }
+        connection.execute_batch("commit")?;
+    }
+    Ok(Took { wall: started.elapsed(), cpu: process::cpu(std::process::id()) - before })
+}
+
+fn execute(connection: &Connection, query: &Query) -> Result<()> {
+    let mut statement: CachedStatement<'_> = connection.prepare_cached(query.sql)?;
+    for at in 1..=statement.parameter_count() {
+        // SQLite numbers `$2` by where it appears first.
+        let number = statement.parameter_name(at).and_then(|name| name.strip_prefix('$')?.parse::<usize>().ok());
+        match &query.args[number.unwrap_or(at) - 1] {
+            Value::Null => statement.raw_bind_parameter(at, rusqlite::types::Null)?,
+            Value::Int(value) => statement.raw_bind_parameter(at, value)?,
+            Value::Text(text) => statement.raw_bind_parameter(at, text.as_str())?,
+        }
+    }
+    statement.raw_execute()?;
+    Ok(())
+}
+
+/// The same on PostgreSQL: one connection, all statements of a batch in one flight. The CPU is both sides'.
+pub async fn postgres(address: &str, server: u32, furnish: &Unit, units: &[Unit], batch: usize) -> Result<Took> {
+    Store::open(Place::Postgres(address.to_owned())).await?.close().await?;
+    let (client, connection) = tokio_postgres::connect(address, NoTls).await?;
+    let driver = tokio::spawn(connection);
+    let mut prepared = HashMap::new();
+    for query in furnish.iter().chain(units.iter().flatten()) {
+        if !prepared.contains_key(query.sql) {
+            prepared.insert(query.sql, client.prepare(query.sql).await?);
+        }
+    }
+    flight(&client, &prepared, std::slice::from_ref(furnish)).await?;
+    let cpu = || process::cpu(std::process::id()) + process::cpu_with_children(server);
+    let (started, before) = (Instant::now(), cpu());
+    for units in units.chunks(batch) {
+        flight(&client, &prepared, units).await?;
+    }
+    let took = Took { wall: started.elapsed(), cpu: cpu() - before };
+    drop(client);
+    driver.await??;
+    Ok(took)
+}
+
+async fn flight(client: &Client, prepared: &HashMap<&'static str, Statement>, units: &[Unit]) -> Result<()> {
+    let begin = client.batch_execute("begin");
+    let writes =
+        try_join_all(units.iter().flatten().map(|query| client.execute_raw(&prepared[query.sql], &query.args)));
+    let commit = client.batch_execute("commit");
+    // Polled in this order, so sent in this order.
+    let (begun, written, committed) = join3(begin, writes, commit).await;
+    begun?;
+    written?;
+    Ok(committed?)
+}
