@@ -2,6 +2,8 @@
 
 use crate::api::{Client, text, wait_for};
 use crate::process::{EBB, Program, Ready};
+use ebb_driver::fake::FakeHost;
+use ebb_driver::protocol::ToHost;
 use ebb_store::Place;
 use ebb_testing::TempPostgres;
 use serde_json::Value;
@@ -121,12 +123,24 @@ impl World {
 
     /// The guests that the fake host wrote down, with what they are.
     pub fn kept(&self) -> BTreeMap<String, String> {
-        let file = match &self.host {
-            Some(_) => self.directory.path().join("host/fake.json"),
-            None => self.directory.path().join("data/hosts.json"),
-        };
-        let kept = std::fs::read(&file).expect("what the host wrote down");
-        guests_in(&serde_json::from_slice(&kept).expect("JSON"))
+        let read = |file: &str| std::fs::read_to_string(self.directory.path().join(file));
+        let kept = |file| serde_json::from_str(&read(file).expect("what the host wrote down")).expect("JSON");
+        if self.host.is_none() {
+            return guests_in(&kept("data/hosts.json"));
+        }
+        // What it was at its last start, and what has happened to it since; a line may be half written.
+        let start: Value = kept("host/fake.json");
+        let mut host: FakeHost = serde_json::from_value(start["host"].clone()).expect("a fake host");
+        let log = read(&format!("host/fake.{}.log", start["log"])).unwrap_or_default();
+        for moment in log.lines().map_while(|line| serde_json::from_str::<Value>(line).ok()) {
+            let now = text(&moment["now"]).parse().expect("an instant");
+            let heard: Option<ToHost> = serde_json::from_value(moment["heard"].clone()).expect("what it heard");
+            match heard {
+                Some(message) => host.hear(message, now),
+                None => host.step(now),
+            };
+        }
+        guests_in(&serde_json::to_value(host).expect("plain values"))
     }
 }
 
