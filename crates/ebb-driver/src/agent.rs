@@ -3,7 +3,7 @@
 //! The same pure state machine stands in every host, real or fake. It carries out deadlines from its own copy, with or without
 //! a server, and destroys nothing that it was not told to destroy by id.
 
-use crate::protocol::{DesiredGuest, FromHost, Is, ObservedGuest, Position, Want};
+use crate::protocol::{DesiredGuest, FromHost, Is, ObservedGuest, Position, ToHost, Want};
 use ebb_model::id::InstanceId;
 use ebb_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,9 @@ pub struct Agent {
     position: Position,
     /// The server that speaks now knows less than this host has already obeyed (or another epoch): a backup was restored.
     gap: bool,
+    /// Of the server that speaks now; its orders count in it.
+    #[serde(default)]
+    epoch: i64,
     guests: BTreeMap<InstanceId, Guest>,
 }
 
@@ -73,7 +76,7 @@ impl Agent {
             guest.power = Power::Untouched;
             (guest.desired.id, guest)
         });
-        Self { position, gap: false, guests: guests.collect() }
+        Self { position, gap: false, epoch: position.epoch, guests: guests.collect() }
     }
 
     /// Begins anew what was under way when the host stopped; once, after it was told what was found of each guest. A guest that
@@ -109,6 +112,26 @@ impl Agent {
 
     pub fn observed(&self) -> Vec<ObservedGuest> {
         self.guests.values().map(|guest| guest.observed.clone()).collect()
+    }
+
+    /// Takes what a server says. A console is read by whoever has it, not here.
+    pub fn hear(&mut self, message: ToHost, now: Timestamp) -> Vec<Action> {
+        match message {
+            ToHost::Welcome(server) => {
+                self.epoch = server.epoch;
+                self.welcome(server);
+                vec![]
+            }
+            ToHost::Desire { sequence, guests } => self.desire(self.epoch, sequence, guests, now),
+            ToHost::AcceptGap(server) => {
+                self.epoch = server.epoch;
+                self.accept_gap(server)
+            }
+            ToHost::Destroy { guest } => self.destroy(guest, now),
+            ToHost::Forget { guest } => self.forget(guest),
+            ToHost::Ping => vec![Action::Say(FromHost::Pong)],
+            ToHost::ReadConsole { .. } => vec![],
+        }
     }
 
     /// The server says where it stands. One that knows less than we obeyed, or has another epoch, must have the gap accepted.

@@ -16,7 +16,6 @@ pub struct FakeHost {
     pub capacity: Resources,
     pub behaviour: Behaviour,
     agent: Agent,
-    epoch: i64,
     /// What will be seen, and when.
     coming: BTreeSet<(Timestamp, InstanceId, Coming)>,
     consoles: BTreeMap<InstanceId, String>,
@@ -52,7 +51,6 @@ impl FakeHost {
             capacity,
             behaviour,
             agent: Agent::default(),
-            epoch: 0,
             coming: BTreeSet::new(),
             consoles: BTreeMap::new(),
         }
@@ -72,22 +70,10 @@ impl FakeHost {
 
     /// Takes a message; gives back what the host says to it at once.
     pub fn hear(&mut self, message: ToHost, now: Timestamp) -> Vec<FromHost> {
-        let actions = match message {
-            ToHost::Welcome(server) => {
-                self.epoch = server.epoch;
-                self.agent.welcome(server);
-                vec![]
-            }
-            ToHost::Desire { sequence, guests } => self.agent.desire(self.epoch, sequence, guests, now),
-            ToHost::AcceptGap(server) => {
-                self.epoch = server.epoch;
-                self.agent.accept_gap(server)
-            }
-            ToHost::Destroy { guest } => self.agent.destroy(guest, now),
-            ToHost::Forget { guest } => self.agent.forget(guest),
-            ToHost::ReadConsole { request, guest, bytes } => return vec![self.console(request, guest, bytes)],
-            ToHost::Ping => return vec![FromHost::Pong],
-        };
+        if let ToHost::ReadConsole { request, guest, bytes } = message {
+            return vec![self.console(request, guest, bytes)];
+        }
+        let actions = self.agent.hear(message, now);
         self.carry_out(actions, now)
     }
 

@@ -60,7 +60,6 @@ pub async fn run(config: HostConfig, qemu: QemuConfig, files: Arc<Files>) -> Res
         name: config.name,
         zone: config.zone,
         capacity: config.capacity.unwrap_or_else(|| capacity::of_this_machine(files.root())),
-        epoch: agent.position().epoch,
         agent,
         clock: clock.clone(),
         shop,
@@ -134,7 +133,6 @@ struct Host {
     capacity: Resources,
     agent: Agent,
     /// Of the server that speaks.
-    epoch: i64,
     clock: Arc<Clock>,
     shop: Arc<Workshop>,
     /// The guests that are not gone.
@@ -194,22 +192,10 @@ impl Host {
 
     fn obey(&mut self, message: ToHost) {
         let now = self.clock.now();
-        let actions = match message {
-            ToHost::Welcome(server) => {
-                self.epoch = server.epoch;
-                self.agent.welcome(server);
-                vec![]
-            }
-            ToHost::Desire { sequence, guests } => self.agent.desire(self.epoch, sequence, guests, now),
-            ToHost::AcceptGap(server) => {
-                self.epoch = server.epoch;
-                self.agent.accept_gap(server)
-            }
-            ToHost::Destroy { guest } => self.agent.destroy(guest, now),
-            ToHost::Forget { guest } => self.agent.forget(guest),
-            ToHost::ReadConsole { request, guest, bytes } => return self.read_console(request, guest, bytes),
-            ToHost::Ping => vec![Action::Say(FromHost::Pong)],
-        };
+        if let ToHost::ReadConsole { request, guest, bytes } = message {
+            return self.read_console(request, guest, bytes);
+        }
+        let actions = self.agent.hear(message, now);
         self.carry_out(actions);
     }
 
