@@ -110,6 +110,7 @@ impl Shop {
             purchase: bought.purchase,
             disk_price: bought.disk_price,
             waits: false,
+            took_room: false,
         };
         unit.push(event::insert(EventId::new(id(self.now)), account.id, Some(bought.id), self.now, &happened));
         unit
@@ -143,6 +144,9 @@ impl Shop {
             purchase: Purchase::OnDemand { price: Price::from_micros(80_000) },
             disk_price: Price::from_micros(20_000),
             created_at: self.now,
+            tags: Default::default(),
+            keep: Default::default(),
+            took_room: false,
             first_running: None,
             end_announced: false,
             generation: 1,

@@ -29,6 +29,9 @@ pub enum Event {
         purchase: Purchase,
         disk_price: Price,
         waits: bool,
+        /// Others were given notice for it, so it is charged for a while at least.
+        #[serde(default)]
+        took_room: bool,
     },
     /// The guest was seen running; `first` begins the charge.
     Running {
@@ -47,6 +50,15 @@ pub enum Event {
         cause: Cause,
         notice_at: Timestamp,
         deadline: Timestamp,
+        /// Of a drill: how much of it is free.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        free_until: Option<Second>,
+    },
+    /// The room that it waits for is cleared on another host, since the first one was lost.
+    Replanned,
+    /// Its host is lost; charge ended then and goes on when it runs again.
+    HostLost {
+        since: Second,
     },
     /// Charge ended.
     Ended(End),
@@ -72,6 +84,8 @@ impl Event {
             Event::StartAsked => "start-asked",
             Event::DeleteAsked => "delete-asked",
             Event::InterruptServer { .. } => "interruptServer",
+            Event::Replanned => "replanned",
+            Event::HostLost { .. } => "host-lost",
             Event::Ended(_) => "ended",
             Event::Released { .. } => "released",
             Event::HourClosed { .. } => "hour-closed",

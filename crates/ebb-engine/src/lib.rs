@@ -1,13 +1,16 @@
 //! The rules: pure functions of values. Nothing here waits, reads or writes anything.
 //!
-//! [`quote`] says whether an order may be placed and at which price, [`placement`] where it goes and who must make room,
+//! [`quote`] says whether an order may be placed and at which price, [`fleet`] what there is in a zone, [`placement`] where an
+//! order goes and who must make room,
 //! [`lifecycle`] what happens to an instance next, [`rating`] what a span of use costs, [`trial`] what a grant pays,
 //! [`settlement`] what moves in the ledger, and [`refusal`] why not.
 
 #![deny(clippy::float_arithmetic)]
 
 pub mod event;
+pub mod fleet;
 pub mod lifecycle;
+pub mod operation;
 pub mod placement;
 pub mod quote;
 pub mod rating;

@@ -3,6 +3,7 @@
 use crate::event::Event;
 use crate::refusal::Refused;
 use ebb_model::catalog::Limits;
+use ebb_model::id::HostId;
 use ebb_model::instance::{Cause, End, Instance, Notice, Purchase, State};
 use ebb_model::time::{HOUR, Second, Timestamp};
 
@@ -13,6 +14,15 @@ pub enum Input {
     Report(Report),
     /// The room that it waits for is free.
     RoomFree,
+    /// The host on which its room was promised is lost; another one clears it.
+    Replanned {
+        host: HostId,
+        give_up_at: Timestamp,
+    },
+    /// Its host was silent for too long and cannot run anything any more; it was last heard then (rules §1.6).
+    HostLost {
+        heard_at: Timestamp,
+    },
     /// An instant that was known beforehand has come.
     Due,
 }
@@ -23,7 +33,19 @@ pub enum Command {
     Stop,
     Start,
     Delete,
-    Reclaim { cause: Cause },
+    /// The operator ends it for a breach of the terms; charged like a delete.
+    Breach,
+    Reclaim(Reclaim),
+}
+
+/// A notice to be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reclaim {
+    pub cause: Cause,
+    /// The release begins here; now, if it is urgent.
+    pub deadline: Timestamp,
+    /// Of a drill: as much of it as is still free this month; `None`: all of it.
+    pub free_until: Option<Second>,
 }
 
 /// What the host saw, and when.
@@ -37,6 +59,8 @@ pub enum Report {
     },
     Gone {
         at: Timestamp,
+        /// The guest itself said that it may go before its time.
+        approved: bool,
     },
     /// It could not be started and nothing of it is left.
     Failed {
@@ -86,8 +110,9 @@ pub fn step(instance: &Instance, input: Input, now: Timestamp, limits: &Limits) 
     // A lease that has run out ends before anything else happens at that instant (rules §2.3).
     if let Some(lease_end) = lease_over(instance, now) {
         return Ok(match input {
-            Input::Report(Report::Gone { at }) => released(instance, natural(lease_end, limits), at),
+            Input::Report(Report::Gone { at, .. }) => released(instance, natural(lease_end, limits), at),
             Input::Command(_) => return Err(Refused::Released),
+            Input::HostLost { .. } => released(instance, natural(lease_end, limits), now),
             _ => releasing(instance, natural(lease_end, limits), vec![]),
         });
     }
@@ -101,6 +126,15 @@ pub fn step(instance: &Instance, input: Input, now: Timestamp, limits: &Limits) 
             }
             _ => unchanged(),
         }),
+        Input::Replanned { host, give_up_at } => Ok(match instance.state {
+            State::Waiting { .. } => {
+                let mut step = change(instance, State::Waiting { give_up_at }, vec![Effect::Log(Event::Replanned)]);
+                step.next.as_mut().expect("a changed instance").host = host;
+                step
+            }
+            _ => unchanged(),
+        }),
+        Input::HostLost { heard_at } => Ok(lose(instance, heard_at, now)),
         Input::Due => Ok(due(instance, now, limits)),
     }
 }
@@ -110,8 +144,8 @@ pub fn due_at(instance: &Instance, limits: &Limits) -> Option<Timestamp> {
     let lease_end = instance.lease_end().map(Second::start);
     let announce = lease_end.filter(|_| !instance.end_announced).map(|end| end.plus_seconds(-limits.notice_seconds));
     let own = match instance.state {
-        State::Waiting { give_up_at, .. } | State::Starting { give_up_at } => Some(give_up_at),
-        State::Running | State::Stopping { .. } | State::Stopped => None,
+        State::Waiting { give_up_at } | State::Starting { give_up_at } => Some(give_up_at),
+        State::Running | State::Stopping { .. } | State::Stopped | State::Lost { .. } => None,
         // The host carries the deadline out by itself; its report ends this state.
         State::Reclaiming { .. } | State::Releasing { .. } | State::Released { .. } => return None,
     };
@@ -122,6 +156,7 @@ fn obey(instance: &Instance, command: Command, now: Timestamp, limits: &Limits) 
     let wrong = |verb| Err(Refused::WrongState { state: instance.state.name(), verb });
     match (&instance.state, command) {
         (State::Releasing { .. } | State::Released { .. }, _) => Err(Refused::Released),
+        (State::Reclaiming { .. }, Command::Reclaim(order)) => hurry(instance, order),
         (State::Reclaiming { deadline, .. }, _) => Err(Refused::Reclaiming { deadline: *deadline }),
 
         (State::Running, Command::Stop) => {
@@ -140,39 +175,109 @@ fn obey(instance: &Instance, command: Command, now: Timestamp, limits: &Limits) 
         (State::Running | State::Starting { .. }, Command::Start) => Ok(unchanged()),
         (_, Command::Start) => wrong("start"),
 
-        (State::Waiting { caused_notice: true, .. }, Command::Delete) => Err(Refused::CausedNotice),
+        (_, Command::Delete) if instance.took_room && instance.first_running.is_none() => Err(Refused::CausedNotice),
         (State::Waiting { .. }, Command::Delete) => Ok(given_up(instance, now, Some(Event::DeleteAsked))),
         (_, Command::Delete) => {
-            let cause = if instance.first_running.is_some() { Cause::Deleted } else { Cause::NeverRan };
-            let end = End { at: now.second(), cause, waived_since: None, notice: None };
-            Ok(releasing(instance, end, vec![Effect::Log(Event::DeleteAsked)]))
+            Ok(releasing(instance, ended(instance, Cause::Deleted, now, limits), vec![Effect::Log(Event::DeleteAsked)]))
         }
+        (State::Waiting { .. }, Command::Breach) => Ok(given_up(instance, now, None)),
+        (_, Command::Breach) => Ok(releasing(instance, ended(instance, Cause::Breach, now, limits), vec![])),
 
-        (_, Command::Reclaim { cause }) => reclaim(instance, cause, now, limits),
+        (_, Command::Reclaim(order)) => reclaim(instance, order, now),
     }
 }
 
-fn reclaim(instance: &Instance, cause: Cause, now: Timestamp, limits: &Limits) -> Result<Step, Refused> {
+/// The end that somebody asks for now. Who made others go stays for a while, or pays as if (rules §2.11).
+fn ended(instance: &Instance, cause: Cause, now: Timestamp, limits: &Limits) -> End {
+    let (at, cause) = match (&instance.state, instance.first_running) {
+        (_, None) => (now.second(), Cause::NeverRan),
+        (State::Lost { since }, Some(_)) => (*since, cause),
+        (_, Some(start)) if instance.took_room => (now.second().max(start.plus(limits.taking_minimum_seconds)), cause),
+        (_, Some(_)) => (now.second(), cause),
+    };
+    End { at, cause, waived_since: None, waived_until: None, notice: None }
+}
+
+fn reclaim(instance: &Instance, order: Reclaim, now: Timestamp) -> Result<Step, Refused> {
     if instance.purchase.is_firm() {
         return Err(Refused::NotABlock { option: instance.purchase.option() });
     }
     let Some(lease_end) = instance.lease_end() else {
+        if order.cause == Cause::Drill {
+            return Err(Refused::WrongState { state: instance.state.name(), verb: "rehearse an interruption" });
+        }
         // Not yet running: cancelled, nothing charged (rules §2.5).
-        let end = never_ran(now);
-        return Ok(releasing(instance, end, vec![]));
+        return Ok(releasing(instance, never_ran(now), vec![]));
     };
-    let deadline = now.plus_seconds(limits.notice_seconds);
+    let Reclaim { cause, deadline, free_until } = order;
     if lease_end.start() <= deadline {
         return Err(Refused::LeaseEndsFirst { lease_end: lease_end.start() });
     }
-    let notice = Event::InterruptServer { cause, notice_at: now, deadline };
+    let notice = Event::InterruptServer { cause, notice_at: now, deadline, free_until };
     let effects = vec![Effect::MarkReleasing, Effect::Order, Effect::Log(notice)];
     let off_by = match instance.state {
         State::Stopping { force_at } => Some(force_at),
         State::Stopped => Some(now),
         _ => None,
     };
-    Ok(change(instance, State::Reclaiming { notice_at: now, deadline, cause, off_by }, effects))
+    Ok(change(instance, State::Reclaiming { notice_at: now, deadline, cause, off_by, free_until }, effects))
+}
+
+/// A second reclaim: the operator's takes over a drill, and an urgent one brings the deadline forward (rules §2.6, §2.10).
+fn hurry(instance: &Instance, order: Reclaim) -> Result<Step, Refused> {
+    let State::Reclaiming { notice_at, deadline, cause, off_by, free_until } = instance.state else {
+        unreachable!("a second reclaim is of what is reclaimed")
+    };
+    let takes_over = cause == Cause::Drill && order.cause.is_platform();
+    let urgent = order.cause.is_platform() && order.deadline < deadline;
+    if !takes_over && !urgent {
+        return Err(Refused::Reclaiming { deadline });
+    }
+    let cause = if takes_over { order.cause } else { cause };
+    let free_until = free_until.filter(|_| !takes_over);
+    let deadline = deadline.min(order.deadline);
+    // The notice that the guest was given stays the one that counts.
+    let notice = Event::InterruptServer { cause, notice_at, deadline, free_until };
+    let state = State::Reclaiming { notice_at, deadline, cause, off_by, free_until };
+    Ok(change(instance, state, vec![Effect::Order, Effect::Log(notice)]))
+}
+
+/// How a block that is being taken back ends, if it is gone at `at`; the bill of its last period follows (rules §2.3, §2.10).
+pub fn ending(instance: &Instance, at: Second) -> Option<End> {
+    let State::Reclaiming { notice_at, deadline, cause, free_until, .. } = instance.state else { return None };
+    let waived_since = match cause {
+        Cause::Drill => Some(notice_at.second()),
+        _ if cause.is_platform() => period_start(instance, notice_at.second()),
+        _ => None,
+    };
+    let waived_until = free_until.filter(|until| *until < at);
+    Some(End { at, cause, waived_since, waived_until, notice: Some(Notice { notice_at, deadline }) })
+}
+
+/// The host is lost with everything on it. Its blocks end without a notice; what is firm waits for it to come back.
+fn lose(instance: &Instance, heard_at: Timestamp, now: Timestamp) -> Step {
+    match &instance.state {
+        State::Waiting { .. } | State::Lost { .. } | State::Released { .. } => unchanged(),
+        State::Releasing { end } => released(instance, *end, now),
+        _ => match instance.first_running {
+            None => released(instance, never_ran(now), now),
+            Some(start) => {
+                let at = heard_at.second().max(start);
+                if instance.purchase.is_firm() {
+                    let effects = vec![
+                        Effect::CloseSpans { until: at },
+                        Effect::Order,
+                        Effect::Log(Event::HostLost { since: at }),
+                    ];
+                    return change(instance, State::Lost { since: at }, effects);
+                }
+                let notice = ending(instance, at).and_then(|end| end.notice);
+                let waived_since =
+                    period_start(instance, notice.map_or(at, |notice| notice.notice_at.second().min(at)));
+                released(instance, End { at, cause: Cause::Lost, waived_since, waived_until: None, notice }, now)
+            }
+        },
+    }
 }
 
 fn learn(instance: &Instance, report: Report) -> Step {
@@ -202,7 +307,9 @@ fn learn(instance: &Instance, report: Report) -> Step {
             change(instance, State::Stopped, effects)
         }
         (State::Starting { .. }, Report::Off { at }) => releasing(instance, never_ran(at), vec![]),
-        (State::Starting { .. }, Report::Failed { at } | Report::Gone { at }) if instance.first_running.is_none() => {
+        (State::Starting { .. }, Report::Failed { at } | Report::Gone { at, .. })
+            if instance.first_running.is_none() =>
+        {
             released(instance, never_ran(at), at)
         }
 
@@ -212,22 +319,44 @@ fn learn(instance: &Instance, report: Report) -> Step {
         }
 
         // It stopped by itself before the deadline; nobody starts it again.
-        (State::Reclaiming { notice_at, deadline, cause, off_by: None }, Report::Off { at }) => {
-            let state =
-                State::Reclaiming { notice_at: *notice_at, deadline: *deadline, cause: *cause, off_by: Some(at) };
+        (State::Reclaiming { notice_at, deadline, cause, off_by: None, free_until }, Report::Off { at }) => {
+            let state = State::Reclaiming {
+                notice_at: *notice_at,
+                deadline: *deadline,
+                cause: *cause,
+                off_by: Some(at),
+                free_until: *free_until,
+            };
             change(instance, state, vec![Effect::Order, Effect::Log(Event::Stopped { at: at.second() })])
         }
-        (State::Reclaiming { notice_at, deadline, cause, .. }, Report::Gone { at } | Report::Failed { at }) => {
-            let waived_since = cause.is_waived().then(|| period_start(instance, notice_at.second())).flatten();
-            let notice = Some(Notice { notice_at: *notice_at, deadline: *deadline });
-            released(instance, End { at: at.second(), cause: *cause, waived_since, notice }, at)
+        (State::Reclaiming { .. }, Report::Gone { at, .. } | Report::Failed { at }) => {
+            released(instance, ending(instance, at.second()).expect("it is being taken back"), at)
         }
-        (State::Releasing { end }, Report::Gone { at } | Report::Failed { at }) => released(instance, *end, at),
+        (State::Releasing { end }, Report::Gone { at, .. } | Report::Failed { at }) => released(instance, *end, at),
+
+        // The host came back with it after all: charge goes on once it runs.
+        (State::Lost { .. }, Report::Running { at }) => {
+            let log = Effect::Log(Event::Running { at: at.second(), first: false });
+            change(instance, State::Running, vec![Effect::OpenSpans { since: at.second() }, log])
+        }
+        (State::Lost { .. }, Report::Off { .. }) => unchanged(),
+
+        // A natural end was announced, and the guest said that it is ready for it.
+        (_, Report::Gone { at, approved: true }) if instance.end_announced => {
+            let end =
+                End { at: at.second(), cause: Cause::Deleted, waived_since: None, waived_until: None, notice: None };
+            released(instance, end, at)
+        }
 
         // Gone without an order of ours: the operator's fault, whatever it was.
-        (_, Report::Gone { at } | Report::Failed { at }) => {
-            let waived_since = period_start(instance, at.second());
-            released(instance, End { at: at.second(), cause: Cause::Lost, waived_since, notice: None }, at)
+        (_, Report::Gone { at, .. } | Report::Failed { at }) => {
+            let at_second = match instance.state {
+                State::Lost { since } => since,
+                _ => at.second(),
+            };
+            let waived_since = period_start(instance, at_second);
+            let end = End { at: at_second, cause: Cause::Lost, waived_since, waived_until: None, notice: None };
+            released(instance, end, at)
         }
 
         (_, Report::Running { .. } | Report::Off { .. }) => unchanged(),
@@ -236,7 +365,7 @@ fn learn(instance: &Instance, report: Report) -> Step {
 
 fn due(instance: &Instance, now: Timestamp, limits: &Limits) -> Step {
     match instance.state {
-        State::Waiting { give_up_at, .. } if give_up_at <= now => given_up(instance, now, None),
+        State::Waiting { give_up_at } if give_up_at <= now => given_up(instance, now, None),
         State::Starting { give_up_at } if give_up_at <= now => match instance.first_running {
             None => releasing(instance, never_ran(now), vec![]),
             Some(_) => change(instance, State::Stopping { force_at: now }, vec![Effect::Order]),
@@ -244,7 +373,12 @@ fn due(instance: &Instance, now: Timestamp, limits: &Limits) -> Step {
         _ => match instance.lease_end() {
             Some(end) if !instance.end_announced && end.start().plus_seconds(-limits.notice_seconds) <= now => {
                 let notice_at = end.start().plus_seconds(-limits.notice_seconds);
-                let notice = Event::InterruptServer { cause: Cause::LeaseEnd, notice_at, deadline: end.start() };
+                let notice = Event::InterruptServer {
+                    cause: Cause::LeaseEnd,
+                    notice_at,
+                    deadline: end.start(),
+                    free_until: None,
+                };
                 let mut step = change(instance, instance.state.clone(), vec![Effect::Order, Effect::Log(notice)]);
                 step.next.as_mut().expect("a changed instance").end_announced = true;
                 step
@@ -266,23 +400,25 @@ fn lease_over(instance: &Instance, now: Timestamp) -> Option<Second> {
 /// The start of the guarantee period that holds `second` (rules §2.2).
 pub fn period_start(instance: &Instance, second: Second) -> Option<Second> {
     match (instance.purchase, instance.first_running) {
-        (Purchase::SpotBlock { hours, .. }, Some(start)) => {
-            let length = hours * HOUR;
-            let whole = (second.unix() - start.unix()).max(0) / length;
-            Some(start.plus(whole * length))
-        }
+        (Purchase::SpotBlock { hours, .. }, Some(start)) => Some(period_start_of(start, hours, second)),
         _ => None,
     }
+}
+
+/// The same, of a block of `hours` that began at `start`.
+pub(crate) fn period_start_of(start: Second, hours: i64, second: Second) -> Second {
+    let length = hours * HOUR;
+    start.plus((second.unix() - start.unix()).max(0) / length * length)
 }
 
 fn natural(lease_end: Second, limits: &Limits) -> End {
     let deadline = lease_end.start();
     let notice = Notice { notice_at: deadline.plus_seconds(-limits.notice_seconds), deadline };
-    End { at: lease_end, cause: Cause::LeaseEnd, waived_since: None, notice: Some(notice) }
+    End { at: lease_end, cause: Cause::LeaseEnd, waived_since: None, waived_until: None, notice: Some(notice) }
 }
 
 fn never_ran(at: Timestamp) -> End {
-    End { at: at.second(), cause: Cause::NeverRan, waived_since: None, notice: None }
+    End { at: at.second(), cause: Cause::NeverRan, waived_since: None, waived_until: None, notice: None }
 }
 
 /// An order whose room never came. Nothing was started, so nobody need report its end.

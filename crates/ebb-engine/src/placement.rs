@@ -1,16 +1,16 @@
 //! Where does a demand go, and who must make room for it? (rules §2.5, §2.12)
 
-use crate::lifecycle::period_start;
+use crate::fleet::{Age, Amounts, Fleet, Host, add, holds};
 use ebb_model::id::{AccountId, HostId, InstanceId};
-use ebb_model::instance::{Cause, Instance, State};
+use ebb_model::instance::Cause;
 use ebb_model::money::Exact;
 use ebb_model::resources::Resources;
 use ebb_model::time::{Second, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// The room of one host.
+/// The room of one host, as its rows have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Room {
     pub host: HostId,
@@ -23,28 +23,26 @@ pub struct Room {
     pub releasing: Resources,
 }
 
-impl Room {
-    /// What may be given away now. Room that is being cleared covers claims first; it is nobody else's before it is free.
-    pub fn free(&self) -> Resources {
-        let uncovered = self.claimed.minus(&self.releasing).positive();
-        self.capacity.minus(&self.used).minus(&uncovered)
-    }
-}
-
-/// What the planner decided for a firm demand, kept with its reasons ("why this instance").
+/// What the planner decided for a demand, kept with its reasons ("why this instance").
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
     pub demand: Resources,
     pub deadline: Timestamp,
-    /// Every host on which the demand could be met, best first.
+    /// Hosts on which it could be met, best first, as many as are worth keeping.
     pub hosts: Vec<HostPlan>,
+    /// How many there were.
+    #[serde(default)]
+    pub hosts_possible: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostPlan {
     pub host: HostId,
-    /// Blocks that could be taken, in the order in which they were considered.
+    /// Blocks that could be taken, youngest first: on the best host so many that the order can be seen, else those looked at.
     pub candidates: Vec<InstanceId>,
+    /// How many blocks could have been taken there.
+    #[serde(default)]
+    pub candidates_there: usize,
     pub victims: Vec<InstanceId>,
     /// Taken at first and then not needed.
     pub put_back: Vec<InstanceId>,
@@ -54,106 +52,179 @@ pub struct HostPlan {
     pub oldest_start: Option<Second>,
 }
 
-/// The host on which a demand fits now: the one it leaves fullest, so that large gaps stay whole.
-pub fn place(demand: &Resources, rooms: &[Room]) -> Option<HostId> {
-    let fits = rooms.iter().filter(|room| room.free().holds(demand));
-    fits.min_by_key(|room| {
-        let left = room.free().minus(demand);
-        (demand.iter().map(|(name, _)| left.get(name)).collect::<Vec<_>>(), room.host)
-    })
-    .map(|room| room.host)
-}
+/// Hosts that a decision keeps.
+const HOSTS_KEPT: usize = 8;
+/// Candidates on the best host that a decision keeps, beside those looked at.
+const CANDIDATES_KEPT: usize = 100;
 
-/// A firm demand, and whose it is.
+/// Who wants room, and how much.
 #[derive(Debug, Clone, Copy)]
 pub struct Demand<'a> {
-    pub account: AccountId,
+    /// `None`: the operator himself.
+    pub account: Option<AccountId>,
     pub resources: &'a Resources,
 }
 
-/// Plans the reclaims that make room for a firm demand; `None` when no host can be cleared.
-///
-/// `there` are the instances on the hosts of `rooms`.
-pub fn plan_reclaim(
-    demand: &Demand<'_>,
-    rooms: &[Room],
-    there: &[Instance],
-    now: Timestamp,
-    notice_seconds: i64,
-) -> Option<Decision> {
-    let deadline = now.plus_seconds(notice_seconds);
-    let on = |host| there.iter().filter(move |i: &&Instance| i.host == host);
-    let mut plans: Vec<(Exact, HostPlan)> =
-        rooms.iter().filter_map(|room| plan_host(demand, room, on(room.host), now, deadline)).collect();
-    plans.sort_by_key(|(waived, plan)| (*waived, Reverse(plan.oldest_start), plan.host));
-    let hosts: Vec<HostPlan> = plans.into_iter().map(|(_, plan)| plan).collect();
-    (!hosts.is_empty()).then(|| Decision { demand: demand.resources.clone(), deadline, hosts })
+/// For how long room is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tenancy {
+    Firm,
+    /// A spot block, whose lease ends by then at the latest.
+    Block {
+        until: Timestamp,
+    },
 }
+
+/// The host on which a demand fits now: the one it leaves fullest, so that large gaps stay whole.
+pub fn place(fleet: &Fleet, demand: &Resources, tenancy: Tenancy) -> Option<HostId> {
+    let demand = fleet.amounts(demand);
+    // Spot is sold from room above the reserve only (rules §2.12).
+    let reserved = match tenancy {
+        Tenancy::Firm => BTreeMap::new(),
+        Tenancy::Block { until } if fleet.short_from.is_some_and(|from| from < until) => return None,
+        Tenancy::Block { .. } => reserve(fleet, |host| host.free())?,
+    };
+    let fits = fleet.hosts.iter().filter(|(_, host)| admits(host, tenancy)).filter_map(|(id, host)| {
+        let mut left = host.free();
+        if let Some(reserved) = reserved.get(id) {
+            add(&mut left, reserved, -1);
+        }
+        holds(&left, &demand).then(|| {
+            add(&mut left, &demand, -1);
+            (left, *id)
+        })
+    });
+    fits.min().map(|(_, id)| id)
+}
+
+fn admits(host: &Host, tenancy: Tenancy) -> bool {
+    let long_enough = match tenancy {
+        Tenancy::Firm => host.lent_until.is_none(),
+        Tenancy::Block { until } => host.lent_until.is_none_or(|end| until <= end),
+    };
+    host.open && long_enough
+}
+
+/// Where the zone's reserve fits, of room as `room` counts it; `None` if it is undercut.
+fn reserve(fleet: &Fleet, room: impl Fn(&Host) -> Amounts) -> Option<BTreeMap<HostId, Amounts>> {
+    let mut reserved: BTreeMap<HostId, Amounts> = BTreeMap::new();
+    for flavor in &fleet.reserve {
+        let fits = fleet.hosts.iter().filter(|(_, host)| admits(host, Tenancy::Firm)).filter_map(|(id, host)| {
+            let mut left = room(host);
+            if let Some(reserved) = reserved.get(id) {
+                add(&mut left, reserved, -1);
+            }
+            holds(&left, flavor).then_some((left, *id))
+        });
+        let (_, host) = fits.min()?;
+        add(reserved.entry(host).or_default(), flavor, 1);
+    }
+    Some(reserved)
+}
+
+/// Plans the reclaims that make room for a demand; `None` when no host can be cleared.
+pub fn plan_reclaim(fleet: &Fleet, demand: &Demand<'_>, now: Timestamp, notice_seconds: i64) -> Option<Decision> {
+    let deadline = now.plus_seconds(notice_seconds);
+    let wanted = Wanted { amounts: fleet.amounts(demand.resources), by: demand.account, now, deadline };
+    let open = fleet.hosts.iter().filter(|(_, host)| admits(host, Tenancy::Firm));
+    let mut best: Vec<(Key, Cleared)> = vec![];
+    let mut hosts_possible = 0;
+    for (id, host) in open {
+        let Some(cleared) = clear(host, &wanted) else { continue };
+        hosts_possible += 1;
+        let key = (cleared.waived, Reverse(cleared.oldest_start()), *id);
+        if best.len() < HOSTS_KEPT || best.last().is_some_and(|(worst, _)| key < *worst) {
+            let at = best.partition_point(|(other, _)| *other < key);
+            best.insert(at, (key, cleared));
+            best.truncate(HOSTS_KEPT);
+        }
+    }
+    let told = best.into_iter().enumerate().map(|(rank, ((_, _, id), cleared))| {
+        let kept = if rank == 0 { CANDIDATES_KEPT } else { 0 };
+        cleared.told(id, &fleet.hosts[&id], deadline, kept)
+    });
+    let hosts: Vec<HostPlan> = told.collect();
+    (!hosts.is_empty()).then(|| Decision { demand: demand.resources.clone(), deadline, hosts, hosts_possible })
+}
+
+/// By what hosts are compared: least money waived, then the one whose oldest victim is youngest, then id.
+type Key = (Exact, Reverse<Option<Second>>, HostId);
 
 /// The cause that a block's reclaim has: nobody gains by taking from himself (rules §2.11).
 pub fn cause_of(victim: AccountId, taker: AccountId) -> Cause {
     if victim == taker { Cause::OwnOrder } else { Cause::Capacity }
 }
 
-fn plan_host<'a>(
-    demand: &Demand<'_>,
-    room: &Room,
-    there: impl Iterator<Item = &'a Instance>,
+struct Wanted {
+    amounts: Amounts,
+    by: Option<AccountId>,
     now: Timestamp,
     deadline: Timestamp,
-) -> Option<(Exact, HostPlan)> {
-    let mut free = room.capacity.minus(&room.used).minus(&room.claimed).plus(&room.releasing);
-    let mut blocks = vec![];
-    for instance in there {
-        let ends_before = instance.lease_end().is_some_and(|end| end.start() <= deadline);
-        match instance.state {
-            State::Waiting { .. } | State::Reclaiming { .. } | State::Released { .. } => {}
-            State::Releasing { .. } => free = free.plus(&instance.resources),
-            _ if ends_before => free = free.plus(&instance.resources),
-            _ if !instance.purchase.is_firm() => blocks.push(instance),
-            _ => {}
-        }
-    }
-    // Latest start first, what does not run yet before all; ties: later purchase, then later id (ids sort by birth).
-    blocks.sort_by_key(|b| Reverse((b.first_running.map_or(i64::MAX, Second::unix), b.created_at, b.id)));
-    let candidates = blocks.iter().map(|b| b.id).collect();
+}
 
-    let mut victims: Vec<&Instance> = vec![];
-    let mut rest = blocks.into_iter();
-    while !free.holds(demand.resources) {
+/// How a host can be cleared.
+struct Cleared {
+    /// Youngest first.
+    taken: Vec<Age>,
+    put_back: BTreeSet<InstanceId>,
+    waived: Exact,
+}
+
+fn clear(host: &Host, wanted: &Wanted) -> Option<Cleared> {
+    let mut free = host.coming(wanted.deadline);
+    let mut most = free;
+    add(&mut most, &host.takable, 1);
+    if !holds(&most, &wanted.amounts) {
+        return None;
+    }
+    let mut taken: Vec<Age> = vec![];
+    let mut rest = candidates(host, wanted.deadline);
+    while !holds(&free, &wanted.amounts) {
         let next = rest.next()?;
-        free = free.plus(&next.resources);
-        victims.push(next);
+        add(&mut free, &host.block(next.id).0.amounts, 1);
+        taken.push(*next);
     }
     // From the oldest taken to the youngest, put back each that is not needed.
     let mut put_back = BTreeSet::new();
-    for victim in victims.iter().rev() {
-        let without = free.minus(&victim.resources);
-        if without.holds(demand.resources) {
+    for age in taken.iter().rev() {
+        let mut without = free;
+        add(&mut without, &host.block(age.id).0.amounts, -1);
+        if holds(&without, &wanted.amounts) {
             free = without;
-            put_back.insert(victim.id);
+            put_back.insert(age.id);
         }
     }
-    victims.retain(|v| !put_back.contains(&v.id));
-
+    let victims = taken.iter().filter(|age| !put_back.contains(&age.id)).map(|age| host.block(age.id));
     // What is taken from oneself is charged, so nothing is given away.
-    let others = victims.iter().filter(|v| cause_of(v.account, demand.account).is_waived());
-    let waived: Exact = others.map(|v| waived(v, now, deadline)).sum();
-    let plan = HostPlan {
-        host: room.host,
-        candidates,
-        oldest_start: victims.iter().filter_map(|v| v.first_running).min(),
-        victims: victims.iter().map(|v| v.id).collect(),
-        put_back: put_back.into_iter().collect(),
-        waived_units: waived.units().to_string(),
-    };
-    Some((waived, plan))
+    let others = victims.filter(|(guest, _)| Some(guest.account) != wanted.by);
+    let waived = others.map(|(_, block)| block.waived(wanted.now, wanted.deadline)).sum();
+    Some(Cleared { taken, put_back, waived })
 }
 
-/// What a reclaim of this block would give away: its period from the start to the deadline.
-fn waived(block: &Instance, now: Timestamp, deadline: Timestamp) -> Exact {
-    match period_start(block, now.second()) {
-        Some(start) => block.purchase.price().charge(deadline.second().unix() - start.unix()),
-        None => Exact::ZERO,
+/// Blocks that may be taken, youngest first. Whose lease ends by the deadline goes anyway and is counted as free already.
+fn candidates(host: &Host, deadline: Timestamp) -> impl Iterator<Item = &Age> {
+    let stays = move |age: &&Age| host.block(age.id).1.lease_end.is_none_or(|end| end.start() > deadline);
+    host.blocks.iter().rev().filter(stays)
+}
+
+impl Cleared {
+    fn victims(&self) -> impl Iterator<Item = &Age> {
+        self.taken.iter().filter(|age| !self.put_back.contains(&age.id))
+    }
+
+    fn oldest_start(&self) -> Option<Second> {
+        self.victims().filter_map(Age::start).min()
+    }
+
+    fn told(self, id: HostId, host: &Host, deadline: Timestamp, kept: usize) -> HostPlan {
+        HostPlan {
+            host: id,
+            candidates: candidates(host, deadline).take(kept.max(self.taken.len())).map(|age| age.id).collect(),
+            candidates_there: candidates(host, deadline).count(),
+            victims: self.victims().map(|age| age.id).collect(),
+            oldest_start: self.oldest_start(),
+            put_back: self.put_back.into_iter().collect(),
+            waived_units: self.waived.units().to_string(),
+        }
     }
 }

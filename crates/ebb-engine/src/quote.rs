@@ -1,7 +1,7 @@
 //! May this order be placed, and what does it cost? (rules §2.1, §3.5, §5.2)
 
 use crate::refusal::Refused;
-use ebb_model::catalog::{Catalog, Flavor};
+use ebb_model::catalog::{Catalog, Flavor, SpotState, Zone};
 use ebb_model::instance::Purchase;
 use ebb_model::money::{Amount, Exact, Price};
 use ebb_model::resources::Resources;
@@ -19,6 +19,8 @@ pub struct Order {
     pub hours: Option<i64>,
     pub periods: Option<i64>,
     pub expected_price: Option<Price>,
+    /// That the guest is started elsewhere if its host fails.
+    pub auto_recovery: bool,
 }
 
 /// The purchase options on sale.
@@ -81,9 +83,8 @@ impl Quote {
 pub fn quote(catalog: &Catalog, order: &Order) -> Result<Quote, Refused> {
     let zone = catalog.zone(&order.zone).ok_or_else(|| Refused::UnknownZone(order.zone.clone()))?;
     let flavor = catalog.flavor(&order.flavor).ok_or_else(|| Refused::UnknownFlavor(order.flavor.clone()))?;
-    if !catalog.images.iter().any(|image| image.id == order.image) {
-        return Err(Refused::UnknownImage(order.image.clone()));
-    }
+    let image = catalog.images.iter().find(|image| image.id == order.image);
+    let image = image.ok_or_else(|| Refused::UnknownImage(order.image.clone()))?;
     let option = order.option.name();
     if order.option != PurchaseOption::SpotBlock && (order.hours.is_some() || order.periods.is_some()) {
         return Err(Refused::HoursWithoutBlock { option });
@@ -92,10 +93,14 @@ pub fn quote(catalog: &Catalog, order: &Order) -> Result<Quote, Refused> {
     let purchase = match order.option {
         PurchaseOption::OnDemand => Purchase::OnDemand { price: flavor.on_demand.ok_or_else(not_on_sale)? },
         PurchaseOption::Trial => Purchase::Trial { price: flavor.on_demand.ok_or_else(not_on_sale)? },
-        PurchaseOption::SpotBlock => block(flavor, order.hours.unwrap_or(1), order.periods.unwrap_or(1))?,
+        PurchaseOption::SpotBlock if image.marketplace => return Err(Refused::MarketplaceImage(image.id.clone())),
+        PurchaseOption::SpotBlock if order.auto_recovery => return Err(Refused::AutoRecovery),
+        PurchaseOption::SpotBlock => block(flavor, zone, order.hours.unwrap_or(1), order.periods.unwrap_or(1))?,
     };
-    let mut resources = flavor.resources.clone();
-    resources.set("disk_gib", catalog.system_disk.gib);
+    if order.auto_recovery {
+        return Err(Refused::NotOffered("auto-recovery"));
+    }
+    let resources = catalog.needs(flavor);
     let quote = Quote { purchase, resources, disk_price: catalog.disk_price(), region: zone.region.clone() };
     match order.expected_price {
         Some(expected) if expected != purchase.price() => {
@@ -105,12 +110,18 @@ pub fn quote(catalog: &Catalog, order: &Order) -> Result<Quote, Refused> {
     }
 }
 
-fn block(flavor: &Flavor, hours: i64, periods: i64) -> Result<Purchase, Refused> {
+fn block(flavor: &Flavor, zone: &Zone, hours: i64, periods: i64) -> Result<Purchase, Refused> {
     let spot =
         flavor.spot.as_ref().ok_or_else(|| Refused::NotOnSale { flavor: flavor.id.clone(), option: "spot-block" })?;
-    let longest = spot.prices.len() as i64;
+    let (state, longest, most) = spot.in_zone(&zone.id);
+    let (flavor, zone) = (flavor.id.clone(), zone.id.clone());
+    match state {
+        SpotState::Normal => {}
+        SpotState::SoldOut => return Err(Refused::SoldOut { flavor, zone }),
+        SpotState::Off => return Err(Refused::SpotOff { flavor, zone }),
+    }
     if !(1..=longest).contains(&hours) {
-        return Err(Refused::Hours { flavor: flavor.id.clone(), hours, longest });
+        return Err(Refused::Hours { flavor, hours, longest });
     }
     if periods < 1 {
         return Err(Refused::NoPeriods(periods));
@@ -118,8 +129,8 @@ fn block(flavor: &Flavor, hours: i64, periods: i64) -> Result<Purchase, Refused>
     if periods > 1 && hours != 6 {
         return Err(Refused::PeriodsNeedSixHours { hours });
     }
-    if periods > spot.max_periods {
-        return Err(Refused::TooManyPeriods { flavor: flavor.id.clone(), periods, most: spot.max_periods });
+    if periods > most {
+        return Err(Refused::TooManyPeriods { flavor, periods, most });
     }
     Ok(Purchase::SpotBlock { price: spot.prices[hours as usize - 1], hours, periods })
 }
@@ -133,6 +144,8 @@ pub struct Buyer {
     pub available: Amount,
     /// Instances not yet released.
     pub instances: i64,
+    /// What its spot blocks not yet released have, and how many they are, as `instances`.
+    pub spot: Resources,
 }
 
 /// Whether this buyer may buy what was quoted; trial rules come on top ([`crate::trial`]).
@@ -148,6 +161,15 @@ pub fn may_buy(catalog: &Catalog, buyer: &Buyer, quote: &Quote) -> Result<(), Re
     }
     if buyer.instances >= catalog.limits.instances_per_account {
         return Err(Refused::Quota(catalog.limits.instances_per_account));
+    }
+    if let Purchase::SpotBlock { .. } = quote.purchase {
+        let mut wanted = buyer.spot.plus(&quote.resources);
+        wanted.set("instances", buyer.spot.get("instances") + 1);
+        for (kind, most) in catalog.limits.spot_per_account.iter() {
+            if wanted.get(kind) > most {
+                return Err(Refused::SpotQuota { kind: kind.to_owned(), wanted: wanted.get(kind), most });
+            }
+        }
     }
     if catalog.limits.hold && buyer.available < quote.hold() {
         return Err(Refused::InsufficientFunds { needed: quote.hold(), available: buyer.available });

@@ -58,7 +58,12 @@ pub fn charges(
             let periods = (since.unix() - span.since.unix()) / length;
             cut = cut.min(span.since.plus((periods + 1) * length));
         }
-        let changes = waived_since.into_iter().chain(validity.map(|v| v.since)).chain(validity.map(|v| v.until));
+        let waived_until = end.and_then(|end| end.waived_until);
+        let changes = waived_since
+            .into_iter()
+            .chain(waived_until)
+            .chain(validity.map(|v| v.since))
+            .chain(validity.map(|v| v.until));
         for change in changes.filter(|change| *change > since) {
             cut = cut.min(change);
         }
@@ -69,7 +74,9 @@ pub fn charges(
             meter: span.meter,
             price: span.price,
             period: Period { since, until: cut },
-            waiver: waived_since.filter(|from| *from <= since).and(end.map(|end| end.cause)),
+            waiver: waived_since
+                .filter(|from| *from <= since && waived_until.is_none_or(|until| since < until))
+                .and(end.map(|end| end.cause)),
             covered: validity.is_some_and(|v| v.since <= since && since < v.until),
         });
         since = cut;

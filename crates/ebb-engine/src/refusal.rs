@@ -24,6 +24,32 @@ pub enum Refused {
     TooManyPeriods { flavor: String, periods: i64, most: i64 },
     #[error("`hours` and `periods` belong to a spot block, not to {option}")]
     HoursWithoutBlock { option: &'static str },
+    #[error("`{flavor}` is sold out as a spot block in zone `{zone}`; `ebb offers` shows what is left")]
+    SoldOut { flavor: String, zone: String },
+    #[error("`{flavor}` is not on sale as a spot block in zone `{zone}`; `ebb offers` shows what is")]
+    SpotOff { flavor: String, zone: String },
+    #[error("a spot block cannot have image `{0}`, which is from a marketplace; choose another image")]
+    MarketplaceImage(String),
+    #[error("a spot block has no automatic recovery; leave it out, or buy on demand")]
+    AutoRecovery,
+    #[error("{0} is not offered here")]
+    NotOffered(&'static str),
+    #[error(
+        "the account's spot blocks may have {most} of `{kind}` together, this would make {wanted}; release one first"
+    )]
+    SpotQuota { kind: String, wanted: i64, most: i64 },
+    #[error("orders of this account made others go {most} times within an hour; wait, or choose a zone with free room")]
+    TooManyTakings { most: i64 },
+    #[error("a spot block cannot be {what}; release it and buy what you need instead")]
+    NeverForBlocks { what: &'static str, code: &'static str },
+    #[error(
+        "an interruption notice is out: until its release at {deadline} the instance cannot be {what}; an image of a data disk can be made"
+    )]
+    NotWhileReclaiming { what: &'static str, code: &'static str, deadline: Timestamp },
+    #[error("the account asked for {most} drills today, and no more are taken; try again tomorrow")]
+    TooManyDrills { most: i64 },
+    #[error("{most} drills a minute are taken here, and so many have begun; try again shortly")]
+    DrillsBusy { most: i64 },
     #[error("the price is {price} per hour now, not the expected {expected}; ask for a quote again")]
     PriceChanged { price: String, expected: String },
     #[error("the account is not verified; only verified accounts may buy")]
@@ -91,6 +117,16 @@ impl Refused {
             Refused::PeriodsNeedSixHours { .. } => "periods-need-six-hours",
             Refused::TooManyPeriods { .. } => "too-many-periods",
             Refused::HoursWithoutBlock { .. } => "hours-without-block",
+            Refused::SoldOut { .. } => "spot-sold-out",
+            Refused::SpotOff { .. } => "spot-off",
+            Refused::MarketplaceImage(_) => "marketplace-image",
+            Refused::AutoRecovery => "spot-auto-recovery",
+            Refused::NotOffered(_) => "not-offered",
+            Refused::SpotQuota { .. } => "over-spot-quota",
+            Refused::TooManyTakings { .. } => "too-many-takings",
+            Refused::NeverForBlocks { code, .. } | Refused::NotWhileReclaiming { code, .. } => code,
+            Refused::TooManyDrills { .. } => "too-many-drills",
+            Refused::DrillsBusy { .. } => "drills-busy",
             Refused::PriceChanged { .. } => "price-changed",
             Refused::Unverified => "unverified",
             Refused::Arrears(_) => "arrears",

@@ -7,6 +7,9 @@ use crate::trial::Holder;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The most kinds of resources that a catalog may have.
+pub const KINDS: usize = 8;
+
 /// The price book, the places and the limits of one installation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,6 +47,53 @@ pub struct Limits {
     /// Whether a trial that finds no room takes it from spot blocks, as an on-demand instance does.
     #[serde(default)]
     pub trial_takes_room: bool,
+    /// A host that was not heard for so long may be declared lost.
+    #[serde(default = "host_lost_seconds")]
+    pub host_lost_seconds: i64,
+    /// A firm order that caused a notice is charged for at least so long (rules §2.11).
+    #[serde(default = "taking_minimum_seconds")]
+    pub taking_minimum_seconds: i64,
+    /// So many orders of an account may cause notices in an hour.
+    #[serde(default = "takings_per_hour")]
+    pub takings_per_hour: i64,
+    /// So many seconds of drills are free per person and calendar month, and so many drills a day are taken (rules §2.10).
+    #[serde(default = "drill_free_seconds")]
+    pub drill_free_seconds: i64,
+    #[serde(default = "drills_per_day")]
+    pub drills_per_day: i64,
+    /// All accounts together, so that drills leave room for what is not rehearsed.
+    #[serde(default = "drills_per_minute")]
+    pub drills_per_minute: i64,
+    /// The most that an account may have in spot blocks: `instances`, and any resource by its name.
+    #[serde(default)]
+    pub spot_per_account: Resources,
+    /// Whether a block may be sold though its lease goes beyond the next known return of its host.
+    #[serde(default)]
+    pub sell_beyond_return: bool,
+}
+
+fn host_lost_seconds() -> i64 {
+    300
+}
+
+fn taking_minimum_seconds() -> i64 {
+    600
+}
+
+fn takings_per_hour() -> i64 {
+    100
+}
+
+fn drill_free_seconds() -> i64 {
+    36_000
+}
+
+fn drills_per_day() -> i64 {
+    1_000
+}
+
+fn drills_per_minute() -> i64 {
+    600
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,6 +116,9 @@ pub struct Region {
 pub struct Zone {
     pub id: String,
     pub region: String,
+    /// Flavors that must fit at once beside everything sold as spot (rules §2.5).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reserve: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -87,6 +140,52 @@ pub struct SpotOffer {
     /// Price per hour of a block of `hours` = 1, 2, … 6: `prices[hours - 1]`; its length is the longest on sale.
     pub prices: Vec<Price>,
     pub max_periods: i64,
+    /// Zones in which less is on sale.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub zones: BTreeMap<String, SpotTerms>,
+}
+
+/// What of a spot offer is on sale in one zone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpotTerms {
+    #[serde(default)]
+    pub state: SpotState,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_hours: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_periods: Option<i64>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SpotState {
+    #[default]
+    Normal,
+    SoldOut,
+    Off,
+}
+
+impl SpotState {
+    pub fn name(self) -> &'static str {
+        match self {
+            SpotState::Normal => "normal",
+            SpotState::SoldOut => "sold-out",
+            SpotState::Off => "off",
+        }
+    }
+}
+
+impl SpotOffer {
+    /// What is on sale in a zone: its state, the longest `hours` and the largest `periods`.
+    pub fn in_zone(&self, zone: &str) -> (SpotState, i64, i64) {
+        let longest = self.prices.len() as i64;
+        let terms = self.zones.get(zone);
+        let hours = terms.and_then(|terms| terms.max_hours).map_or(longest, |most| most.min(longest));
+        let periods =
+            terms.and_then(|terms| terms.max_periods).map_or(self.max_periods, |most| most.min(self.max_periods));
+        (terms.map_or(SpotState::Normal, |terms| terms.state), hours, periods)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -94,6 +193,9 @@ pub struct SpotOffer {
 pub struct Image {
     pub id: String,
     pub name: String,
+    /// From a marketplace: not for spot blocks (rules §2.1).
+    #[serde(default)]
+    pub marketplace: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -144,6 +246,22 @@ impl Catalog {
         }
     }
 
+    /// The kinds of resources that are sold, in the order in which they are compared.
+    pub fn kinds(&self) -> BTreeSet<&str> {
+        self.flavors
+            .iter()
+            .flat_map(|flavor| flavor.resources.iter().map(|(kind, _)| kind))
+            .chain(["disk_gib"])
+            .collect()
+    }
+
+    /// What an instance of a flavor needs, its system disk included.
+    pub fn needs(&self, flavor: &Flavor) -> Resources {
+        let mut resources = flavor.resources.clone();
+        resources.set("disk_gib", self.system_disk.gib);
+        resources
+    }
+
     /// Price per hour of a system disk.
     pub fn disk_price(&self) -> Price {
         Price::from_micros(self.system_disk.price.micros().saturating_mul(self.system_disk.gib))
@@ -166,7 +284,15 @@ impl Catalog {
         check(unique(self.zones.iter().map(|z| z.id.as_str()).collect()), "two zones share an id".into());
         check(unique(self.flavors.iter().map(|f| f.id.as_str()).collect()), "two flavors share an id".into());
         check(!self.images.is_empty(), "there is no image".into());
+        let kinds = self.kinds();
+        check(kinds.len() <= KINDS, format!("flavors have {} kinds of resources, more than {KINDS}", kinds.len()));
         for zone in &self.zones {
+            for id in &zone.reserve {
+                check(
+                    self.flavor(id).is_some(),
+                    format!("zone {}: reserve: flavor `{id}` is not in the catalog", zone.id),
+                );
+            }
             check(region(&zone.region), format!("zone {}: region `{}` is not in the catalog", zone.id, zone.region));
         }
         for flavor in &self.flavors {
@@ -189,6 +315,17 @@ impl Catalog {
                     format!("flavor {id}: more than one period needs a price for 6 hours"),
                 );
                 check(spot.max_periods <= 10_000, format!("flavor {id}: max_periods is above 10000"));
+                for (zone, terms) in &spot.zones {
+                    check(
+                        self.zone(zone).is_some(),
+                        format!("flavor {id}: spot.zones: `{zone}` is not in the catalog"),
+                    );
+                    let sane = |most: Option<i64>| most.is_none_or(|most| most >= 1);
+                    check(
+                        sane(terms.max_hours) && sane(terms.max_periods),
+                        format!("flavor {id}: spot.zones.{zone}: max_hours and max_periods are 1 or more"),
+                    );
+                }
             }
         }
         check(sane(self.disk_price()), "system_disk: the price is not from 0 to 1000000".into());
@@ -200,6 +337,12 @@ impl Catalog {
             ("stop_timeout_seconds", limits.stop_timeout_seconds, 1),
             ("firm_wait_seconds", limits.firm_wait_seconds, 1),
             ("instances_per_account", limits.instances_per_account, 0),
+            ("host_lost_seconds", limits.host_lost_seconds, 1),
+            ("taking_minimum_seconds", limits.taking_minimum_seconds, 0),
+            ("takings_per_hour", limits.takings_per_hour, 0),
+            ("drill_free_seconds", limits.drill_free_seconds, 0),
+            ("drills_per_day", limits.drills_per_day, 0),
+            ("drills_per_minute", limits.drills_per_minute, 0),
         ] {
             check(
                 (least..=86_400 * 366).contains(&value),

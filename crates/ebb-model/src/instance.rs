@@ -5,6 +5,7 @@ use crate::money::Price;
 use crate::resources::Resources;
 use crate::time::{HOUR, Second, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// One bought machine.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +25,12 @@ pub struct Instance {
     /// Price per hour of the system disk, charged as on-demand whatever the purchase option.
     pub disk_price: Price,
     pub created_at: Timestamp,
+    /// Words of its owner, by which fleets are found.
+    pub tags: BTreeMap<String, String>,
+    /// What stays when it goes.
+    pub keep: Keep,
+    /// Others were given notice for its room, so it must take it, and use it for a while (rules §2.11).
+    pub took_room: bool,
     /// The second in which the guest was first seen running; charge begins there.
     pub first_running: Option<Second>,
     /// The natural end of the lease has been announced.
@@ -31,6 +38,19 @@ pub struct Instance {
     /// Grows with every change of state; a change names the generation it saw.
     pub generation: i64,
     pub state: State,
+}
+
+/// What outlives an instance and goes on being charged; by default all of it (rules §2.8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keep {
+    pub data_disks: bool,
+    pub public_ip: bool,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self { data_disks: true, public_ip: true }
+    }
 }
 
 /// How it was bought. Prices are fixed when the order is accepted.
@@ -82,8 +102,6 @@ pub enum State {
     /// A firm order whose room is being cleared; given up at `give_up_at` (rules §2.12).
     Waiting {
         give_up_at: Timestamp,
-        /// Others were told to go for it, so it cannot be withdrawn (rules §2.11).
-        caused_notice: bool,
     },
     /// The host was told to run it; a first start that takes longer than this is given up.
     Starting {
@@ -101,6 +119,13 @@ pub enum State {
         deadline: Timestamp,
         cause: Cause,
         off_by: Option<Timestamp>,
+        /// A drill is free up to here, or up to its release (rules §2.10).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        free_until: Option<Second>,
+    },
+    /// Its host was lost; it is not charged until it runs again (rules §1.6).
+    Lost {
+        since: Second,
     },
     /// Charge has ended; the host has been told to remove the guest.
     Releasing {
@@ -122,6 +147,7 @@ impl State {
             State::Stopping { .. } => "stopping",
             State::Stopped => "stopped",
             State::Reclaiming { .. } => "reclaiming",
+            State::Lost { .. } => "lost",
             // The source document calls a block that ends by itself reclaiming too, from its lease end on.
             State::Releasing { end } if end.cause == Cause::LeaseEnd => "reclaiming",
             State::Releasing { .. } => "releasing",
@@ -143,9 +169,12 @@ pub struct End {
     /// The last second that may be charged is the one before this.
     pub at: Second,
     pub cause: Cause,
-    /// From here to the end a block is free: the start of the period that holds the notice.
+    /// From here on a block is free: from the start of the period that holds the notice, or from a drill's request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waived_since: Option<Second>,
+    /// Free up to here only; else to the end (rules §2.10).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waived_until: Option<Second>,
     /// The notice that came before it, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<Notice>,
@@ -159,40 +188,75 @@ pub struct Notice {
 }
 
 /// Why an instance ends or is taken back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
     /// The lease ran out.
     LeaseEnd,
-    /// The user deleted it.
+    /// The user deleted it, or the guest approved its own end.
     Deleted,
     /// A firm order of somebody else needs the room.
     Capacity,
-    /// The operator wants the machine back.
+    /// The zone's reserve was undercut.
+    Reserve,
+    /// The operator declared a shortage.
+    Shortage,
+    /// The operator empties the host.
+    Drain,
+    /// The owner of the host wants it back.
+    HostReturn,
+    /// The operator wants this very instance to go.
     Operator,
+    /// The owner rehearses an interruption.
+    Drill,
     /// The firm order that needs the room is the tenant's own (rules §2.11).
     OwnOrder,
-    /// The guest vanished without an order; no notice was possible.
+    /// The operator ends it for a breach of the terms.
+    Breach,
+    /// The guest vanished without an order, or its host was lost; no notice was possible.
     Lost,
     /// It never ran; nothing is charged.
     NeverRan,
 }
 
 impl Cause {
+    pub const ALL: [Cause; 13] = [
+        Cause::LeaseEnd,
+        Cause::Deleted,
+        Cause::Capacity,
+        Cause::Reserve,
+        Cause::Shortage,
+        Cause::Drain,
+        Cause::HostReturn,
+        Cause::Operator,
+        Cause::Drill,
+        Cause::OwnOrder,
+        Cause::Breach,
+        Cause::Lost,
+        Cause::NeverRan,
+    ];
+
     pub fn name(self) -> &'static str {
         match self {
             Cause::LeaseEnd => "lease-end",
             Cause::Deleted => "deleted",
             Cause::Capacity => "capacity",
+            Cause::Reserve => "reserve",
+            Cause::Shortage => "shortage",
+            Cause::Drain => "drain",
+            Cause::HostReturn => "host-return",
             Cause::Operator => "operator",
+            Cause::Drill => "drill",
             Cause::OwnOrder => "own-order",
+            Cause::Breach => "breach",
             Cause::Lost => "lost",
             Cause::NeverRan => "never-ran",
         }
     }
 
     /// Whether the operator broke the guarantee, so that the current period is free.
-    pub fn is_waived(self) -> bool {
-        matches!(self, Cause::Capacity | Cause::Operator | Cause::Lost)
+    pub fn is_platform(self) -> bool {
+        use Cause::{Capacity, Drain, HostReturn, Lost, Operator, Reserve, Shortage};
+        matches!(self, Capacity | Reserve | Shortage | Drain | HostReturn | Operator | Lost)
     }
 }

@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use crate::host::Hosts;
 use crate::metrics::Metrics;
 use crate::mint::Mint;
+use crate::zone::Zones;
 use ebb_model::catalog::Catalog;
 use ebb_model::time::Timestamp;
 use ebb_store::Store;
@@ -24,6 +25,7 @@ pub struct Inner {
     pub catalog: Catalog,
     pub installation: Installation,
     pub hosts: Hosts,
+    pub zones: Zones,
     pub metrics: Metrics,
     /// Counts commits; workers that wait for something new watch it.
     pub news: watch::Sender<u64>,

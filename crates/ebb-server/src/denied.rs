@@ -98,9 +98,15 @@ impl Denied {
                 | Refused::NoPeriods(_)
                 | Refused::PeriodsNeedSixHours { .. }
                 | Refused::TooManyPeriods { .. }
+                | Refused::MarketplaceImage(_)
+                | Refused::AutoRecovery
                 | Refused::HoursWithoutBlock { .. } => StatusCode::UNPROCESSABLE_ENTITY,
                 Refused::InsufficientFunds { .. } | Refused::Arrears(_) => StatusCode::PAYMENT_REQUIRED,
                 Refused::Unverified => StatusCode::FORBIDDEN,
+                Refused::NotOffered(_) => StatusCode::NOT_IMPLEMENTED,
+                Refused::TooManyTakings { .. } | Refused::TooManyDrills { .. } | Refused::DrillsBusy { .. } => {
+                    StatusCode::TOO_MANY_REQUESTS
+                }
                 _ => StatusCode::CONFLICT,
             },
             Denied::BadInput(_) => StatusCode::BAD_REQUEST,

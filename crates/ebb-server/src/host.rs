@@ -16,10 +16,10 @@ use ebb_store::rows::host::Host;
 use ebb_store::rows::instance::Seen;
 use ebb_store::rows::{account, bill, host, instance};
 use ebb_store::{Decision, Halt, StoreError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use std::sync::{Arc, Mutex};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 /// The hosts of this process.
 #[derive(Default)]
@@ -48,6 +48,8 @@ pub struct Link {
     pub guests: Vec<InstanceId>,
     pub socket: PathBuf,
     pub say: mpsc::UnboundedSender<Ask>,
+    /// Told when there are new orders.
+    pub wake: Arc<Notify>,
     /// The newest instant at which everything it had to say by then was heard.
     pub heard_at: Timestamp,
 }
@@ -80,6 +82,7 @@ impl App {
     pub async fn greet(&self, hello: Hello) -> Result<Greeted, Denied> {
         let known = hello.clone();
         let greeted = self.unit("greet-host", &hello.host, move |unit| greet(unit, known.clone())).await?;
+        self.look_at_host(greeted.id).await?;
         for observed in &hello.guests {
             self.observe(greeted.id, observed.clone()).await?;
         }
@@ -213,6 +216,21 @@ impl App {
         Ok(gone.then_some(ToHost::Forget { guest }))
     }
 
+    /// Reads again what a host lends, and to whom.
+    pub async fn look_at_host(&self, id: HostId) -> Result<(), StoreError> {
+        let (known, room) = (self.store.rows(host::by_id(id)).await?, self.store.rows(host::room_of(id)).await?);
+        if let Some(row) = known.first() {
+            self.set_host(&host::read(row), &host::read_rooms(&room));
+        }
+        Ok(())
+    }
+
+    /// Tells those hosts that are connected that they have new orders.
+    pub fn wake_hosts(&self, ordered: &BTreeSet<HostId>) {
+        let links = self.hosts.links.lock().expect("no panic while holding links");
+        ordered.iter().filter_map(|id| links.get(id)).for_each(|link| link.wake.notify_one());
+    }
+
     /// The connection to the host of a guest.
     pub fn link(&self, to: HostId) -> Result<Link, Denied> {
         let links = self.hosts.links.lock().expect("no panic while holding links");
@@ -234,7 +252,7 @@ fn desired(instance: &Instance, limits: &Limits) -> Option<(Want, Option<Planned
         .map(|at| PlannedEnd { notice_at: at.plus_seconds(-limits.notice_seconds), at });
     Some(match instance.state {
         State::Waiting { .. } => return None,
-        State::Starting { .. } | State::Running => (Want::Running, natural),
+        State::Starting { .. } | State::Running | State::Lost { .. } => (Want::Running, natural),
         State::Stopping { force_at } => (Want::Off { force_at }, natural),
         State::Stopped => (Want::Off { force_at: instance.created_at }, natural),
         State::Reclaiming { notice_at, deadline, off_by, .. } => {
@@ -343,7 +361,7 @@ async fn report(unit: &mut Unit, known: &Instance, observed: &ObservedGuest) -> 
             Some(Report::Running { at: clamp(since) })
         }
         Is::Off { at } if observed.generation >= starting_generation(known) => Some(Report::Off { at: clamp(at) }),
-        Is::Gone { at } => Some(Report::Gone { at: clamp(at) }),
+        Is::Gone { at } => Some(Report::Gone { at: clamp(at), approved: false }),
         Is::Failed { at, .. } => Some(Report::Failed { at: clamp(at) }),
         Is::Starting | Is::Running { .. } | Is::Off { .. } => None,
     })

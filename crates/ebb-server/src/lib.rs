@@ -10,11 +10,13 @@ mod denied;
 mod host;
 mod metrics;
 mod mint;
+mod room;
 mod routes;
 mod sandbox;
 mod serve;
 mod unit;
 mod work;
+mod zone;
 
 pub use routes::openapi_json;
 pub use sandbox::{SandboxConfig, sandbox};

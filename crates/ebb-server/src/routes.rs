@@ -44,7 +44,7 @@ const DOCS: &str = "/docs";
         key_pair::list, key_pair::delete, trial::claim, trial::show,
         catalog::show, catalog::quote,
         instance::buy, instance::list, instance::show, instance::release, instance::stop, instance::start,
-        instance::reclaim, instance::console_log, instance::decisions,
+        instance::reclaim, instance::console_log, instance::decisions, instance::change, instance::operations, instance::operate,
         bill::bill, bill::events,
         host::list, host::accept_gap, host::destroy_guest,
         sandbox::clock, sandbox::advance,
@@ -96,6 +96,9 @@ pub fn router(app: App) -> Router {
         .route("/v1/instances/{id}/stop", post(instance::stop))
         .route("/v1/instances/{id}/start", post(instance::start))
         .route("/v1/instances/{id}/reclaim", post(instance::reclaim))
+        .route("/v1/instances/{id}/change", post(instance::change))
+        .route("/v1/instances/{id}/operations", get(instance::operations))
+        .route("/v1/instances/{id}/operations/{operation}", post(instance::operate))
         .route("/v1/instances/{id}/console-log", get(instance::console_log))
         .route("/v1/instances/{id}/decisions", get(instance::decisions))
         .route("/v1/instances/{id}/streams/{target}", get(stream::stream))

@@ -80,6 +80,7 @@ pub async fn sandbox(config: SandboxConfig) -> Result<(Serving, Ready), ServeErr
         catalog: config.catalog,
         installation,
         hosts: Hosts { fakes: Mutex::new(fakes), kept_in: config.data, ..Hosts::default() },
+        zones: Default::default(),
         metrics: Metrics::new(),
         news: watch::Sender::new(0),
         turn: Some(Mutex::new(())),

@@ -101,6 +101,7 @@ pub async fn serve(config: ServeConfig) -> Result<Serving, ServeError> {
         catalog: config.catalog,
         installation,
         hosts: Hosts { sockets: config.hosts, ..Hosts::default() },
+        zones: Default::default(),
         metrics: Metrics::new(),
         news: watch::Sender::new(0),
         turn: None,

@@ -2,9 +2,10 @@
 
 use crate::app::App;
 use crate::denied::Denied;
+use crate::zone::Touched;
 use ebb_driver::protocol::ObservedGuest;
 use ebb_engine::event::Event;
-use ebb_engine::lifecycle::{self, Command, Effect, Input};
+use ebb_engine::lifecycle::{self, Command, Effect, Input, Reclaim};
 use ebb_engine::placement::Room;
 use ebb_engine::rating;
 use ebb_engine::refusal::Refused;
@@ -13,7 +14,7 @@ use ebb_engine::trial::deduct;
 use ebb_ledger::Entry;
 use ebb_model::billing::{BillRecord, Charge, Settled, Span, Split};
 use ebb_model::id::{AccountId, EntryId, EventId, InstanceId, RecordId, SpanId};
-use ebb_model::instance::{End, Instance, State};
+use ebb_model::instance::{Cause, End, Instance, State};
 use ebb_model::resources::Resources;
 use ebb_model::time::{Period, Second, Timestamp};
 use ebb_store::rows::account::Account;
@@ -21,6 +22,7 @@ use ebb_store::rows::host::RoomChange;
 use ebb_store::rows::{account, bill, event, host, instance};
 use ebb_store::{Decision, Halt, Query, Reads, StoreError};
 use futures_util::future::BoxFuture;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// What a unit ends with: an answer, or nothing written.
 pub type Outcome<T> = Result<T, Halt<Denied>>;
@@ -40,12 +42,19 @@ pub struct Unit {
     /// The account whose row this unit changes; a unit has at most one.
     account: Option<Account>,
     changed: bool,
+    /// What others hear of when this is done.
+    touched: Touched,
+    told: Arc<Mutex<Touched>>,
 }
 
 impl Unit {
-    pub fn new(app: App, reads: Reads) -> Self {
+    /// `told` is what the tries of one unit tell others; of a try before this one nothing came.
+    fn new(app: App, reads: Reads, told: Arc<Mutex<Touched>>) -> Self {
         let now = app.clock.now();
-        Self { app, reads, now, guards: vec![], writes: vec![], account: None, changed: false }
+        let before = std::mem::take(&mut *lock(&told));
+        app.zones.doubt(&before.instances);
+        let touched = Touched::default();
+        Self { app, reads, now, guards: vec![], writes: vec![], account: None, changed: false, touched, told }
     }
 
     pub fn guard(&mut self, query: Query) {
@@ -67,6 +76,8 @@ impl Unit {
             // Of two units that change an account one sees the other's change.
             self.guards.insert(0, account::change(&account));
         }
+        self.app.zones.hear(&self.app.catalog, &self.touched.instances);
+        *lock(&self.told) = self.touched;
         Decision { guards: self.guards, writes: self.writes, answer }
     }
 
@@ -106,7 +117,7 @@ impl Unit {
                 Err(refused) => return refuse(refused),
             };
             let Some(next) = step.next else { return Ok(before.clone()) };
-            self.guard(instance::change(before.generation, &next, lifecycle::due_at(&next, limits)));
+            self.change_instance(before.generation, &next);
             for effect in step.effects {
                 self.carry(&next, effect).await?;
             }
@@ -114,9 +125,17 @@ impl Unit {
         })
     }
 
+    /// Writes the next state of an instance, if nobody else did meanwhile.
+    pub fn change_instance(&mut self, seen_generation: i64, next: &Instance) {
+        let due_at = lifecycle::due_at(next, &self.app.catalog.limits);
+        self.guard(instance::change(seen_generation, next, due_at));
+        self.touched.instances.push(next.clone());
+    }
+
     /// A new instance, with its order if it starts at once.
     pub fn create(&mut self, new: &Instance) {
         self.write(instance::insert(new, lifecycle::due_at(new, &self.app.catalog.limits)));
+        self.touched.instances.push(new.clone());
         if !matches!(new.state, State::Waiting { .. }) {
             self.order(new);
         }
@@ -126,10 +145,11 @@ impl Unit {
         self.guards.extend(host::change_room(room, change, by));
     }
 
-    /// Gives notice to the blocks that a firm order takes.
-    pub async fn take(&mut self, victims: Vec<(Instance, ebb_model::instance::Cause)>) -> Outcome<()> {
+    /// Gives notice to blocks that must make room.
+    pub async fn take(&mut self, victims: Vec<(Instance, Cause)>, deadline: Timestamp) -> Outcome<()> {
         for (victim, cause) in victims {
-            self.step(&victim, Input::Command(Command::Reclaim { cause })).await?;
+            let order = Reclaim { cause, deadline, free_until: None };
+            self.step(&victim, Input::Command(Command::Reclaim(order))).await?;
         }
         Ok(())
     }
@@ -163,23 +183,24 @@ impl Unit {
     /// Puts the instance's order at the end of its host's queue.
     pub fn order(&mut self, about: &Instance) {
         self.writes.extend(host::order(about.host, about.id));
+        self.touched.ordered.insert(about.host);
     }
 
     async fn room(&mut self, about: &Instance, change: RoomChange) -> Outcome<()> {
-        let room = self.read_room(about).await?;
+        let room = self.room_of(about.host).await?;
         self.change_room(&room, change, &about.resources);
         Ok(())
     }
 
-    async fn read_room(&self, about: &Instance) -> Outcome<Room> {
-        let rows = self.reads.rows(host::room_of(about.host)).await?;
+    pub async fn room_of(&self, id: ebb_model::id::HostId) -> Outcome<Room> {
+        let rows = self.reads.rows(host::room_of(id)).await?;
         Ok(host::read_rooms(&rows).pop().expect("a host has room"))
     }
 
     /// Starts those that wait for room on the host that one has left, first come first served (rules §2.12). `freed` is the room
     /// that it had; one that gave up had none, but stood before others.
     async fn grant_room(&mut self, left: &Instance, freed: &Resources) -> Outcome<()> {
-        let room = self.read_room(left).await?;
+        let room = self.room_of(left.host).await?;
         // Whoever waits has claimed; else the host's guests, perhaps thousands, need not be looked through.
         if room.claimed.iter().all(|(_, claimed)| claimed == 0) {
             return Ok(());
@@ -284,6 +305,10 @@ impl Unit {
     }
 }
 
+fn lock(told: &Mutex<Touched>) -> MutexGuard<'_, Touched> {
+    told.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
 impl App {
     /// Carries out a unit of work that is not a request, and tells who waits for news.
     pub async fn unit<T, F, Fut>(&self, name: &'static str, key: &str, decide: F) -> Result<T, Halt<Denied>>
@@ -293,12 +318,20 @@ impl App {
         Fut: Future<Output = Outcome<Decision<T>>> + Send + 'static,
     {
         let app = self.clone();
-        let answer = self.store.unit(name, key, move |reads| decide(Unit::new(app.clone(), reads))).await;
+        let told = Arc::new(Mutex::new(Touched::default()));
+        let tries = told.clone();
+        let answer =
+            self.store.unit(name, key, move |reads| decide(Unit::new(app.clone(), reads, tries.clone()))).await;
+        let touched = std::mem::take(&mut *lock(&told));
         if matches!(answer, Err(Halt::Store(StoreError::Panicked { .. }))) {
             self.metrics.panicked();
         }
         if answer.is_ok() {
+            self.zones.hear(&self.catalog, &touched.instances);
+            self.wake_hosts(&touched.ordered);
             self.news.send_modify(|count| *count += 1);
+        } else {
+            self.zones.doubt(&touched.instances);
         }
         answer
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 /// An order. `hours` and `periods` belong to spot blocks; both are 1 if not given.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Buy {
     /// `on-demand`, `trial` or `spot-block`.
@@ -38,6 +38,56 @@ pub struct Buy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 32768)]
     pub user_data: Option<String>,
+    /// Words of yours by which fleets are found, such as `{"fleet": "render"}`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
+    pub tags: BTreeMap<String, String>,
+    /// Whether data disks stay, and go on being charged, when the instance goes; true if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_data_disks: Option<bool>,
+    /// The same of its public address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_public_ip: Option<bool>,
+    /// Not for spot blocks, and not offered otherwise.
+    #[serde(default)]
+    pub auto_recovery: bool,
+}
+
+/// How a spot block is taken back.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TakeBack {
+    /// No notice: the release begins at once.
+    #[serde(default)]
+    pub urgent: bool,
+    /// For a breach of the terms: charged like a delete, and without a notice.
+    #[serde(default)]
+    pub breach: bool,
+}
+
+/// What may be changed at any time until the release.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// All tags as they shall be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
+    pub tags: Option<BTreeMap<String, String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_data_disks: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_public_ip: Option<bool>,
+}
+
+/// Whether something could be done with an instance now, and why not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Permitted {
+    pub operation: String,
+    /// By the rules; what they allow may still be `not-offered`.
+    pub allowed: bool,
+    /// Of the refusal that asking for it would get.
+    pub code: String,
+    pub message: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -45,7 +95,7 @@ pub struct Instance {
     pub id: String,
     pub account: String,
     pub name: String,
-    /// pending, starting, running, stopping, stopped, reclaiming, releasing or released.
+    /// pending, starting, running, stopping, stopped, reclaiming, lost, releasing or released.
     pub state: String,
     pub option: String,
     pub zone: String,
@@ -62,6 +112,12 @@ pub struct Instance {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub periods: Option<i64>,
     pub created_at: String,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
+    pub tags: BTreeMap<String, String>,
+    /// Whether data disks and the public address stay when it goes.
+    pub keep_data_disks: bool,
+    pub keep_public_ip: bool,
     /// Charge begins here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<String>,

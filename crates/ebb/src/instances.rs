@@ -6,7 +6,7 @@ use crate::table::{Table, facts, instant, optional_instant, plain_lines};
 use crate::wait::{Until, wait};
 use crate::which::{self, short};
 use ebb_model::money::Exact;
-use ebb_wire::instance::{ConsoleLog, Decided, Instance};
+use ebb_wire::instance::{Change, ConsoleLog, Decided, Instance, Permitted, TakeBack};
 use ebb_wire::problem::Page;
 use serde_json::Value;
 use std::io::IsTerminal;
@@ -32,6 +32,40 @@ pub enum Instances {
         /// Id, start of an id, or name
         id: String,
     },
+    /// Change its tags, or what stays when it goes
+    #[command(after_help = "Example:\n  ebb instances change web --tag fleet=render --keep-data-disks false")]
+    Change {
+        /// Id, start of an id, or name
+        id: String,
+        /// All tags as they shall be; may be repeated
+        #[arg(long, value_name = "NAME=VALUE", value_parser = crate::sale::tag)]
+        tag: Vec<(String, String)>,
+        /// Whether its data disks stay, and go on being charged
+        #[arg(long, value_name = "YES")]
+        keep_data_disks: Option<bool>,
+        /// Whether its public address stays
+        #[arg(long, value_name = "YES")]
+        keep_public_ip: Option<bool>,
+    },
+    /// Say what may be done with it now, and which rule stands against the rest
+    #[command(after_help = "Example:\n  ebb instances operations web")]
+    Operations {
+        /// Id, start of an id, or name
+        id: String,
+    },
+}
+
+/// What is taken back, and how.
+#[derive(Debug, clap::Args)]
+pub struct ReclaimArgs {
+    #[command(flatten)]
+    one: One,
+    /// No notice: the release begins at once
+    #[arg(long)]
+    urgent: bool,
+    /// For a breach of the terms: charged like a delete, and without a notice
+    #[arg(long, conflicts_with = "urgent")]
+    breach: bool,
 }
 
 /// One instance, and whether to wait for the outcome.
@@ -50,7 +84,6 @@ pub enum Verb {
     Stop,
     Start,
     Delete,
-    Reclaim,
 }
 
 pub async fn instances(session: &Session, command: &Instances) -> Result<(), Failure> {
@@ -61,6 +94,17 @@ pub async fn instances(session: &Session, command: &Instances) -> Result<(), Fai
             let instance: Instance = session.client.get(&format!("/v1/instances/{id}"), &[]).await?;
             session.show(&instance, instance_text)
         }
+        Instances::Change { id, tag, keep_data_disks, keep_public_ip } => {
+            let id = which::instance(&session.client, id).await?;
+            let change = Change {
+                tags: (!tag.is_empty()).then(|| tag.iter().cloned().collect()),
+                keep_data_disks: *keep_data_disks,
+                keep_public_ip: *keep_public_ip,
+            };
+            let instance: Instance = session.client.post(&format!("/v1/instances/{id}/change"), &change).await?;
+            session.show(&instance, instance_text)
+        }
+        Instances::Operations { id } => operations(session, id).await,
         Instances::Why { id } => {
             let id = which::instance(&session.client, id).await?;
             let decisions: Page<Decided> = session.client.all(&format!("/v1/instances/{id}/decisions"), &[]).await?;
@@ -79,18 +123,40 @@ pub async fn ask(session: &Session, one: &One, verb: Verb) -> Result<(), Failure
     let mut instance: Instance = match verb {
         Verb::Stop => client.ask(&format!("{path}/stop")).await?,
         Verb::Start => client.ask(&format!("{path}/start")).await?,
-        Verb::Reclaim => client.ask(&format!("{path}/reclaim")).await?,
         Verb::Delete => client.delete(&path).await?,
     };
     if one.wait {
         let until = match verb {
             Verb::Stop => Until::Stopped,
             Verb::Start => Until::Running,
-            Verb::Delete | Verb::Reclaim => Until::Released,
+            Verb::Delete => Until::Released,
         };
         instance = wait(session, instance, until).await?;
     }
     session.show(&instance, instance_text)
+}
+
+pub async fn reclaim(session: &Session, args: &ReclaimArgs) -> Result<(), Failure> {
+    let id = which::instance(&session.client, &args.one.id).await?;
+    let how = TakeBack { urgent: args.urgent, breach: args.breach };
+    let mut instance: Instance = session.client.post(&format!("/v1/instances/{id}/reclaim"), &how).await?;
+    if args.one.wait {
+        instance = wait(session, instance, Until::Released).await?;
+    }
+    session.show(&instance, instance_text)
+}
+
+async fn operations(session: &Session, id: &str) -> Result<(), Failure> {
+    let id = which::instance(&session.client, id).await?;
+    let page: Page<Permitted> = session.client.all(&format!("/v1/instances/{id}/operations"), &[]).await?;
+    session.show(&page, |page| {
+        let mut table = Table::new(&["OPERATION", "RULES", "WHY NOT"]);
+        for one in &page.items {
+            let rules = if one.allowed { "allow it" } else { "forbid it" };
+            table.row([one.operation.clone(), rules.to_owned(), format!("{}: {}", one.code, one.message)]);
+        }
+        table.text("Nothing.")
+    })
 }
 
 pub async fn console_log(session: &Session, id: &str) -> Result<(), Failure> {

@@ -64,7 +64,7 @@ enum Command {
     Delete(instances::One),
     /// Take a spot block back: notice now, release at the deadline, the current period free (operator)
     #[command(after_help = "Example:\n  ebb reclaim web --as operator")]
-    Reclaim(instances::One),
+    Reclaim(instances::ReclaimArgs),
     /// Print what the guest wrote to its serial console
     #[command(after_help = "Example:\n  ebb console-log web")]
     ConsoleLog {
@@ -170,7 +170,7 @@ async fn talk(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Stop(one) => instances::ask(session, &one, Verb::Stop).await,
         Command::Start(one) => instances::ask(session, &one, Verb::Start).await,
         Command::Delete(one) => instances::ask(session, &one, Verb::Delete).await,
-        Command::Reclaim(one) => instances::ask(session, &one, Verb::Reclaim).await,
+        Command::Reclaim(args) => instances::reclaim(session, &args).await,
         Command::ConsoleLog { id } => instances::console_log(session, &id).await,
         Command::Console { id } => console::console(session, &id).await,
         Command::Ssh(args) => ssh::ssh(session, &args).await,

@@ -32,6 +32,21 @@ pub struct Order {
     /// Refuse if the price per hour is another by now; `ebb quote` shows it
     #[arg(long, value_name = "PRICE")]
     expected_price: Option<String>,
+    /// A word of yours by which it is found again, such as fleet=render; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = tag)]
+    tag: Vec<(String, String)>,
+    /// Let its data disks go with it
+    #[arg(long)]
+    release_data_disks: bool,
+    /// Let its public address go with it
+    #[arg(long)]
+    release_public_ip: bool,
+}
+
+/// `NAME=VALUE`.
+pub fn tag(text: &str) -> Result<(String, String), String> {
+    let parts = text.split_once('=').filter(|(name, _)| !name.is_empty());
+    parts.map(|(name, value)| (name.to_owned(), value.to_owned())).ok_or_else(|| "write it as NAME=VALUE".to_owned())
 }
 
 #[derive(Debug, clap::Args)]
@@ -113,9 +128,10 @@ async fn body(session: &Session, order: &Order) -> Result<Buy, Failure> {
         hours: order.spot,
         periods: order.periods,
         expected_price: order.expected_price.clone(),
-        name: None,
-        key_pair: None,
-        user_data: None,
+        tags: order.tag.iter().cloned().collect(),
+        keep_data_disks: order.release_data_disks.then_some(false),
+        keep_public_ip: order.release_public_ip.then_some(false),
+        ..Buy::default()
     })
 }
 

@@ -1,6 +1,6 @@
 //! The cause of the end decides the bill of the current period; the table of rules §2.3, one row a case.
 
-use crate::lives::{LIMITS, instance};
+use crate::lives::{LIMITS, instance, reclaim};
 use ebb_engine::lifecycle::{Command, Input, Report, step};
 use ebb_model::instance::{Cause, Instance, Purchase, State};
 use ebb_model::money::Price;
@@ -20,10 +20,10 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 fn take_back(block: &Instance, cause: Cause, notice: i64) -> (i64, Option<i64>) {
-    let input = Input::Command(Command::Reclaim { cause });
+    let input = Input::Command(reclaim(cause, at(notice)));
     let noticed = step(block, input, at(notice), &LIMITS).unwrap().next.unwrap();
     let gone = at(notice + 300).plus_millis(700);
-    let end = *step(&noticed, Input::Report(Report::Gone { at: gone }), gone, &LIMITS)
+    let end = *step(&noticed, Input::Report(Report::Gone { at: gone, approved: false }), gone, &LIMITS)
         .unwrap()
         .next
         .unwrap()
@@ -36,7 +36,7 @@ fn take_back(block: &Instance, cause: Cause, notice: i64) -> (i64, Option<i64>) 
 
 #[test]
 fn the_platform_gives_the_period_of_the_notice_away() {
-    for cause in [Cause::Capacity, Cause::Operator] {
+    for cause in Cause::ALL.into_iter().filter(|cause| cause.is_platform()) {
         assert_eq!(take_back(&running(3, 1), cause, 100), (400, Some(0)));
         assert_eq!(take_back(&running(6, 3), cause, 6 * HOUR), (6 * HOUR + 300, Some(6 * HOUR)));
         // Notice in the first period, release in the second: free from the first one's start.
@@ -54,7 +54,7 @@ fn an_own_order_is_charged_like_a_delete() {
 #[test]
 fn a_guest_that_vanishes_is_free_without_notice() {
     let gone = at(6 * HOUR + 50);
-    let end = *step(&running(6, 2), Input::Report(Report::Gone { at: gone }), gone, &LIMITS)
+    let end = *step(&running(6, 2), Input::Report(Report::Gone { at: gone, approved: false }), gone, &LIMITS)
         .unwrap()
         .next
         .unwrap()
@@ -67,7 +67,7 @@ fn a_guest_that_vanishes_is_free_without_notice() {
 #[test]
 fn what_never_ran_is_not_charged() {
     let block = instance(1, Purchase::SpotBlock { price: Price::from_micros(1), hours: 1, periods: 1 });
-    for input in [Input::Command(Command::Delete), Input::Command(Command::Reclaim { cause: Cause::Capacity })] {
+    for input in [Input::Command(Command::Delete), Input::Command(reclaim(Cause::Capacity, block.created_at))] {
         let done = step(&block, input, block.created_at.plus_seconds(5), &LIMITS).unwrap();
         assert_eq!(done.next.unwrap().state.end().unwrap().cause, Cause::NeverRan);
     }

@@ -1,16 +1,19 @@
 //! An instance is charged from its first running second to its end, once, whatever happens in which order.
 
-use ebb_engine::lifecycle::{Command, Effect, Input, Report, due_at, step};
+use ebb_engine::lifecycle::{Command, Effect, Input, Reclaim, Report, due_at, step};
 use ebb_model::catalog::Limits;
 use ebb_model::id::{AccountId, HostId, InstanceId};
-use ebb_model::instance::{Cause, Instance, Purchase, State};
+use ebb_model::instance::{Cause, Instance, Keep, Purchase, State};
 use ebb_model::money::Price;
 use ebb_model::resources::Resources;
 use ebb_model::time::{HOUR, Second, Timestamp};
 use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use uuid::Uuid;
 
-pub const LIMITS: Limits = Limits {
+pub static LIMITS: LazyLock<Limits> = LazyLock::new(|| Limits {
+    spot_per_account: Resources::default(),
     notice_seconds: 300,
     boot_timeout_seconds: 120,
     stop_timeout_seconds: 60,
@@ -18,7 +21,14 @@ pub const LIMITS: Limits = Limits {
     instances_per_account: 10,
     hold: true,
     trial_takes_room: false,
-};
+    host_lost_seconds: 300,
+    taking_minimum_seconds: 600,
+    takings_per_hour: 100,
+    drill_free_seconds: 36_000,
+    drills_per_day: 100,
+    drills_per_minute: 100,
+    sell_beyond_return: false,
+});
 
 /// An instance that has just been bought.
 pub fn instance(id: u128, purchase: Purchase) -> Instance {
@@ -36,11 +46,19 @@ pub fn instance(id: u128, purchase: Purchase) -> Instance {
         purchase,
         disk_price: Price::from_micros(500),
         created_at,
+        tags: BTreeMap::new(),
+        keep: Keep::default(),
+        took_room: false,
         first_running: None,
         end_announced: false,
         generation: 1,
         state: State::Starting { give_up_at: created_at.plus_seconds(LIMITS.boot_timeout_seconds) },
     }
+}
+
+/// The operator's word, with the usual notice.
+pub fn reclaim(cause: Cause, now: Timestamp) -> Command {
+    Command::Reclaim(Reclaim { cause, deadline: now.plus_seconds(LIMITS.notice_seconds), free_until: None })
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -101,10 +119,10 @@ proptest! {
                 What::Stop => Input::Command(Command::Stop),
                 What::Start => Input::Command(Command::Start),
                 What::Delete => Input::Command(Command::Delete),
-                What::Reclaim => Input::Command(Command::Reclaim { cause: Cause::Capacity }),
+                What::Reclaim => Input::Command(reclaim(Cause::Capacity, now)),
                 What::Running => Input::Report(Report::Running { at: now }),
                 What::Off => Input::Report(Report::Off { at: now }),
-                What::Gone => Input::Report(Report::Gone { at: now }),
+                What::Gone => Input::Report(Report::Gone { at: now, approved: false }),
                 What::Failed => Input::Report(Report::Failed { at: now }),
             };
             let over = matches!(known.state, State::Released { .. });
@@ -134,10 +152,10 @@ proptest! {
         if let (Some(end), Some(start)) = (known.state.end(), known.first_running) {
             prop_assert!(end.at >= start);
             // No block is charged beyond its lease, unless it was being taken back over the boundary.
-            if let (Some(lease_end), false) = (known.lease_end(), end.cause.is_waived()) {
+            if let (Some(lease_end), false) = (known.lease_end(), end.cause.is_platform()) {
                 prop_assert!(end.at <= lease_end);
             }
-            prop_assert_eq!(end.waived_since.is_some(), end.cause.is_waived() && !known.purchase.is_firm());
+            prop_assert_eq!(end.waived_since.is_some(), end.cause.is_platform() && !known.purchase.is_firm());
             if let (Some(free), Purchase::SpotBlock { hours, .. }) = (end.waived_since, known.purchase) {
                 prop_assert_eq!((free.unix() - start.unix()) % (hours * HOUR), 0);
                 prop_assert!(free <= end.at);
@@ -163,8 +181,10 @@ fn the_natural_end_wins_at_its_very_second() {
 fn a_host_has_nothing_to_say_of_an_order_that_waits_for_room() {
     let mut order = instance(1, Purchase::OnDemand { price: Price::from_micros(390_000) });
     let at = order.created_at;
-    order.state = State::Waiting { give_up_at: at.plus_seconds(60), caused_notice: true };
-    for report in [Report::Running { at }, Report::Off { at }, Report::Gone { at }, Report::Failed { at }] {
+    order.state = State::Waiting { give_up_at: at.plus_seconds(60) };
+    for report in
+        [Report::Running { at }, Report::Off { at }, Report::Gone { at, approved: false }, Report::Failed { at }]
+    {
         let step = step(&order, Input::Report(report), at, &LIMITS).unwrap();
         assert_eq!((step.next, step.effects), (None, vec![]), "{report:?}");
     }

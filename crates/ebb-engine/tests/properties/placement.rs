@@ -1,7 +1,8 @@
 //! Victims are few, young and enough.
 
 use crate::lives::instance;
-use ebb_engine::placement::{Demand, Room, place, plan_reclaim};
+use ebb_engine::fleet::{Facts, Fleet};
+use ebb_engine::placement::{Demand, Room, Tenancy, place, plan_reclaim};
 use ebb_model::id::{AccountId, HostId};
 use ebb_model::instance::{Cause, Instance, Purchase, State};
 use ebb_model::money::Price;
@@ -15,6 +16,17 @@ const NOTICE: i64 = 300;
 
 fn size(vcpu: i64, memory: i64) -> Resources {
     Resources::of([("vcpu", vcpu), ("memory_mib", memory * 512)])
+}
+
+/// The picture that a server has of them.
+fn picture(rooms: &[Room], there: &[Instance]) -> Fleet {
+    let mut fleet = Fleet::with_kinds(["vcpu", "memory_mib"]);
+    for room in rooms {
+        fleet.set_host(room.host, &Facts { capacity: room.capacity.clone(), open: true, lent_until: None });
+    }
+    there.iter().for_each(|instance| fleet.put(instance));
+    assert!(rooms.iter().all(|room| fleet.agrees(room)));
+    fleet
 }
 
 /// Hosts that are full to the brim or nearly so, with instances of all kinds.
@@ -39,7 +51,13 @@ fn fleet() -> impl Strategy<Value = (Vec<Room>, Vec<Instance>)> {
                     0 => guest.purchase = Purchase::OnDemand { price: Price::from_micros(1) },
                     1 => {
                         let (notice_at, deadline) = (Timestamp::from_micros(0), Timestamp::from_micros(1));
-                        guest.state = State::Reclaiming { notice_at, deadline, cause: Cause::Capacity, off_by: None };
+                        guest.state = State::Reclaiming {
+                            notice_at,
+                            deadline,
+                            cause: Cause::Capacity,
+                            off_by: None,
+                            free_until: None,
+                        };
                         releasing = releasing.plus(&guest.resources);
                     }
                     2 => guest.first_running = None,
@@ -60,9 +78,9 @@ proptest! {
     #[test]
     fn victims_make_room_and_none_is_too_many_or_too_old((rooms, there) in fleet(), vcpu in 1..9_i64, memory in 1..12_i64) {
         let demand = size(vcpu, memory);
-        let asked = Demand { account: AccountId::new(Uuid::from_u128(2)), resources: &demand };
+        let asked = Demand { account: Some(AccountId::new(Uuid::from_u128(2))), resources: &demand };
         let now = Second::from_unix(NOW).start();
-        let Some(decision) = plan_reclaim(&asked, &rooms, &there, now, NOTICE) else {
+        let Some(decision) = plan_reclaim(&picture(&rooms, &there), &asked, now, NOTICE) else {
             // Nothing but firm guests and what is too small stands in the way.
             for room in &rooms {
                 let blocks = there.iter().filter(|i| i.host == room.host && !i.purchase.is_firm());
@@ -96,11 +114,19 @@ proptest! {
     }
 
     #[test]
-    fn free_room_is_never_given_twice((rooms, _) in fleet(), vcpu in 1..9_i64, memory in 1..12_i64, claim in 0..4_i64) {
+    fn free_room_is_never_given_twice((rooms, there) in fleet(), vcpu in 1..9_i64, memory in 1..12_i64, claim in 1..4_i64) {
         let demand = size(vcpu, memory);
-        let claimed: Vec<Room> = rooms.into_iter().map(|room| Room { claimed: size(claim, claim), ..room }).collect();
-        if let Some(host) = place(&demand, &claimed) {
-            let room = claimed.iter().find(|room| room.host == host).unwrap();
+        let (mut rooms, mut there) = (rooms, there);
+        for room in &mut rooms {
+            let mut waits = instance(1_000 + there.len() as u128, Purchase::OnDemand { price: Price::from_micros(1) });
+            waits.host = room.host;
+            waits.resources = size(claim, claim);
+            waits.state = State::Waiting { give_up_at: Timestamp::from_micros(i64::MAX) };
+            room.claimed = size(claim, claim);
+            there.push(waits);
+        }
+        if let Some(host) = place(&picture(&rooms, &there), &demand, Tenancy::Firm) {
+            let room = rooms.iter().find(|room| room.host == host).unwrap();
             // Now, and when what is promised is taken.
             prop_assert!(room.capacity.holds(&room.used.plus(&demand)));
             prop_assert!(room.capacity.holds(&room.used.minus(&room.releasing).plus(&room.claimed).plus(&demand)));

@@ -267,6 +267,7 @@ pub fn buyer(account: &Account, instances: i64) -> Buyer {
         debt: account.purse.debt,
         available: account.purse.cash - account.held,
         instances,
+        spot: Default::default(),
     }
 }
 

@@ -100,5 +100,6 @@ pub fn order(app: &App, buy: &Buy) -> Result<Order, Denied> {
         hours: buy.hours,
         periods: buy.periods,
         expected_price: buy.expected_price.as_ref().map(price).transpose()?,
+        auto_recovery: buy.auto_recovery,
     })
 }

@@ -8,27 +8,29 @@ use crate::app::App;
 use crate::call::{Call, Principal, Role, checked_name};
 use crate::denied::Denied;
 use crate::host::Ask;
+use crate::room::room_for;
 use crate::unit::{Outcome, Unit, refuse};
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use ebb_engine::event::Event;
-use ebb_engine::lifecycle::{Command, Input};
-use ebb_engine::placement::{self, cause_of};
-use ebb_engine::quote::{Order, Quote, may_buy, quote};
+use ebb_engine::lifecycle::{Command, Input, Reclaim};
+use ebb_engine::operation::{Operation, permit};
+use ebb_engine::quote::{Buyer, Order, Quote, may_buy, quote};
 use ebb_engine::refusal::Refused;
 use ebb_engine::trial;
 use ebb_model::id::{AccountId, DecisionId, InstanceId};
-use ebb_model::instance::{Cause, Instance, Purchase, State as Life};
+use ebb_model::instance::{Cause, Instance, Keep, Purchase, State as Life};
 use ebb_model::money::Amount;
+use ebb_model::resources::Resources;
 use ebb_store::Decision;
-use ebb_store::rows::host::{self, RoomChange};
 use ebb_store::rows::instance::Seen;
 use ebb_store::rows::{account, instance};
 use ebb_wire::instance as wire;
 use ebb_wire::problem::{Page, Problem};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -39,6 +41,8 @@ const CONSOLE_BYTES: u32 = 64 << 10;
 struct Wanted {
     order: Order,
     name: String,
+    tags: BTreeMap<String, String>,
+    keep: Keep,
     key_pair: Option<String>,
     user_data: Option<String>,
 }
@@ -64,7 +68,10 @@ pub async fn buy(State(app): State<App>, call: Call<wire::Buy>) -> Result<Respon
     }
     let key_pair = buy.key_pair.as_ref().map(|name| checked_name("key_pair", name)).transpose()?;
     let user_data = buy.user_data.clone();
-    let wanted = Arc::new(Wanted { order: order(&app, buy)?, name, key_pair, user_data });
+    let tags = checked_tags(&buy.tags)?;
+    let keep = keep(Keep::default(), buy.keep_data_disks, buy.keep_public_ip);
+    let wanted = Arc::new(Wanted { order: order(&app, buy)?, name, tags, keep, key_pair, user_data });
+    app.zones_loaded().await?;
     let answer = call.once(&app, "buy", id, move |unit| purchase(unit, id, wanted.clone()));
     Ok(json(StatusCode::CREATED, answer.await?))
 }
@@ -74,7 +81,8 @@ async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome
     let quote = quote(&app.catalog, &wanted.order).map_err(Denied::from)?;
     let live = unit.reads.row(instance::count_live_of_account(id)).await?.map_or(0, |row| row.int("live"));
     let account = unit.account(id).await?.clone();
-    may_buy(&app.catalog, &buyer(&account, live), &quote).map_err(Denied::from)?;
+    let spot = spot_in_use(&unit, id, &quote).await?;
+    may_buy(&app.catalog, &Buyer { spot, ..buyer(&account, live) }, &quote).map_err(Denied::from)?;
     if matches!(quote.purchase, Purchase::Trial { .. }) {
         may_try(&mut unit, id, &wanted.order.flavor, &quote).await?;
     }
@@ -85,13 +93,13 @@ async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome
         },
         None => None,
     };
-    let (host, state) = room_for(&mut unit, id, &wanted.order, &quote).await?;
+    let begin = room_for(&mut unit, id, &wanted.order.zone, &quote).await?;
     let new = Instance {
         id: InstanceId::new(app.mint.uuid(unit.now)),
         account: id,
         name: wanted.name.clone(),
         zone: wanted.order.zone.clone(),
-        host,
+        host: begin.host,
         flavor: wanted.order.flavor.clone(),
         image: wanted.order.image.clone(),
         key_pair: key_pair.as_ref().map(|pair| pair.id),
@@ -99,13 +107,16 @@ async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome
         purchase: quote.purchase,
         disk_price: quote.disk_price,
         created_at: unit.now,
+        tags: wanted.tags.clone(),
+        keep: wanted.keep,
+        took_room: begin.took_room,
         first_running: None,
         end_announced: false,
         generation: 1,
-        state: state.life,
+        state: begin.life,
     };
     unit.create(&new);
-    if let Some(decision) = state.decision {
+    if let Some(decision) = begin.decision {
         let decision_id = DecisionId::new(app.mint.uuid(unit.now));
         unit.write(instance::insert_decision(decision_id, new.id, unit.now, &decision));
     }
@@ -119,9 +130,26 @@ async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome
     }
     let waits = matches!(new.state, Life::Waiting { .. });
     let (zone, flavor, purchase, disk_price) = (new.zone.clone(), new.flavor.clone(), new.purchase, new.disk_price);
-    unit.log(id, Some(new.id), &Event::Bought { zone, flavor, purchase, disk_price, waits });
+    let took_room = new.took_room;
+    unit.log(id, Some(new.id), &Event::Bought { zone, flavor, purchase, disk_price, waits, took_room });
     let answer = shown(&new, &Seen::default(), key_pair.map(|pair| pair.name));
     Ok(unit.done(answer))
+}
+
+/// What the account has in spot blocks, if that is limited.
+async fn spot_in_use(unit: &Unit, id: AccountId, quote: &Quote) -> Outcome<Resources> {
+    let mut spot = Resources::default();
+    let limited = unit.app.catalog.limits.spot_per_account.iter().next().is_some();
+    if quote.purchase.is_firm() || !limited {
+        return Ok(spot);
+    }
+    for row in unit.reads.rows(instance::spot_of_account(id)).await? {
+        let (resources, blocks) = instance::read_spot(&row);
+        let all = Resources::of(resources.iter().map(|(kind, amount)| (kind, amount * blocks)));
+        spot = spot.plus(&all);
+        spot.set("instances", spot.get("instances") + blocks);
+    }
+    Ok(spot)
 }
 
 async fn may_try(unit: &mut Unit, id: AccountId, flavor: &str, quote: &Quote) -> Outcome<()> {
@@ -130,53 +158,6 @@ async fn may_try(unit: &mut Unit, id: AccountId, flavor: &str, quote: &Quote) ->
     let standing = standing(unit, id, &grant).await?;
     let now = unit.now.second();
     Ok(trial::may_start(&unit.app.catalog, Some(&grant), &standing, flavor, quote, now).map_err(Denied::from)?)
-}
-
-/// Where a new instance begins its life.
-struct Begin {
-    life: Life,
-    decision: Option<placement::Decision>,
-}
-
-/// Takes free room, else plans reclaims for a firm order, else refuses (rules §2.12).
-async fn room_for(
-    unit: &mut Unit,
-    buyer: AccountId,
-    order: &Order,
-    quote: &Quote,
-) -> Outcome<(ebb_model::id::HostId, Begin)> {
-    let limits = unit.app.catalog.limits.clone();
-    let rooms = host::read_rooms(&unit.reads.rows(host::rooms_in(&order.zone)).await?);
-    let room = |id| rooms.iter().find(|room| room.host == id).expect("a host that was just read");
-    if let Some(host) = placement::place(&quote.resources, &rooms) {
-        unit.change_room(room(host), RoomChange::Take, &quote.resources);
-        let give_up_at = unit.now.plus_seconds(limits.boot_timeout_seconds);
-        return Ok((host, Begin { life: Life::Starting { give_up_at }, decision: None }));
-    }
-    let no_room = || refuse(Refused::NoCapacity(order.zone.clone()));
-    // A trial causes no reclaim unless the catalog says so, and a block never takes from a block.
-    let takes = match quote.purchase {
-        Purchase::OnDemand { .. } => true,
-        Purchase::Trial { .. } => limits.trial_takes_room,
-        Purchase::SpotBlock { .. } => false,
-    };
-    if !takes {
-        return no_room();
-    }
-    let there = unit.reads.rows(instance::in_zone(&order.zone)).await?;
-    let there: Vec<Instance> = there.iter().map(instance::read).collect();
-    let demand = placement::Demand { account: buyer, resources: &quote.resources };
-    let planned = placement::plan_reclaim(&demand, &rooms, &there, unit.now, limits.notice_seconds);
-    let Some(decision) = planned else { return no_room() };
-    let best = &decision.hosts[0];
-    let host = best.host;
-    let taken = there.into_iter().filter(|block| best.victims.contains(&block.id));
-    let victims = taken.map(|block| (cause_of(block.account, buyer), block)).map(|(cause, block)| (block, cause));
-    unit.change_room(room(host), RoomChange::Claim, &quote.resources);
-    unit.take(victims.collect()).await?;
-    let give_up_at = decision.deadline.plus_seconds(limits.firm_wait_seconds);
-    let caused_notice = !decision.hosts[0].victims.is_empty();
-    Ok((host, Begin { life: Life::Waiting { give_up_at, caused_notice }, decision: Some(decision) }))
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -256,16 +237,29 @@ pub async fn start(State(app): State<App>, Path(id): Path<String>, call: Call<Op
     command(app, call, id, "start", Command::Start).await
 }
 
-/// Takes a spot block back, with notice (operator). Its current period is free.
+/// Takes a spot block back, with notice unless it is urgent (operator). Its current period is free, but for a breach of the terms.
 #[utoipa::path(post, path = "/v1/instances/{id}/reclaim", operation_id = "reclaim_instance", params(("id" = String, Path)),
+    request_body = Option<wire::TakeBack>,
     responses((status = 200, body = wire::Instance), (status = 403, body = Problem), (status = 409, body = Problem)))]
 pub async fn reclaim(
     State(app): State<App>,
     Path(id): Path<String>,
-    call: Call<Option<()>>,
+    call: Call<Option<wire::TakeBack>>,
 ) -> Result<Response, Denied> {
     call.principal.operator()?;
-    command(app, call, id, "reclaim", Command::Reclaim { cause: Cause::Operator }).await
+    let how = call.body.clone().unwrap_or_default();
+    order_to(app, call, id, "reclaim", move |unit| match how {
+        wire::TakeBack { breach: true, .. } => Command::Breach,
+        wire::TakeBack { urgent, .. } => {
+            let notice = if urgent { 0 } else { unit.app.catalog.limits.notice_seconds };
+            Command::Reclaim(Reclaim {
+                cause: Cause::Operator,
+                deadline: unit.now.plus_seconds(notice),
+                free_until: None,
+            })
+        }
+    })
+    .await
 }
 
 async fn command(
@@ -275,22 +269,116 @@ async fn command(
     name: &'static str,
     command: Command,
 ) -> Result<Response, Denied> {
+    order_to(app, call, id, name, move |_| command).await
+}
+
+/// Lets something happen to an instance that somebody asked for.
+async fn order_to<T>(
+    app: App,
+    call: Call<T>,
+    id: String,
+    name: &'static str,
+    what: impl Fn(&Unit) -> Command + Clone + Send + Sync + 'static,
+) -> Result<Response, Denied> {
     let known = find(&app, &call.principal, &id).await?;
     if call.principal.role != Role::Operator {
         call.principal.member()?;
     }
-    let answer = call.once(&app, name, known.account, move |mut unit| async move {
-        let before = unit.instance(known.id).await?;
-        let debt = unit.account(known.account).await?.purse.debt;
-        if command == Command::Start && debt > Amount::ZERO {
-            return refuse(Refused::Arrears(debt));
+    let answer = call.once(&app, name, known.account, move |mut unit| {
+        let command = what(&unit);
+        async move {
+            let before = unit.instance(known.id).await?;
+            let debt = unit.account(known.account).await?.purse.debt;
+            if command == Command::Start && debt > Amount::ZERO {
+                return refuse(Refused::Arrears(debt));
+            }
+            let after = unit.step(&before, Input::Command(command)).await?;
+            let seen = unit.reads.row(instance::by_id(known.id)).await?.map(|row| instance::read_seen(&row));
+            let key = key_name(&unit.reads, &after).await?;
+            Ok(unit.done(shown(&after, &seen.unwrap_or_default(), key)))
         }
-        let after = unit.step(&before, Input::Command(command)).await?;
-        let seen = unit.reads.row(instance::by_id(known.id)).await?.map(|row| instance::read_seen(&row));
-        let key = key_name(&unit.reads, &after).await?;
-        Ok(unit.done(shown(&after, &seen.unwrap_or_default(), key)))
     });
     Ok(json(StatusCode::OK, answer.await?))
+}
+
+/// Changes an instance's tags, or what stays when it goes; until its release.
+#[utoipa::path(post, path = "/v1/instances/{id}/change", operation_id = "change_instance", params(("id" = String, Path)),
+    request_body = wire::Change, responses((status = 200, body = wire::Instance), (status = 409, body = Problem)))]
+pub async fn change(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    call: Call<wire::Change>,
+) -> Result<Response, Denied> {
+    let known = find(&app, &call.principal, &id).await?;
+    call.principal.member()?;
+    let tags = call.body.tags.as_ref().map(checked_tags).transpose()?;
+    let (data_disks, public_ip) = (call.body.keep_data_disks, call.body.keep_public_ip);
+    let answer = call.once(&app, "change", known.account, move |mut unit| {
+        let tags = tags.clone();
+        async move {
+            let before = unit.instance(known.id).await?;
+            if let Life::Releasing { .. } | Life::Released { .. } = before.state {
+                return refuse(Refused::Released);
+            }
+            let next = Instance {
+                tags: tags.unwrap_or_else(|| before.tags.clone()),
+                keep: keep(before.keep, data_disks, public_ip),
+                generation: before.generation + 1,
+                ..before.clone()
+            };
+            unit.change_instance(before.generation, &next);
+            if !matches!(next.state, Life::Waiting { .. }) {
+                // Its host knows it by its generation.
+                unit.order(&next);
+            }
+            let seen = unit.reads.row(instance::by_id(known.id)).await?.map(|row| instance::read_seen(&row));
+            let key = key_name(&unit.reads, &next).await?;
+            Ok(unit.done(shown(&next, &seen.unwrap_or_default(), key)))
+        }
+    });
+    Ok(json(StatusCode::OK, answer.await?))
+}
+
+/// What could be done with an instance now, and which rule stands against the rest.
+#[utoipa::path(get, path = "/v1/instances/{id}/operations", operation_id = "list_operations", params(("id" = String, Path)),
+    responses((status = 200, body = Page<wire::Permitted>), (status = 404, body = Problem)))]
+pub async fn operations(
+    State(app): State<App>,
+    who: Principal,
+    Path(id): Path<String>,
+) -> Result<Json<Page<wire::Permitted>>, Denied> {
+    let known = find(&app, &who, &id).await?;
+    let items = Operation::ALL.iter().map(|operation| {
+        let refused = against(&known, *operation);
+        wire::Permitted {
+            operation: operation.name().to_owned(),
+            allowed: permit(&known, *operation).is_ok(),
+            code: refused.code().to_owned(),
+            message: refused.to_string(),
+        }
+    });
+    Ok(Json(Page { items: items.collect(), next: None }))
+}
+
+/// Asks for one of them. The rules come first; what they allow and nobody built yet is not offered.
+#[utoipa::path(post, path = "/v1/instances/{id}/operations/{operation}", operation_id = "ask_operation",
+    params(("id" = String, Path), ("operation" = String, Path)),
+    responses((status = 404, body = Problem), (status = 409, body = Problem), (status = 501, body = Problem)))]
+pub async fn operate(
+    State(app): State<App>,
+    Path((id, name)): Path<(String, String)>,
+    call: Call<Option<()>>,
+) -> Result<Response, Denied> {
+    let known = find(&app, &call.principal, &id).await?;
+    call.principal.member()?;
+    let operation = Operation::ALL.into_iter().find(|operation| operation.name() == name);
+    let operation = operation.ok_or_else(|| Denied::not_found("operation", &name))?;
+    Err(against(&known, operation).into())
+}
+
+/// The rule that stands against it; what the rules allow is not offered yet.
+fn against(known: &Instance, operation: Operation) -> Refused {
+    permit(known, operation).err().unwrap_or(Refused::NotOffered(operation.name()))
 }
 
 /// The last 64 KiB of an instance's serial console.
@@ -357,6 +445,20 @@ async fn show_row(reads: &ebb_store::Reads, row: &ebb_store::Row) -> Result<wire
     Ok(shown(&about, &instance::read_seen(row), key))
 }
 
+fn keep(now: Keep, data_disks: Option<bool>, public_ip: Option<bool>) -> Keep {
+    Keep { data_disks: data_disks.unwrap_or(now.data_disks), public_ip: public_ip.unwrap_or(now.public_ip) }
+}
+
+/// At most 20 tags, with names and values of at most 100 visible characters.
+fn checked_tags(tags: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Denied> {
+    const MOST: usize = 20;
+    if tags.len() > MOST {
+        return Err(Denied::BadInput(format!("tags: at most {MOST}, {} given", tags.len())));
+    }
+    let checked = tags.iter().map(|(name, value)| Ok((checked_name("tags", name)?, checked_name("tags", value)?)));
+    checked.collect()
+}
+
 fn shown(about: &Instance, seen: &Seen, key_pair: Option<String>) -> wire::Instance {
     let block = match about.purchase {
         Purchase::SpotBlock { hours, periods, .. } => Some((hours, periods)),
@@ -393,6 +495,9 @@ fn shown(about: &Instance, seen: &Seen, key_pair: Option<String>) -> wire::Insta
         hours: block.map(|(hours, _)| hours),
         periods: block.map(|(_, periods)| periods),
         created_at: about.created_at.to_string(),
+        tags: about.tags.clone(),
+        keep_data_disks: about.keep.data_disks,
+        keep_public_ip: about.keep.public_ip,
         started_at: about.first_running.map(|at| at.to_string()),
         lease_ends_at: about.lease_end().map(|at| at.to_string()),
         interruption,

@@ -14,13 +14,16 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::unix::OwnedWriteHalf;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 const PING_EVERY: Duration = Duration::from_millis(500);
 /// Guests of which something was seen that are written down together.
 const OBSERVED_AT_ONCE: usize = 256;
+/// How often orders are looked for though nobody said that there are any.
+const NET: Duration = Duration::from_secs(10);
 /// A host that says nothing for so long is connected to anew.
 const SILENCE: Duration = Duration::from_secs(15);
 
@@ -96,8 +99,9 @@ async fn talk(app: &App, socket: &Path) -> Result<(), Broken> {
         }
     });
     let (say, mut asks) = mpsc::unbounded_channel();
-    let registered = register(app, socket, greeted, &hello, say);
-    let talked = converse(app, greeted, &mut out, &mut messages, &mut asks).await;
+    let wake = Arc::new(Notify::new());
+    let registered = register(app, socket, greeted, &hello, say, wake.clone());
+    let talked = converse(app, greeted, &mut out, &mut messages, &mut asks, &wake).await;
     reader.abort();
     // Over a gap nothing was heard of what was lost, and since when must not be forgotten.
     if let Some(heard_at) = registered.heard_at().filter(|_| !greeted.gap) {
@@ -119,12 +123,14 @@ fn register<'a>(
     greeted: Greeted,
     hello: &Hello,
     say: mpsc::UnboundedSender<Ask>,
+    wake: Arc<Notify>,
 ) -> Registered<'a> {
     let link = Link {
         greeted,
         guests: hello.guests.iter().map(|guest| guest.id).collect(),
         socket: socket.to_owned(),
         say,
+        wake,
         heard_at: Timestamp::from_micros(0),
     };
     app.hosts.links.lock().expect("no panic while holding links").insert(greeted.id, link);
@@ -138,8 +144,10 @@ async fn converse(
     out: &mut OwnedWriteHalf,
     messages: &mut mpsc::Receiver<FromHost>,
     asks: &mut mpsc::UnboundedReceiver<Ask>,
+    wake: &Notify,
 ) -> Result<(), Broken> {
-    let mut news = app.news.subscribe();
+    let mut net = tokio::time::interval(NET);
+    let mut behind = true;
     let mut ping = tokio::time::interval(PING_EVERY);
     let mut sent = greeted.sent;
     let mut gap = greeted.gap;
@@ -148,13 +156,14 @@ async fn converse(
     let mut requests = 0;
     let mut last_heard = tokio::time::Instant::now();
     loop {
-        while let Some(order) = if gap { None } else { app.orders(greeted.id, sent).await? } {
+        while let Some(order) = if gap || !behind { None } else { app.orders(greeted.id, sent).await? } {
             let ToHost::Desire { sequence, .. } = order else { unreachable!("orders are desires") };
             failpoint("effect.order.before");
             link::send(out, &order).await?;
             failpoint("effect.order.after");
             sent = sequence;
         }
+        behind = false;
         tokio::select! {
             message = messages.recv() => {
                 last_heard = tokio::time::Instant::now();
@@ -198,6 +207,7 @@ async fn converse(
                     gap &= !matches!(message, ToHost::AcceptGap(_));
                     if let ToHost::AcceptGap(position) = message {
                         sent = position.sequence;
+                        behind = true;
                     }
                     failpoint("effect.say.before");
                     link::send(out, &message).await?;
@@ -210,7 +220,8 @@ async fn converse(
                     link::send(out, &ToHost::ReadConsole { request: requests, guest, bytes }).await?;
                 }
             },
-            _ = news.changed() => {}
+            () = wake.notified() => behind = true,
+            _ = net.tick() => behind = true,
             _ = ping.tick() => {
                 if last_heard.elapsed() > SILENCE {
                     return Err(Broken::Silent);

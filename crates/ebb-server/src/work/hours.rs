@@ -4,12 +4,12 @@ use crate::app::App;
 use crate::denied::Denied;
 use crate::unit::{Outcome, Unit};
 use ebb_engine::event::Event;
-use ebb_engine::lifecycle::period_start;
+use ebb_engine::lifecycle::ending;
 use ebb_engine::rating;
 use ebb_engine::trial::deduct;
 use ebb_model::billing::{Charge, Meter, Settled, Span, Split};
 use ebb_model::id::{AccountId, HostId, InstanceId};
-use ebb_model::instance::{End, Instance, State};
+use ebb_model::instance::End;
 use ebb_model::time::{HOUR, Period, Second, Timestamp};
 use ebb_model::trial::TrialGrant;
 use ebb_store::rows::account::{self, Account};
@@ -120,7 +120,10 @@ pub async fn accruing(app: &App, reads: &Reads, account: &Account, now: Second) 
         None => vec![],
     };
     let leaving = reads.rows(instance::leaving(account.id)).await?;
-    let leaving = leaving.iter().map(instance::read).filter_map(|block| Some((block.id, ending(&block, now)?)));
+    let leaving = leaving
+        .iter()
+        .map(instance::read)
+        .filter_map(|block| Some((block.id, ending(&block, now).or_else(|| block.state.end().copied())?)));
     let leaving: BTreeMap<InstanceId, End> = leaving.collect();
     let rows = reads.rows(bill::spans_unreleased(account.id)).await?;
     let spans = rows.iter().map(bill::read_span).filter(|span| matches!(span.settled, Settled::AtRelease { .. }));
@@ -131,17 +134,6 @@ pub async fn accruing(app: &App, reads: &Reads, account: &Account, now: Second) 
     let blocks: Vec<Charge> = blocks.collect();
     let splits = deduct(&blocks, None);
     Ok(Accruing { hour, blocks: blocks.into_iter().zip(splits).collect() })
-}
-
-/// How a block that is on its way out ends, if it does so this second.
-fn ending(block: &Instance, now: Second) -> Option<End> {
-    match block.state {
-        State::Reclaiming { notice_at, cause, .. } => {
-            let waived_since = cause.is_waived().then(|| period_start(block, notice_at.second())).flatten();
-            Some(End { at: now, cause, waived_since, notice: None })
-        }
-        _ => block.state.end().copied(),
-    }
 }
 
 async fn close(mut unit: Unit, id: AccountId, at: Second) -> Outcome<Decision<()>> {

@@ -93,14 +93,6 @@ pub fn set_capacity(id: HostId, resource: &str, capacity: i64) -> Query {
     )
 }
 
-/// The rooms of a zone's hosts that take new guests.
-pub fn rooms_in(zone: &str) -> Query {
-    query(
-        "select r.* from host h join host_room r on r.host_id = h.id where h.zone = $1 and h.state = 'up' order by h.id",
-        args![zone],
-    )
-}
-
 pub fn room_of(host: HostId) -> Query {
     query("select * from host_room where host_id = $1", args![host.to_string()])
 }

@@ -6,6 +6,7 @@ use ebb_engine::placement::Decision;
 use ebb_model::id::{AccountId, DecisionId, HostId, InstanceId, KeyPairId};
 use ebb_model::instance::{Instance, State};
 use ebb_model::money::Price;
+use ebb_model::resources::Resources;
 use ebb_model::time::{Second, Timestamp};
 
 /// What the host reported beside the state.
@@ -30,6 +31,9 @@ pub fn read(row: &Row) -> Instance {
         purchase: own_json(row.text("purchase")),
         disk_price: Price::from_micros(row.int("disk_price")),
         created_at: Timestamp::from_micros(row.int("created_at")),
+        tags: own_json(row.text("tags")),
+        keep: own_json(row.text("keep")),
+        took_room: row.int("took_room") == 1,
         first_running: row.opt_int("first_running").map(Second::from_unix),
         end_announced: row.int("end_announced") == 1,
         generation: row.int("generation"),
@@ -104,10 +108,24 @@ pub fn on_host(host: HostId) -> Query {
     query("select * from instance where host_id = $1 and live = 1 order by id", args![host.to_string()])
 }
 
-pub fn in_zone(zone: &str) -> Query {
+/// The resources of an account's spot blocks not yet released, and how many have them, as `blocks`.
+pub fn spot_of_account(account: AccountId) -> Query {
     query(
-        "select i.* from instance i join host h on h.id = i.host_id where h.zone = $1 and i.live = 1 order by i.id",
-        args![zone],
+        "select resources, count(*) as blocks from instance where account_id = $1 and live = 1 \
+         and purchase like '%\"spot-block\"%' group by resources",
+        args![account.to_string()],
+    )
+}
+
+pub fn read_spot(row: &Row) -> (Resources, i64) {
+    (own_json(row.text("resources")), row.int("blocks"))
+}
+
+/// How many orders of an account made others go since then, as `takings`.
+pub fn takings(account: AccountId, since: Timestamp) -> Query {
+    query(
+        "select count(*) as takings from instance where account_id = $1 and took_room = 1 and created_at > $2",
+        args![account.to_string(), since.micros()],
     )
 }
 
@@ -124,8 +142,8 @@ pub fn next_due() -> Query {
 pub fn insert(instance: &Instance, due_at: Option<Timestamp>) -> Query {
     query(
         "insert into instance (id, account_id, name, zone, host_id, flavor, image, key_pair_id, resources, purchase, \
-         disk_price, created_at, first_running, end_announced, generation, state, live, due_at) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+         disk_price, created_at, tags, keep, took_room, first_running, end_announced, generation, state, live, due_at) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)",
         args![
             instance.id.to_string(),
             instance.account.to_string(),
@@ -139,6 +157,9 @@ pub fn insert(instance: &Instance, due_at: Option<Timestamp>) -> Query {
             json(&instance.purchase),
             instance.disk_price.micros(),
             instance.created_at.micros(),
+            json(&instance.tags),
+            json(&instance.keep),
+            i64::from(instance.took_room),
             instance.first_running.map(Second::unix),
             i64::from(instance.end_announced),
             instance.generation,
@@ -152,7 +173,8 @@ pub fn insert(instance: &Instance, due_at: Option<Timestamp>) -> Query {
 /// Guard: writes the next state, if the instance is still in the generation that was read.
 pub fn change(seen_generation: i64, next: &Instance, due_at: Option<Timestamp>) -> Query {
     query(
-        "update instance set generation = $3, state = $4, live = $5, due_at = $6, first_running = $7, end_announced = $8 \
+        "update instance set generation = $3, state = $4, live = $5, due_at = $6, first_running = $7, \
+         end_announced = $8, host_id = $9, tags = $10, keep = $11 \
          where id = $1 and generation = $2",
         args![
             next.id.to_string(),
@@ -163,6 +185,9 @@ pub fn change(seen_generation: i64, next: &Instance, due_at: Option<Timestamp>) 
             due_at.map(Timestamp::micros),
             next.first_running.map(Second::unix),
             i64::from(next.end_announced),
+            next.host.to_string(),
+            json(&next.tags),
+            json(&next.keep),
         ],
     )
 }

@@ -130,13 +130,9 @@ impl Theatre<'_> {
             option: option.to_owned(),
             zone,
             flavor,
-            image: None,
             hours: block.then_some(hours),
             periods: block.then_some(periods),
-            expected_price: None,
-            name: None,
-            key_pair: None,
-            user_data: None,
+            ..Buy::default()
         }
     }
 

@@ -158,13 +158,8 @@ fn order(stage: &Stage, hours: i64) -> Buy {
         option: "spot-block".to_owned(),
         zone: stage.catalog.zones.first().map(|zone| zone.id.clone()).unwrap_or_default(),
         flavor: FLAVOR.to_owned(),
-        image: None,
         hours: Some(hours),
-        periods: None,
-        expected_price: None,
-        name: None,
-        key_pair: None,
-        user_data: None,
+        ..Buy::default()
     }
 }
 

@@ -132,13 +132,11 @@ impl Show<'_> {
             option: option.to_owned(),
             zone: "here-a".to_owned(),
             flavor: flavor.to_owned(),
-            image: None,
             hours,
-            periods: None,
-            expected_price: None,
             name: Some(name.to_owned()),
             key_pair: Some("demo".to_owned()),
             user_data: Some(USER_DATA.to_owned()),
+            ..Buy::default()
         };
         let bought: Instance = tenant.client.post("/v1/instances", &buy).await?;
         self.detail(&format!("{} {} {}: {}", bought.id, option, flavor, bought.state))?;

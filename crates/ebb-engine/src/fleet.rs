@@ -1,0 +1,281 @@
+//! What is there in a zone: which hosts, with how much room, and who is on them?
+//!
+//! A fleet is made of the instances themselves, each with its generation, so it does not matter in which order it hears of them.
+
+use crate::lifecycle::period_start_of;
+use crate::placement::Room;
+use ebb_model::catalog::{Catalog, KINDS};
+use ebb_model::id::{AccountId, HostId, InstanceId};
+use ebb_model::instance::{Instance, Purchase, State};
+use ebb_model::money::{Exact, Price};
+use ebb_model::resources::Resources;
+use ebb_model::time::{Second, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// An amount of each kind that the catalog sells, in the order of their names.
+pub type Amounts = [i64; KINDS];
+
+/// The hosts of a zone, and what is on them.
+#[derive(Debug, Clone, Default)]
+pub struct Fleet {
+    kinds: Vec<String>,
+    pub(crate) hosts: BTreeMap<HostId, Host>,
+    /// Flavors that must fit at once beside what is sold as spot, the largest first.
+    pub(crate) reserve: Vec<Amounts>,
+    /// From here on the operator is short of room: no block may last longer.
+    pub(crate) short_from: Option<Timestamp>,
+}
+
+/// What is known of a host beside its guests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    pub capacity: Resources,
+    /// Whether it takes anything new.
+    pub open: bool,
+    /// When its owner will want it back, or an announced drain begins; it takes nothing firm then, and no block that lasts longer.
+    pub lent_until: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Host {
+    pub capacity: Amounts,
+    pub open: bool,
+    pub lent_until: Option<Timestamp>,
+    /// Taken by what is there, until it is gone.
+    pub used: Amounts,
+    /// Promised to firm orders that wait for it.
+    pub claimed: Amounts,
+    /// The part of `used` that a notice will free.
+    pub releasing: Amounts,
+    /// The part of `used` that is on its way out without one.
+    pub leaving: Amounts,
+    /// What all blocks have that may be taken.
+    pub takable: Amounts,
+    /// Those blocks, oldest first.
+    pub blocks: BTreeSet<Age>,
+    /// Their lease ends.
+    pub ends: BTreeSet<(Second, InstanceId)>,
+    guests: BTreeMap<InstanceId, Guest>,
+}
+
+/// By what blocks are ordered: start, what does not run yet last; then purchase, then id (rules §2.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Age {
+    start: i64,
+    created_at: Timestamp,
+    pub id: InstanceId,
+}
+
+impl Age {
+    pub fn start(&self) -> Option<Second> {
+        Some(self.start).filter(|start| *start != i64::MAX).map(Second::from_unix)
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Guest {
+    pub generation: i64,
+    pub account: AccountId,
+    pub amounts: Amounts,
+    pub stay: Stay,
+}
+
+/// How a guest stands to the room that it has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Stay {
+    /// It may not be taken.
+    Firm,
+    /// It waits for its room.
+    Claim,
+    Reclaiming,
+    Leaving,
+    Block(Block),
+    /// Remembered only so that older news of it are known as such.
+    Gone,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Block {
+    pub age: Age,
+    pub lease_end: Option<Second>,
+    pub hours: i64,
+    pub price: Price,
+}
+
+impl Block {
+    /// What a reclaim would give away: the period from its start to the deadline.
+    pub fn waived(&self, now: Timestamp, deadline: Timestamp) -> Exact {
+        match self.age.start() {
+            Some(start) => {
+                let since = period_start_of(start, self.hours, now.second());
+                self.price.charge(deadline.second().unix() - since.unix())
+            }
+            None => Exact::ZERO,
+        }
+    }
+}
+
+impl Fleet {
+    /// An empty zone of a catalog.
+    pub fn new(catalog: &Catalog, zone: &str) -> Self {
+        let mut fleet = Self::with_kinds(catalog.kinds());
+        let reserved = catalog.zone(zone).into_iter().flat_map(|zone| &zone.reserve);
+        let needs = reserved.filter_map(|id| catalog.flavor(id)).map(|flavor| catalog.needs(flavor));
+        fleet.reserve = needs.map(|needs| fleet.amounts(&needs)).collect();
+        fleet.reserve.sort_by(|a, b| b.cmp(a));
+        fleet
+    }
+
+    /// An empty zone in which these kinds of resources count.
+    pub fn with_kinds<'a>(kinds: impl IntoIterator<Item = &'a str>) -> Self {
+        Self { kinds: kinds.into_iter().map(str::to_owned).collect(), ..Self::default() }
+    }
+
+    /// Resources as the planner counts them. What no flavor has is not counted.
+    pub fn amounts(&self, of: &Resources) -> Amounts {
+        let mut amounts = [0; KINDS];
+        for (at, kind) in self.kinds.iter().enumerate() {
+            amounts[at] = of.get(kind);
+        }
+        amounts
+    }
+
+    pub fn resources(&self, amounts: &Amounts) -> Resources {
+        Resources::of(self.kinds.iter().cloned().zip(*amounts))
+    }
+
+    pub fn set_host(&mut self, id: HostId, facts: &Facts) {
+        let capacity = self.amounts(&facts.capacity);
+        let host = self.hosts.entry(id).or_default();
+        (host.capacity, host.open, host.lent_until) = (capacity, facts.open, facts.lent_until);
+    }
+
+    pub fn set_short_from(&mut self, from: Option<Timestamp>) {
+        self.short_from = from;
+    }
+
+    pub fn has(&self, host: HostId) -> bool {
+        self.hosts.contains_key(&host)
+    }
+
+    /// Hears of an instance; older news than what is known are not taken.
+    pub fn put(&mut self, instance: &Instance) {
+        let amounts = self.amounts(&instance.resources);
+        let host = self.hosts.entry(instance.host).or_default();
+        if host.guests.get(&instance.id).is_some_and(|known| known.generation >= instance.generation) {
+            return;
+        }
+        host.count(instance.id, -1);
+        let stay = stay(instance);
+        let guest = Guest { generation: instance.generation, account: instance.account, amounts, stay };
+        host.guests.insert(instance.id, guest);
+        host.count(instance.id, 1);
+    }
+
+    /// An instance that is promised room elsewhere now.
+    pub fn forget(&mut self, from: HostId, id: InstanceId) {
+        if let Some(host) = self.hosts.get_mut(&from) {
+            host.count(id, -1);
+            host.guests.remove(&id);
+        }
+    }
+
+    /// Forgets everything about a host's guests and hears it anew: what was thought to come did not.
+    pub fn replace(&mut self, id: HostId, there: &[Instance]) {
+        if let Some(host) = self.hosts.get_mut(&id) {
+            let (capacity, open, lent_until) = (host.capacity, host.open, host.lent_until);
+            *host = Host { capacity, open, lent_until, ..Host::default() };
+        }
+        there.iter().for_each(|instance| self.put(instance));
+    }
+
+    /// Forgets those that are gone; long after, when no older news of them can come any more.
+    pub fn sweep(&mut self) {
+        for host in self.hosts.values_mut() {
+            host.guests.retain(|_, guest| !matches!(guest.stay, Stay::Gone));
+        }
+    }
+
+    /// Whether this is what the database says about a host's room.
+    pub fn agrees(&self, with: &Room) -> bool {
+        let Some(host) = self.hosts.get(&with.host) else { return false };
+        host.capacity == self.amounts(&with.capacity)
+            && host.used == self.amounts(&with.used)
+            && host.claimed == self.amounts(&with.claimed)
+            && host.releasing == self.amounts(&with.releasing)
+    }
+}
+
+impl Host {
+    /// What may be given away now. Room that is being cleared covers claims first; it is nobody else's before it is free.
+    pub fn free(&self) -> Amounts {
+        std::array::from_fn(|k| self.capacity[k] - self.used[k] - (self.claimed[k] - self.releasing[k]).max(0))
+    }
+
+    /// What will be free by a deadline without anybody being told to go.
+    pub fn coming(&self, deadline: Timestamp) -> Amounts {
+        let mut free: Amounts = std::array::from_fn(|k| {
+            self.capacity[k] - self.used[k] - self.claimed[k] + self.releasing[k] + self.leaving[k]
+        });
+        for (_, id) in self.ends.iter().take_while(|(end, _)| end.start() <= deadline) {
+            add(&mut free, &self.guests[id].amounts, 1);
+        }
+        free
+    }
+
+    pub fn block(&self, id: InstanceId) -> (&Guest, &Block) {
+        match self.guests.get(&id) {
+            Some(guest @ Guest { stay: Stay::Block(block), .. }) => (guest, block),
+            other => panic!("{id} should be a block that may be taken: {other:?}"),
+        }
+    }
+
+    /// Adds a guest to the sums, or takes it out of them.
+    fn count(&mut self, id: InstanceId, sign: i64) {
+        let Some(guest) = self.guests.get(&id) else { return };
+        let (amounts, stay) = (guest.amounts, guest.stay);
+        if !matches!(stay, Stay::Claim | Stay::Gone) {
+            add(&mut self.used, &amounts, sign);
+        }
+        match stay {
+            Stay::Firm | Stay::Gone => {}
+            Stay::Claim => add(&mut self.claimed, &amounts, sign),
+            Stay::Reclaiming => add(&mut self.releasing, &amounts, sign),
+            Stay::Leaving => add(&mut self.leaving, &amounts, sign),
+            Stay::Block(block) => {
+                add(&mut self.takable, &amounts, sign);
+                let ends = block.lease_end.map(|end| (end, id));
+                if sign > 0 {
+                    self.blocks.insert(block.age);
+                    self.ends.extend(ends);
+                } else {
+                    self.blocks.remove(&block.age);
+                    ends.map(|end| self.ends.remove(&end));
+                }
+            }
+        }
+    }
+}
+
+fn stay(instance: &Instance) -> Stay {
+    match (&instance.state, instance.purchase) {
+        (State::Waiting { .. }, _) => Stay::Claim,
+        (State::Reclaiming { .. }, _) => Stay::Reclaiming,
+        (State::Releasing { .. }, _) => Stay::Leaving,
+        (State::Released { .. }, _) => Stay::Gone,
+        (_, Purchase::SpotBlock { price, hours, .. }) => {
+            let start = instance.first_running.map_or(i64::MAX, Second::unix);
+            let age = Age { start, created_at: instance.created_at, id: instance.id };
+            Stay::Block(Block { age, lease_end: instance.lease_end(), hours, price })
+        }
+        _ => Stay::Firm,
+    }
+}
+
+pub(crate) fn add(to: &mut Amounts, what: &Amounts, sign: i64) {
+    to.iter_mut().zip(what).for_each(|(to, what)| *to += sign * what);
+}
+
+pub(crate) fn holds(room: &Amounts, demand: &Amounts) -> bool {
+    room.iter().zip(demand).all(|(room, demand)| *demand == 0 || demand <= room)
+}

@@ -1,0 +1,118 @@
+//! Where does a new order get its room: what is free, else what blocks give up, else nowhere? (rules §2.5, §2.12)
+
+use crate::unit::{Outcome, Unit, refuse};
+use ebb_engine::placement::{Decision, Demand, Tenancy, cause_of, place, plan_reclaim};
+use ebb_engine::quote::Quote;
+use ebb_engine::refusal::Refused;
+use ebb_model::id::{AccountId, HostId};
+use ebb_model::instance::{Cause, Instance, Purchase, State};
+use ebb_model::time::HOUR;
+use ebb_store::rows::host::RoomChange;
+use ebb_store::rows::instance;
+use ebb_store::{Halt, StoreError};
+
+/// Where a new instance begins its life.
+pub struct Begin {
+    pub host: HostId,
+    pub life: State,
+    pub took_room: bool,
+    pub decision: Option<Decision>,
+}
+
+/// Hosts of which the picture turned out wrong while one order was placed; then somebody else is let go first.
+const MOST_CORRECTIONS: usize = 64;
+
+/// Takes free room, else plans reclaims for a firm order, else refuses.
+pub async fn room_for(unit: &mut Unit, buyer: AccountId, zone: &str, quote: &Quote) -> Outcome<Begin> {
+    let limits = unit.app.catalog.limits.clone();
+    unit.clear_doubts().await?;
+    if let Some(host) = place_now(unit, zone, quote).await? {
+        let give_up_at = unit.now.plus_seconds(limits.boot_timeout_seconds);
+        return Ok(Begin { host, life: State::Starting { give_up_at }, took_room: false, decision: None });
+    }
+    // A trial causes no reclaim unless the catalog says so, and a block never takes from a block.
+    let takes = match quote.purchase {
+        Purchase::OnDemand { .. } => true,
+        Purchase::Trial { .. } => limits.trial_takes_room,
+        Purchase::SpotBlock { .. } => false,
+    };
+    if !takes {
+        return refuse(Refused::NoCapacity(zone.to_owned()));
+    }
+    let demand = Demand { account: Some(buyer), resources: &quote.resources };
+    let Some(decision) = plan(unit, zone, &demand).await? else {
+        return refuse(Refused::NoCapacity(zone.to_owned()));
+    };
+    let best = &decision.hosts[0];
+    let (host, took_room) = (best.host, !best.victims.is_empty());
+    if took_room {
+        let since = unit.now.plus_seconds(-HOUR);
+        let takings = unit.reads.row(instance::takings(buyer, since)).await?.map_or(0, |row| row.int("takings"));
+        if takings >= limits.takings_per_hour {
+            return refuse(Refused::TooManyTakings { most: limits.takings_per_hour });
+        }
+    }
+    let life = claim(unit, &decision, &demand, |victim| cause_of(victim.account, buyer)).await?;
+    Ok(Begin { host, life, took_room, decision: Some(decision) })
+}
+
+/// Free room for an order, if there is any; it is taken.
+async fn place_now(unit: &mut Unit, zone: &str, quote: &Quote) -> Outcome<Option<HostId>> {
+    let app = unit.app.clone();
+    let tenancy = match quote.purchase {
+        Purchase::SpotBlock { .. } if app.catalog.limits.sell_beyond_return => Tenancy::Block { until: unit.now },
+        Purchase::SpotBlock { hours, periods, .. } => {
+            let lease = hours * periods * HOUR;
+            Tenancy::Block { until: unit.now.plus_seconds(app.catalog.limits.boot_timeout_seconds + lease) }
+        }
+        _ => Tenancy::Firm,
+    };
+    for _ in 0..MOST_CORRECTIONS {
+        let found = app.zones.with(&app.catalog, zone, |fleet| place(fleet, &quote.resources, tenancy));
+        let Some(host) = found else { return Ok(None) };
+        let room = unit.room_of(host).await?;
+        if app.zones.with(&app.catalog, zone, |fleet| fleet.agrees(&room)) {
+            unit.change_room(&room, RoomChange::Take, &quote.resources);
+            return Ok(Some(host));
+        }
+        unit.read_host(host).await?;
+    }
+    Err(Halt::Store(StoreError::Contended))
+}
+
+/// The reclaims that would make room on one host; what they are based on is what the database says of it.
+pub async fn plan(unit: &mut Unit, zone: &str, demand: &Demand<'_>) -> Outcome<Option<Decision>> {
+    let app = unit.app.clone();
+    for _ in 0..MOST_CORRECTIONS {
+        let (now, notice) = (unit.now, app.catalog.limits.notice_seconds);
+        let planned = app.zones.with(&app.catalog, zone, |fleet| plan_reclaim(fleet, demand, now, notice));
+        let Some(decision) = planned else { return Ok(None) };
+        let host = decision.hosts[0].host;
+        let room = unit.room_of(host).await?;
+        if app.zones.with(&app.catalog, zone, |fleet| fleet.agrees(&room)) {
+            return Ok(Some(decision));
+        }
+        unit.read_host(host).await?;
+    }
+    Err(Halt::Store(StoreError::Contended))
+}
+
+/// Promises room that is being cleared, and gives notice to those who clear it.
+pub async fn claim(
+    unit: &mut Unit,
+    decision: &Decision,
+    demand: &Demand<'_>,
+    cause: impl Fn(&Instance) -> Cause,
+) -> Outcome<State> {
+    let best = &decision.hosts[0];
+    let room = unit.room_of(best.host).await?;
+    unit.change_room(&room, RoomChange::Claim, demand.resources);
+    let mut victims = vec![];
+    for id in &best.victims {
+        let victim = unit.instance(*id).await?;
+        victims.push((cause(&victim), victim));
+    }
+    unit.take(victims.into_iter().map(|(cause, victim)| (victim, cause)).collect(), decision.deadline).await?;
+    let give_up_at = decision.deadline.plus_seconds(unit.app.catalog.limits.firm_wait_seconds);
+    Ok(State::Waiting { give_up_at })
+}

@@ -1,0 +1,140 @@
+//! What does this process know of each zone's room? A picture that every unit of work keeps, so that none has to read a whole zone.
+//!
+//! The database stays the truth: what a decision is based on is compared with its rows, and guarded. The picture may be ahead by
+//! decisions that are not committed yet; when one of those comes to nothing, the hosts that it touched are read again.
+
+use crate::app::App;
+use crate::unit::{Outcome, Unit};
+use ebb_engine::fleet::{Facts, Fleet};
+use ebb_model::catalog::Catalog;
+use ebb_model::id::HostId;
+use ebb_model::instance::Instance;
+use ebb_store::StoreError;
+use ebb_store::rows::{host, instance};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+
+const PAGE: i64 = 10_000;
+/// So much is heard before those that are gone are forgotten.
+const SWEEP_AFTER: usize = 1 << 16;
+
+#[derive(Default)]
+pub struct Zones {
+    picture: Mutex<Picture>,
+    loaded: tokio::sync::OnceCell<()>,
+}
+
+#[derive(Default)]
+struct Picture {
+    fleets: BTreeMap<String, Fleet>,
+    zone_of: BTreeMap<HostId, String>,
+    /// Hosts of which something was believed that did not come.
+    doubted: BTreeSet<HostId>,
+    heard: usize,
+}
+
+impl Picture {
+    fn fleet(&mut self, catalog: &Catalog, zone: &str) -> &mut Fleet {
+        self.fleets.entry(zone.to_owned()).or_insert_with(|| Fleet::new(catalog, zone))
+    }
+}
+
+/// What a unit of work did, as far as others must hear of it.
+#[derive(Default)]
+pub struct Touched {
+    pub instances: Vec<Instance>,
+    /// Hosts that have new orders.
+    pub ordered: BTreeSet<HostId>,
+}
+
+impl Zones {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Picture> {
+        self.picture.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Looks at a zone, or changes what is known of it.
+    pub fn with<T>(&self, catalog: &Catalog, zone: &str, look: impl FnOnce(&mut Fleet) -> T) -> T {
+        look(self.lock().fleet(catalog, zone))
+    }
+
+    pub fn hear(&self, catalog: &Catalog, changed: &[Instance]) {
+        if changed.is_empty() {
+            return;
+        }
+        let mut picture = self.lock();
+        for instance in changed {
+            picture.fleet(catalog, &instance.zone).put(instance);
+        }
+        picture.heard += changed.len();
+        if picture.heard > SWEEP_AFTER {
+            picture.heard = 0;
+            picture.fleets.values_mut().for_each(Fleet::sweep);
+        }
+    }
+
+    pub fn doubt(&self, touched: &[Instance]) {
+        self.lock().doubted.extend(touched.iter().map(|instance| instance.host));
+    }
+
+    /// What a host lends, and to whom.
+    pub fn set_host(&self, catalog: &Catalog, zone: &str, id: HostId, facts: &Facts) {
+        let mut picture = self.lock();
+        if let Some(before) = picture.zone_of.insert(id, zone.to_owned()).filter(|before| before != zone) {
+            let closed = Facts { open: false, ..facts.clone() };
+            picture.fleet(catalog, &before).set_host(id, &closed);
+            picture.doubted.insert(id);
+        }
+        picture.fleet(catalog, zone).set_host(id, facts);
+    }
+}
+
+impl App {
+    /// Waits until the picture was read from the database once.
+    pub async fn zones_loaded(&self) -> Result<(), StoreError> {
+        self.zones.loaded.get_or_try_init(|| self.load_zones()).await.map(|_| ())
+    }
+
+    async fn load_zones(&self) -> Result<(), StoreError> {
+        for known in self.store.rows(host::all()).await?.iter().map(host::read) {
+            let rows = self.store.rows(host::room_of(known.id)).await?;
+            self.set_host(&known, &host::read_rooms(&rows));
+        }
+        let mut after = String::new();
+        loop {
+            let rows = self.store.rows(instance::live_page(&after, PAGE)).await?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            after = last.text("id").to_owned();
+            let there: Vec<Instance> = rows.iter().map(instance::read).collect();
+            self.zones.hear(&self.catalog, &there);
+        }
+    }
+
+    pub fn set_host(&self, known: &host::Host, room: &[ebb_engine::placement::Room]) {
+        let capacity = room.first().map(|room| room.capacity.clone()).unwrap_or_default();
+        let facts = Facts { capacity, open: known.state == "up", lent_until: None };
+        self.zones.set_host(&self.catalog, &known.zone, known.id, &facts);
+    }
+}
+
+impl Unit {
+    /// Reads again what is doubted of a zone. Called before the picture is relied on.
+    pub async fn clear_doubts(&self) -> Outcome<()> {
+        let doubted = std::mem::take(&mut self.app.zones.lock().doubted);
+        for id in doubted {
+            self.read_host(id).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the picture of a host what the database says.
+    pub async fn read_host(&self, id: HostId) -> Outcome<()> {
+        let rows = self.reads.rows(instance::on_host(id)).await?;
+        let there: Vec<Instance> = rows.iter().map(instance::read).collect();
+        let known = self.reads.row(host::by_id(id)).await?.map(|row| host::read(&row));
+        let Some(known) = known else { return Ok(()) };
+        let room = host::read_rooms(&self.reads.rows(host::room_of(id)).await?);
+        self.app.set_host(&known, &room);
+        self.app.zones.with(&self.app.catalog, &known.zone, |fleet| fleet.replace(id, &there));
+        Ok(())
+    }
+}
