@@ -5,3 +5,12 @@ alter table instance add column took_room bigint not null default 0;
 update instance set took_room = 1 where live = 1 and state like '%"caused_notice":true%';
 
 create index instance_taking on instance (account_id, created_at) where took_room = 1;
+
+create table alarm (
+  kind text not null,
+  subject text not null,
+  due_at bigint not null,
+  primary key (kind, subject)
+);
+
+create index alarm_due on alarm (due_at, kind, subject);

@@ -1,5 +1,6 @@
 //! What is done without anybody asking? Workers: each is a step that reads what is due and does it; only the loops sleep.
 
+pub mod alarms;
 pub mod hosts;
 pub mod hours;
 pub mod sandbox;
@@ -11,6 +12,7 @@ use ebb_engine::lifecycle::{Input, due_at as due_at_of};
 use ebb_model::id::{AccountId, InstanceId};
 use ebb_model::instance::State;
 use ebb_model::time::{Second, Timestamp};
+use ebb_store::rows::alarm::{self, Alarm};
 use ebb_store::rows::{account, instance};
 use ebb_store::{Halt, Row, StoreError};
 use futures_util::FutureExt;
@@ -27,12 +29,16 @@ impl App {
         Ok(self.store.rows(instance::next_due()).await?.first().map(due))
     }
 
-    /// The same, and the end of the first hour that is to be closed, in one look.
+    /// The same, the first alarm, and the end of the first hour that is to be closed, in one look.
     pub async fn next_steps(&self) -> Result<NextSteps, StoreError> {
         let looked = self.store.read(|reads| async move {
-            let (next_due, next_close) =
-                (reads.row(instance::next_due()).await?, reads.row(account::next_close()).await?);
-            Ok((next_due.as_ref().map(due), next_close.as_ref().map(hours::close_at)))
+            let (due_first, alarm_first) = (reads.row(instance::next_due()).await?, reads.row(alarm::next()).await?);
+            let close = reads.row(account::next_close()).await?;
+            Ok(NextSteps {
+                due: due_first.as_ref().map(due),
+                alarm: alarm_first.as_ref().map(alarm::read),
+                close: close.as_ref().map(hours::close_at),
+            })
         });
         looked.await
     }
@@ -70,20 +76,29 @@ impl App {
     /// Gives back when there will be more.
     async fn work(&self) -> Result<Option<Timestamp>, Denied> {
         loop {
-            match self.next_due().await? {
-                Some((at, id)) if at <= self.clock.now() => self.carry_out_due(id, at).await?,
-                next => {
-                    let due = next.map(|(at, _)| at);
+            let (due, alarm) = (self.next_due().await?, self.next_alarm().await?);
+            let now = self.clock.now();
+            let alarm_at = alarm.as_ref().map(|alarm| alarm.due_at);
+            match (due, alarm) {
+                (Some((at, id)), _) if at <= now && alarm_at.is_none_or(|alarm| at <= alarm) => {
+                    self.carry_out_due(id, at).await?;
+                }
+                (_, Some(alarm)) if alarm.due_at <= now => self.carry_out_alarm(&alarm).await?,
+                (due, _) => {
                     let close = self.close_hours().await?;
-                    return Ok(due.into_iter().chain(close).min());
+                    return Ok(due.map(|(at, _)| at).into_iter().chain(alarm_at).chain(close).min());
                 }
             }
         }
     }
 }
 
-/// What an instance waits for, and what an account.
-pub type NextSteps = (Option<(Timestamp, InstanceId)>, Option<(Second, AccountId)>);
+/// What is waited for: by an instance, by anybody, by an account.
+pub struct NextSteps {
+    pub due: Option<(Timestamp, InstanceId)>,
+    pub alarm: Option<Alarm>,
+    pub close: Option<(Second, AccountId)>,
+}
 
 fn due(row: &Row) -> (Timestamp, InstanceId) {
     let id = row.text("id").parse().expect("an id that this program wrote");

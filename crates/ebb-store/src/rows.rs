@@ -1,6 +1,7 @@
 //! Rows ↔ model: the statements of every table, and what their rows mean.
 
 pub mod account;
+pub mod alarm;
 pub mod bill;
 pub mod event;
 pub mod host;

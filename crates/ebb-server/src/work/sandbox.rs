@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::denied::Denied;
 use crate::host::{Fake, Greeted, forgotten};
+use crate::work::NextSteps;
 use ebb_driver::protocol::{FromHost, ToHost};
 use ebb_model::id::HostId;
 use ebb_model::time::Timestamp;
@@ -13,20 +14,22 @@ use std::collections::BTreeMap;
 impl App {
     /// Carries out everything that is due up to `until`, each step at its own instant, and stops the clock there.
     ///
-    /// Hosts first, so that what they saw before an instant counts; then instances; then hours.
+    /// Hosts first, so that what they saw before an instant counts; then instances; then alarms; then hours.
     pub async fn run_until(&self, until: Timestamp) -> Result<(), Denied> {
         loop {
             self.settle_hosts().await?;
             let seen = self.hosts.fakes.lock().await.iter().filter_map(|fake| fake.host.next_due()).min();
-            let (due, close) = self.next_steps().await?;
-            let instants = [seen, due.map(|(at, _)| at), close.map(|(at, _)| at.start())];
+            let NextSteps { due, alarm, close } = self.next_steps().await?;
+            let alarm_at = alarm.as_ref().map(|alarm| alarm.due_at);
+            let instants = [seen, due.map(|(at, _)| at), alarm_at, close.map(|(at, _)| at.start())];
             let Some(at) = instants.into_iter().flatten().min().filter(|at| *at <= until) else { break };
             self.clock.advance_to(at);
-            match (due, close) {
+            match (due, alarm, close) {
                 _ if seen.is_some_and(|seen| seen <= at) => {}
-                (Some((due, id)), _) if due <= at => self.carry_out_due(id, due).await?,
-                (_, Some((close, account))) if close.start() <= at => self.close_hour(account, close).await?,
-                _ => unreachable!("the earliest of three is one of them"),
+                (Some((due, id)), ..) if due <= at => self.carry_out_due(id, due).await?,
+                (_, Some(alarm), _) if alarm.due_at <= at => self.carry_out_alarm(&alarm).await?,
+                (.., Some((close, account))) if close.start() <= at => self.close_hour(account, close).await?,
+                _ => unreachable!("the earliest of four is one of them"),
             }
         }
         self.clock.advance_to(until);

@@ -1,0 +1,43 @@
+//! What is to be done at an instant that no instance and no account waits for itself, and who does it?
+//!
+//! Whoever wants something done writes an alarm in the commit that makes it necessary.
+
+use crate::app::App;
+use crate::denied::Denied;
+use ebb_store::StoreError;
+use ebb_store::rows::alarm::{self, Alarm};
+
+const PUT_OFF_SECONDS: i64 = 30;
+
+impl App {
+    pub async fn next_alarm(&self) -> Result<Option<Alarm>, StoreError> {
+        Ok(self.store.rows(alarm::next()).await?.first().map(alarm::read))
+    }
+
+    /// Carries out an alarm and takes it away, unless it was set anew. Woken twice, it finds nothing left to do. One that fails is
+    /// put off: it must not stand before others for ever.
+    pub async fn carry_out_alarm(&self, due: &Alarm) -> Result<(), Denied> {
+        let failed = match self.answer_alarm(due).await {
+            Ok(()) => false,
+            Err(Denied::Store(error)) if error.is_passing() => return Err(error.into()),
+            Err(error) => {
+                tracing::error!(kind = due.kind, subject = due.subject, %error, "an alarm cannot be carried out; it is tried again");
+                true
+            }
+        };
+        let taken = due.clone();
+        let done = self.unit("alarm", &due.subject, move |mut unit| {
+            unit.write(alarm::done(&taken));
+            if failed {
+                unit.write(alarm::set(&taken.kind, &taken.subject, unit.now.plus_seconds(PUT_OFF_SECONDS)));
+            }
+            async move { Ok(unit.done(())) }
+        });
+        Ok(done.await?)
+    }
+
+    async fn answer_alarm(&self, due: &Alarm) -> Result<(), Denied> {
+        tracing::warn!(kind = due.kind, subject = due.subject, "nobody knows this alarm; it is taken away");
+        Ok(())
+    }
+}
