@@ -3,9 +3,12 @@
 //! The same pure state machine stands in every host, real or fake. It carries out deadlines from its own copy, with or without
 //! a server, and destroys nothing that it was not told to destroy by id.
 
+mod guests;
+
 use crate::protocol::{DesiredGuest, FromHost, Is, ObservedGuest, Position, ToHost, Want};
 use ebb_model::id::InstanceId;
 use ebb_model::time::Timestamp;
+use guests::Guests;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -18,7 +21,7 @@ pub struct Agent {
     /// Of the server that speaks now; its orders count in it.
     #[serde(default)]
     epoch: i64,
-    guests: BTreeMap<InstanceId, Guest>,
+    guests: Guests,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,7 +79,8 @@ impl Agent {
             guest.power = Power::Untouched;
             (guest.desired.id, guest)
         });
-        Self { position, gap: false, epoch: position.epoch, guests: guests.collect() }
+        let guests: BTreeMap<InstanceId, Guest> = guests.collect();
+        Self { position, gap: false, epoch: position.epoch, guests: guests.into() }
     }
 
     /// Begins anew what was under way when the host stopped; once, after it was told what was found of each guest. A guest that
@@ -91,10 +95,11 @@ impl Agent {
     }
 
     fn take_up(&mut self, id: InstanceId, now: Timestamp) -> Vec<Action> {
-        let guest = self.guests.get_mut(&id).expect("a guest that was just looked up");
+        let mut guest = self.guests.get_mut(id).expect("a guest that was just looked up");
         if guest.observed.is == Is::Starting {
             guest.observed.is = Is::Off { at: now };
         }
+        drop(guest);
         self.pursue(id, now)
     }
 
@@ -103,15 +108,15 @@ impl Agent {
     }
 
     pub fn guest(&self, id: InstanceId) -> Option<&Guest> {
-        self.guests.get(&id)
+        self.guests.get(id)
     }
 
     pub fn guests(&self) -> impl Iterator<Item = &Guest> {
-        self.guests.values()
+        self.guests.iter().map(|(_, guest)| guest)
     }
 
     pub fn observed(&self) -> Vec<ObservedGuest> {
-        self.guests.values().map(|guest| guest.observed.clone()).collect()
+        self.guests().map(|guest| guest.observed.clone()).collect()
     }
 
     /// Takes what a server says. A console is read by whoever has it, not here.
@@ -144,12 +149,12 @@ impl Agent {
         self.gap = false;
         self.position = server;
         // The server counts generations from an older state; its next order for a guest holds.
-        for guest in self.guests.values_mut() {
-            guest.desired.generation = 0;
+        let ids: Vec<InstanceId> = self.guests.iter().map(|(id, _)| *id).collect();
+        for id in &ids {
+            self.guests.get_mut(*id).expect("a guest that was just looked up").desired.generation = 0;
         }
         // The guests first: once the position is written, nobody asks for this again.
-        let guests = self.guests.keys().map(|id| Action::Save(*id));
-        guests.chain([Action::SavePosition]).collect()
+        ids.into_iter().map(Action::Save).chain([Action::SavePosition]).collect()
     }
 
     /// Takes an order. One that is not newer than the last, or that comes over an unaccepted gap, is not obeyed.
@@ -166,32 +171,30 @@ impl Agent {
 
     fn desire_one(&mut self, desired: DesiredGuest, now: Timestamp) -> Vec<Action> {
         let id = desired.id;
-        match self.guests.get_mut(&id) {
-            Some(guest) if desired.generation < guest.desired.generation => return vec![],
-            Some(guest) => {
-                if guest.desired.want != desired.want {
-                    guest.power = Power::Untouched;
-                }
-                guest.observed.generation = desired.generation;
-                guest.desired = desired;
+        if let Some(mut guest) = self.guests.get_mut(id) {
+            if desired.generation < guest.desired.generation {
+                return vec![];
             }
-            None => {
-                let is = match desired.want {
-                    Want::Running => Is::Off { at: now },
-                    // Never heard of, or gone long ago: so be it.
-                    Want::Off { .. } | Want::Gone => Is::Gone { at: now },
-                };
-                let observed = ObservedGuest {
-                    id,
-                    generation: desired.generation,
-                    is,
-                    address: None,
-                    notice_readable_at: None,
-                    notice_read_at: None,
-                };
-                let guest = Guest { desired, observed, removing: false, power: Power::Untouched };
-                self.guests.insert(id, guest);
+            if guest.desired.want != desired.want {
+                guest.power = Power::Untouched;
             }
+            guest.observed.generation = desired.generation;
+            guest.desired = desired;
+        } else {
+            let is = match desired.want {
+                Want::Running => Is::Off { at: now },
+                // Never heard of, or gone long ago: so be it.
+                Want::Off { .. } | Want::Gone => Is::Gone { at: now },
+            };
+            let observed = ObservedGuest {
+                id,
+                generation: desired.generation,
+                is,
+                address: None,
+                notice_readable_at: None,
+                notice_read_at: None,
+            };
+            self.guests.insert(id, Guest { desired, observed, removing: false, power: Power::Untouched });
         }
         let mut actions = self.pursue(id, now);
         actions.insert(0, Action::Save(id));
@@ -200,21 +203,19 @@ impl Agent {
 
     /// An operator's word about a guest in quarantine.
     pub fn destroy(&mut self, id: InstanceId, now: Timestamp) -> Vec<Action> {
-        match self.guests.get_mut(&id) {
-            Some(guest) => {
-                guest.desired.want = Want::Gone;
-                let mut actions = self.pursue(id, now);
-                actions.insert(0, Action::Save(id));
-                actions
-            }
-            None => vec![],
+        match self.guests.get_mut(id) {
+            Some(mut guest) => guest.desired.want = Want::Gone,
+            None => return vec![],
         }
+        let mut actions = self.pursue(id, now);
+        actions.insert(0, Action::Save(id));
+        actions
     }
 
     pub fn forget(&mut self, id: InstanceId) -> Vec<Action> {
-        match self.guests.get(&id).map(|guest| &guest.observed.is) {
+        match self.guests.get(id).map(|guest| &guest.observed.is) {
             Some(Is::Gone { .. } | Is::Failed { .. }) => {
-                self.guests.remove(&id);
+                self.guests.remove(id);
                 vec![Action::Forget(id)]
             }
             _ => vec![],
@@ -223,7 +224,7 @@ impl Agent {
 
     /// The hypervisor saw something happen to a guest.
     pub fn see(&mut self, id: InstanceId, seen: Seen, now: Timestamp) -> Vec<Action> {
-        let Some(guest) = self.guests.get_mut(&id) else {
+        let Some(mut guest) = self.guests.get_mut(id) else {
             return vec![];
         };
         let is = match (seen, &guest.observed.is) {
@@ -239,8 +240,10 @@ impl Agent {
         guest.observed.is = is;
         let said = Action::Say(FromHost::Observed(guest.observed.clone()));
         let mut actions = vec![Action::Save(id), said];
+        let runs = matches!(guest.observed.is, Is::Running { .. });
+        drop(guest);
         // Started after all, though it is to be off or gone by now.
-        if matches!(guest.observed.is, Is::Running { .. }) {
+        if runs {
             actions.extend(self.pursue(id, now));
         }
         actions
@@ -248,15 +251,15 @@ impl Agent {
 
     /// The address that the guest was given.
     pub fn addressed(&mut self, id: InstanceId, address: String) {
-        if let Some(guest) = self.guests.get_mut(&id) {
+        if let Some(mut guest) = self.guests.get_mut(id) {
             guest.observed.address = Some(address);
         }
     }
 
     /// The guest read its notice from the metadata service.
     pub fn notice_read(&mut self, id: InstanceId, now: Timestamp) -> Vec<Action> {
-        match self.guests.get_mut(&id) {
-            Some(guest) if guest.observed.notice_read_at.is_none() => {
+        match self.guests.get_mut(id) {
+            Some(mut guest) if guest.observed.notice_read_at.is_none() => {
                 guest.observed.notice_read_at = Some(now);
                 vec![Action::Save(id), Action::Say(FromHost::Observed(guest.observed.clone()))]
             }
@@ -266,19 +269,18 @@ impl Agent {
 
     /// Carries out what is due: notices that become visible, deadlines, power switches.
     pub fn tick(&mut self, now: Timestamp) -> Vec<Action> {
-        let due: Vec<InstanceId> =
-            self.guests.iter().filter(|(_, g)| due_at(g).is_some_and(|at| at <= now)).map(|(id, _)| *id).collect();
+        let due = self.guests.due(now);
         due.into_iter().flat_map(|id| self.pursue(id, now)).collect()
     }
 
     /// When [`Agent::tick`] has something to do next.
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.guests.values().filter_map(due_at).min()
+        self.guests.next_due()
     }
 
     /// Brings one guest nearer to what it should be.
     fn pursue(&mut self, id: InstanceId, now: Timestamp) -> Vec<Action> {
-        let guest = self.guests.get_mut(&id).expect("a guest that was just looked up");
+        let mut guest = self.guests.get_mut(id).expect("a guest that was just looked up");
         let mut actions = vec![];
         if let Some(end) = guest.desired.end
             && end.notice_at <= now
