@@ -3,7 +3,7 @@
 use crate::cloud::Scratch;
 use crate::process;
 use crate::rows::Unit;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use ebb_store::{Place, Query, Store, Value};
 use futures_util::future::{join3, try_join_all};
 use rusqlite::{CachedStatement, Connection};
@@ -29,6 +29,40 @@ pub async fn sqlite(furnish: &Unit, units: &[Unit], batch: usize) -> Result<Took
          pragma wal_autocheckpoint = 16384; pragma cache_size = -16384; pragma temp_store = memory",
     )?;
     run_on(&connection, furnish, units, batch)
+}
+
+/// Fills a database with rows, as fast as it goes: `rows` in order, many to a commit.
+pub async fn fill(place: &Place, rows: impl Iterator<Item = Query>) -> Result<()> {
+    Store::open(place.clone()).await?.close().await?;
+    let mut rows = rows.peekable();
+    match place {
+        Place::Memory => bail!("what is in memory cannot be filled beforehand"),
+        Place::Sqlite(file) => {
+            let connection = Connection::open(file)?;
+            connection.set_prepared_statement_cache_capacity(64);
+            connection.execute_batch("pragma synchronous = off; pragma cache_size = -1000000; begin")?;
+            rows.try_for_each(|query| execute(&connection, &query))?;
+            connection.execute_batch("commit; pragma wal_checkpoint(truncate)")?;
+        }
+        Place::Postgres(address) => {
+            let (client, connection) = tokio_postgres::connect(address, NoTls).await?;
+            let driver = tokio::spawn(connection);
+            let mut prepared = HashMap::new();
+            while rows.peek().is_some() {
+                let unit: Unit = rows.by_ref().take(5_000).collect();
+                for query in &unit {
+                    if !prepared.contains_key(query.sql) {
+                        prepared.insert(query.sql, client.prepare(query.sql).await?);
+                    }
+                }
+                flight(&client, &prepared, &[unit]).await?;
+            }
+            client.batch_execute("analyze").await?;
+            drop(client);
+            driver.await??;
+        }
+    }
+    Ok(())
 }
 
 /// The same in memory, as a sandbox has it.

@@ -4,6 +4,7 @@ use crate::line::Lines;
 use crate::process;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
@@ -21,17 +22,41 @@ pub struct Cloud {
     pub operator: String,
     pub endpoint: String,
     serve: Half,
-    host: Half,
+    serve_words: Vec<OsString>,
+    hosts: Vec<Half>,
     guests: Guests,
 }
 
 #[derive(Clone)]
 pub enum Guests {
-    /// Made of nothing, and more room than anybody needs.
-    Fake,
+    /// There are rows of them and nothing else; no host answers.
+    Absent,
+    /// Made of nothing, on so many hosts `bench-1`… with more room than anybody needs.
+    Fake { hosts: usize },
     /// QEMU's, with this capacity.
     Real { capacity: String, catalog: String },
 }
+
+impl Guests {
+    fn hosts(&self) -> usize {
+        match self {
+            Guests::Absent => 0,
+            Guests::Fake { hosts } => *hosts,
+            Guests::Real { .. } => 1,
+        }
+    }
+
+    fn are_real(&self) -> bool {
+        matches!(self, Guests::Real { .. })
+    }
+}
+
+fn host_data(number: usize) -> String {
+    format!("host-{number}")
+}
+
+/// The zone of the sample catalog in which everything happens.
+pub const ZONE: &str = "cn-beijing-a";
 
 /// Who buys.
 #[derive(Clone)]
@@ -42,54 +67,97 @@ pub struct Tenant {
 impl Cloud {
     /// Starts both; `postgres`: where to keep the rows, else in a SQLite file.
     pub async fn start(postgres: Option<&str>, guests: Guests) -> Result<Self> {
-        let dir = Scratch::new()?;
-        let socket = dir.path().join("host.sock");
-        let mut host = match &guests {
-            Guests::Fake => dying_with_us(&[]),
-            Guests::Real { .. } => dying_with_us(as_root()),
-        };
-        host.arg(ebb()?).arg("host").arg("--data").arg(dir.path().join("host")).arg("--socket").arg(&socket);
-        let mut serve = dying_with_us(&[]);
-        serve.arg(ebb()?).args(["serve", "--listen", "127.0.0.1:0", "--operator-key"]).arg(dir.path().join("key"));
-        serve.arg("--host").arg(&socket);
-        match &guests {
-            Guests::Fake => {
-                host.args(["--driver", "fake", "--zone", "cn-beijing-a"]);
-                host.args(["--capacity", "vcpu=100000000,memory_mib=100000000000,disk_gib=1000000000"]);
-            }
-            Guests::Real { capacity, catalog } => {
-                let image = Path::new(IMAGE);
-                if !image.join("initramfs.img").exists() {
-                    bail!("{IMAGE} is not built: run guest/build {IMAGE}, or `make bench`");
+        Self::start_in(Scratch::new()?, postgres, guests, None).await
+    }
+
+    /// The same, where a database may be already, with a catalog of its own.
+    pub async fn start_in(dir: Scratch, postgres: Option<&str>, guests: Guests, catalog: Option<&str>) -> Result<Self> {
+        let mut serve: Vec<OsString> = ["serve", "--listen", "127.0.0.1:0", "--operator-key"].map(Into::into).to_vec();
+        serve.push(dir.path().join("key").into());
+        let mut hosts = vec![];
+        for number in 1..=guests.hosts() {
+            let socket = dir.path().join(format!("host-{number}.sock"));
+            let mut host = dying_with_us(if guests.are_real() { as_root() } else { &[] });
+            host.arg(ebb()?).arg("host").arg("--data").arg(dir.path().join(host_data(number)));
+            host.arg("--socket").arg(&socket);
+            match &guests {
+                Guests::Absent => {}
+                Guests::Fake { .. } => {
+                    host.args(["--driver", "fake", "--zone", ZONE, "--name", &format!("bench-{number}")]);
+                    host.args(["--capacity", "vcpu=100000000,memory_mib=100000000000,disk_gib=1000000000"]);
                 }
-                host.arg("--image").arg(format!("ebb-guest={}", image.canonicalize()?.display()));
-                host.args(["--capacity", capacity, "--server-uid", &rustix::process::getuid().as_raw().to_string()]);
-                let file = dir.path().join("catalog.toml");
-                fs::write(&file, catalog)?;
-                serve.arg("--catalog").arg(file);
+                Guests::Real { capacity, .. } => {
+                    let image = Path::new(IMAGE);
+                    if !image.join("initramfs.img").exists() {
+                        bail!("{IMAGE} is not built: run guest/build {IMAGE}, or `make bench`");
+                    }
+                    host.arg("--image").arg(format!("ebb-guest={}", image.canonicalize()?.display()));
+                    host.args([
+                        "--capacity",
+                        capacity,
+                        "--server-uid",
+                        &rustix::process::getuid().as_raw().to_string(),
+                    ]);
+                }
             }
+            hosts.push(Half::start(host, &dir, &format!("host-{number}"))?);
+            wait(&format!("the host; see {}", dir.path().display()), || socket.exists()).await?;
+            serve.extend(["--host".into(), socket.into()]);
+        }
+        let catalog = match &guests {
+            Guests::Real { catalog, .. } => Some(catalog.as_str()),
+            _ => catalog,
+        };
+        if let Some(text) = catalog {
+            let file = dir.path().join("catalog.toml");
+            fs::write(&file, text)?;
+            serve.extend(["--catalog".into(), file.into()]);
         }
         match postgres {
-            Some(connection) => serve.args(["--postgres", connection]),
-            None => serve.arg("--data").arg(dir.path().join("serve")),
-        };
-        let host = Half::start(host, &dir, "host")?;
-        wait(&format!("the host; see {}", dir.path().display()), || socket.exists()).await?;
-        let mut serve = Half::start(serve, &dir, "serve")?;
-        let first: Value = serde_json::from_str(&serve.first_line()?)?;
-        let endpoint = first["endpoint"].as_str().context("an endpoint")?.to_owned();
-        let lines = Lines::new(endpoint.trim_start_matches("http://").parse()?);
+            Some(connection) => serve.extend(["--postgres".into(), connection.into()]),
+            None => serve.extend(["--data".into(), dir.path().join("serve").into()]),
+        }
+        let (half, lines, endpoint) = Self::serve(&serve, &dir)?;
         let operator = fs::read_to_string(dir.path().join("key"))?.trim().to_owned();
-        let cloud = Self { dir, lines, operator, endpoint, serve, host, guests };
+        let cloud = Self { dir, lines, operator, endpoint, serve: half, serve_words: serve, hosts, guests };
         cloud.connected().await?;
         Ok(cloud)
     }
 
+    fn serve(words: &[OsString], dir: &Scratch) -> Result<(Half, Lines, String)> {
+        let mut command = dying_with_us(&[]);
+        command.arg(ebb()?).args(words);
+        let mut half = Half::start(command, dir, "serve")?;
+        let first: Value = serde_json::from_str(&half.first_line()?)?;
+        let endpoint = first["endpoint"].as_str().context("an endpoint")?.to_owned();
+        Ok((half, Lines::new(endpoint.trim_start_matches("http://").parse()?), endpoint))
+    }
+
+    /// Kills the unprivileged half, as a machine does that loses power.
+    pub fn kill_serve(&mut self) -> Result<()> {
+        self.serve.0.kill()?;
+        self.serve.0.wait()?;
+        Ok(())
+    }
+
+    /// Starts it again.
+    pub fn serve_again(&mut self) -> Result<()> {
+        (self.serve, self.lines, self.endpoint) = Self::serve(&self.serve_words, &self.dir)?;
+        Ok(())
+    }
+
+    /// Ends both halves; the directory with the database stays as long as this.
+    pub fn end(&mut self) {
+        self.serve.end();
+        self.hosts.iter_mut().for_each(Half::end);
+    }
+
     async fn connected(&self) -> Result<()> {
         let started = Instant::now();
-        loop {
+        while self.guests.hosts() > 0 {
             let hosts = self.lines.get("/v1/hosts", &self.operator).await?.json()?;
-            if hosts["items"][0]["connected"] == true {
+            let items = hosts["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+            if items.len() >= self.guests.hosts() && items.iter().all(|host| host["connected"] == true) {
                 return Ok(());
             }
             if started.elapsed() > PATIENCE {
@@ -97,6 +165,7 @@ impl Cloud {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        Ok(())
     }
 
     /// Opens verified accounts with money.
@@ -161,7 +230,7 @@ impl Cloud {
     }
 
     pub fn host_pid(&self) -> u32 {
-        self.host.0.id()
+        self.hosts[0].0.id()
     }
 
     pub fn cpu(&self) -> Duration {
@@ -178,15 +247,14 @@ impl Cloud {
 
 impl Drop for Cloud {
     fn drop(&mut self) {
-        self.serve.end();
-        self.host.end();
-        if matches!(self.guests, Guests::Real { .. }) {
+        self.end();
+        if self.guests.are_real() {
             let words = as_root();
             let mut clean = match words.first() {
                 Some(word) => Command::new(word),
                 None => Command::new("env"),
             };
-            let data = self.dir.path().join("host");
+            let data = self.dir.path().join(host_data(1));
             let done = ebb().map(|ebb| clean.arg(ebb).args(["host", "--clean", "--data"]).arg(data).status());
             if !matches!(done, Ok(Ok(status)) if status.success()) {
                 eprintln!("the host could not be cleaned up: {done:?}");

@@ -61,7 +61,7 @@ async fn start(postgres: Option<&TempPostgres>) -> Result<(Arc<Cloud>, Vec<Tenan
         Some(server) => Some(server.database().await),
         None => None,
     };
-    let cloud = Arc::new(Cloud::start(address.as_deref(), Guests::Fake).await?);
+    let cloud = Arc::new(Cloud::start(address.as_deref(), Guests::Fake { hosts: 1 }).await?);
     let tenants = cloud.tenants(TENANTS).await?;
     Ok((cloud, tenants))
 }

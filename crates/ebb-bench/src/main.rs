@@ -4,6 +4,8 @@
 mod advance;
 mod bare;
 mod cloud;
+mod deadlines;
+mod fleet;
 mod guests;
 mod http;
 mod line;
@@ -19,7 +21,7 @@ use anyhow::{Result, anyhow, bail};
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
-const PARTS: [&str; 5] = ["http", "advance", "memory", "release", "ssh"];
+const PARTS: [&str; 7] = ["http", "advance", "memory", "fleet", "deadlines", "release", "ssh"];
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> ExitCode {
@@ -48,6 +50,8 @@ async fn run(asked: &[String]) -> Result<()> {
             "http" => http::run().await?,
             "advance" => advance::run().await?,
             "memory" => memory::run().await?,
+            "deadlines" => deadlines::run().await?,
+            "fleet" => fleet::run().await?,
             "release" => release::run().await?,
             _ => ssh::run().await?,
         }

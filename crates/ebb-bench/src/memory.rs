@@ -13,7 +13,7 @@ const TENANTS: usize = 100;
 
 pub async fn run() -> Result<()> {
     let mut table = Table::new("memory: MiB of both processes with guests made of nothing, SQLite");
-    let cloud = Arc::new(Cloud::start(None, Guests::Fake).await?);
+    let cloud = Arc::new(Cloud::start(None, Guests::Fake { hosts: 1 }).await?);
     let tenants = cloud.tenants(TENANTS).await?;
     let (mut bought, mut empty) = (0, None);
     for count in COUNTS {
