@@ -128,6 +128,9 @@ pub struct Instance {
     /// Charge ended here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<String>,
+    /// Nothing of it was left from here on, and its room was free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub released_at: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_cause: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -195,6 +195,13 @@ async fn list(session: &Session, state: &str) -> Result<(), Failure> {
 
 pub fn instance_text(one: &Instance) -> String {
     let resources = one.resources.iter().map(|(name, amount)| format!("{name} {amount}"));
+    let tags = one.tags.iter().map(|(name, value)| format!("{name}={value}"));
+    let stays = match (one.keep_data_disks, one.keep_public_ip) {
+        (true, true) => "data disks, public address",
+        (true, false) => "data disks",
+        (false, true) => "public address",
+        (false, false) => "nothing",
+    };
     let mut lines = vec![
         ("id", one.id.clone()),
         ("name", one.name.clone()),
@@ -210,6 +217,8 @@ pub fn instance_text(one: &Instance) -> String {
         ("created", instant(&one.created_at)),
         ("charged since", optional_instant(one.started_at.as_ref())),
         ("lease ends", optional_instant(one.lease_ends_at.as_ref())),
+        ("tags", tags.collect::<Vec<_>>().join(", ")),
+        ("stays when it goes", stays.to_owned()),
     ];
     if let Some(notice) = &one.interruption {
         lines.extend([
@@ -221,6 +230,7 @@ pub fn instance_text(one: &Instance) -> String {
         ]);
     }
     lines.push(("charged until", optional_instant(one.ended_at.as_ref())));
+    lines.push(("released", optional_instant(one.released_at.as_ref())));
     lines.push(("ended by", one.end_cause.clone().unwrap_or_default()));
     facts(&lines)
 }

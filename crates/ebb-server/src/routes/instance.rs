@@ -502,6 +502,10 @@ fn shown(about: &Instance, seen: &Seen, key_pair: Option<String>) -> wire::Insta
         lease_ends_at: about.lease_end().map(|at| at.to_string()),
         interruption,
         ended_at: end.map(|end| end.at.to_string()),
+        released_at: match about.state {
+            Life::Released { gone_at, .. } => Some(gone_at.to_string()),
+            _ => None,
+        },
         end_cause: end.map(|end| end.cause.name().to_owned()),
         address: seen.address.clone(),
         key_pair,

@@ -43,7 +43,7 @@ fn a_deadline_is_kept_while_the_server_is_down() {
 /// The server is away for longer than a start may take; meanwhile the guest starts in time.
 #[test]
 fn a_start_that_nobody_heard_of_counts() {
-    let pace = Pace { guests: Guests::Nothing { start_millis: 1000 }, boot_timeout_seconds: 2 };
+    let pace = Pace { guests: Guests::Nothing { start_millis: 1000 }, boot_timeout_seconds: 2, ..Pace::default() };
     let world = World::at(pace, Shape::Halves, On::Sqlite, &[]);
     let bob = world.open().tenant("Bob");
     let block = bob.buy("small", "spot-block");

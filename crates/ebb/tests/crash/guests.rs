@@ -1,16 +1,17 @@
 //! Do real guests outlive both halves of Ebb, each started once, and is there nothing left when they are to go?
 
-use crate::api::{Client, wait_for};
+use crate::api::{Client, text, wait_for};
 use crate::books::{self, Purchases};
 use crate::process::EBB;
 use crate::world::{Guests, On, Pace, Shape, World};
+use ebb_model::time::Timestamp;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 #[test]
 fn real_guests_outlive_both_halves() {
-    let pace = Pace { guests: Guests::Real, boot_timeout_seconds: 60 };
+    let pace = Pace { guests: Guests::Real, boot_timeout_seconds: 60, ..Pace::default() };
     let world = World::at(pace, Shape::Halves, On::Sqlite, &[]);
     let swept = Swept(world.directory.path().join("host"));
     let operator = world.open();
@@ -46,6 +47,41 @@ fn real_guests_outlive_both_halves() {
     assert_eq!(swept.processes(), BTreeSet::new());
     books::check(&world, &Purchases::from([(bob.account.clone(), BTreeSet::from([block, firm]))]));
 
+    world.host().stop();
+    swept.leaves_no_trace();
+}
+
+#[test]
+fn ten_real_guests_read_their_notice_and_go_within_a_second() {
+    let pace = Pace { guests: Guests::Real, boot_timeout_seconds: 60, notice_seconds: 8 };
+    let world = World::at(pace, Shape::Halves, On::Sqlite, &[]);
+    let swept = Swept(world.directory.path().join("host"));
+    let operator = world.open();
+    let bob = operator.tenant("Bob");
+    let mut taken = BTreeSet::new();
+    // As many at once as there is room for.
+    for count in [4, 4, 2] {
+        let blocks: Vec<String> = (0..count).map(|_| bob.buy("small", "spot-block")).collect();
+        for block in &blocks {
+            bob.until(block, "running");
+            until_ready(&bob, block);
+        }
+        for block in &blocks {
+            operator.tell(block, "reclaim").expect("a block may be taken back");
+        }
+        for block in blocks {
+            bob.until(&block, "released");
+            let seen = bob.instance(&block);
+            let instant = |value: &serde_json::Value| text(value).parse::<Timestamp>().expect("an instant");
+            let deadline = instant(&seen["interruption"]["deadline"]);
+            assert!(instant(&seen["interruption"]["read_at"]) < deadline, "{seen}");
+            let late = instant(&seen["released_at"]).millis_since(deadline);
+            assert!((0..1_000).contains(&late), "{late} ms late: {seen}");
+            taken.insert(block);
+        }
+    }
+    assert_eq!(swept.processes(), BTreeSet::new());
+    books::check(&world, &Purchases::from([(bob.account.clone(), taken)]));
     world.host().stop();
     swept.leaves_no_trace();
 }

@@ -44,6 +44,7 @@ pub struct World {
 pub struct Pace {
     pub guests: Guests,
     pub boot_timeout_seconds: u32,
+    pub notice_seconds: u32,
 }
 
 /// What guests are made of.
@@ -58,7 +59,7 @@ pub enum Guests {
 
 impl Default for Pace {
     fn default() -> Pace {
-        Pace { guests: Guests::Nothing { start_millis: 20 }, boot_timeout_seconds: 20 }
+        Pace { guests: Guests::Nothing { start_millis: 20 }, boot_timeout_seconds: 20, notice_seconds: 2 }
     }
 }
 
@@ -75,7 +76,9 @@ impl World {
             On::Postgres => Place::Postgres(block_on(TempPostgres::start().database())),
         };
         let boot = format!("boot_timeout_seconds = {}\n", pace.boot_timeout_seconds);
+        let notice = format!("notice_seconds = {}\n", pace.notice_seconds);
         let text = include_str!("catalog.toml").replace("boot_timeout_seconds = 20\n", &boot);
+        let text = text.replace("notice_seconds = 2\n", &notice);
         std::fs::write(path("catalog.toml"), text).expect("a file in a new directory");
         let catalog = &path("catalog.toml").display().to_string();
         let data = path("data").display().to_string();
