@@ -53,14 +53,13 @@ fn real_guests_outlive_both_halves() {
 
 #[test]
 fn ten_real_guests_read_their_notice_and_go_within_a_second() {
-    let pace = Pace { guests: Guests::Real, boot_timeout_seconds: 60, notice_seconds: 8 };
+    let pace = Pace { guests: Guests::Real, boot_timeout_seconds: 60, notice_seconds: 5 };
     let world = World::at(pace, Shape::Halves, On::Sqlite, &[]);
     let swept = Swept(world.directory.path().join("host"));
     let operator = world.open();
     let bob = operator.tenant("Bob");
     let mut taken = BTreeSet::new();
-    // As many at once as there is room for.
-    for count in [4, 4, 2] {
+    for count in [2; 5] {
         let blocks: Vec<String> = (0..count).map(|_| bob.buy("small", "spot-block")).collect();
         for block in &blocks {
             bob.until(block, "running");
