@@ -121,6 +121,7 @@ impl App {
                     address: None,
                     notice_readable_at: None,
                     notice_read_at: None,
+                    approved_at: None,
                 };
                 self.observe(on.id, gone).await?;
             }
@@ -196,6 +197,7 @@ impl App {
                             hostname: hostname(&about),
                             public_keys: public_keys.collect(),
                             user_data: user_data.map(|row| row.text("content").to_owned()),
+                            region: app.catalog.zone(&about.zone).map_or_else(String::new, |zone| zone.region.clone()),
                             name: about.name,
                             zone: about.zone,
                             flavor: about.flavor,
