@@ -23,6 +23,9 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
+/// A shorter one was cut off by a crash, and nobody has a token from it.
+const SECRET_BYTES: usize = 32;
+
 /// The data directory of a host, held against a second one.
 #[derive(Debug)]
 pub struct Files {
@@ -80,7 +83,7 @@ impl Files {
     pub fn secret(&self) -> Result<Vec<u8>, HostError> {
         let path = self.root.join("secret");
         match fs::read(&path) {
-            Ok(secret) if !secret.is_empty() => return Ok(secret),
+            Ok(secret) if secret.len() == SECRET_BYTES => return Ok(secret),
             Err(e) if e.kind() != io::ErrorKind::NotFound => {
                 return Err(HostError::data(format!("{} cannot be read", path.display()))(e));
             }
@@ -182,4 +185,24 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Makes the names in a directory durable.
 pub fn settle(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn the_secret_outlives_the_host_and_is_its_own() {
+        let dir = std::env::temp_dir().join(format!("ebb-secret-{}", std::process::id()));
+        let secret = || Files::open(&dir).unwrap().secret().unwrap();
+        let first = secret();
+        assert_eq!((first.len(), first == secret()), (SECRET_BYTES, true));
+        let mode = fs::metadata(dir.join("secret")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        fs::write(dir.join("secret"), [0; 5]).unwrap();
+        let second = secret();
+        assert!(second.len() == SECRET_BYTES && second != first);
+        fs::remove_dir_all(&dir).unwrap();
+    }
 }

@@ -1,7 +1,7 @@
 //! Does a real guest find its notice in each cloud's form, where that cloud's programs look for it?
 
 use crate::bench::{self, Bench, account, guest};
-use ebb_driver::protocol::Is;
+use ebb_driver::protocol::{Is, Target};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guest_reads_its_notice_in_six_forms() {
@@ -33,6 +33,7 @@ async fn a_guest_reads_its_notice_in_six_forms() {
             "mac 52:54:0a:4d:00:0a".to_owned(),
             refused("flavorless", "403 Forbidden"),
             "name refused".to_owned(),
+            "meanwhile home".to_owned(),
             "over".to_owned(),
         ]
     );
@@ -61,7 +62,9 @@ async fn a_guest_reads_its_notice_in_six_forms() {
         ]
     );
 
-    // It approved its end, so it does not wait ten minutes.
+    let mut console = bench.stream(id, Target::Console).await.unwrap();
+    bench::write(&mut console, "\ntouch /tmp/go\n").await;
+    // It approves its end, so it does not wait ten minutes.
     let seen = bench.until(id, |is| matches!(is, Is::Gone { .. })).await;
     let Is::Gone { at: gone_at } = seen.is else { unreachable!("it was waited for") };
     let approved_at = seen.approved_at.unwrap();

@@ -35,6 +35,8 @@ get flavorless "$google/preempted"
 nslookup example.com 2>&1 | grep -q REFUSED && echo 'dialect: before name refused'
 timeout 200 wget -q -O - --header 'Metadata-Flavor: Google' "http://$google/preempted?wait_for_change=true" >/tmp/waited 2>&1 &
 waiter=$!
+sleep 1
+get meanwhile "$shared/latest/meta-data/placement/region"
 echo 'dialect: before over'
 wait $waiter
 echo "dialect: waited $(cat /tmp/waited)"
@@ -43,4 +45,6 @@ all
 event=$(wget -q -O - --header 'Metadata: true' "http://$events" | sed 's/.*"EventId":"\([^"]*\)".*/\1/')
 get wrong "$events" --header 'Metadata: true' --post-data '{"StartRequests":[{"EventId":"0"}]}'
 echo 'dialect: after over'
+# With the guest its console goes: whoever reads that comes first.
+until [ -e /tmp/go ]; do sleep 1; done
 get approved "$events" --header 'Metadata: true' --post-data "{\"StartRequests\":[{\"EventId\":\"$event\"}]}"

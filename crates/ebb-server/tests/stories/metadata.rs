@@ -2,6 +2,8 @@
 
 use crate::cloud::{Cloud, On, block};
 use crate::story;
+use ebb_server::{ServeConfig, sample_catalog, serve};
+use ebb_store::Place;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -115,11 +117,33 @@ async fn a_base_address_serves_programs_that_know_nothing_of_it() {
     assert!(cloud.guest(&id, &format!("GET {AZURE}"), &[], "").await.starts_with(r#"400 {"error""#));
     let forwarded = [("x-forwarded-for", "203.0.113.9")];
     assert_eq!(cloud.guest(&id, "GET /latest/meta-data/", &forwarded, "").await.get(..3), Some("403"));
-    for nobody in ["i-019cac22-7e10-7000-8000-000000000000", "nobody"] {
+    for (nobody, code) in [("i-019cac227e1070008000000000000000", "not-found"), ("nobody", "no-route")] {
         let said = cloud.guest("", &format!("GET /guest/{nobody}/latest/meta-data/"), &[], "").await;
-        assert!(said.starts_with("404 {"), "{said}");
+        assert!(said.starts_with("404 {") && said.contains(code), "{said}");
     }
     cloud.nothing_broke().await;
+}
+
+#[tokio::test]
+async fn a_service_answers_for_no_guest() {
+    let config = ServeConfig {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        store: Place::Memory,
+        catalog: sample_catalog(),
+        hosts: vec![],
+        restored: false,
+        operator_secret: None,
+    };
+    let serving = serve(config).await.unwrap();
+    let address = serving.address;
+    let running = tokio::spawn(serving.run(std::future::pending()));
+    let id = "i-019cac227e1070008000000000000000";
+    for path in [format!("/guest/{id}/latest/meta-data/"), "/latest/meta-data/".to_owned()] {
+        let asked = reqwest::Client::new().get(format!("http://{address}{path}")).header("X-Ebb-Instance", id);
+        let problem: Value = asked.send().await.unwrap().json().await.unwrap();
+        assert_eq!(problem["code"], "no-route", "{path}");
+    }
+    running.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]
