@@ -363,7 +363,7 @@ async fn report(unit: &mut Unit, known: &Instance, observed: &ObservedGuest) -> 
             Some(Report::Running { at: clamp(since) })
         }
         Is::Off { at } if observed.generation >= starting_generation(known) => Some(Report::Off { at: clamp(at) }),
-        Is::Gone { at } => Some(Report::Gone { at: clamp(at), approved: false }),
+        Is::Gone { at } => Some(Report::Gone { at: clamp(at), approved: observed.approved_at.is_some() }),
         Is::Failed { at, .. } => Some(Report::Failed { at: clamp(at) }),
         Is::Starting | Is::Running { .. } | Is::Off { .. } => None,
     })

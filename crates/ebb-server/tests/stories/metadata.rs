@@ -59,6 +59,29 @@ story!(the_notice_is_read_in_six_forms, |cloud: Cloud| async move {
     assert_eq!(interruption["read_at"], "2026-03-02T00:59:40Z");
 });
 
+/// The guest's `EventId`.
+async fn event(cloud: &Cloud, id: &str) -> String {
+    let said = cloud.guest(id, &format!("GET {AZURE}"), &[("metadata", "true")], "").await;
+    let said: Value = serde_json::from_str(said.strip_prefix("200 ").unwrap()).unwrap();
+    said["Events"][0]["EventId"].as_str().unwrap().to_owned()
+}
+
+async fn approve(cloud: &Cloud, id: &str, event: &str) -> String {
+    let body = json!({ "StartRequests": [{ "EventId": event }] }).to_string();
+    cloud.guest(id, &format!("POST {AZURE}"), &[("metadata", "true")], &body).await
+}
+
+story!(who_approves_the_end_of_a_lease_pays_up_to_there, |cloud: Cloud| async move {
+    let id = cloud.buy("enterprise", block(1)).await;
+    cloud.wait(3_600 - 200).await;
+    let event = event(&cloud, &id).await;
+    assert_eq!(approve(&cloud, &id, &event).await, "200 {}");
+    let gone = cloud.instance("enterprise", &id).await;
+    assert_eq!((&gone["state"], &gone["end_cause"]), (&json!("released"), &json!("deleted")));
+    let charged = cloud.records("enterprise", &id, "compute").await;
+    assert_eq!(charged, ["08:58:30-09:00:00 90 0.07 0.00175000", "09:00:00-09:55:10 3310 0.07 0.06436111"]);
+});
+
 story!(who_approves_the_event_goes_at_once, |cloud: Cloud| async move {
     let id = cloud.buy("enterprise", block(3)).await;
     let other = cloud.buy("enterprise", block(3)).await;
@@ -67,21 +90,12 @@ story!(who_approves_the_event_goes_at_once, |cloud: Cloud| async move {
     for id in [&id, &other] {
         cloud.post("operator", &format!("/v1/instances/{id}/reclaim"), json!(null)).await;
     }
-    let event = async |id: &str| {
-        let said = cloud.guest(id, &format!("GET {AZURE}"), &azure, "").await;
-        let said: Value = serde_json::from_str(said.strip_prefix("200 ").unwrap()).unwrap();
-        said["Events"][0]["EventId"].as_str().unwrap().to_owned()
-    };
-    let approve = async |id: &str, event: &str| {
-        let body = json!({ "StartRequests": [{ "EventId": event }] }).to_string();
-        cloud.guest(id, &format!("POST {AZURE}"), &azure, &body).await
-    };
-    let (own, foreign) = (event(&id).await, event(&other).await);
-    assert_eq!(approve(&id, &foreign).await.get(..3), Some("400"), "another guest's event");
+    let (own, foreign) = (event(&cloud, &id).await, event(&cloud, &other).await);
+    assert_eq!(approve(&cloud, &id, &foreign).await.get(..3), Some("400"), "another guest's event");
     assert_eq!(cloud.state("enterprise", &id).await, "reclaiming");
 
     cloud.wait(20).await;
-    assert_eq!(approve(&id, &own).await, "200 {}");
+    assert_eq!(approve(&cloud, &id, &own).await, "200 {}");
     assert_eq!(cloud.state("enterprise", &id).await, "released");
     let gone = cloud.instance("enterprise", &id).await;
     assert_eq!(gone["ended_at"], "2026-03-02T00:59:50Z", "270 seconds early");
