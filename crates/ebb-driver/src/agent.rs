@@ -88,7 +88,7 @@ impl Agent {
     pub fn resume(&mut self, now: Timestamp) -> Vec<Action> {
         let unfinished = |guest: &Guest| match (guest.desired.want, &guest.observed.is) {
             (_, Is::Gone { .. } | Is::Failed { .. }) => false,
-            (want, is) => want != Want::Running || *is == Is::Starting,
+            (want, is) => want != Want::Running || *is == Is::Starting || guest.observed.approved_at.is_some(),
         };
         let ids: Vec<InstanceId> = self.guests.iter().filter(|(_, g)| unfinished(g)).map(|(id, _)| *id).collect();
         ids.into_iter().flat_map(|id| self.take_up(id, now)).collect()
@@ -193,6 +193,7 @@ impl Agent {
                 address: None,
                 notice_readable_at: None,
                 notice_read_at: None,
+                approved_at: None,
             };
             self.guests.insert(id, Guest { desired, observed, removing: false, power: Power::Untouched });
         }
@@ -267,6 +268,22 @@ impl Agent {
         }
     }
 
+    /// The guest need not wait for the end that it was told of: its release begins now. Nothing comes of it before the notice can
+    /// be read, nor the second time.
+    pub fn approve(&mut self, id: InstanceId, now: Timestamp) -> Vec<Action> {
+        let Some(mut guest) = self.guests.get_mut(id) else { return vec![] };
+        let is_over = guest.removing || matches!(guest.observed.is, Is::Gone { .. } | Is::Failed { .. });
+        let noticed = guest.desired.end.is_some_and(|end| end.notice_at <= now);
+        if is_over || !noticed || guest.observed.approved_at.is_some() {
+            return vec![];
+        }
+        guest.observed.approved_at = Some(now);
+        let mut actions = vec![Action::Save(id), Action::Say(FromHost::Observed(guest.observed.clone()))];
+        drop(guest);
+        actions.extend(self.pursue(id, now));
+        actions
+    }
+
     /// Carries out what is due: notices that become visible, deadlines, power switches.
     pub fn tick(&mut self, now: Timestamp) -> Vec<Action> {
         let due = self.guests.due(now);
@@ -290,7 +307,7 @@ impl Agent {
             actions.push(Action::Save(id));
             actions.push(Action::Say(FromHost::Observed(guest.observed.clone())));
         }
-        let ended = guest.desired.end.is_some_and(|end| end.at <= now);
+        let ended = guest.observed.approved_at.is_some() || guest.desired.end.is_some_and(|end| end.at <= now);
         let want = if ended { Want::Gone } else { guest.desired.want };
         match (want, &guest.observed.is) {
             (_, Is::Gone { .. } | Is::Failed { .. }) => {
@@ -339,7 +356,7 @@ fn due_at(guest: &Guest) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{GuestSpec, Metadata};
+    use crate::protocol::{GuestSpec, Metadata, PlannedEnd};
     use ebb_model::id::AccountId;
     use ebb_model::resources::Resources;
     use uuid::Uuid;
@@ -358,6 +375,7 @@ mod tests {
             metadata: Metadata {
                 name: String::new(),
                 hostname: String::new(),
+                region: String::new(),
                 zone: String::new(),
                 flavor: String::new(),
                 public_keys: BTreeMap::new(),
@@ -381,5 +399,35 @@ mod tests {
         let mut after = Agent::restore(before.position(), before.guests().cloned());
         let actions = after.resume(now);
         assert_eq!(actions, vec![Action::Remove(id(1)), Action::Start(id(2))], "3 ended by itself, 4 runs");
+    }
+    #[test]
+    fn a_guest_that_approves_its_end_goes_at_once_and_stays_gone() {
+        let at = Timestamp::from_micros;
+        let ending =
+            DesiredGuest { end: Some(PlannedEnd { notice_at: at(10), at: at(300) }), ..desired(1, 1, Want::Running) };
+        let mut agent = Agent::default();
+        agent.desire(1, 1, vec![ending.clone(), desired(2, 1, Want::Running)], at(0));
+        agent.see(id(1), Seen::Running, at(1));
+        agent.see(id(2), Seen::Running, at(1));
+        for (who, now) in [(1, 9), (2, 20), (3, 20)] {
+            assert_eq!(agent.approve(id(who), at(now)), vec![], "guest {who} at {now} knows of no end");
+        }
+        let actions = agent.approve(id(1), at(20));
+        let observed = agent.guest(id(1)).unwrap().observed.clone();
+        assert_eq!(observed.approved_at, Some(at(20)));
+        assert_eq!((&actions[0], actions.last()), (&Action::Save(id(1)), Some(&Action::Remove(id(1)))));
+        assert!(actions.contains(&Action::Say(FromHost::Observed(observed))));
+        assert_eq!(agent.approve(id(1), at(21)), vec![], "it goes already");
+
+        // The host dies before the guest is gone: the next one goes on, and no order brings the guest back.
+        let mut after = Agent::restore(agent.position(), agent.guests().cloned());
+        assert_eq!(after.resume(at(22)).last(), Some(&Action::Remove(id(1))));
+        let again = DesiredGuest { generation: 2, ..ending };
+        let obeyed = after.desire(1, 2, vec![again], at(23));
+        assert!(!obeyed.iter().any(|action| matches!(action, Action::Start(_) | Action::Remove(_))), "{obeyed:?}");
+        let gone = after.see(id(1), Seen::Gone, at(24));
+        let Some(Action::Say(FromHost::Observed(said))) = gone.last() else { panic!("{gone:?}") };
+        assert_eq!((said.approved_at, &said.is), (Some(at(20)), &Is::Gone { at: at(24) }));
+        assert_eq!(after.approve(id(1), at(25)), vec![], "it is gone");
     }
 }

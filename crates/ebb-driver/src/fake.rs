@@ -1,6 +1,6 @@
 //! What does a host do whose guests are made of nothing? The same as a real one, after delays and with faults that tests set.
 
-use crate::agent::{Action, Agent, Seen};
+use crate::agent::{Action, Agent, Guest, Seen};
 use crate::protocol::{Features, FromHost, Hello, Is, ToHost};
 use ebb_model::id::InstanceId;
 use ebb_model::resources::Resources;
@@ -103,6 +103,23 @@ impl FakeHost {
     /// A guest ends by itself.
     pub fn die(&mut self, id: InstanceId, now: Timestamp) -> Vec<FromHost> {
         let actions = self.agent.see(id, Seen::Off, now);
+        self.carry_out(actions, now)
+    }
+
+    /// What it has been told about a guest and has seen of it.
+    pub fn guest(&self, id: InstanceId) -> Option<&Guest> {
+        self.agent.guest(id)
+    }
+
+    /// A guest reads of its end.
+    pub fn notice_read(&mut self, id: InstanceId, now: Timestamp) -> Vec<FromHost> {
+        let actions = self.agent.notice_read(id, now);
+        self.carry_out(actions, now)
+    }
+
+    /// A guest need not wait for its end.
+    pub fn approve(&mut self, id: InstanceId, now: Timestamp) -> Vec<FromHost> {
+        let actions = self.agent.approve(id, now);
         self.carry_out(actions, now)
     }
 

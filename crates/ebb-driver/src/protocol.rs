@@ -156,6 +156,8 @@ pub struct GuestSpec {
 pub struct Metadata {
     pub name: String,
     pub hostname: String,
+    #[serde(default)]
+    pub region: String,
     pub zone: String,
     pub flavor: String,
     /// SSH public keys by their names.
@@ -187,6 +189,9 @@ pub struct ObservedGuest {
     pub notice_readable_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice_read_at: Option<Timestamp>,
+    /// When the guest said that it need not wait for the end that was announced: its release began here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 //! ```text
 //! lock                  held while a host runs
 //! host.json             the installation that this host belongs to
+//! secret                what the guests' metadata tokens are made with
 //! position.json         how far the orders were obeyed
 //! records/ID.json       what should be and what is, of each guest; outlives the guest until the server forgets it
 //! guests/ID/            a guest's own things: its console's log, and in q/ what its QEMU may touch
@@ -18,9 +19,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
+
+/// A shorter one was cut off by a crash, and nobody has a token from it.
+const SECRET_BYTES: usize = 32;
 
 /// The data directory of a host, held against a second one.
 #[derive(Debug)]
@@ -73,6 +77,24 @@ impl Files {
 
     pub fn trash(&self) -> PathBuf {
         self.root.join("trash")
+    }
+
+    /// Made once, so that a restart does not void the guests' tokens.
+    pub fn secret(&self) -> Result<Vec<u8>, HostError> {
+        let path = self.root.join("secret");
+        match fs::read(&path) {
+            Ok(secret) if secret.len() == SECRET_BYTES => return Ok(secret),
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                return Err(HostError::data(format!("{} cannot be read", path.display()))(e));
+            }
+            _ => {}
+        }
+        let secret = [Uuid::new_v4(), Uuid::new_v4()].map(Uuid::into_bytes).concat();
+        // Its directory may be passed through by others, so the file itself keeps them out.
+        let written = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
+        let written = written.and_then(|mut file| file.write_all(&secret).and_then(|()| file.sync_all()));
+        written.map_err(HostError::data(format!("{} cannot be written", path.display())))?;
+        Ok(secret)
     }
 
     pub fn belonging(&self) -> Result<Belonging, HostError> {
@@ -163,4 +185,24 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Makes the names in a directory durable.
 pub fn settle(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn the_secret_outlives_the_host_and_is_its_own() {
+        let dir = std::env::temp_dir().join(format!("ebb-secret-{}", std::process::id()));
+        let secret = || Files::open(&dir).unwrap().secret().unwrap();
+        let first = secret();
+        assert_eq!((first.len(), first == secret()), (SECRET_BYTES, true));
+        let mode = fs::metadata(dir.join("secret")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        fs::write(dir.join("secret"), [0; 5]).unwrap();
+        let second = secret();
+        assert!(second.len() == SECRET_BYTES && second != first);
+        fs::remove_dir_all(&dir).unwrap();
+    }
 }

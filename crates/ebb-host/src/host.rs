@@ -4,13 +4,14 @@
 //! ([`crate::qemu::machine`]), by the scribe, or by the network thread.
 
 mod adoption;
+mod questions;
 mod streams;
 
 use crate::clock::Clock;
 use crate::config::{Accelerator, HostConfig, QemuConfig};
 use crate::error::HostError;
 use crate::files::{self, Files};
-use crate::metadata::{self, Question};
+use crate::metadata;
 use crate::network::plan::Port;
 use crate::qemu::console::Console;
 use crate::qemu::limits::Limits;
@@ -20,11 +21,11 @@ use crate::qemu::{accelerator, command};
 use crate::scribe::{self, Page};
 use crate::socket::{self, Call, Door};
 use crate::{capacity, network, timer};
-use ebb_driver::agent::{Action, Agent, Guest, Seen};
+use ebb_driver::agent::{Action, Agent, Seen};
 use ebb_driver::protocol::{Features, FromHost, Hello, Is, ToHost, Want};
 use ebb_model::id::InstanceId;
 use ebb_model::resources::Resources;
-use ebb_wire::metadata::{Answer, End, Visible};
+use questions::Waiting;
 use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -57,6 +58,8 @@ pub async fn run(config: HostConfig, qemu: QemuConfig, files: Arc<Files>) -> Res
     let (news, mut told) = mpsc::unbounded_channel();
     let (pages, to_write) = mpsc::unbounded_channel();
     let mut host = Host {
+        secret: files.secret()?,
+        waiting: BTreeMap::new(),
         name: config.name,
         zone: config.zone,
         capacity: config.capacity.unwrap_or_else(|| capacity::of_this_machine(files.root())),
@@ -80,15 +83,19 @@ pub async fn run(config: HostConfig, qemu: QemuConfig, files: Arc<Files>) -> Res
     info!("host {} has {} guests, lends {:?}", host.name, host.machines.len(), host.capacity);
 
     let listener = socket::bind(&config.socket, config.access)?;
-    let metadata = tokio::net::TcpListener::from_std(inside.metadata).map_err(|e| HostError::Network(e.to_string()))?;
-    let dhcp = tokio::net::UdpSocket::from_std(inside.dhcp).map_err(|e| HostError::Network(e.to_string()))?;
+    let broken = |e: std::io::Error| HostError::Network(e.to_string());
+    let doors = inside.metadata.into_iter().map(tokio::net::TcpListener::from_std);
+    let doors = doors.collect::<Result<Vec<_>, _>>().map_err(broken)?;
+    let dhcp = tokio::net::UdpSocket::from_std(inside.dhcp).map_err(broken)?;
+    let dns = tokio::net::UdpSocket::from_std(inside.dns).map_err(broken)?;
     let (calls, mut called) = mpsc::channel(1024);
     let (questions, mut asked) = mpsc::channel(1024);
     let (written, mut done) = mpsc::unbounded_channel();
     let mut services = JoinSet::new();
     services.spawn(socket::serve(listener, door, calls));
-    services.spawn(metadata::serve(metadata, questions));
+    services.spawn(metadata::serve(doors, questions));
     services.spawn(network::dhcp::serve(dhcp, inside.leases));
+    services.spawn(network::dns::serve(dns));
     services.spawn(scribe::write(files, to_write, move |then| drop(written.send(then))));
     loop {
         tokio::select! {
@@ -98,12 +105,13 @@ pub async fn run(config: HostConfig, qemu: QemuConfig, files: Arc<Files>) -> Res
                 let actions = host.agent.tick(clock.now());
                 host.carry_out(actions);
             }
+            () = timer::until(&clock, host.patience_ends_at()) => host.lose_patience(),
             Some((id, news)) = told.recv() => host.learn(id, news),
             Some(Ok((id, end))) = host.tasks.join_next() => host.ended(id, end),
             Some(_) = host.streams.join_next() => {}
             Some(then) = done.recv() => host.written(then),
             Some(call) = called.recv() => host.hear(call),
-            Some(question) = asked.recv() => host.inform(question),
+            Some(question) = asked.recv() => host.inform(question, None),
             Some(ended) = services.join_next() => panic!("a service of the host ended: {ended:?}"),
         }
     }
@@ -138,6 +146,10 @@ struct Host {
     /// The guests that are not gone.
     machines: BTreeMap<InstanceId, Handle>,
     addresses: HashMap<Ipv4Addr, InstanceId>,
+    /// The guests' questions that wait for a change.
+    waiting: BTreeMap<InstanceId, Vec<Waiting>>,
+    /// What guests' tokens are made with.
+    secret: Vec<u8>,
     control: Option<Control>,
     tasks: JoinSet<(InstanceId, TaskEnd)>,
     streams: JoinSet<()>,
@@ -202,11 +214,13 @@ impl Host {
     /// Starts what is to be done. Nothing here waits: what must be on disk first comes back through [`Host::written`].
     fn carry_out(&mut self, actions: Vec<Action>) {
         let mut page = Page::default();
+        let mut changed = vec![];
         for action in actions {
             match action {
                 Action::Save(id) => {
                     let record = self.agent.guest(id).map(files::json);
                     page.records.insert(id, record);
+                    changed.push(id);
                 }
                 Action::Forget(id) => drop(page.records.insert(id, None)),
                 Action::SavePosition => page.position = Some(self.agent.position()),
@@ -221,6 +235,7 @@ impl Host {
         if !page.is_empty() {
             let _ = self.pages.send(page);
         }
+        changed.into_iter().for_each(|id| self.ask_again(id));
     }
 
     fn written(&mut self, then: Vec<Action>) {
@@ -302,6 +317,7 @@ impl Host {
                 if matches!(seen, Seen::Gone | Seen::Failed(_)) {
                     self.machines.remove(&id);
                     self.addresses.retain(|_, guest| *guest != id);
+                    self.waiting.remove(&id);
                 }
                 info!("guest {id}: {seen:?}");
                 let actions = self.agent.see(id, seen, self.clock.now());
@@ -316,20 +332,6 @@ impl Host {
         if let Some(handle) = self.machines.get_mut(&id) {
             handle.port = Some(port);
         }
-    }
-
-    /// Answers a guest's question about itself.
-    fn inform(&mut self, question: Question) {
-        let now = self.clock.now();
-        let Some(guest) = self.addresses.get(&question.from).and_then(|id| self.agent.guest(*id)) else { return };
-        let id = guest.desired.id;
-        let headers: Vec<(&str, &str)> = question.headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-        let answer = answer(guest, &question.method, &question.path, &headers, now);
-        if answer.is_notice {
-            let actions = self.agent.notice_read(id, now);
-            self.carry_out(actions);
-        }
-        let _ = question.reply.send(answer);
     }
 
     fn say(&mut self, message: FromHost) {
@@ -355,27 +357,6 @@ impl Host {
             guests: self.agent.observed(),
         }
     }
-}
-
-fn answer(
-    guest: &Guest,
-    method: &str,
-    path: &str,
-    headers: &[(&str, &str)],
-    now: ebb_model::time::Timestamp,
-) -> Answer {
-    let metadata = &guest.desired.metadata;
-    let visible = Visible {
-        instance: guest.desired.id,
-        name: &metadata.name,
-        hostname: &metadata.hostname,
-        zone: &metadata.zone,
-        flavor: &metadata.flavor,
-        public_keys: &metadata.public_keys,
-        user_data: metadata.user_data.as_deref(),
-        end: guest.desired.end.map(|end| End { notice_at: end.notice_at, at: end.at }),
-    };
-    ebb_wire::metadata::answer(&visible, method, path, headers, now)
 }
 
 /// The newest sign of life that a guest left in its files.

@@ -1,10 +1,11 @@
 //! How are guests connected, and to nothing else?
 //!
 //! One network namespace per host, made and used by one thread that has moved into it: it holds a bridge per account, the guests'
-//! taps, the rules, the metadata address. It serves what has gathered since it last looked in one go, since each call of `ip` and
+//! taps, the rules, the metadata addresses. It serves what has gathered since it last looked in one go, since each call of `ip` and
 //! `nft` costs a few milliseconds whatever it does.
 
 pub mod dhcp;
+pub mod dns;
 pub mod plan;
 pub mod rules;
 mod tap;
@@ -36,8 +37,10 @@ pub struct Network(mpsc::Sender<Request>);
 /// What the host itself needs from inside the namespace.
 pub struct Inside {
     pub network: Network,
-    pub metadata: TcpListener,
+    /// One at each of the metadata's addresses.
+    pub metadata: Vec<TcpListener>,
     pub dhcp: UdpSocket,
+    pub dns: UdpSocket,
     pub leases: Leases,
     /// Who has which place already.
     pub guests: Vec<(InstanceId, Port)>,
@@ -125,9 +128,16 @@ pub fn open(files: Arc<Files>, config: QemuConfig, clock: Arc<Clock>) -> Result<
         .name("network".to_owned())
         .spawn(body)
         .map_err(|e| HostError::Network(e.to_string()))?;
-    let (metadata, dhcp) =
+    let Sockets { metadata, dhcp, dns } =
         opened.recv().unwrap_or_else(|_| Err("its thread panicked".to_owned())).map_err(HostError::Network)?;
-    Ok(Inside { network: Network(requests), metadata, dhcp, leases, guests })
+    Ok(Inside { network: Network(requests), metadata, dhcp, dns, leases, guests })
+}
+
+/// What is listened to in the namespace.
+struct Sockets {
+    metadata: Vec<TcpListener>,
+    dhcp: UdpSocket,
+    dns: UdpSocket,
 }
 
 struct Wiring {
@@ -142,7 +152,7 @@ struct Wiring {
 
 impl Wiring {
     /// Moves this thread into the namespace and puts everything there in order.
-    fn enter(&mut self) -> Result<(TcpListener, UdpSocket), String> {
+    fn enter(&mut self) -> Result<Sockets, String> {
         let path = Path::new("/run/netns").join(&self.name);
         if !path.exists() {
             run(Command::new("ip").args(["netns", "add", &self.name]), "")?;
@@ -156,7 +166,10 @@ impl Wiring {
         // The rules come before the first bridge.
         let book = rules::all(self.plan.networks(), self.plan.guests().map(|(_, port)| port));
         run(Command::new("nft").args(["-f", "-"]), &book)?;
-        let mut links = format!("link set lo up\naddr replace {}/32 dev lo\n", rules::METADATA);
+        let mut links = String::from("link set lo up\n");
+        for address in rules::METADATA {
+            writeln!(links, "addr replace {address}/32 dev lo").expect("a string takes everything");
+        }
         let known: Vec<Port> = self.plan.networks().collect();
         let stale: Vec<String> =
             self.bridges.iter().filter(|name| !known.iter().any(|p| p.bridge() == **name)).cloned().collect();
@@ -169,12 +182,7 @@ impl Wiring {
         run(Command::new("ip").args(["-batch", "-"]), &links)?;
         self.publish();
 
-        let metadata = TcpListener::bind((rules::METADATA, 80)).map_err(|e| format!("the metadata port: {e}"))?;
-        let dhcp = UdpSocket::bind(("0.0.0.0", 67)).map_err(|e| format!("the DHCP port: {e}"))?;
-        for result in [metadata.set_nonblocking(true), dhcp.set_nonblocking(true)] {
-            result.map_err(|e| e.to_string())?;
-        }
-        Ok((metadata, dhcp))
+        sockets().map_err(|e| e.to_string())
     }
 
     fn serve(&mut self, queue: &mpsc::Receiver<Request>) {
@@ -303,6 +311,26 @@ impl Wiring {
         let known = self.plan.guests().map(|(_, port)| (port.mac(), port)).collect();
         *self.leases.write().unwrap_or_else(|e| e.into_inner()) = known;
     }
+}
+
+/// Opens what guests ask. Answers do not go beyond the guest itself (a hop limit of 1): whoever is made to pass one on to
+/// somebody behind it cannot.
+fn sockets() -> io::Result<Sockets> {
+    let named = |what: &'static str| move |e: io::Error| io::Error::other(format!("the {what} port: {e}"));
+    let mut metadata = vec![];
+    for address in rules::METADATA {
+        let listener = TcpListener::bind((address, 80)).map_err(named("metadata"))?;
+        listener.set_ttl(1)?;
+        listener.set_nonblocking(true)?;
+        metadata.push(listener);
+    }
+    let dhcp = UdpSocket::bind(("0.0.0.0", 67)).map_err(named("DHCP"))?;
+    let dns = UdpSocket::bind((rules::SHARED, 53)).map_err(named("DNS"))?;
+    dns.set_ttl(1)?;
+    for socket in [&dhcp, &dns] {
+        socket.set_nonblocking(true)?;
+    }
+    Ok(Sockets { metadata, dhcp, dns })
 }
 
 /// The bridges that are there.

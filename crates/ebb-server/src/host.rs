@@ -121,6 +121,7 @@ impl App {
                     address: None,
                     notice_readable_at: None,
                     notice_read_at: None,
+                    approved_at: None,
                 };
                 self.observe(on.id, gone).await?;
             }
@@ -196,6 +197,7 @@ impl App {
                             hostname: hostname(&about),
                             public_keys: public_keys.collect(),
                             user_data: user_data.map(|row| row.text("content").to_owned()),
+                            region: app.catalog.zone(&about.zone).map_or_else(String::new, |zone| zone.region.clone()),
                             name: about.name,
                             zone: about.zone,
                             flavor: about.flavor,
@@ -361,7 +363,7 @@ async fn report(unit: &mut Unit, known: &Instance, observed: &ObservedGuest) -> 
             Some(Report::Running { at: clamp(since) })
         }
         Is::Off { at } if observed.generation >= starting_generation(known) => Some(Report::Off { at: clamp(at) }),
-        Is::Gone { at } => Some(Report::Gone { at: clamp(at), approved: false }),
+        Is::Gone { at } => Some(Report::Gone { at: clamp(at), approved: observed.approved_at.is_some() }),
         Is::Failed { at, .. } => Some(Report::Failed { at: clamp(at) }),
         Is::Starting | Is::Running { .. } | Is::Off { .. } => None,
     })

@@ -3,6 +3,7 @@
 mod account;
 mod bill;
 mod catalog;
+mod guest;
 mod host;
 mod instance;
 mod key_pair;
@@ -112,6 +113,7 @@ pub fn router(app: App) -> Router {
         .fallback(no_route)
         .method_not_allowed_fallback(no_route)
         .layer(from_fn_with_state(app.clone(), take_turn))
+        .layer(from_fn_with_state(app.clone(), guest::speak))
         .layer(from_fn_with_state(app.clone(), account_for))
         .with_state(app)
 }
@@ -154,7 +156,9 @@ async fn account_for(State(app): State<App>, request: Request, next: Next) -> Re
         app.metrics.panicked();
         Denied::Internal.into_response()
     });
-    if response.status() == StatusCode::BAD_REQUEST && response.extensions().get::<Problem>().is_none() {
+    let is_ours =
+        response.extensions().get::<Problem>().is_some() || response.extensions().get::<guest::Said>().is_some();
+    if response.status() == StatusCode::BAD_REQUEST && !is_ours {
         response = refused_by_the_framework(response).await.into_response();
     }
     let status = response.status().as_u16();

@@ -1,13 +1,26 @@
 //! What does a guest read about itself?
 //!
-//! Each cloud has its own paths for the same few facts. A dialect is one file here: it takes a question about one guest and
-//! answers it, or says that the path is none of its own.
+//! Each cloud has its own paths for the same few facts. A dialect is one file here: it takes a request about one guest and
+//! answers it, or says that the path is none of its own. Which dialect is meant is decided in [`cloud`].
 
+mod alibaba;
+#[cfg(test)]
+mod asking;
+mod aws;
+mod azure;
+pub mod cloud;
+mod ec2;
+mod google;
 mod openstack;
+mod tencent;
+mod token;
+mod tree;
 
+use cloud::Cloud;
 use ebb_model::id::InstanceId;
 use ebb_model::time::Timestamp;
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 /// What one guest may know: all of it about itself.
 #[derive(Debug, Clone, Copy)]
@@ -15,13 +28,26 @@ pub struct Visible<'a> {
     pub instance: InstanceId,
     pub name: &'a str,
     pub hostname: &'a str,
+    pub region: &'a str,
     pub zone: &'a str,
     pub flavor: &'a str,
+    pub image: &'a str,
+    /// Its card and its address, if it has them.
+    pub network: Option<Network>,
     /// SSH public keys by their names.
     pub public_keys: &'a BTreeMap<String, String>,
     pub user_data: Option<&'a str>,
+    /// Where a dialect has tokens, nothing is told without one.
+    pub tokens_required: bool,
     /// The end that is planned for it, whether it is to know yet or not.
     pub end: Option<End>,
+}
+
+/// A guest's own end of its network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    pub address: Ipv4Addr,
+    pub mac: [u8; 6],
 }
 
 /// An interruption to come.
@@ -40,18 +66,78 @@ impl Visible<'_> {
     }
 }
 
+/// What a guest asks.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    pub method: &'a str,
+    /// Without a query.
+    pub path: &'a str,
+    /// What follows the `?`, as it came.
+    pub query: &'a str,
+    /// Names in lower case.
+    pub headers: &'a [(&'a str, &'a str)],
+    pub body: &'a [u8],
+    /// Whose address was asked, where that says it ([`Cloud::at`]).
+    pub cloud: Option<Cloud>,
+    /// What it was told to wait for, if it was.
+    pub waiting: Option<Wait>,
+}
+
+impl<'a> Request<'a> {
+    fn header(&self, wanted: &str) -> Option<&'a str> {
+        self.headers.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value)
+    }
+
+    fn parameter(&self, wanted: &str) -> Option<&'a str> {
+        let pairs = self.query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        pairs.into_iter().find(|(name, _)| *name == wanted).map(|(_, value)| value)
+    }
+}
+
+/// What becomes of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    Now(Answer),
+    /// Not yet: it is to be asked again, with this, when something about the guest has changed, and at `until`.
+    Wait(Wait),
+}
+
+/// A request that wants to hear of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wait {
+    pub until: Timestamp,
+    /// The state that it knows.
+    seen: u64,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     pub status: u16,
     pub content_type: &'static str,
+    pub headers: Vec<(&'static str, String)>,
     pub body: String,
-    /// It tells the guest that it will be interrupted.
-    pub is_notice: bool,
+    pub effect: Effect,
+}
+
+/// What an answer means for the guest itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    None,
+    /// It has learnt that it will be interrupted.
+    NoticeRead,
+    /// It agrees to go at once.
+    Approved,
 }
 
 impl Answer {
     fn text(body: impl Into<String>) -> Self {
-        Self { status: 200, content_type: "text/plain; charset=utf-8", body: body.into(), is_notice: false }
+        Self {
+            status: 200,
+            content_type: "text/plain; charset=utf-8",
+            headers: vec![],
+            body: body.into(),
+            effect: Effect::None,
+        }
     }
 
     fn json(body: &serde_json::Value) -> Self {
@@ -61,82 +147,50 @@ impl Answer {
     fn refusal(status: u16, why: &str) -> Self {
         Self { status, ..Self::text(format!("{why}\n")) }
     }
+
+    /// It tells the end, where `tells` says so.
+    fn telling(self, tells: Option<End>) -> Self {
+        Self { effect: tells.map_or(self.effect, |_| Effect::NoticeRead), ..self }
+    }
 }
 
-/// Answers a guest's request. `path` is without a query; `headers` have names in lower case.
-pub fn answer(guest: &Visible<'_>, method: &str, path: &str, headers: &[(&str, &str)], now: Timestamp) -> Answer {
+/// Answers a guest's request. `secret` is the service's own: with it a guest's tokens are made and known again.
+pub fn answer(guest: &Visible<'_>, request: &Request<'_>, secret: &[u8], now: Timestamp) -> Reply {
     // A program of the guest that fetches whatever address strangers give it must not be talked into fetching this one; what
     // such a proxy adds gives it away.
-    if headers.iter().any(|(name, _)| *name == "x-forwarded-for") {
-        return Answer::refusal(403, "a request that was forwarded for somebody else is not answered");
+    if request.header("x-forwarded-for").is_some() {
+        return Reply::Now(Answer::refusal(403, "a request that was forwarded for somebody else is not answered"));
     }
-    let answer = openstack::answer(guest, path, now);
-    match answer {
-        None => Answer::refusal(404, "there is nothing here"),
-        Some(_) if method != "GET" => Answer::refusal(405, "this can only be read: use GET"),
-        Some(answer) => answer,
+    let answer = match Cloud::of(request) {
+        Some(Cloud::Google) => return google::answer(guest, request, now),
+        Some(Cloud::Huawei) => openstack::answer(guest, request.path, now).map(|answer| only_read(request, answer)),
+        Some(Cloud::Aws) => aws::answer(guest, request, secret, now),
+        Some(Cloud::Alibaba) => alibaba::answer(guest, request, secret, now),
+        Some(Cloud::Tencent) => tencent::answer(guest, request, secret, now),
+        Some(Cloud::Azure) => azure::answer(guest, request, now),
+        None => None,
+    };
+    Reply::Now(answer.unwrap_or_else(nothing))
+}
+
+fn nothing() -> Answer {
+    Answer::refusal(404, "there is nothing here")
+}
+
+/// The answer, if it was asked for in the one way that changes nothing.
+fn only_read(request: &Request<'_>, answer: Answer) -> Answer {
+    match request.method {
+        "GET" => answer,
+        _ => Answer::refusal(405, "this can only be read: use GET"),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use uuid::Uuid;
+/// An instant as most clouds write it: UTC, whole seconds, floored.
+fn rfc3339(at: Timestamp) -> String {
+    formatted(at, "%Y-%m-%dT%H:%M:%SZ")
+}
 
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
-    /// One line per answer, of a guest whose notice is at 09:10 and whose end is at 09:15.
-    fn ask(method: &str, path: &str, headers: &[(&str, &str)], now: &str) -> String {
-        let keys = BTreeMap::from([("laptop".to_owned(), "ssh-ed25519 AAAA me".to_owned())]);
-        let guest = Visible {
-            instance: InstanceId::new(Uuid::from_u128(7)),
-            name: "web 1",
-            hostname: "web-1",
-            zone: "home-a",
-            flavor: "c6.large.2",
-            public_keys: &keys,
-            user_data: Some("#!/bin/sh\necho hello\n"),
-            end: Some(End { notice_at: at("2023-06-01T09:10:00Z"), at: at("2023-06-01T09:15:00.5Z") }),
-        };
-        let answer = answer(&guest, method, path, headers, at(now));
-        format!("{}{} {}", answer.status, if answer.is_notice { "!" } else { "" }, answer.body.trim_end())
-    }
-
-    const EARLY: &str = "2023-06-01T09:09:59.999999Z";
-    const LATE: &str = "2023-06-01T09:10:00Z";
-
-    #[test]
-    fn the_notice_is_there_from_its_instant_on() {
-        let path = "/openstack/latest/spot/instance-action";
-        assert_eq!(ask("GET", path, &[], EARLY), "404 there is nothing here");
-        assert_eq!(ask("GET", path, &[], LATE), r#"200! {"action":"terminate","timestamp":"2023-06-01 09:15:00"}"#);
-        assert_eq!(ask("GET", "/openstack/2018-08-27/spot/instance-action", &[], LATE).get(..4), Some("200!"));
-    }
-
-    #[test]
-    fn a_guest_reads_who_it_is() {
-        assert_eq!(ask("GET", "/openstack", &[], EARLY).lines().next_back(), Some("latest"));
-        assert_eq!(ask("GET", "/openstack/latest/", &[], EARLY), "200 meta_data.json\nuser_data\nspot/");
-        assert_eq!(ask("GET", "/openstack/latest/user_data", &[], EARLY), "200 #!/bin/sh\necho hello");
-        let json = ask("GET", "/openstack/latest/meta_data.json", &[], EARLY);
-        let json: serde_json::Value = serde_json::from_str(json.strip_prefix("200 ").unwrap()).unwrap();
-        assert_eq!(json["uuid"], "00000000-0000-0000-0000-000000000007");
-        assert_eq!(json["hostname"], "web-1");
-        assert_eq!(json["availability_zone"], "home-a");
-        assert_eq!(json["public_keys"]["laptop"], "ssh-ed25519 AAAA me");
-        assert_eq!(json["meta"]["flavor"], "c6.large.2");
-    }
-
-    #[test]
-    fn what_is_not_there_and_what_is_not_allowed_differ() {
-        for path in
-            ["/", "/openstack/2099-01-01/meta_data.json", "/openstack/latest/../x", "/openstack/latest/spot/x", ""]
-        {
-            assert_eq!(ask("GET", path, &[], LATE), "404 there is nothing here", "{path}");
-        }
-        assert_eq!(ask("POST", "/openstack/latest/user_data", &[], LATE).get(..3), Some("405"));
-        assert_eq!(ask("GET", "/openstack", &[("x-forwarded-for", "10.0.0.1")], LATE).get(..3), Some("403"));
-    }
+fn formatted(at: Timestamp, format: &str) -> String {
+    let at = jiff::Timestamp::from_second(at.second().unix()).expect("an instant that the calendar has");
+    at.strftime(format).to_string()
 }

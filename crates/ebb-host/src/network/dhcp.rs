@@ -1,7 +1,7 @@
 //! How does a guest learn its address? A DHCP server that knows its guests by their MAC and answers nobody else (RFC 2131).
 
 use super::plan::{Mac, Port};
-use super::rules::METADATA;
+use super::rules::{METADATA, SHARED};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, RwLock};
@@ -125,6 +125,7 @@ fn answer(question: &Question, port: Port) -> Option<Vec<u8>> {
         option(&mut bytes, 51, &LEASE_SECONDS.to_be_bytes());
         option(&mut bytes, 1, &[255, 255, 255, 0]);
         option(&mut bytes, 3, &port.gateway().octets());
+        option(&mut bytes, 6, &SHARED.octets());
         option(&mut bytes, 26, &MTU.to_be_bytes());
         option(&mut bytes, 121, &routes(port.gateway()));
     }
@@ -136,9 +137,13 @@ fn answer(question: &Question, port: Port) -> Option<Vec<u8>> {
 
 /// Whoever understands routes ignores the router, so the default stands here too (RFC 3442).
 fn routes(gateway: Ipv4Addr) -> Vec<u8> {
-    let mut bytes = vec![32];
-    bytes.extend(METADATA.octets());
-    bytes.extend(gateway.octets());
+    let mut bytes = vec![];
+    // Each by itself: some systems believe to have all of 169.254.0.0/16 beside them.
+    for address in METADATA {
+        bytes.push(32);
+        bytes.extend(address.octets());
+        bytes.extend(gateway.octets());
+    }
     bytes.push(0);
     bytes.extend(gateway.octets());
     bytes
@@ -182,6 +187,16 @@ mod tests {
         assert_eq!(said(REQUEST, &[50, 4, 10, 77, 0, 99]), Some((NAK, Ipv4Addr::UNSPECIFIED)));
         assert_eq!(said(REQUEST, &[50, 4, 10, 77, 0, 10, 54, 4, 10, 77, 0, 2]), None, "another server's");
         assert_eq!(said(7, &[]), None, "a release needs no answer");
+    }
+
+    #[test]
+    fn it_is_told_the_way_to_the_metadata_and_who_knows_names() {
+        let bytes = answer(&parse(&question(DISCOVER, &[])).unwrap(), PORT).unwrap();
+        let has = |wanted: &[u8]| bytes.windows(wanted.len()).any(|window| window == wanted);
+        assert!(has(&[6, 4, 169, 254, 169, 254]));
+        for address in [[169, 254, 169, 254], [100, 100, 100, 200], [169, 254, 0, 23]] {
+            assert!(has(&[&[32][..], &address, &[10, 77, 0, 1]].concat()), "{address:?}");
+        }
     }
 
     #[test]

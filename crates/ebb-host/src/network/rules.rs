@@ -4,11 +4,14 @@
 //! "IP" to a rule that looks for bad IP) and with IPv6 by a bridge's link-local address.
 
 use super::plan::Port;
+use ebb_wire::metadata::cloud::Cloud;
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 
-/// Where guests look for their metadata.
-pub const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+/// Where most clouds' guests look for their metadata, and ours for names.
+pub const SHARED: Ipv4Addr = Cloud::Huawei.address();
+/// Everywhere that guests look for it.
+pub const METADATA: [Ipv4Addr; 3] = [SHARED, Cloud::Alibaba.address(), Cloud::Tencent.address()];
 
 /// The whole rule book, replacing an earlier one in one step, so that there is no moment without.
 pub fn all(networks: impl Iterator<Item = Port>, guests: impl Iterator<Item = Port>) -> String {
@@ -40,13 +43,15 @@ table inet host {
   counter refused { }
   set gateways { type ifname . ipv4_addr; }
   set connecting { type ipv4_addr; flags dynamic; size 65536; timeout 1m; }
+  set naming { type ipv4_addr; flags dynamic; size 65536; timeout 1m; }
   set pinging { type ipv4_addr; flags dynamic; size 65536; timeout 1m; }
   chain to_host {
     type filter hook input priority 0; policy drop;
     iifname "lo" accept
     meta l4proto tcp ct state established accept
-    iifname "br*" ip daddr 169.254.169.254 tcp dport 80 ct state new update @connecting { ip saddr limit rate 50/second burst 100 packets } accept
+    iifname "br*" ip daddr { 169.254.169.254, 100.100.100.200, 169.254.0.23 } tcp dport 80 ct state new update @connecting { ip saddr limit rate 50/second burst 100 packets } accept
     iifname "br*" ip protocol udp udp sport 68 udp dport 67 accept
+    iifname "br*" ip daddr 169.254.169.254 udp dport 53 update @naming { ip saddr limit rate 50/second burst 100 packets } accept
     iifname . ip daddr @gateways icmp type echo-request update @pinging { ip saddr limit rate 10/second burst 20 packets } accept
     counter name refused drop
   }
@@ -80,4 +85,17 @@ pub fn dismiss(text: &mut String, port: Port) {
 
 fn line(text: &mut String, args: std::fmt::Arguments<'_>) {
     writeln!(text, "{args}").expect("a string takes everything");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guests_reach_each_address_of_the_metadata() {
+        let rule = BOOK.lines().find(|line| line.contains("tcp dport 80")).unwrap();
+        for cloud in Cloud::ALL {
+            assert!(METADATA.contains(&cloud.address()) && rule.contains(&cloud.address().to_string()), "{cloud:?}");
+        }
+    }
 }

@@ -88,7 +88,7 @@ fetch "victim's address" "$victim"
 expect_nothing "ping victim" ping -c 2 -W 2 "$victim"
 expect_nothing "ping victim's gateway" ping -c 2 -W 2 "$victim_gateway"
 expect_nothing "ping machine" ping -c 2 -W 2 "$machine"
-for target in "$gateway" "$victim_gateway" "$victim" "$machine" "$metadata"; do
+for target in "$gateway" "$victim_gateway" "$victim" "$machine" "$metadata" 100.100.100.200 169.254.0.23; do
   for port in 22 53 67 111 "$outside" "$inside"; do knock "$target" "$port" & done
   wait
 done

@@ -129,6 +129,7 @@ impl Bench {
             metadata: Metadata {
                 name: format!("guest {n}"),
                 hostname: format!("guest-{n}"),
+                region: "home".to_owned(),
                 zone: "home-a".to_owned(),
                 flavor: "tiny".to_owned(),
                 public_keys: BTreeMap::new(),

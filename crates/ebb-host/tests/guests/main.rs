@@ -1,6 +1,7 @@
 //! Do real guests do what the host promises? Needs root, QEMU, nft and ip; boots the built-in guest without KVM.
 
 mod bench;
+mod dialects;
 
 use bench::{Bench, account, guest};
 use ebb_driver::fake::Behaviour;

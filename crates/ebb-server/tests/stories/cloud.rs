@@ -117,6 +117,21 @@ impl Cloud {
         (status, value)
     }
 
+    /// What a guest would read, or send: `status body`. The path may be below `/guest/`, or `guest` says whose it is.
+    pub async fn guest(&self, guest: &str, said: &str, headers: &[(&str, &str)], body: &str) -> String {
+        let (method, path) = said.split_once(' ').expect("a method and a path");
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let mut request = self.client.request(method, format!("{}{path}", self.endpoint)).body(body.to_owned());
+        if !guest.is_empty() {
+            request = request.header("X-Ebb-Instance", guest);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.send().await.unwrap();
+        format!("{} {}", response.status().as_u16(), response.text().await.unwrap().trim_end())
+    }
+
     pub async fn get(&self, who: &str, path: &str) -> Value {
         let (status, value) = self.ask(who, Method::GET, path, None).await;
         assert!(status.is_success(), "{path}: {value}");

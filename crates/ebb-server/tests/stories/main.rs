@@ -2,6 +2,7 @@
 
 mod clock;
 mod cloud;
+mod metadata;
 mod openapi;
 mod refusals;
 mod samples;

@@ -1,6 +1,6 @@
 //! What does a guest read in the OpenStack form, which Huawei Cloud's guests use too?
 
-use super::{Answer, Visible};
+use super::{Answer, Visible, formatted};
 use ebb_model::time::Timestamp;
 use serde_json::json;
 
@@ -51,8 +51,50 @@ fn meta_data(guest: &Visible<'_>) -> serde_json::Value {
 /// a local time east of Greenwich believes to have less time than it has, never more; so it is UTC here, whole seconds, floored.
 fn notice(guest: &Visible<'_>, now: Timestamp) -> Option<Answer> {
     let end = guest.notice(now)?;
-    let at = jiff::Timestamp::from_second(end.at.second().unix()).ok()?;
-    let timestamp = at.strftime("%Y-%m-%d %H:%M:%S").to_string();
-    let body = json!({ "action": "terminate", "timestamp": timestamp });
-    Some(Answer { is_notice: true, ..Answer::json(&body) })
+    let body = json!({ "action": "terminate", "timestamp": formatted(end.at, "%Y-%m-%d %H:%M:%S") });
+    Some(Answer::json(&body).telling(Some(end)))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::metadata::asking::{EARLY, LATE, ask, ask_with};
+
+    #[test]
+    fn the_notice_is_there_from_its_instant_on() {
+        let path = "/openstack/latest/spot/instance-action";
+        assert_eq!(ask(path, EARLY), "404 there is nothing here");
+        assert_eq!(ask(path, LATE), r#"200! {"action":"terminate","timestamp":"2023-06-01 09:15:00"}"#);
+        assert_eq!(ask("/openstack/2018-08-27/spot/instance-action", LATE).get(..4), Some("200!"));
+    }
+
+    #[test]
+    fn a_guest_reads_who_it_is() {
+        assert_eq!(ask("/openstack", EARLY).lines().next_back(), Some("latest"));
+        assert_eq!(ask("/openstack/latest/", EARLY), "200 meta_data.json\nuser_data\nspot/");
+        assert_eq!(ask("/openstack/latest/user_data", EARLY), "200 #!/bin/sh\necho hello");
+        let json = ask("/openstack/latest/meta_data.json", EARLY);
+        let json: serde_json::Value = serde_json::from_str(json.strip_prefix("200 ").unwrap()).unwrap();
+        assert_eq!(json["uuid"], "00000000-0000-0000-0000-000000000007");
+        assert_eq!(json["hostname"], "web-1");
+        assert_eq!(json["availability_zone"], "home-a");
+        assert_eq!(json["public_keys"]["laptop"], "ssh-ed25519 AAAA me");
+        assert_eq!(json["meta"]["flavor"], "c6.large.2");
+    }
+
+    #[test]
+    fn what_is_not_there_and_what_is_not_allowed_differ() {
+        for path in [
+            "/nothing",
+            "/openstack/2099-01-01/meta_data.json",
+            "/openstack/latest/../x",
+            "/openstack/latest/spot/x",
+            "",
+        ] {
+            assert_eq!(ask(path, LATE), "404 there is nothing here", "{path}");
+        }
+        assert_eq!(ask_with("POST", "/openstack/latest/user_data", &[], LATE).get(..3), Some("405"));
+        for path in ["/openstack", "/latest/meta-data/instance-id", "/computeMetadata/v1/", "/metadata/instance"] {
+            assert_eq!(ask_with("GET", path, &[("x-forwarded-for", "10.0.0.1")], LATE).get(..3), Some("403"), "{path}");
+        }
+    }
 }
