@@ -1,6 +1,6 @@
 //! Where does a new order get its room: what is free, else what blocks give up, else nowhere? (rules §2.5, §2.12)
 
-use crate::unit::{Outcome, Unit, refuse};
+use crate::unit::{Outcome, Unit, refuse, settled_already};
 use ebb_engine::placement::{Decision, Demand, Tenancy, cause_of, place, plan_reclaim};
 use ebb_engine::quote::Quote;
 use ebb_engine::refusal::Refused;
@@ -110,9 +110,14 @@ pub async fn claim(
     let mut victims = vec![];
     for id in &best.victims {
         let victim = unit.instance(*id).await?;
-        victims.push((cause(&victim), victim));
+        let cause = cause(&victim);
+        victims.push((victim, cause));
     }
-    unit.take(victims.into_iter().map(|(cause, victim)| (victim, cause)).collect(), decision.deadline).await?;
+    match unit.take(victims, decision.deadline).await {
+        // Somebody else took one of them since the plan was made; it is made again.
+        Err(Halt::Refused(denied)) if settled_already(&denied) => return Err(Halt::Store(StoreError::Contended)),
+        taken => taken?,
+    }
     let give_up_at = decision.deadline.plus_seconds(unit.app.catalog.limits.firm_wait_seconds);
     Ok(State::Waiting { give_up_at })
 }
