@@ -15,6 +15,12 @@ pub struct FakeHost {
     pub zone: String,
     pub capacity: Resources,
     pub behaviour: Behaviour,
+    /// A file on it says so.
+    #[serde(default)]
+    pub wanted_back: bool,
+    /// A sandbox's network cable: since then nothing is heard of it, and it hears nothing.
+    #[serde(default)]
+    pub unplugged_at: Option<Timestamp>,
     agent: Agent,
     /// What will be seen, and when.
     coming: BTreeSet<(Timestamp, InstanceId, Coming)>,
@@ -50,6 +56,8 @@ impl FakeHost {
             zone: zone.to_owned(),
             capacity,
             behaviour,
+            wanted_back: false,
+            unplugged_at: None,
             agent: Agent::default(),
             coming: BTreeSet::new(),
             consoles: BTreeMap::new(),
@@ -64,6 +72,7 @@ impl FakeHost {
             capacity: self.capacity.clone(),
             features: Features { notice_in_metadata: true, metered_traffic: false, streams: false },
             position: self.agent.position(),
+            wanted_back: self.wanted_back,
             guests: self.agent.observed(),
         }
     }

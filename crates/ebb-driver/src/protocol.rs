@@ -88,6 +88,10 @@ pub enum FromHost {
         error: Option<String>,
     },
     Pong,
+    /// Somebody at the machine wants it back, or does not any more (rules §2.13).
+    WantedBack {
+        wanted: bool,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -101,6 +105,9 @@ pub struct Hello {
     pub capacity: Resources,
     pub features: Features,
     pub position: Position,
+    /// Somebody at the machine wants it back.
+    #[serde(default)]
+    pub wanted_back: bool,
     /// All guests of this installation that it has, as they are.
     pub guests: Vec<ObservedGuest>,
 }

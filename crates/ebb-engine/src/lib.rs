@@ -1,7 +1,7 @@
 //! The rules: pure functions of values. Nothing here waits, reads or writes anything.
 //!
 //! [`quote`] says whether an order may be placed and at which price, [`fleet`] what there is in a zone, [`placement`] where an
-//! order goes and who must make room,
+//! order goes and who must make room, [`lending`] what a host may still take,
 //! [`lifecycle`] what happens to an instance next, [`rating`] what a span of use costs, [`trial`] what a grant pays,
 //! [`settlement`] what moves in the ledger, and [`refusal`] why not.
 
@@ -9,6 +9,7 @@
 
 pub mod event;
 pub mod fleet;
+pub mod lending;
 pub mod lifecycle;
 pub mod operation;
 pub mod placement;

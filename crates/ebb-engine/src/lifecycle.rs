@@ -257,7 +257,9 @@ pub fn ending(instance: &Instance, at: Second) -> Option<End> {
 /// The host is lost with everything on it. Its blocks end without a notice; what is firm waits for it to come back.
 fn lose(instance: &Instance, heard_at: Timestamp, now: Timestamp) -> Step {
     match &instance.state {
-        State::Waiting { .. } | State::Lost { .. } | State::Released { .. } => unchanged(),
+        State::Lost { .. } | State::Released { .. } => unchanged(),
+        // No other host could be found for it, or it would have been planned anew before.
+        State::Waiting { .. } => given_up(instance, now, None),
         State::Releasing { end } => released(instance, *end, now),
         _ => match instance.first_running {
             None => released(instance, never_ran(now), now),

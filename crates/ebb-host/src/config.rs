@@ -25,6 +25,9 @@ pub struct HostConfig {
     /// What is lent; computed from the machine when absent.
     #[serde(default)]
     pub capacity: Option<Resources>,
+    /// While this file is there, the machine is wanted back by whoever owns it.
+    #[serde(default)]
+    pub return_file: Option<PathBuf>,
     pub driver: DriverConfig,
 }
 

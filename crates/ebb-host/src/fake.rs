@@ -6,7 +6,7 @@ use crate::config::HostConfig;
 use crate::error::HostError;
 use crate::files::{self, Files};
 use crate::socket::{self, Call, Door};
-use crate::{capacity, timer};
+use crate::{capacity, signal, timer};
 use ebb_driver::fake::{Behaviour, FakeHost};
 use ebb_driver::protocol::{FromHost, ToHost};
 use ebb_model::time::Timestamp;
@@ -35,15 +35,22 @@ pub async fn run(config: HostConfig, behaviour: Behaviour, files: Arc<Files>) ->
     let serving = socket::serve(listener, door, calls);
     tokio::pin!(serving);
 
+    let mut signal = signal::watch(config.return_file);
+    host.wanted_back = *signal.borrow_and_update();
     let mut control: Option<(u64, mpsc::Sender<FromHost>)> = None;
     loop {
+        let mut said = vec![];
         let first = tokio::select! {
             () = &mut serving => return Ok(()),
             () = timer::until(&clock, host.next_due()) => None,
             Some(call) = called.recv() => Some(call),
+            Ok(()) = signal.changed() => {
+                host.wanted_back = *signal.borrow_and_update();
+                said.push(FromHost::WantedBack { wanted: host.wanted_back });
+                None
+            }
         };
         let more = std::iter::from_fn(|| called.try_recv().ok()).take(BATCH);
-        let mut said = vec![];
         for call in first.into_iter().chain(more) {
             match call {
                 Call::Control { number, say } => {

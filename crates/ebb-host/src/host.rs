@@ -20,7 +20,7 @@ use crate::qemu::process::{self, Process};
 use crate::qemu::{accelerator, command};
 use crate::scribe::{self, Page};
 use crate::socket::{self, Call, Door};
-use crate::{capacity, network, timer};
+use crate::{capacity, network, signal, timer};
 use ebb_driver::agent::{Action, Agent, Seen};
 use ebb_driver::protocol::{Features, FromHost, Hello, Is, ToHost, Want};
 use ebb_model::id::InstanceId;
@@ -57,9 +57,11 @@ pub async fn run(config: HostConfig, qemu: QemuConfig, files: Arc<Files>) -> Res
     });
     let (news, mut told) = mpsc::unbounded_channel();
     let (pages, to_write) = mpsc::unbounded_channel();
+    let mut signal = signal::watch(config.return_file);
     let mut host = Host {
         secret: files.secret()?,
         waiting: BTreeMap::new(),
+        wanted_back: *signal.borrow_and_update(),
         name: config.name,
         zone: config.zone,
         capacity: config.capacity.unwrap_or_else(|| capacity::of_this_machine(files.root())),
@@ -109,6 +111,10 @@ pub async fn run(config: HostConfig, qemu: QemuConfig, files: Arc<Files>) -> Res
             Some((id, news)) = told.recv() => host.learn(id, news),
             Some(Ok((id, end))) = host.tasks.join_next() => host.ended(id, end),
             Some(_) = host.streams.join_next() => {}
+            Ok(()) = signal.changed() => {
+                host.wanted_back = *signal.borrow_and_update();
+                host.say(FromHost::WantedBack { wanted: host.wanted_back });
+            }
             Some(then) = done.recv() => host.written(then),
             Some(call) = called.recv() => host.hear(call),
             Some(question) = asked.recv() => host.inform(question, None),
@@ -136,6 +142,8 @@ fn preflight() -> Result<(), HostError> {
 }
 
 struct Host {
+    /// By whoever owns the machine.
+    wanted_back: bool,
     name: String,
     zone: String,
     capacity: Resources,
@@ -354,6 +362,7 @@ impl Host {
             capacity: self.capacity.clone(),
             features: Features { notice_in_metadata: true, metered_traffic: false, streams: true },
             position: self.agent.position(),
+            wanted_back: self.wanted_back,
             guests: self.agent.observed(),
         }
     }

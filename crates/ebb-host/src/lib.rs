@@ -15,6 +15,7 @@ mod metadata;
 mod network;
 mod qemu;
 mod scribe;
+mod signal;
 mod socket;
 mod timer;
 

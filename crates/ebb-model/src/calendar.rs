@@ -37,6 +37,11 @@ impl Calendar {
         zoned(second, &self.0).strftime("%Y-%m-%d %H:%M:%S").to_string()
     }
 
+    /// The local date.
+    pub fn date(&self, second: Second) -> civil::Date {
+        zoned(second, &self.0).date()
+    }
+
     /// The instant of a local date and time of day.
     pub fn at(&self, date_time: civil::DateTime) -> Option<Second> {
         let zoned = date_time.to_zoned(self.0.clone()).ok()?;

@@ -9,6 +9,7 @@ pub mod calendar;
 pub mod catalog;
 pub mod id;
 pub mod instance;
+pub mod lending;
 pub mod money;
 pub mod resources;
 pub mod time;

@@ -6,6 +6,7 @@ pub mod bill;
 pub mod event;
 pub mod host;
 pub mod instance;
+pub mod lending;
 pub mod token;
 
 use ebb_model::money::Exact;

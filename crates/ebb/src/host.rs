@@ -32,6 +32,9 @@ pub struct HostArgs {
     /// What is lent, such as vcpu=4,memory_mib=8192,disk_gib=100; else what the machine has over
     #[arg(long, value_parser = resources)]
     capacity: Option<Resources>,
+    /// While this file is there, the machine is wanted back: nothing new is placed on it, and its blocks get notice
+    #[arg(long, value_name = "PATH")]
+    return_file: Option<PathBuf>,
     #[arg(long, value_enum, default_value_t = Driver::Qemu)]
     driver: Driver,
     /// How long a fake guest takes to start
@@ -66,6 +69,7 @@ pub async fn run(args: HostArgs) -> Result<(), Failure> {
         access: Access { uid: args.server_uid, gid: None },
         images: args.images.into_iter().collect::<BTreeMap<_, _>>(),
         capacity: args.capacity,
+        return_file: args.return_file,
         driver: match args.driver {
             Driver::Qemu => DriverConfig::Qemu(QemuConfig::default()),
             Driver::Fake => DriverConfig::Fake(behaviour),

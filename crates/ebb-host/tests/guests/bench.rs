@@ -58,6 +58,7 @@ impl Bench {
             data,
             access: Access::default(),
             images,
+            return_file: None,
             capacity: None,
             driver,
         };

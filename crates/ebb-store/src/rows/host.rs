@@ -3,6 +3,7 @@
 use super::{json, own, own_json};
 use crate::{Query, Row, args, query};
 use ebb_driver::protocol::ObservedGuest;
+use ebb_engine::lending::Lending;
 use ebb_engine::placement::Room;
 use ebb_model::id::{HostId, InstanceId};
 use ebb_model::resources::Resources;
@@ -16,11 +17,13 @@ pub struct Host {
     pub name: String,
     pub zone: String,
     pub driver: String,
-    /// `up`, or `gap`: it has obeyed orders that this database does not know.
+    /// `up`; `gap`: it has obeyed orders that this database does not know; `lost`: nothing is awaited from it any more.
     pub state: String,
     /// The newest order that was written for it.
     pub sequence: i64,
     pub seen_at: Timestamp,
+    /// What its operator and its owner said.
+    pub lending: Lending,
 }
 
 pub fn read(row: &Row) -> Host {
@@ -32,6 +35,7 @@ pub fn read(row: &Row) -> Host {
         state: row.text("state").to_owned(),
         sequence: row.int("sequence"),
         seen_at: Timestamp::from_micros(row.int("seen_at")),
+        lending: own_json(row.text("lending")),
     }
 }
 

@@ -129,9 +129,13 @@ pub fn takings(account: AccountId, since: Timestamp) -> Query {
     )
 }
 
-/// The hosts that have guests of an account.
+/// The hosts of which something may be heard that an account pays for. What was lost is not charged until it is heard of again.
 pub fn hosts_of(account: AccountId) -> Query {
-    query("select distinct host_id from instance where account_id = $1 and live = 1", args![account.to_string()])
+    query(
+        "select distinct host_id from instance where account_id = $1 and live = 1 \
+         and state not like '{\"state\":\"lost\"%' and state not like '{\"state\":\"waiting\"%'",
+        args![account.to_string()],
+    )
 }
 
 /// The instance that has something due first.
