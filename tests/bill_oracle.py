@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo
 HOUR = 3600
 UNITS = 3_600_000_000  # exact units in one of the currency
 SHOWN = UNITS // 100_000_000  # exact units in 10^-8, the last digit that is shown and posted
-FREE_CAUSES = {"capacity", "operator", "lost"}  # the operator broke the guarantee [2.3]
+FREE_CAUSES = {"capacity", "operator", "drain", "host-return", "lost"}  # the operator broke the guarantee [2.3]
 METERS = ("compute", "system-disk")  # the order in which a grant pays [3.3]
 
 
@@ -94,6 +94,7 @@ class Life:
     released: int = None
     delete_at: int = None
     notices: list = field(default_factory=list)
+    pauses: list = field(default_factory=list)  # [since, until]: its host was lost, until it ran again [1.6]
 
     @property
     def option(self):
@@ -119,6 +120,16 @@ class Life:
     @property
     def free_for(self):
         return self.cause or next(cause for cause, _, _ in self.notices if cause in FREE_CAUSES)
+
+    def uses(self, now):
+        """When it was charged: from its start to its end, but not while its host was lost."""
+        since = self.start
+        for lost, again in self.pauses:
+            yield since, lost
+            if again is None:
+                return
+            since = again
+        yield since, now if self.end is None else self.end
 
     def period_start(self, at):
         """The start of the guarantee period that holds a second [2.2]."""
@@ -188,7 +199,10 @@ class Log:
         if life.id in self.lives:
             self.complain(life.id, "it was bought twice")
         self.lives[life.id] = life
-        # Those who were given notice stand right before the order that took them [2.5, 2.11].
+        self.take(life, at, takings)
+
+    def take(self, life, at, takings):
+        """Those who were given notice stand right before the order that took them [2.5, 2.11]."""
         for when, victim, cause in takings:
             right = "own-order" if victim.account == life.account else "capacity"
             if when != at or not life.waits or cause != right:
@@ -200,14 +214,31 @@ class Log:
             if life.start is not None or life.end is not None:
                 self.complain(life.id, "it ran for the first time twice, or after its end")
             life.start = second(body["at"])
+        elif kind == "running" and life.pauses and life.pauses[-1][1] is None:
+            if second(body["at"]) < life.pauses[-1][0]:
+                self.complain(life.id, "it ran again before it was lost")
+            life.pauses[-1][1] = second(body["at"])
+        elif kind == "host-lost":
+            since = second(body["since"])
+            if life.start is None or life.option == "spot-block" or since > at // 1_000_000 or (
+                    life.pauses and (life.pauses[-1][1] is None or life.pauses[-1][1] > since)):
+                self.complain(life.id, "its host was lost when it did not run, or it is a block")
+            life.pauses.append([since, None])
+        elif kind == "replanned":
+            if not life.waits or life.start is not None:
+                self.complain(life.id, "planned anew, though it does not wait")
+            self.take(life, at, takings)
         elif kind == "delete-asked":
             life.delete_at = at // 1_000_000
         elif kind == "interruptServer":
             notice, deadline = micros(body["notice_at"]), micros(body["deadline"])
-            if deadline - notice != self.notice_seconds * 1_000_000:
+            # The operator may be in a hurry, also after a notice; a deadline never moves back [2.6].
+            hurried = body["cause"] in FREE_CAUSES - {"capacity"} and deadline == at
+            earlier = any(cause != "lease-end" and before < deadline for cause, _, before in life.notices)
+            if earlier or not hurried and deadline - notice != self.notice_seconds * 1_000_000:
                 self.complain(life.id, f"the notice is not {self.notice_seconds} s ahead of its deadline")
             life.notices.append((body["cause"], notice, deadline))
-            if body["cause"] in ("capacity", "own-order"):
+            if body["cause"] in ("capacity", "own-order") and not hurried:
                 takings.append((at, life, body["cause"]))
         elif kind == "ended":
             if life.end is not None:
@@ -238,11 +269,13 @@ def check_life(life, complain):
     elif life.cause == "lease-end":
         must(life.end == lease, f"the lease ends at {clock(lease or 0)}, the charge at {clock(life.end)}")
     elif life.cause == "deleted":
-        must(life.delete_at == life.end, "charge does not end when the delete was accepted")
+        lost = life.pauses and life.pauses[-1][1] is None
+        asked = min(life.delete_at, life.pauses[-1][0]) if lost and life.delete_at else life.delete_at
+        must(asked == life.end, "charge does not end when the delete was accepted")
         must(lease is None or life.end < lease, "at the end of the lease the natural end wins")
         must(not reclaims, "it was deleted under a notice")
-    elif life.cause in ("capacity", "operator", "own-order"):
-        notice = next((n for n in reclaims if n[0] == life.cause), None)
+    elif life.cause in ("capacity", "operator", "own-order", "drain", "host-return"):
+        notice = next((n for n in reversed(reclaims) if n[0] == life.cause), None)
         must(life.option == "spot-block", "only a spot block is taken back")
         must(notice is not None, f"it ended by {life.cause} without a notice")
         must(life.released is not None and life.released // 1_000_000 == life.end, "a reclaim ends at the release")
@@ -250,7 +283,8 @@ def check_life(life, complain):
             must(life.released >= notice[2], "it was released before the deadline")
             free_from = life.period_start(notice[1] // 1_000_000) if life.cause in FREE_CAUSES else None
     elif life.cause == "lost":
-        free_from = life.period_start(life.end) if life.option == "spot-block" else None
+        told = min([life.end] + [notice // 1_000_000 for _, notice, _ in reclaims])
+        free_from = life.period_start(told) if life.option == "spot-block" else None
     else:
         complain(life.id, f"nobody knows the cause {life.cause}")
     must(life.start is None or life.end >= life.start, "it ended before it began")
@@ -338,12 +372,15 @@ def pieces(life, grant, zone, now):
     """All of an instance's use, cut where a record is cut [1.1, 2.4, 3.3]; `settled_at` says since when it is billed."""
     if life.start is None:
         return
-    end = now if life.end is None else life.end
     block, trial = life.option == "spot-block", life.option == "trial"
     for meter in METERS:
         whole = meter == "compute" and block
-        since = life.start
-        while since < end:
+        uses = list(life.uses(now))
+        since, end = uses.pop(0)
+        while since < end or uses:
+            if since >= end:
+                since, end = uses.pop(0)
+                continue
             hour_end = zone.next_cut(since)
             until = min(end, hour_end)
             marks = [grant["since"], grant["until"]] if trial and grant else []
@@ -420,7 +457,8 @@ def check_whole(life, all_pieces, shown, complain):
         used = [p for p in all_pieces if p.life is life and p.meter == meter and p.settled_at is not None]
         if not mine and not used:
             continue
-        joints = all(a[1] == b[0] for a, b in zip(mine, mine[1:]))
+        lost = {(since, again) for since, again in life.pauses}
+        joints = all(a[1] == b[0] or (a[1], b[0]) in lost for a, b in zip(mine, mine[1:]))
         ends = bool(mine and used) and mine[0][0] == life.start and mine[-1][1] == max(p.until for p in used)
         if not (joints and ends):
             complain(life.id, f"the records of {meter} do not lie end to end over its life")
@@ -584,6 +622,25 @@ def tamperings(dump):
         users = {b["account"]["id"] for b in of["accounts"] if b["trial"] and amount(b["trial"]["settled"]) > 1}
         return (n for n in events("trial-claimed")(of) if of["events"][n]["account"] in users)
 
+    def resumed(of):
+        """Starts that end the loss of a host."""
+        lost = set()
+        for n, event in enumerate(of["events"]):
+            kind = event["body"]["event"]
+            if kind == "host-lost":
+                lost.add(event["instance"])
+            elif kind == "running" and event["instance"] in lost:
+                lost.discard(event["instance"])
+                yield n
+
+    def unplan(of, place):
+        # Where it took nobody, nothing of money follows from it; then it is told of one that never waited.
+        before = of["events"][place - 1]["body"]
+        if before["event"] == "interruptServer" and before["cause"] in ("capacity", "own-order"):
+            of["events"].pop(place)
+        else:
+            of["events"][place]["instance"] = "i-0"
+
     paid, granted = (lambda r: amount(r["amount"]) > 0), (lambda r: amount(r["grant"]) > 0)
     waived, ran = (lambda r: amount(r["waived"]) > 0), (lambda b: b["first"])
     yield from copies("a record is left out", records, drop)
@@ -618,6 +675,10 @@ def tamperings(dump):
                       lambda of, n: body(of, n).update(cause="deleted"))
     yield from copies("a reclaim waives a period more", events("ended", lambda b: "waived_since" in b),
                       lambda of, n: shift(body(of, n), "waived_since", -HOUR))
+    yield from copies("the loss of a host is left out of the log", events("host-lost"), lambda of, n: of["events"].pop(n))
+    yield from copies("a host is lost a second earlier", events("host-lost"), lambda of, n: shift(body(of, n), "since", -1))
+    yield from copies("a lost instance runs again a second later", resumed, lambda of, n: shift(body(of, n), "at", 1))
+    yield from copies("a new plan is left out of the log", events("replanned"), unplan)
     yield from copies("a closed hour is left out of the log", events("hour-closed"), lambda of, n: of["events"].pop(n))
     yield from copies("the trial's cap is next to nothing", used_claims,
                       lambda of, n: body(of, n).update(hourly_cap="0.000001"))

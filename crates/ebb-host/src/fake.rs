@@ -6,7 +6,8 @@ use crate::config::HostConfig;
 use crate::error::HostError;
 use crate::files::{self, Files};
 use crate::socket::{self, Call, Door};
-use crate::{capacity, signal, timer};
+use crate::signal::Signal;
+use crate::{capacity, timer};
 use ebb_driver::fake::{Behaviour, FakeHost};
 use ebb_driver::protocol::{FromHost, ToHost};
 use ebb_model::time::Timestamp;
@@ -35,8 +36,8 @@ pub async fn run(config: HostConfig, behaviour: Behaviour, files: Arc<Files>) ->
     let serving = socket::serve(listener, door, calls);
     tokio::pin!(serving);
 
-    let mut signal = signal::watch(config.return_file);
-    host.wanted_back = *signal.borrow_and_update();
+    let mut signal = Signal::new(config.return_file);
+    host.wanted_back = signal.wanted();
     let mut control: Option<(u64, mpsc::Sender<FromHost>)> = None;
     loop {
         let mut said = vec![];
@@ -44,8 +45,8 @@ pub async fn run(config: HostConfig, behaviour: Behaviour, files: Arc<Files>) ->
             () = &mut serving => return Ok(()),
             () = timer::until(&clock, host.next_due()) => None,
             Some(call) = called.recv() => Some(call),
-            Ok(()) = signal.changed() => {
-                host.wanted_back = *signal.borrow_and_update();
+            wanted = signal.changed() => {
+                host.wanted_back = wanted;
                 said.push(FromHost::WantedBack { wanted: host.wanted_back });
                 None
             }

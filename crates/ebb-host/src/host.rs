@@ -20,7 +20,8 @@ use crate::qemu::process::{self, Process};
 use crate::qemu::{accelerator, command};
 use crate::scribe::{self, Page};
 use crate::socket::{self, Call, Door};
-use crate::{capacity, network, signal, timer};
+use crate::signal::Signal;
+use crate::{capacity, network, timer};
 use ebb_driver::agent::{Action, Agent, Seen};
 use ebb_driver::protocol::{Features, FromHost, Hello, Is, ToHost, Want};
 use ebb_model::id::InstanceId;
@@ -57,11 +58,11 @@ pub async fn run(config: HostConfig, qemu: QemuConfig, files: Arc<Files>) -> Res
     });
     let (news, mut told) = mpsc::unbounded_channel();
     let (pages, to_write) = mpsc::unbounded_channel();
-    let mut signal = signal::watch(config.return_file);
+    let mut signal = Signal::new(config.return_file);
     let mut host = Host {
         secret: files.secret()?,
         waiting: BTreeMap::new(),
-        wanted_back: *signal.borrow_and_update(),
+        wanted_back: signal.wanted(),
         name: config.name,
         zone: config.zone,
         capacity: config.capacity.unwrap_or_else(|| capacity::of_this_machine(files.root())),
@@ -111,8 +112,8 @@ pub async fn run(config: HostConfig, qemu: QemuConfig, files: Arc<Files>) -> Res
             Some((id, news)) = told.recv() => host.learn(id, news),
             Some(Ok((id, end))) = host.tasks.join_next() => host.ended(id, end),
             Some(_) = host.streams.join_next() => {}
-            Ok(()) = signal.changed() => {
-                host.wanted_back = *signal.borrow_and_update();
+            wanted = signal.changed() => {
+                host.wanted_back = wanted;
                 host.say(FromHost::WantedBack { wanted: host.wanted_back });
             }
             Some(then) = done.recv() => host.written(then),

@@ -2,19 +2,22 @@
 
 use crate::app::App;
 use crate::denied::Denied;
+use crate::lending::{ALARM, ITSELF, log};
 use crate::unit::{Outcome, Unit, settled_already};
 use ebb_driver::fake::FakeHost;
 use ebb_driver::protocol::{
     DesiredGuest, FromHost, GuestSpec, Hello, Is, Metadata, ObservedGuest, PlannedEnd, Position, ToHost, Want,
 };
+use ebb_engine::lending::{HostEvent, Lending};
 use ebb_engine::lifecycle::{Input, Report};
 use ebb_model::catalog::Limits;
 use ebb_model::id::{HostId, InstanceId};
 use ebb_model::instance::{Instance, State};
-use ebb_model::time::{HOUR, Second, Timestamp};
+use ebb_model::time::{Second, Timestamp};
 use ebb_store::rows::host::Host;
 use ebb_store::rows::instance::Seen;
-use ebb_store::rows::{account, bill, host, instance};
+use ebb_store::rows::lending;
+use ebb_store::rows::{account, alarm, host, instance};
 use ebb_store::{Decision, Halt, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -30,14 +33,37 @@ pub struct Hosts {
     pub fakes: tokio::sync::Mutex<Vec<Fake>>,
     /// Where a kept sandbox writes them down.
     pub kept_in: Option<PathBuf>,
+    /// A sandbox's hosts whose orders changed.
+    pub ordered: Mutex<BTreeSet<HostId>>,
+    /// A sandbox's hosts of which nothing is heard, and since when.
+    pub unplugged: Mutex<BTreeMap<HostId, Timestamp>>,
     /// Those that are connected now.
     pub links: Mutex<BTreeMap<HostId, Link>>,
+}
+
+impl Hosts {
+    pub fn any_unplugged(&self) -> bool {
+        !self.unplugged.lock().expect("no panic while holding it").is_empty()
+    }
+
+    /// Since when a host is unplugged, if it is since before `at`.
+    pub fn unplugged_before(&self, host: HostId, at: Timestamp) -> Option<Timestamp> {
+        let unplugged = self.unplugged.lock().expect("no panic while holding it");
+        unplugged.get(&host).copied().filter(|since| *since < at)
+    }
 }
 
 /// A fake host and what was sent to it.
 pub struct Fake {
     pub host: FakeHost,
     pub greeted: Option<Greeted>,
+}
+
+impl Fake {
+    /// When it has something to do that is heard of.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.host.next_due().filter(|_| self.host.unplugged_at.is_none())
+    }
 }
 
 /// A live connection to a host.
@@ -212,7 +238,11 @@ impl App {
 
     /// What a message from a host means for the database; answers belong to whoever asked.
     pub async fn hear(&self, from: HostId, message: FromHost) -> Result<Option<ToHost>, Denied> {
-        let FromHost::Observed(observed) = message else { return Ok(None) };
+        let observed = match message {
+            FromHost::Observed(observed) => observed,
+            FromHost::WantedBack { wanted } => return self.signal(from, wanted).await.map(|()| None),
+            _ => return Ok(None),
+        };
         let (guest, gone) = (observed.id, matches!(observed.is, Is::Gone { .. } | Is::Failed { .. }));
         self.observe(from, observed).await?;
         Ok(gone.then_some(ToHost::Forget { guest }))
@@ -229,6 +259,9 @@ impl App {
 
     /// Tells those hosts that are connected that they have new orders.
     pub fn wake_hosts(&self, ordered: &BTreeSet<HostId>) {
+        if self.is_sandbox() && !ordered.is_empty() {
+            self.hosts.ordered.lock().expect("no panic while holding it").extend(ordered);
+        }
         let links = self.hosts.links.lock().expect("no panic while holding links");
         ordered.iter().filter_map(|id| links.get(id)).for_each(|link| link.wake.notify_one());
     }
@@ -285,6 +318,9 @@ async fn greet(mut unit: Unit, hello: Hello) -> Outcome<Decision<Greeted>> {
     // It obeyed orders that we do not know, or a restore began a new epoch: an operator must look first (invariant 8).
     let gap = theirs != Position::default() && (theirs.epoch != epoch || theirs.sequence > sequence);
     let last_heard_at = known.as_ref().map_or(unit.now, |host| host.seen_at);
+    let mut lending = known.as_ref().map_or_else(Lending::default, |host| host.lending.clone());
+    let (before, was_lost) = (lending.clone(), known.as_ref().is_some_and(|host| host.state == host::LOST));
+    lending.wanted_since = hello.wanted_back.then(|| before.wanted_since.unwrap_or(unit.now));
     let host = Host {
         id: known.as_ref().map_or_else(|| HostId::new(unit.app.mint.uuid(unit.now)), |host| host.id),
         name: hello.host,
@@ -294,10 +330,22 @@ async fn greet(mut unit: Unit, hello: Hello) -> Outcome<Decision<Greeted>> {
         sequence,
         // Over a gap what it lost is not counted yet, so it must not be forgotten since when.
         seen_at: if gap { last_heard_at } else { unit.now },
+        lending,
     };
     unit.write(if known.is_some() { host::update(&host) } else { host::insert(&host) });
     for (resource, capacity) in hello.capacity.iter() {
         unit.write(host::set_capacity(host.id, resource, capacity));
+    }
+    if host.lending != before {
+        unit.write(lending::say(host.id, &before, &host.lending));
+        let event = if hello.wanted_back { HostEvent::WantedBack } else { HostEvent::NoLongerWanted };
+        log(&mut unit, host.id, ITSELF, &event);
+    }
+    if was_lost {
+        log(&mut unit, host.id, ITSELF, &HostEvent::CameBack);
+    }
+    if was_lost || host.lending != before {
+        unit.write(alarm::set(ALARM, &host.id.to_string(), unit.now));
     }
     let position = Position { epoch, sequence };
     let (sent, obeyed) = (theirs.sequence.min(sequence), theirs.sequence);
@@ -349,16 +397,16 @@ async fn observe(mut unit: Unit, from: HostId, observed: ObservedGuest) -> Outco
 
 /// What an observation says to the rules. A guest that was seen for an order long since replaced says nothing.
 async fn report(unit: &mut Unit, known: &Instance, observed: &ObservedGuest) -> Outcome<Option<Report>> {
-    // Seconds of hours that are closed are not charged any more, nor taken back: what is late counts from the open hour.
-    let open = match unit.account(known.account).await?.close_at {
-        Some(at) => Some(at.plus(-HOUR)),
-        // None is open now; what begins must not begin in one that was closed.
-        None => unit.reads.row(bill::last_hour(known.account)).await?.map(|row| Second::from_unix(row.int("at"))),
-    };
+    // What is late counts from the open hour.
+    let open = unit.open_since(known.account).await?;
     let now = unit.now;
     // Nor does a host whose clock is ahead reach into our future.
     let clamp = |at: Timestamp| open.map_or(at, |open| at.max(open.start())).min(now);
     Ok(match observed.is {
+        // It ran on while it was lost, and is charged from the word of it on.
+        Is::Running { since } if matches!(known.state, State::Lost { since: lost } if since.second() <= lost) => {
+            Some(Report::Running { at: now })
+        }
         Is::Running { since } if observed.generation >= starting_generation(known) => {
             Some(Report::Running { at: clamp(since) })
         }

@@ -8,6 +8,7 @@ mod call;
 mod clock;
 mod denied;
 mod host;
+mod lending;
 mod metrics;
 mod mint;
 mod room;

@@ -1,12 +1,14 @@
 //! Where does a new order get its room: what is free, else what blocks give up, else nowhere? (rules §2.5, §2.12)
 
 use crate::unit::{Outcome, Unit, refuse, settled_already};
-use ebb_engine::placement::{Decision, Demand, Tenancy, cause_of, place, plan_reclaim};
+use ebb_engine::placement::{Decision, Demand, Room, Tenancy, cause_of, place, plan_reclaim};
 use ebb_engine::quote::Quote;
 use ebb_engine::refusal::Refused;
+use ebb_model::catalog::Limits;
 use ebb_model::id::{AccountId, HostId};
 use ebb_model::instance::{Cause, Instance, Purchase, State};
-use ebb_model::time::HOUR;
+use ebb_model::resources::Resources;
+use ebb_model::time::{HOUR, Timestamp};
 use ebb_store::rows::host::RoomChange;
 use ebb_store::rows::instance;
 use ebb_store::{Halt, StoreError};
@@ -56,24 +58,43 @@ pub async fn room_for(unit: &mut Unit, buyer: AccountId, zone: &str, quote: &Quo
     Ok(Begin { host, life, took_room, decision: Some(decision) })
 }
 
-/// Free room for an order, if there is any; it is taken.
+/// Free room for an order, if there is any; it is taken. Where its lease fits before the host's return, else where it is sold though
+/// it does not.
 async fn place_now(unit: &mut Unit, zone: &str, quote: &Quote) -> Outcome<Option<HostId>> {
-    let app = unit.app.clone();
-    let tenancy = match quote.purchase {
-        Purchase::SpotBlock { .. } if app.catalog.limits.sell_beyond_return => Tenancy::Block { until: unit.now },
+    let limits = unit.app.catalog.limits.clone();
+    let mut free = find_free(unit, zone, &quote.resources, tenancy(quote, unit.now, &limits)).await?;
+    if free.is_none() && !quote.purchase.is_firm() && limits.sell_beyond_return {
+        free = find_free(unit, zone, &quote.resources, Tenancy::Block { until: unit.now }).await?;
+    }
+    let Some(room) = free else { return Ok(None) };
+    unit.change_room(&room, RoomChange::Take, &quote.resources);
+    Ok(Some(room.host))
+}
+
+/// For how long an order wants its room.
+pub fn tenancy(quote: &Quote, now: Timestamp, limits: &Limits) -> Tenancy {
+    match quote.purchase {
         Purchase::SpotBlock { hours, periods, .. } => {
-            let lease = hours * periods * HOUR;
-            Tenancy::Block { until: unit.now.plus_seconds(app.catalog.limits.boot_timeout_seconds + lease) }
+            Tenancy::Block { until: now.plus_seconds(limits.boot_timeout_seconds + hours * periods * HOUR) }
         }
         _ => Tenancy::Firm,
-    };
+    }
+}
+
+/// The host on which a demand fits now, with its room as the database has it.
+pub async fn find_free(
+    unit: &mut Unit,
+    zone: &str,
+    resources: &Resources,
+    tenancy: Tenancy,
+) -> Outcome<Option<Room>> {
+    let app = unit.app.clone();
     for _ in 0..MOST_CORRECTIONS {
-        let found = app.zones.with(&app.catalog, zone, |fleet| place(fleet, &quote.resources, tenancy));
+        let found = app.zones.with(&app.catalog, zone, |fleet| place(fleet, resources, tenancy));
         let Some(host) = found else { return Ok(None) };
         let room = unit.room_of(host).await?;
         if app.zones.with(&app.catalog, zone, |fleet| fleet.agrees(&room)) {
-            unit.change_room(&room, RoomChange::Take, &quote.resources);
-            return Ok(Some(host));
+            return Ok(Some(room));
         }
         unit.read_host(host).await?;
     }

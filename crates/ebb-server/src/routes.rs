@@ -7,6 +7,7 @@ mod guest;
 mod host;
 mod instance;
 mod key_pair;
+mod lending;
 mod sandbox;
 mod stream;
 mod trial;
@@ -47,7 +48,9 @@ const DOCS: &str = "/docs";
         instance::buy, instance::list, instance::show, instance::release, instance::stop, instance::start,
         instance::reclaim, instance::console_log, instance::decisions, instance::change, instance::operations, instance::operate,
         bill::bill, bill::events,
-        host::list, host::accept_gap, host::destroy_guest,
+        host::list, host::show, host::accept_gap, host::destroy_guest,
+        lending::drain, lending::take_back, lending::resume, lending::calendar, lending::lost,
+        lending::unplug, lending::plug, lending::return_file,
         sandbox::clock, sandbox::advance,
     ),
     modifiers(&Security),
@@ -106,6 +109,15 @@ pub fn router(app: App) -> Router {
         .route("/v1/bills", get(bill::bill))
         .route("/v1/events", get(bill::events))
         .route("/v1/hosts", get(host::list))
+        .route("/v1/hosts/{name}", get(host::show))
+        .route("/v1/hosts/{name}/drain", post(lending::drain))
+        .route("/v1/hosts/{name}/take-back", post(lending::take_back))
+        .route("/v1/hosts/{name}/resume", post(lending::resume))
+        .route("/v1/hosts/{name}/calendar", post(lending::calendar))
+        .route("/v1/hosts/{name}/lost", post(lending::lost))
+        .route("/v1/hosts/{name}/unplug", post(lending::unplug))
+        .route("/v1/hosts/{name}/plug", post(lending::plug))
+        .route("/v1/hosts/{name}/return-file", post(lending::return_file))
         .route("/v1/hosts/{name}/accept-gap", post(host::accept_gap))
         .route("/v1/hosts/{name}/guests/{id}/destroy", post(host::destroy_guest))
         .route("/v1/clock", get(sandbox::clock))
@@ -225,7 +237,8 @@ mod tests {
             speed: 0,
             seed: 1,
             start: ebb_model::time::Timestamp::from_micros(0),
-            capacity: Default::default(),
+            hosts: 1,
+            capacity: vec![Default::default()],
             behaviour: Default::default(),
         };
         let (serving, _) = crate::sandbox(config).await.expect("a sandbox");

@@ -16,8 +16,8 @@ use ebb_model::money::Amount;
 use ebb_model::resources::Resources;
 use ebb_model::time::Timestamp;
 use ebb_model::trial::Holder;
-use ebb_store::rows::account;
-use ebb_store::{Place, Store, failpoint};
+use ebb_store::rows::{account, host};
+use ebb_store::{Place, Store, StoreError, failpoint};
 use ebb_wire::sandbox::{Clock as ShownClock, Ready};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -46,8 +46,10 @@ pub struct SandboxConfig {
     pub speed: u32,
     pub seed: u64,
     pub start: Timestamp,
-    /// What each zone's one fake host lends.
-    pub capacity: Resources,
+    /// Fake hosts in each zone.
+    pub hosts: usize,
+    /// What they lend, taken in turn.
+    pub capacity: Vec<Resources>,
     pub behaviour: Behaviour,
 }
 
@@ -86,6 +88,7 @@ pub async fn sandbox(config: SandboxConfig) -> Result<(Serving, Ready), ServeErr
         turn: Some(Mutex::new(())),
         well_known: well_known(),
     });
+    app.find_unplugged().await?;
     app.settle_hosts().await.map_err(|error| ServeError::Setup(error.to_string()))?;
     furnish(&app).await?;
     let listener = listen(config.listen).await?;
@@ -109,7 +112,7 @@ struct Kept<H> {
     hosts: Vec<H>,
 }
 
-/// One host per zone, as it was kept or new, and the time at which they were kept.
+/// The hosts of all zones, as they were kept or new, and the time at which they were kept.
 fn fakes(config: &SandboxConfig) -> Result<(Vec<Fake>, Option<Timestamp>), ServeError> {
     if let Some(file) = config.data.as_ref().map(|dir| dir.join(KEPT_HOSTS)).filter(|file| file.exists()) {
         let broken = |error: String| ServeError::Setup(format!("{}: {error}", file.display()));
@@ -119,9 +122,14 @@ fn fakes(config: &SandboxConfig) -> Result<(Vec<Fake>, Option<Timestamp>), Serve
         return Ok((hosts, Some(kept.now)));
     }
     let zones = config.catalog.zones.iter();
-    let hosts = zones
-        .map(|zone| FakeHost::new(&format!("{}-1", zone.id), &zone.id, config.capacity.clone(), config.behaviour))
-        .map(|host| Fake { host, greeted: None });
+    let hosts = zones.flat_map(|zone| {
+        let lent = config.capacity.iter().cycle().take(config.hosts);
+        lent.enumerate().map(|(at, capacity)| {
+            let name = format!("{}-{}", zone.id, at + 1);
+            let host = FakeHost::new(&name, &zone.id, capacity.clone(), config.behaviour);
+            Fake { host, greeted: None }
+        })
+    });
     Ok((hosts.collect(), None))
 }
 
@@ -171,6 +179,64 @@ impl App {
         let fakes = self.hosts.fakes.lock().await;
         let host = fakes.iter().find(|fake| fake.greeted.is_some_and(|greeted| greeted.id == on));
         host.map_or_else(String::new, |fake| fake.host.console_text(guest).to_owned())
+    }
+
+    /// Which kept hosts were unplugged.
+    async fn find_unplugged(&self) -> Result<(), StoreError> {
+        for fake in self.hosts.fakes.lock().await.iter() {
+            let Some(since) = fake.host.unplugged_at else { continue };
+            for known in self.store.rows(host::by_name(&fake.host.name)).await?.iter().map(host::read) {
+                self.hosts.unplugged.lock().expect("no panic while holding it").insert(known.id, since);
+            }
+        }
+        Ok(())
+    }
+
+    /// Pulls the network cable of a fake host: it goes on by itself, and nobody hears of it.
+    pub async fn unplug(&self, name: &str) -> Result<(), Denied> {
+        let known = self.fake_named(name).await?;
+        let now = self.clock.now();
+        self.change_fake(name, |host| *host.unplugged_at.get_or_insert(now)).await?;
+        self.hosts.unplugged.lock().expect("no panic while holding it").entry(known).or_insert(now);
+        self.part(known, now).await
+    }
+
+    /// Puts it in again: the host says hello, and what became of it.
+    pub async fn plug(&self, name: &str) -> Result<(), Denied> {
+        let known = self.fake_named(name).await?;
+        self.hosts.unplugged.lock().expect("no panic while holding it").remove(&known);
+        let now = self.clock.now();
+        let mut fakes = self.hosts.fakes.lock().await;
+        if let Some(fake) = fakes.iter_mut().find(|fake| fake.host.name == name && fake.host.unplugged_at.is_some()) {
+            // What it did meanwhile is in its hello.
+            fake.host.step(now);
+            (fake.host.unplugged_at, fake.greeted) = (None, None);
+        }
+        self.write_down(&fakes)
+    }
+
+    /// Makes or removes the file by which the owner of a fake host wants it back.
+    pub async fn want_back(&self, name: &str, wanted: bool) -> Result<(), Denied> {
+        let known = self.fake_named(name).await?;
+        self.change_fake(name, |host| host.wanted_back = wanted).await?;
+        match self.hosts.unplugged_before(known, Timestamp::from_micros(i64::MAX)) {
+            Some(_) => Ok(()),
+            None => self.signal(known, wanted).await,
+        }
+    }
+
+    async fn fake_named(&self, name: &str) -> Result<HostId, Denied> {
+        if !self.is_sandbox() {
+            return Err(Denied::Conflict("only the hosts of a sandbox have a plug and a file of their own".to_owned()));
+        }
+        let rows = self.store.rows(host::by_name(name)).await?;
+        Ok(host::read(rows.first().ok_or_else(|| Denied::not_found("host", name))?).id)
+    }
+
+    async fn change_fake<T>(&self, name: &str, change: impl FnOnce(&mut FakeHost) -> T) -> Result<(), Denied> {
+        let mut fakes = self.hosts.fakes.lock().await;
+        fakes.iter_mut().find(|fake| fake.host.name == name).map(|fake| change(&mut fake.host));
+        self.write_down(&fakes)
     }
 
     /// Writes the fake hosts and the clock beside the database, if the sandbox is kept.

@@ -16,7 +16,7 @@ use ebb_model::billing::{BillRecord, Charge, Settled, Span, Split};
 use ebb_model::id::{AccountId, EntryId, EventId, InstanceId, RecordId, SpanId};
 use ebb_model::instance::{Cause, End, Instance, State};
 use ebb_model::resources::Resources;
-use ebb_model::time::{Period, Second, Timestamp};
+use ebb_model::time::{HOUR, Period, Second, Timestamp};
 use ebb_store::rows::account::Account;
 use ebb_store::rows::host::RoomChange;
 use ebb_store::rows::{account, bill, event, host, instance};
@@ -121,6 +121,11 @@ impl Unit {
             for effect in step.effects {
                 self.carry(&next, effect).await?;
             }
+            let removed = matches!((&before.state, &next.state), (State::Lost { .. }, State::Releasing { .. }));
+            if removed && self.is_lost(next.host).await? {
+                // Nobody is there to remove it, and nobody will say that it is gone.
+                return self.step(&next, Input::HostLost { heard_at: self.now }).await;
+            }
             Ok(next)
         })
     }
@@ -167,10 +172,7 @@ impl Unit {
             Effect::SettleBlock => self.settle_block(next).await?,
             Effect::DropHold => self.drop_hold(next.account, next.id).await?,
             Effect::UseClaim => self.room(next, RoomChange::UseClaim).await?,
-            Effect::DropClaim => {
-                self.room(next, RoomChange::DropClaim).await?;
-                self.grant_room(next, &Resources::default()).await?;
-            }
+            Effect::DropClaim => self.drop_claim(next).await?,
             Effect::MarkReleasing => self.room(next, RoomChange::MarkReleasing).await?,
             Effect::FreeRoom { releasing } => {
                 self.room(next, if releasing { RoomChange::FreeReleasing } else { RoomChange::Free }).await?;
@@ -197,12 +199,26 @@ impl Unit {
         Ok(host::read_rooms(&rows).pop().expect("a host has room"))
     }
 
+    /// Gives up room that was promised to `left`; whoever waits behind it may fit now.
+    pub async fn drop_claim(&mut self, left: &Instance) -> Outcome<()> {
+        self.room(left, RoomChange::DropClaim).await?;
+        self.grant_room(left, &Resources::default()).await
+    }
+
+    pub async fn is_lost(&self, host: ebb_model::id::HostId) -> Outcome<bool> {
+        Ok(self.reads.row(host::by_id(host)).await?.is_some_and(|row| host::read(&row).state == host::LOST))
+    }
+
     /// Starts those that wait for room on the host that one has left, first come first served (rules §2.12). `freed` is the room
     /// that it had; one that gave up had none, but stood before others.
     async fn grant_room(&mut self, left: &Instance, freed: &Resources) -> Outcome<()> {
         let room = self.room_of(left.host).await?;
         // Whoever waits has claimed; else the host's guests, perhaps thousands, need not be looked through.
         if room.claimed.iter().all(|(_, claimed)| claimed == 0) {
+            return Ok(());
+        }
+        // Those that wait for a lost host are planned anew; nothing starts there.
+        if self.is_lost(left.host).await? {
             return Ok(());
         }
         let mut free = room.capacity.minus(&room.used).plus(freed);
@@ -217,6 +233,15 @@ impl Unit {
             self.step(&next, Input::RoomFree).await?;
         }
         Ok(())
+    }
+
+    /// Since when an account's seconds can still be charged: those of hours that are closed are neither charged nor taken back.
+    pub async fn open_since(&mut self, id: AccountId) -> Outcome<Option<Second>> {
+        Ok(match self.account(id).await?.close_at {
+            Some(at) => Some(at.plus(-HOUR)),
+            // None is open now; what begins must not begin in one that was closed.
+            None => self.reads.row(bill::last_hour(id)).await?.map(|row| Second::from_unix(row.int("at"))),
+        })
     }
 
     async fn open_spans(&mut self, running: &Instance, since: Second) -> Outcome<()> {
@@ -332,6 +357,8 @@ impl App {
             self.news.send_modify(|count| *count += 1);
         } else {
             self.zones.doubt(&touched.instances);
+            // Perhaps it was written after all.
+            self.wake_hosts(&touched.ordered);
         }
         answer
     }

@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::unit::{Outcome, Unit};
 use ebb_engine::fleet::{Facts, Fleet};
 use ebb_model::catalog::Catalog;
-use ebb_model::id::HostId;
+use ebb_model::id::{HostId, InstanceId};
 use ebb_model::instance::Instance;
 use ebb_store::StoreError;
 use ebb_store::rows::{host, instance};
@@ -72,6 +72,11 @@ impl Zones {
         }
     }
 
+    /// An instance whose claim is elsewhere now.
+    pub fn moved(&self, catalog: &Catalog, zone: &str, from: HostId, id: InstanceId) {
+        self.with(catalog, zone, |fleet| fleet.forget(from, id));
+    }
+
     pub fn doubt(&self, touched: &[Instance]) {
         self.lock().doubted.extend(touched.iter().map(|instance| instance.host));
     }
@@ -111,7 +116,7 @@ impl App {
 
     pub fn set_host(&self, known: &host::Host, room: &[ebb_engine::placement::Room]) {
         let capacity = room.first().map(|room| room.capacity.clone()).unwrap_or_default();
-        let facts = Facts { capacity, open: known.state == "up", lent_until: None };
+        let facts = self.stance(known).facts(capacity, known.state == "up");
         self.zones.set_host(&self.catalog, &known.zone, known.id, &facts);
     }
 }

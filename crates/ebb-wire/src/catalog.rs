@@ -78,4 +78,7 @@ pub struct Quote {
     pub whole_lease_shown: Option<String>,
     /// The unbound money that buying needs.
     pub hold: String,
+    /// A block that would be placed now on a host which goes back to its owner before the lease ends.
+    #[serde(default)]
+    pub may_be_taken_back: bool,
 }

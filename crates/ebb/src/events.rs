@@ -71,7 +71,7 @@ fn name(event: &LoggedEvent) -> String {
 }
 
 /// The fact's fields as `name=value`, inner ones too.
-fn details(body: &Value) -> String {
+pub fn details(body: &Value) -> String {
     let fields = body.as_object().into_iter().flatten().filter(|(name, _)| *name != "event");
     let show = |(name, value): (&String, &Value)| match value {
         Value::Object(_) => details(value),

@@ -2,8 +2,11 @@
 
 use crate::failure::Failure;
 use crate::session::Session;
-use crate::table::{Table, facts, instant};
-use ebb_wire::host::Host;
+use crate::events::details;
+use crate::table::{Table, facts, instant, optional_instant};
+use crate::which::short;
+use ebb_model::time::Timestamp;
+use ebb_wire::host::{DeclareLost, Host, HostSaid, HostShown, Leave, OnHost, SetCalendar};
 use ebb_wire::problem::Page;
 
 #[derive(Debug, clap::Subcommand)]
@@ -11,6 +14,35 @@ pub enum Hosts {
     /// List the hosts with their room (operator)
     #[command(after_help = "Example:\n  ebb hosts list --as operator")]
     List,
+    /// Show one host: what it is doing, what is on it, and what was said about it (operator)
+    #[command(after_help = "Example:\n  ebb hosts show cn-beijing-a-1 --as operator")]
+    Show { host: String },
+    /// Empty a host of blocks: they get notice, firm instances stay, nothing new is placed on it (operator)
+    #[command(after_help = "Example:\n  ebb hosts drain cn-beijing-a-1 --as operator")]
+    Drain(LeaveArgs),
+    /// The owner wants a host back, until its calendar lends it again or it is resumed (operator)
+    #[command(after_help = "Example:\n  ebb hosts take-back cn-beijing-a-1 --at 2026-03-01T19:00:00Z --as operator")]
+    TakeBack(LeaveArgs),
+    /// End a drain or a return; a notice that was given stays (operator)
+    #[command(after_help = "Example:\n  ebb hosts resume cn-beijing-a-1 --as operator")]
+    Resume { host: String },
+    /// Say in which hours of the week a host is lent, in the catalog's time zone; `always` ends that (operator)
+    #[command(after_help = "Example:\n  ebb hosts calendar cn-beijing-a-1 \"mon-fri 19:00-08:00, sat-sun 00:00-24:00\" --as operator")]
+    Calendar { host: String, hours: String },
+    /// Declare a silent host lost: its blocks end, free; firm instances wait for it, uncharged (operator)
+    #[command(after_help = "Example:\n  ebb hosts lost cn-beijing-a-1 --fenced --as operator")]
+    Lost {
+        host: String,
+        /// It is certain that the machine runs none of its guests any more
+        #[arg(long)]
+        fenced: bool,
+    },
+    /// Pull a host's network cable (sandbox, operator)
+    #[command(after_help = "Example:\n  ebb hosts unplug cn-beijing-a-1 --as operator")]
+    Unplug { host: String },
+    /// Put it in again (sandbox, operator)
+    #[command(after_help = "Example:\n  ebb hosts plug cn-beijing-a-1 --as operator")]
+    Plug { host: String },
     /// Let a host obey again although it obeyed orders that the database has lost (operator)
     #[command(after_help = "Example:\n  ebb hosts accept-gap cn-beijing-a-1 --as operator")]
     AcceptGap { host: String },
@@ -23,12 +55,52 @@ pub enum Hosts {
     },
 }
 
+/// When blocks have to be gone.
+#[derive(Debug, clap::Args)]
+pub struct LeaveArgs {
+    host: String,
+    /// Blocks are gone by then; as soon as their notice is over, if not given
+    #[arg(long, value_name = "TIME", conflicts_with = "urgent")]
+    at: Option<Timestamp>,
+    /// No notice: blocks are released at once
+    #[arg(long)]
+    urgent: bool,
+}
+
 pub async fn hosts(session: &Session, command: &Hosts) -> Result<(), Failure> {
     let client = &session.client;
     match command {
         Hosts::List => {
             let page: Page<Host> = client.all("/v1/hosts", &[]).await?;
             session.show(&page, |page| list_text(&page.items))
+        }
+        Hosts::Show { host } => {
+            let shown: HostShown = client.get(&format!("/v1/hosts/{host}"), &[]).await?;
+            session.show(&shown, shown_text)
+        }
+        Hosts::Drain(args) => leave(session, args, "drain").await,
+        Hosts::TakeBack(args) => leave(session, args, "take-back").await,
+        Hosts::Resume { host } => {
+            let said: HostSaid = client.ask(&format!("/v1/hosts/{host}/resume")).await?;
+            session.show(&said, said_text)
+        }
+        Hosts::Calendar { host, hours } => {
+            let body = SetCalendar { calendar: hours.clone() };
+            let said: HostSaid = client.post(&format!("/v1/hosts/{host}/calendar"), &body).await?;
+            session.show(&said, said_text)
+        }
+        Hosts::Lost { host, fenced } => {
+            let body = DeclareLost { fenced: *fenced };
+            let said: HostSaid = client.post(&format!("/v1/hosts/{host}/lost"), &body).await?;
+            session.show(&said, said_text)
+        }
+        Hosts::Unplug { host } => {
+            let answer: serde_json::Value = client.ask(&format!("/v1/hosts/{host}/unplug")).await?;
+            session.show(&answer, |_| format!("Host {host} is unplugged; it goes on by itself.\n"))
+        }
+        Hosts::Plug { host } => {
+            let answer: serde_json::Value = client.ask(&format!("/v1/hosts/{host}/plug")).await?;
+            session.show(&answer, |_| format!("Host {host} is plugged in.\n"))
         }
         Hosts::AcceptGap { host } => {
             let answer: serde_json::Value = client.ask(&format!("/v1/hosts/{host}/accept-gap")).await?;
@@ -41,18 +113,76 @@ pub async fn hosts(session: &Session, command: &Hosts) -> Result<(), Failure> {
     }
 }
 
+async fn leave(session: &Session, args: &LeaveArgs, verb: &str) -> Result<(), Failure> {
+    let body = Leave { at: args.at.map(|at| at.to_string()), urgent: args.urgent };
+    let said: HostSaid = session.client.post(&format!("/v1/hosts/{}/{verb}", args.host), &body).await?;
+    session.show(&said, said_text)
+}
+
+fn said_text(said: &HostSaid) -> String {
+    let mut text = format!("Host {}: {}.\n", said.host.name, said.host.doing);
+    for (title, list) in [("Leave:", &said.leaves), ("Stay:", &said.stays)] {
+        if !list.is_empty() {
+            text += &format!("{title}\n{}", on_host_text(list));
+        }
+    }
+    text
+}
+
+fn shown_text(shown: &HostShown) -> String {
+    let host = &shown.host;
+    let lines = [
+        ("name", host.name.clone()),
+        ("zone", host.zone.clone()),
+        ("driver", host.driver.clone()),
+        ("doing", host.doing.clone()),
+        ("connected", if host.connected { "yes" } else { "no" }.to_owned()),
+        ("heard", instant(&host.heard_at)),
+        ("calendar", host.calendar.clone().unwrap_or_default()),
+        ("room used", room_text(host)),
+    ];
+    let mut log = Table::new(&["AT", "BY", "EVENT", "DETAILS"]);
+    for line in &shown.log {
+        let event = line.body["event"].as_str().unwrap_or("?").to_owned();
+        let who = if line.who.contains('-') { short(&line.who) } else { line.who.clone() };
+        log.row([instant(&line.at), who, event, details(&line.body)]);
+    }
+    facts(&lines) + "\n" + &on_host_text(&shown.instances) + "\n" + &log.text("Nobody has said anything about it.")
+}
+
+fn on_host_text(list: &[OnHost]) -> String {
+    let mut table = Table::new(&["INSTANCE", "NAME", "OPTION", "FLAVOR", "STATE", "LEASE ENDS", "LEAVES"]);
+    for one in list {
+        table.row([
+            short(&one.instance),
+            one.name.clone(),
+            one.option.clone(),
+            one.flavor.clone(),
+            one.state.clone(),
+            optional_instant(one.lease_ends_at.as_ref()),
+            optional_instant(one.leaves_at.as_ref()),
+        ]);
+    }
+    table.text("No instances on it.")
+}
+
+fn room_text(host: &Host) -> String {
+    let room = host.room.iter().map(|(name, room)| format!("{name} {}/{}", room.used, room.capacity));
+    room.collect::<Vec<_>>().join(", ")
+}
+
 fn list_text(hosts: &[Host]) -> String {
-    let mut table = Table::new(&["NAME", "ZONE", "DRIVER", "STATE", "CONNECTED", "ROOM USED"]);
+    let mut table = Table::new(&["NAME", "ZONE", "DRIVER", "STATE", "CONNECTED", "DOING", "ROOM USED"]);
     for host in hosts {
         let connected = if host.connected { "yes" } else { "no" };
-        let room = host.room.iter().map(|(name, room)| format!("{name} {}/{}", room.used, room.capacity));
         table.row([
             host.name.clone(),
             host.zone.clone(),
             host.driver.clone(),
             host.state.clone(),
             connected.to_owned(),
-            room.collect::<Vec<_>>().join(", "),
+            host.doing.clone(),
+            room_text(host),
         ]);
     }
     let strangers = hosts.iter().flat_map(|host| host.quarantine.iter().map(move |guest| (host, guest)));

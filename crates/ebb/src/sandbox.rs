@@ -34,9 +34,12 @@ pub struct SandboxArgs {
     /// A catalog of your own; else the sample that comes with Ebb
     #[arg(long, value_name = "FILE")]
     catalog: Option<PathBuf>,
-    /// What each zone lends
+    /// Hosts in each zone, named ZONE-1, ZONE-2, …; as many as capacities, if not given
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    hosts: Option<u16>,
+    /// What a host lends; given again, the hosts of a zone take them in turn
     #[arg(long, default_value = "vcpu=1000,memory_mib=4000000,disk_gib=100000", value_parser = resources)]
-    capacity: Resources,
+    capacity: Vec<Resources>,
     /// How long a fake guest takes to start
     #[arg(long, value_name = "MILLIS", default_value_t = 0)]
     start_millis: i64,
@@ -62,6 +65,7 @@ fn config(args: SandboxArgs) -> Result<SandboxConfig, ServeError> {
         speed: args.speed,
         seed: args.seed,
         start: args.start,
+        hosts: args.hosts.map_or(args.capacity.len(), usize::from),
         capacity: args.capacity,
         behaviour: Behaviour { start_millis: args.start_millis, shutdown_millis: Some(0), ..Behaviour::default() },
     })

@@ -5,6 +5,8 @@ use crate::call::{Call, Principal};
 use crate::denied::Denied;
 use axum::Json;
 use axum::extract::State;
+use crate::room::tenancy;
+use ebb_engine::placement::{Tenancy, place};
 use ebb_engine::quote::{self, Order, PurchaseOption};
 use ebb_model::catalog::Trial;
 use ebb_model::money::Price;
@@ -67,7 +69,9 @@ fn terms(holder: &str, trial: &Trial) -> TrialTerms {
 #[utoipa::path(post, path = "/v1/quote", operation_id = "quote", request_body = Buy,
     responses((status = 200, body = Quote), (status = 422, body = Problem)))]
 pub async fn quote(State(app): State<App>, call: Call<Buy>) -> Result<Json<Quote>, Denied> {
-    let quote = quote::quote(&app.catalog, &order(&app, &call.body)?)?;
+    let order = order(&app, &call.body)?;
+    let quote = quote::quote(&app.catalog, &order)?;
+    app.zones_loaded().await?;
     Ok(Json(Quote {
         option: quote.purchase.option().to_owned(),
         currency: app.catalog.currency.clone(),
@@ -76,7 +80,18 @@ pub async fn quote(State(app): State<App>, call: Call<Buy>) -> Result<Json<Quote
         price_per_hour_shown: quote.price().charge(ebb_model::time::HOUR).to_cents(),
         whole_lease_shown: quote.whole_lease().map(|whole| whole.to_cents()),
         hold: if app.catalog.limits.hold { quote.hold() } else { Default::default() }.to_string(),
+        may_be_taken_back: beyond_return(&app, &order.zone, &quote),
     }))
+}
+
+/// Whether a block finds room only where its lease goes beyond the next return (rules §2.13).
+fn beyond_return(app: &App, zone: &str, quote: &quote::Quote) -> bool {
+    let (limits, now) = (&app.catalog.limits, app.clock.now());
+    let fits = |tenancy| app.zones.with(&app.catalog, zone, |fleet| place(fleet, &quote.resources, tenancy)).is_some();
+    !quote.purchase.is_firm()
+        && limits.sell_beyond_return
+        && !fits(tenancy(quote, now, limits))
+        && fits(Tenancy::Block { until: now })
 }
 
 /// The order that a request means.

@@ -10,36 +10,118 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use ebb_driver::protocol::ToHost;
+use ebb_engine::lending::{Doing, HostEvent, Stance};
 use ebb_model::id::InstanceId;
-use ebb_store::rows::host;
-use ebb_wire::host::{Host, Quarantined, Room};
+use ebb_model::instance::{Instance, State as Life};
+use ebb_model::time::Timestamp;
+use ebb_store::rows::host::Host as Known;
+use ebb_store::rows::{host, instance, lending};
+use ebb_store::{Reads, StoreError};
+use ebb_wire::host::{Host, HostLine, HostShown, OnHost, Quarantined, Room};
 use ebb_wire::problem::{Page, Problem};
+
+/// So many lines of a host's log are shown.
+const LOG_LINES: i64 = 100;
 
 /// All hosts: their room, and guests that nobody knows (operator).
 #[utoipa::path(get, path = "/v1/hosts", operation_id = "list_hosts", responses((status = 200, body = Page<Host>), (status = 403, body = Problem)))]
 pub async fn list(State(app): State<App>, who: Principal) -> Result<Json<Page<Host>>, Denied> {
     who.operator()?;
-    let connected: Vec<_> = app.hosts.links.lock().expect("no panic while holding links").keys().copied().collect();
-    let sandbox = app.is_sandbox();
+    let shared = app.clone();
     let hosts = app.store.read(move |reads| async move {
         let mut hosts = vec![];
         for known in reads.rows(host::all()).await?.iter().map(host::read) {
-            let room = reads.rows(host::room_of(known.id)).await?;
-            let quarantine = reads.rows(host::quarantined(known.id)).await?;
-            hosts.push(Host {
-                connected: sandbox || connected.contains(&known.id),
-                id: known.id.to_string(),
-                name: known.name,
-                zone: known.zone,
-                driver: known.driver,
-                state: known.state,
-                room: room.iter().map(|row| (row.text("resource").to_owned(), shown_room(row))).collect(),
-                quarantine: quarantine.iter().map(shown_quarantined).collect(),
-            });
+            hosts.push(shown(&shared, &reads, &known).await?);
         }
         Ok(hosts)
     });
     Ok(Json(Page { items: hosts.await?, next: None }))
+}
+
+/// One host, what is on it, and what was said about it (operator).
+#[utoipa::path(get, path = "/v1/hosts/{name}", operation_id = "show_host", params(("name" = String, Path)),
+    responses((status = 200, body = HostShown), (status = 403, body = Problem), (status = 404, body = Problem)))]
+pub async fn show(State(app): State<App>, who: Principal, Path(name): Path<String>) -> Result<Json<HostShown>, Denied> {
+    who.operator()?;
+    let (shared, about) = (app.clone(), name.clone());
+    let found = app.store.read(move |reads| async move {
+        let Some(row) = reads.row(host::by_name(&about)).await? else { return Ok(None) };
+        let known = host::read(&row);
+        let there = reads.rows(instance::on_host(known.id)).await?;
+        let log = reads.rows(lending::newest(known.id, LOG_LINES)).await?;
+        Ok(Some(HostShown {
+            host: shown(&shared, &reads, &known).await?,
+            instances: there.iter().map(instance::read).map(|one| on_host(&one)).collect(),
+            log: log.iter().rev().map(lending::read).map(shown_line).collect(),
+        }))
+    });
+    found.await?.map(Json).ok_or_else(|| Denied::not_found("host", &name))
+}
+
+/// A host as operators see it.
+pub async fn shown(app: &App, reads: &Reads, known: &Known) -> Result<Host, StoreError> {
+    let room = reads.rows(host::room_of(known.id)).await?;
+    let quarantine = reads.rows(host::quarantined(known.id)).await?;
+    let ((heard_at, connected), stance) = (app.heard(known), app.stance(known));
+    Ok(Host {
+        connected,
+        doing: doing(app, known, &stance),
+        heard_at: heard_at.to_string(),
+        lent_until: stance.lent_until.map(|at| at.to_string()),
+        calendar: known.lending.calendar.as_ref().map(|week| week.to_string()),
+        id: known.id.to_string(),
+        name: known.name.clone(),
+        zone: known.zone.clone(),
+        driver: known.driver.clone(),
+        state: known.state.clone(),
+        room: room.iter().map(|row| (row.text("resource").to_owned(), shown_room(row))).collect(),
+        quarantine: quarantine.iter().map(shown_quarantined).collect(),
+    })
+}
+
+/// What a host is doing, in words.
+fn doing(app: &App, known: &Known, stance: &Stance) -> String {
+    let (heard_at, connected) = app.heard(known);
+    let silent_from = heard_at.plus_seconds(app.catalog.limits.host_lost_seconds);
+    match (known.state.as_str(), stance.doing) {
+        (host::LOST, _) => format!("lost, heard until {heard_at}"),
+        _ if !connected && silent_from <= app.clock.now() => format!("silent since {heard_at}"),
+        ("gap", _) => "obeys nothing until its gap is accepted".to_owned(),
+        (_, Doing::Lent { until: None }) => "lent".to_owned(),
+        (_, Doing::Lent { until: Some(at) }) if stance.open => format!("lent until {at}"),
+        (_, Doing::Lent { until: Some(at) }) => format!("back to its owner at {at}"),
+        (_, Doing::Draining { until }) => format!("drained from {until}"),
+        (_, Doing::Drained) => "drained".to_owned(),
+        (_, Doing::WithOwner { until: Some(at) }) => format!("with its owner until {at}"),
+        (_, Doing::WithOwner { until: None }) => "with its owner".to_owned(),
+    }
+}
+
+/// An instance as part of its host.
+pub fn on_host(one: &Instance) -> OnHost {
+    let leaves_at = match one.state {
+        Life::Reclaiming { deadline, .. } => Some(deadline.to_string()),
+        Life::Releasing { end } => Some(end.at.to_string()),
+        _ => None,
+    };
+    OnHost {
+        instance: one.id.to_string(),
+        account: one.account.to_string(),
+        name: one.name.clone(),
+        option: one.purchase.option().to_owned(),
+        flavor: one.flavor.clone(),
+        state: one.state.name().to_owned(),
+        lease_ends_at: one.lease_end().map(|at| at.to_string()),
+        leaves_at,
+    }
+}
+
+fn shown_line((at, who, event): (Timestamp, String, HostEvent)) -> HostLine {
+    HostLine {
+        at: at.to_string(),
+        who,
+        body: serde_json::to_value(&event).expect("an event of plain values"),
+    }
 }
 
 /// Accepts that a host has obeyed orders which the database lost, so that it obeys new ones (operator).

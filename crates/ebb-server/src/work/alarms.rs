@@ -4,6 +4,7 @@
 
 use crate::app::App;
 use crate::denied::Denied;
+use crate::lending;
 use ebb_store::StoreError;
 use ebb_store::rows::alarm::{self, Alarm};
 
@@ -37,7 +38,12 @@ impl App {
     }
 
     async fn answer_alarm(&self, due: &Alarm) -> Result<(), Denied> {
-        tracing::warn!(kind = due.kind, subject = due.subject, "nobody knows this alarm; it is taken away");
-        Ok(())
+        match due.kind.as_str() {
+            lending::ALARM => self.tend_host(due.subject.parse().expect("an id that this program wrote")).await,
+            _ => {
+                tracing::warn!(kind = due.kind, subject = due.subject, "nobody knows this alarm; it is taken away");
+                Ok(())
+            }
+        }
     }
 }

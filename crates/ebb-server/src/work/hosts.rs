@@ -24,6 +24,8 @@ const PING_EVERY: Duration = Duration::from_millis(500);
 const OBSERVED_AT_ONCE: usize = 256;
 /// How often orders are looked for though nobody said that there are any.
 const NET: Duration = Duration::from_secs(10);
+/// So often it is written down until when a host was heard: should this process end, too, that is what a lost host is charged to.
+const WRITE_EVERY_MILLIS: i64 = 30_000;
 /// A host that says nothing for so long is connected to anew.
 const SILENCE: Duration = Duration::from_secs(15);
 
@@ -154,6 +156,8 @@ async fn converse(
     let mut pinged: VecDeque<Timestamp> = VecDeque::new();
     let mut consoles: BTreeMap<u64, oneshot::Sender<Result<String, String>>> = BTreeMap::new();
     let mut requests = 0;
+    let mut heard_at = app.clock.now();
+    let mut written_at = heard_at;
     let mut last_heard = tokio::time::Instant::now();
     loop {
         while let Some(order) = if gap || !behind { None } else { app.orders(greeted.id, sent).await? } {
@@ -186,8 +190,14 @@ async fn converse(
                                 app.hosts.links.lock().expect("no panic while holding links").get_mut(&greeted.id),
                             ) {
                                 link.heard_at = at;
+                                heard_at = at;
+                            }
+                            if !greeted.gap && heard_at.millis_since(written_at) > WRITE_EVERY_MILLIS {
+                                app.part(greeted.id, heard_at).await?;
+                                written_at = heard_at;
                             }
                         }
+                        FromHost::WantedBack { wanted } => app.signal(greeted.id, wanted).await?,
                         FromHost::ConsoleLog { request, text, error } => {
                             if let Some(answer) = consoles.remove(&request) {
                                 let _ = answer.send(error.map_or(Ok(text), Err));

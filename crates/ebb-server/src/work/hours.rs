@@ -76,23 +76,45 @@ impl App {
     /// Whether this host has told what it saw before `at`; one that stays away is not waited for.
     pub fn host_heard(&self, host: HostId, at: Timestamp) -> bool {
         let links = self.hosts.links.lock().expect("no panic while holding links");
-        let heard = links.get(&host).is_some_and(|link| link.heard_at >= at);
+        let heard = match self.is_sandbox() {
+            true => self.hosts.unplugged_before(host, at).is_none(),
+            false => links.get(&host).is_some_and(|link| link.heard_at >= at),
+        };
         let patience = at.max(self.began_at).plus_seconds(HOST_PATIENCE_SECONDS);
-        heard || self.is_sandbox() || self.clock.now() >= patience
+        heard || self.clock.now() >= patience
     }
 
     /// Whether every host that has guests of the account told what it saw before `at`. A host that is away is waited for:
     /// what it released meanwhile must not be charged.
-    async fn hosts_heard(&self, id: AccountId, at: Second) -> Result<bool, StoreError> {
-        if self.is_sandbox() {
+    pub async fn hosts_heard(&self, id: AccountId, at: Second) -> Result<bool, StoreError> {
+        let sandbox = self.is_sandbox();
+        if sandbox && !self.hosts.any_unplugged() {
             return Ok(true);
         }
         let rows = self.store.rows(instance::hosts_of(id)).await?;
         let links = self.hosts.links.lock().expect("no panic while holding links");
         Ok(rows.iter().all(|row| {
             let host = row.text("host_id").parse().expect("an id that this program wrote");
-            links.get(&host).is_some_and(|link| link.heard_at >= at.start())
+            match sandbox {
+                true => self.hosts.unplugged_before(host, at.start()).is_none(),
+                false => links.get(&host).is_some_and(|link| link.heard_at >= at.start()),
+            }
         }))
+    }
+
+    /// In a sandbox: the first hour that ended by `until` and can be closed, though hosts are unplugged.
+    pub async fn next_closable(&self, until: Timestamp) -> Result<Option<(Second, AccountId)>, StoreError> {
+        let (mut waiting, mut first) = (String::new(), None);
+        loop {
+            let due = self.store.rows(account::closes_by(until.second(), &waiting, PAGE)).await?;
+            let Some(last) = due.last() else { return Ok(first) };
+            waiting = last.text("id").to_owned();
+            for (at, id) in due.iter().map(close_at) {
+                if first.is_none_or(|first| (at, id) < first) && self.hosts_heard(id, at).await? {
+                    first = Some((at, id));
+                }
+            }
+        }
     }
 }
 

@@ -2,14 +2,13 @@
 
 use crate::app::App;
 use crate::denied::Denied;
-use crate::host::{Fake, Greeted, forgotten};
+use crate::host::{Fake, forgotten};
 use crate::work::NextSteps;
 use ebb_driver::protocol::{FromHost, ToHost};
 use ebb_model::id::HostId;
 use ebb_model::time::Timestamp;
 use ebb_store::failpoint;
-use ebb_store::rows::host;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 impl App {
     /// Carries out everything that is due up to `until`, each step at its own instant, and stops the clock there.
@@ -18,8 +17,12 @@ impl App {
     pub async fn run_until(&self, until: Timestamp) -> Result<(), Denied> {
         loop {
             self.settle_hosts().await?;
-            let seen = self.hosts.fakes.lock().await.iter().filter_map(|fake| fake.host.next_due()).min();
-            let NextSteps { due, alarm, close } = self.next_steps().await?;
+            let seen = self.hosts.fakes.lock().await.iter().filter_map(Fake::next_due).min();
+            let NextSteps { due, alarm, mut close } = self.next_steps().await?;
+            if self.hosts.any_unplugged() {
+                // An hour may have to wait, and must not stand before others.
+                close = self.next_closable(until).await?;
+            }
             let alarm_at = alarm.as_ref().map(|alarm| alarm.due_at);
             let instants = [seen, due.map(|(at, _)| at), alarm_at, close.map(|(at, _)| at.start())];
             let Some(at) = instants.into_iter().flatten().min().filter(|at| *at <= until) else { break };
@@ -40,41 +43,45 @@ impl App {
     pub async fn settle_hosts(&self) -> Result<(), Denied> {
         let mut fakes = self.hosts.fakes.lock().await;
         loop {
-            let ordered = self.store.rows(host::all()).await?;
-            let ordered: BTreeMap<HostId, i64> =
-                ordered.iter().map(host::read).map(|host| (host.id, host.sequence)).collect();
-            let newest = |greeted: Greeted| ordered.get(&greeted.id).copied().unwrap_or(i64::MAX);
-            let mut quiet = true;
-            for at in 0..fakes.len() {
-                let due = fakes[at].host.next_due().is_some_and(|at| at <= self.clock.now());
-                let behind = fakes[at].greeted.is_none_or(|greeted| newest(greeted) > greeted.sent);
-                if !due && !behind {
-                    continue;
+            let ordered = std::mem::take(&mut *self.hosts.ordered.lock().expect("no panic while holding it"));
+            match self.exchange(&mut fakes, &ordered).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(error) => {
+                    // They are told the next time.
+                    self.hosts.ordered.lock().expect("no panic while holding it").extend(ordered);
+                    return Err(error);
                 }
-                quiet = false;
-                let (from, said) = self.instruct(&mut fakes[at]).await?;
-                if let Some(greeted) = &mut fakes[at].greeted {
-                    // Also when the newest order has nothing to say yet, or it would be asked for again and again.
-                    greeted.sent = greeted.sent.max(ordered.get(&from).copied().unwrap_or(0));
-                }
-                if said.is_empty() {
-                    continue;
-                }
-                // Like any host it writes down what it did before it says a word about it.
-                self.write_down(&fakes)?;
-                for message in said {
-                    failpoint("effect.observe.before");
-                    if let Some(forget) = self.hear(from, message).await? {
-                        failpoint("effect.forget.before");
-                        fakes[at].host.hear(forget, self.clock.now());
-                        failpoint("effect.forget.after");
-                    }
-                }
-            }
-            if quiet {
-                return Ok(());
             }
         }
+    }
+
+    /// Once with each host that has something due, or new orders; whether none had.
+    async fn exchange(&self, fakes: &mut [Fake], ordered: &BTreeSet<HostId>) -> Result<bool, Denied> {
+        let mut quiet = true;
+        for at in 0..fakes.len() {
+            let due = fakes[at].next_due().is_some_and(|at| at <= self.clock.now());
+            let behind = fakes[at].greeted.is_none_or(|greeted| ordered.contains(&greeted.id));
+            if fakes[at].host.unplugged_at.is_some() || (!due && !behind) {
+                continue;
+            }
+            quiet = false;
+            let (from, said) = self.instruct(&mut fakes[at]).await?;
+            if said.is_empty() {
+                continue;
+            }
+            // Like any host it writes down what it did before it says a word about it.
+            self.write_down(fakes)?;
+            for message in said {
+                failpoint("effect.observe.before");
+                if let Some(forget) = self.hear(from, message).await? {
+                    failpoint("effect.forget.before");
+                    fakes[at].host.hear(forget, self.clock.now());
+                    failpoint("effect.forget.after");
+                }
+            }
+        }
+        Ok(quiet)
     }
 
     /// Lets a host do what is due and what it is told; gives back what it has to say about that.

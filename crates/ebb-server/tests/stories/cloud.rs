@@ -1,6 +1,7 @@
 //! A sandbox and those who use it, in as few words as a story needs.
 
 use ebb_driver::fake::Behaviour;
+use ebb_model::catalog::Catalog;
 use ebb_model::resources::Resources;
 use ebb_server::{SandboxConfig, load_catalog, sandbox};
 use ebb_store::Place;
@@ -71,16 +72,39 @@ impl Cloud {
     }
 
     pub async fn at(store: Place, capacity: &[(&str, i64)], behaviour: Behaviour) -> Cloud {
+        Self::open(store, &[Resources::of(capacity.iter().copied())], behaviour, |_| {}).await
+    }
+
+    /// Every zone has hosts with so many vCPU, each with 2 GiB; the catalog may be another.
+    pub async fn of_hosts(on: On, vcpus: &[i64], change: impl FnOnce(&mut Catalog)) -> Cloud {
+        let store = match on {
+            On::Sqlite => Place::Memory,
+            On::Postgres => Place::Postgres(TempPostgres::start().database().await),
+        };
+        let lent = |vcpu: &i64| Resources::of([("vcpu", *vcpu), ("memory_mib", vcpu * 2_048), ("disk_gib", 1_000)]);
+        let capacity: Vec<Resources> = vcpus.iter().map(lent).collect();
+        Self::open(store, &capacity, Behaviour::default(), change).await
+    }
+
+    async fn open(
+        store: Place,
+        capacity: &[Resources],
+        behaviour: Behaviour,
+        change: impl FnOnce(&mut Catalog),
+    ) -> Cloud {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let mut catalog = load_catalog(&root.join("catalog/sample.toml")).unwrap();
+        change(&mut catalog);
         let config = SandboxConfig {
             listen: "127.0.0.1:0".parse().unwrap(),
-            catalog: load_catalog(&root.join("catalog/sample.toml")).unwrap(),
+            catalog,
             data: None,
             store: Some(store),
             speed: 0,
             seed: 1,
             start: "2026-03-02T00:58:30Z".parse().unwrap(),
-            capacity: Resources::of(capacity.iter().copied()),
+            hosts: capacity.len(),
+            capacity: capacity.to_vec(),
             behaviour,
         };
         let (serving, ready) = sandbox(config).await.unwrap();

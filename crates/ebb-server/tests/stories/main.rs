@@ -2,6 +2,7 @@
 
 mod clock;
 mod cloud;
+mod hosts;
 mod metadata;
 mod openapi;
 mod refusals;

@@ -10,6 +10,9 @@ use ebb_model::resources::Resources;
 use ebb_model::time::Timestamp;
 use std::collections::BTreeMap;
 
+/// The state of a host of which nothing is awaited any more.
+pub const LOST: &str = "lost";
+
 /// A host as its row has it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Host {

@@ -4,6 +4,7 @@ use super::dice::Dice;
 use super::stage::{Customer, Stage};
 use crate::failure::Failure;
 use ebb_model::time::Timestamp;
+use ebb_wire::host::{DeclareLost, Host, Leave};
 use ebb_wire::instance::{Buy, Instance};
 use ebb_wire::problem::Page;
 use ebb_wire::sandbox::Advance;
@@ -77,7 +78,8 @@ impl Theatre<'_> {
             69..=74 => self.ask("stop").await,
             75..=79 => self.ask("start").await,
             80..=90 => self.delete().await,
-            91..=94 => self.reclaim().await,
+            91..=93 => self.reclaim().await,
+            94 => self.trouble().await,
             95..=97 => self.pay().await,
             _ => {
                 let at = self.customer();
@@ -196,6 +198,34 @@ impl Theatre<'_> {
         let Some((_, one)) = self.victim(|one| any || one.option == "spot-block").await? else { return Ok(()) };
         let answer = self.stage.operator.ask::<Instance>(&format!("/v1/instances/{}/reclaim", one.id)).await;
         self.tally("reclaim", answer).map(drop)
+    }
+
+    /// A host is emptied, goes back to its owner or gets lost; who is in trouble already comes again.
+    async fn trouble(&mut self) -> Result<(), Failure> {
+        let hosts: Page<Host> = self.stage.operator.all("/v1/hosts", &[]).await?;
+        let zones: Vec<String> = self.stage.catalog.zones.iter().take(2).map(|zone| zone.id.clone()).collect();
+        let near: Vec<Host> = hosts.items.into_iter().filter(|host| zones.contains(&host.zone)).collect();
+        let Some(host) = self.dice.one(&near).cloned() else { return Ok(()) };
+        let path = format!("/v1/hosts/{}", host.name);
+        let operator = &self.stage.operator;
+        let (what, answer) = match self.dice.from(1, 100) {
+            _ if !host.connected => ("plug", operator.ask::<Value>(&format!("{path}/plug")).await),
+            _ if host.doing != "lent" => ("resume", operator.ask(&format!("{path}/resume")).await),
+            1..=25 => ("drain", operator.ask(&format!("{path}/drain")).await),
+            26..=40 => ("take back", operator.ask(&format!("{path}/take-back")).await),
+            41..=50 => {
+                let urgent = Leave { at: None, urgent: true };
+                ("take back at once", operator.post(&format!("{path}/take-back"), &urgent).await)
+            }
+            _ => {
+                operator.ask::<Value>(&format!("{path}/unplug")).await?;
+                let seconds = self.dice.from(300, 900);
+                self.stage.advance(Advance { seconds: Some(seconds), to: None }).await?;
+                let fenced = DeclareLost { fenced: true };
+                ("lose a host", operator.post(&format!("{path}/lost"), &fenced).await)
+            }
+        };
+        self.tally(what, answer).map(drop)
     }
 
     async fn pay(&mut self) -> Result<(), Failure> {

@@ -27,7 +27,7 @@ pub struct Customer {
 impl Stage {
     /// A sandbox with room for everybody, where things happen at once.
     pub async fn roomy() -> Result<Self, Failure> {
-        Self::own(1, 64, Behaviour { shutdown_millis: Some(0), ..Behaviour::default() }).await
+        Self::own(1, &[64], Behaviour { shutdown_millis: Some(0), ..Behaviour::default() }).await
     }
 
     /// A sandbox in which room is short, so that firm orders take it from spot blocks, and guests take their time.
@@ -39,7 +39,7 @@ impl Stage {
             fail_next_start: true,
             ..Behaviour::default()
         };
-        Self::own(seed, 16, behaviour).await
+        Self::own(seed, &[10, 6], behaviour).await
     }
 
     /// A sandbox that runs elsewhere.
@@ -49,9 +49,9 @@ impl Stage {
         Ok(Self { operator, catalog })
     }
 
-    async fn own(seed: u64, vcpus: i64, behaviour: Behaviour) -> Result<Self, Failure> {
+    async fn own(seed: u64, vcpus: &[i64], behaviour: Behaviour) -> Result<Self, Failure> {
         let start: Timestamp = OPENING.parse().expect("an instant");
-        let capacity = [("vcpu", vcpus), ("memory_mib", vcpus * 4_096), ("disk_gib", 4_000)];
+        let lent = |vcpus: &i64| [("vcpu", *vcpus), ("memory_mib", vcpus * 4_096), ("disk_gib", 4_000)];
         let config = SandboxConfig {
             listen: std::net::SocketAddr::from(([127, 0, 0, 1], 0)),
             catalog: ebb_server::sample_catalog(),
@@ -60,7 +60,8 @@ impl Stage {
             speed: 0,
             seed,
             start,
-            capacity: Resources::of(capacity),
+            hosts: vcpus.len(),
+            capacity: vcpus.iter().map(|vcpus| Resources::of(lent(vcpus))).collect(),
             behaviour,
         };
         let started = ebb_server::sandbox(config).await;

@@ -1,0 +1,311 @@
+//! What is done when an operator, an owner or a machine says something about a host? Room closes, blocks get notice, orders that
+//! wait there are planned anew (rules §1.6, §2.12, §2.13).
+//!
+//! A word is written down with an alarm for now; the alarm does what follows, and sets itself for the next change.
+
+use crate::app::App;
+use crate::denied::Denied;
+use crate::room::{claim, find_free, plan};
+use crate::unit::{Outcome, Unit, refuse, settled_already};
+use ebb_engine::lending::{Clearing, HostEvent, Leave, Lending, Stance};
+use ebb_engine::lifecycle::{Command, Input, Reclaim};
+use ebb_engine::placement::{Demand, Tenancy, cause_of};
+use ebb_model::id::{DecisionId, EventId, HostId, InstanceId};
+use ebb_model::instance::{Instance, State};
+use ebb_model::lending::Week;
+use ebb_model::time::{Second, Timestamp};
+use ebb_store::rows::host::{Host, LOST, RoomChange};
+use ebb_store::rows::{alarm, host, instance, lending};
+use ebb_store::{Decision, Halt, StoreError};
+
+/// The kind of the alarm that looks after a host.
+pub const ALARM: &str = "host";
+/// Who a machine is in its own log.
+pub const ITSELF: &str = "host";
+
+/// What may be said about a host.
+#[derive(Debug, Clone)]
+pub enum Word {
+    Drain(When),
+    TakeBack(When),
+    /// Neither drained nor taken back any more.
+    Resume,
+    Calendar(Option<Week>),
+    /// By a file on the machine.
+    Wanted(bool),
+    /// By the operator: it is fenced and will not come back with what it had.
+    Lost,
+}
+
+/// When blocks have to be gone.
+#[derive(Debug, Clone, Copy)]
+pub enum When {
+    /// As soon as their notice is over.
+    Soon,
+    At(Timestamp),
+    Now,
+}
+
+/// What was said, and who is there to hear it.
+pub struct Said {
+    pub known: Host,
+    pub there: Vec<Instance>,
+    /// What blocks are told, now or when it is time.
+    pub clearing: Option<Clearing>,
+}
+
+impl App {
+    /// What follows now from what was said about a host.
+    pub fn stance(&self, known: &Host) -> Stance {
+        known.lending.stance(self.clock.now(), &self.catalog.time_zone, self.catalog.limits.notice_seconds)
+    }
+
+    /// Until when a host was heard, and whether it is heard now.
+    pub fn heard(&self, known: &Host) -> (Timestamp, bool) {
+        if self.is_sandbox() {
+            let unplugged = self.hosts.unplugged_before(known.id, Timestamp::from_micros(i64::MAX));
+            return unplugged.map_or((self.clock.now(), true), |at| (at, false));
+        }
+        let links = self.hosts.links.lock().expect("no panic while holding links");
+        links.get(&known.id).map_or((known.seen_at, false), |link| (link.heard_at.max(known.seen_at), true))
+    }
+
+    /// A machine says whether it is wanted back.
+    pub async fn signal(&self, from: HostId, wanted: bool) -> Result<(), Denied> {
+        let rows = self.store.rows(host::by_id(from)).await?;
+        let Some(known) = rows.first().map(host::read).filter(|known| known.lending.wanted_since.is_some() != wanted)
+        else {
+            return Ok(());
+        };
+        let key = from.to_string();
+        let said = self.unit("signal-host", &key, move |mut unit| {
+            let name = known.name.clone();
+            async move {
+                say(&mut unit, &name, ITSELF, Word::Wanted(wanted)).await?;
+                Ok(unit.done(()))
+            }
+        });
+        Ok(said.await?)
+    }
+
+    /// Does what follows from what was said about a host, as far as it is time. Done twice it finds nothing left to do.
+    pub async fn tend_host(&self, id: HostId) -> Result<(), Denied> {
+        self.zones_loaded().await?;
+        let there = self.unit("tend-host", &id.to_string(), move |unit| tend(unit, id)).await;
+        self.look_at_host(id).await?;
+        let (known, there) = there?;
+        let waits = |one: &&Instance| matches!(one.state, State::Waiting { .. });
+        for waiting in there.iter().filter(waits) {
+            self.replan(waiting, known.state == LOST).await?;
+        }
+        if known.state == LOST {
+            for lost in there.iter().filter(|one| !waits(one)) {
+                self.lose(lost, known.seen_at).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds other room for an order that waits where nothing is started any more. On a lost host one that finds none is given up;
+    /// else it keeps what it was promised.
+    async fn replan(&self, waiting: &Instance, lost: bool) -> Result<(), Denied> {
+        let (id, from) = (waiting.id, waiting.host);
+        let moved = self.unit("replan", &waiting.account.to_string(), move |unit| replan(unit, id, from, lost)).await?;
+        if moved {
+            self.zones.moved(&self.catalog, &waiting.zone, from, id);
+        }
+        Ok(())
+    }
+
+    /// What was on a lost host: its charge ends with the last second in which the host was heard.
+    async fn lose(&self, lost: &Instance, heard_at: Timestamp) -> Result<(), Denied> {
+        let (id, from, key) = (lost.id, lost.host, lost.account.to_string());
+        let done = self.unit("lose-guest", &key, move |mut unit| async move {
+            let before = unit.instance(id).await?;
+            if before.host != from || !unit.is_lost(from).await? {
+                return Ok(unit.done(()));
+            }
+            // Hours that are closed stay closed.
+            let open = unit.open_since(before.account).await?.map_or(heard_at, Second::start);
+            unit.step(&before, Input::HostLost { heard_at: heard_at.max(open) }).await?;
+            Ok(unit.done(()))
+        });
+        match done.await {
+            Err(Halt::Refused(denied)) if settled_already(&denied) => Ok(()),
+            other => Ok(other?),
+        }
+    }
+}
+
+/// Writes down what somebody says about a host.
+pub async fn say(unit: &mut Unit, name: &str, who: &str, word: Word) -> Outcome<Said> {
+    let Some(row) = unit.reads.row(host::by_name(name)).await? else {
+        return refuse(Denied::not_found("host", name));
+    };
+    let mut known = host::read(&row);
+    let before = known.lending.clone();
+    let lending = &mut known.lending;
+    let event = match word {
+        Word::Drain(when) => HostEvent::Drain(*lending.drain.insert(leave(unit, when)?)),
+        Word::TakeBack(when) => HostEvent::TakeBack(*lending.take_back.insert(leave(unit, when)?)),
+        Word::Resume => {
+            (lending.drain, lending.take_back) = (None, None);
+            HostEvent::Resumed
+        }
+        Word::Calendar(calendar) => {
+            lending.calendar = calendar.clone();
+            HostEvent::Calendar { calendar }
+        }
+        Word::Wanted(true) => {
+            lending.wanted_since.get_or_insert(unit.now);
+            HostEvent::WantedBack
+        }
+        Word::Wanted(false) => {
+            lending.wanted_since = None;
+            HostEvent::NoLongerWanted
+        }
+        Word::Lost => {
+            let heard_at = fenced(unit, &known)?;
+            unit.guard(lending::lose(known.id, known.seen_at));
+            known.state = LOST.to_owned();
+            HostEvent::Lost { heard_at }
+        }
+    };
+    if before != known.lending {
+        unit.guard(lending::say(known.id, &before, &known.lending));
+    }
+    log(unit, known.id, who, &event);
+    unit.write(alarm::set(ALARM, &known.id.to_string(), unit.now));
+    // Who buys from now on must know, and not only when this is written.
+    let room = host::read_rooms(&unit.reads.rows(host::room_of(known.id)).await?);
+    unit.app.set_host(&known, &room);
+    let there = unit.reads.rows(instance::on_host(known.id)).await?.iter().map(instance::read).collect();
+    let clearing = clearing(unit, &known.lending);
+    Ok(Said { known, there, clearing })
+}
+
+/// A line in the host's log.
+pub fn log(unit: &mut Unit, about: HostId, who: &str, event: &HostEvent) {
+    let id = EventId::new(unit.app.mint.uuid(unit.now));
+    unit.write(lending::log(id, about, unit.now, who, event));
+}
+
+/// What blocks will be told, if not now then when it is time.
+fn clearing(unit: &Unit, lending: &Lending) -> Option<Clearing> {
+    let limits = &unit.app.catalog.limits;
+    let stance = |at| lending.stance(at, &unit.app.catalog.time_zone, limits.notice_seconds);
+    let now = stance(unit.now);
+    now.clears.or_else(|| now.lent_until.and_then(|end| stance(end.plus_seconds(-limits.notice_seconds)).clears))
+}
+
+fn leave(unit: &Unit, when: When) -> Outcome<Leave> {
+    let soon = unit.now.plus_seconds(unit.app.catalog.limits.notice_seconds);
+    match when {
+        When::Soon => Ok(Leave { at: soon, urgent: false }),
+        When::Now => Ok(Leave { at: unit.now, urgent: true }),
+        When::At(at) if at < soon => refuse(Denied::BadInput(format!(
+            "at: blocks have {} seconds of notice, so they are gone at {soon} at the earliest; give such a time, none, or `urgent`",
+            unit.app.catalog.limits.notice_seconds
+        ))),
+        When::At(at) => Ok(Leave { at, urgent: false }),
+    }
+}
+
+/// Until when a host was heard that may be declared lost.
+fn fenced(unit: &Unit, known: &Host) -> Outcome<Timestamp> {
+    let (heard_at, connected) = unit.app.heard(known);
+    let silence = unit.app.catalog.limits.host_lost_seconds;
+    let name = &known.name;
+    let why = match connected {
+        _ if known.state == LOST => format!("host {name} is declared lost already"),
+        true => format!("host {name} is connected; only one that is silent and fenced can be declared lost"),
+        false if unit.now < heard_at.plus_seconds(silence) => format!(
+            "host {name} was heard at {heard_at}; it can be declared lost after {silence} seconds of silence, at {}",
+            heard_at.plus_seconds(silence)
+        ),
+        false => return Ok(heard_at),
+    };
+    refuse(Denied::Conflict(why))
+}
+
+/// Tells blocks that they have to go. Gives back who is there.
+async fn tend(mut unit: Unit, id: HostId) -> Outcome<Decision<(Host, Vec<Instance>)>> {
+    let row = unit.reads.row(host::by_id(id)).await?;
+    let known = host::read(&row.expect("hosts are never deleted"));
+    let stance = unit.app.stance(&known);
+    let room = host::read_rooms(&unit.reads.rows(host::room_of(id)).await?);
+    unit.app.set_host(&known, &room);
+    if let Some(at) = stance.changes_at {
+        unit.write(alarm::set(ALARM, &id.to_string(), at));
+    }
+    let there: Vec<Instance> = unit.reads.rows(instance::on_host(id)).await?.iter().map(instance::read).collect();
+    if known.state == LOST {
+        return Ok(unit.done((known, there)));
+    }
+    if let Some(clearing) = stance.clears {
+        for block in there.iter().filter(|one| !one.purchase.is_firm()) {
+            notify(&mut unit, block, clearing).await?;
+        }
+    }
+    // What lends for a while only is no place for those that wait, either.
+    let there = if stance.lent_until.is_some() { there } else { vec![] };
+    Ok(unit.done((known, there)))
+}
+
+/// One that ends before, or has its notice already, need not be told.
+async fn notify(unit: &mut Unit, block: &Instance, clearing: Clearing) -> Outcome<()> {
+    let Clearing { cause, deadline } = clearing;
+    let order = Reclaim { cause, deadline, free_until: None };
+    match unit.step(block, Input::Command(Command::Reclaim(order))).await {
+        Err(Halt::Refused(denied)) if settled_already(&denied) => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+/// Whether it found other room.
+async fn replan(mut unit: Unit, id: InstanceId, from: HostId, lost: bool) -> Outcome<Decision<bool>> {
+    let before = unit.instance(id).await?;
+    if before.host != from || !matches!(before.state, State::Waiting { .. }) {
+        return Ok(unit.done(false));
+    }
+    unit.clear_doubts().await?;
+    let demand = Demand { account: Some(before.account), resources: &before.resources };
+    let free = find_free(&mut unit, &before.zone, &before.resources, Tenancy::Firm).await?;
+    let wait = unit.app.catalog.limits.firm_wait_seconds;
+    let (to, give_up_at) = match &free {
+        Some(room) => {
+            unit.change_room(room, RoomChange::Claim, &before.resources);
+            (room.host, unit.now.plus_seconds(wait))
+        }
+        None => match plan(&mut unit, &before.zone, &demand).await? {
+            Some(decision) => {
+                let life = claim(&mut unit, &decision, &demand, |victim| cause_of(victim.account, before.account)).await?;
+                let State::Waiting { give_up_at } = life else { unreachable!("whoever claims waits") };
+                let decision_id = DecisionId::new(unit.app.mint.uuid(unit.now));
+                unit.write(instance::insert_decision(decision_id, id, unit.now, &decision));
+                (decision.hosts[0].host, give_up_at)
+            }
+            None if lost => {
+                unit.step(&before, Input::HostLost { heard_at: unit.now }).await?;
+                return Ok(unit.done(false));
+            }
+            None => return Ok(unit.done(false)),
+        },
+    };
+    let next = unit.step(&before, Input::Replanned { host: to, give_up_at }).await?;
+    unit.drop_claim(&before).await?;
+    if free.is_some() {
+        unit.step(&next, Input::RoomFree).await?;
+    }
+    Ok(unit.done(true))
+}
+
+impl App {
+    /// When a word about a host came to nothing, what was thought of it meanwhile is put right.
+    pub async fn look_again(&self, name: &str) -> Result<(), StoreError> {
+        match self.store.rows(host::by_name(name)).await?.first().map(host::read) {
+            Some(known) => self.look_at_host(known.id).await,
+            None => Ok(()),
+        }
+    }
+}
