@@ -73,7 +73,7 @@ macro_rules! hosts_story {
     };
 }
 
-hosts_story!(a_drain_takes_blocks_and_leaves_what_is_firm, [4, 16], |cloud: Cloud| async move {
+hosts_story!(a_drain_takes_blocks_and_leaves_what_is_firm, [4, 4], |cloud: Cloud| async move {
     let stays = cloud.buy("individual", firm()).await;
     let goes = cloud.buy("enterprise", block(3)).await;
     assert_eq!(on(&cloud, FIRST).await, [stays.clone(), goes.clone()]);
@@ -278,7 +278,7 @@ hosts_story!(an_order_that_finds_no_other_host_keeps_its_promise, [4], |cloud: C
     assert_eq!(on(&cloud, FIRST).await, [waiting]);
 });
 
-hosts_story!(a_file_on_the_machine_wants_it_back, [4, 16], |cloud: Cloud| async move {
+hosts_story!(a_file_on_the_machine_wants_it_back, [4, 2], |cloud: Cloud| async move {
     let (first, second) = (cloud.buy("enterprise", block(1)).await, cloud.buy("enterprise", block(3)).await);
     tell(&cloud, FIRST, "return-file", json!({"present": true})).await;
     for id in [&first, &second] {
