@@ -39,11 +39,17 @@ pub struct Leave {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Doing {
     /// Until a known return, or for good.
-    Lent { until: Option<Timestamp> },
-    Draining { until: Timestamp },
+    Lent {
+        until: Option<Timestamp>,
+    },
+    Draining {
+        until: Timestamp,
+    },
     Drained,
     /// Its owner has it, or gets it as soon as notices allow; until the calendar lends it again, or until somebody says so.
-    WithOwner { until: Option<Timestamp> },
+    WithOwner {
+        until: Option<Timestamp>,
+    },
 }
 
 /// What follows at an instant.
@@ -176,7 +182,10 @@ mod tests {
     #[test]
     fn nobody_said_anything() {
         let stance = stance(&Lending::default(), "2026-03-02T12:00");
-        assert_eq!(stance, Stance { doing: Doing::Lent { until: None }, open: true, lent_until: None, clears: None, changes_at: None });
+        assert_eq!(
+            stance,
+            Stance { doing: Doing::Lent { until: None }, open: true, lent_until: None, clears: None, changes_at: None }
+        );
     }
 
     #[test]
@@ -184,7 +193,10 @@ mod tests {
         let leave = Leave { at: at("2026-03-02T14:00"), urgent: false };
         let lending = Lending { drain: Some(leave), ..Lending::default() };
         let before = stance(&lending, "2026-03-02T13:54:59");
-        assert_eq!((before.doing, before.open, before.lent_until), (Doing::Draining { until: leave.at }, true, Some(leave.at)));
+        assert_eq!(
+            (before.doing, before.open, before.lent_until),
+            (Doing::Draining { until: leave.at }, true, Some(leave.at))
+        );
         assert_eq!((before.clears, before.changes_at), (None, Some(at("2026-03-02T13:55"))));
         let told = stance(&lending, "2026-03-02T13:55");
         assert_eq!((told.open, told.clears), (false, Some(Clearing { cause: Cause::Drain, deadline: leave.at })));
@@ -203,12 +215,19 @@ mod tests {
 
     #[test]
     fn a_word_of_the_owner_holds_until_the_calendar_lends_again() {
-        let mut lending = Lending { calendar: Some("mon-fri 19:00-08:00".parse().expect("a week")), ..Lending::default() };
-        assert_eq!(stance(&lending, "2026-03-02T12:00").doing, Doing::WithOwner { until: Some(at("2026-03-02T19:00")) });
+        let mut lending =
+            Lending { calendar: Some("mon-fri 19:00-08:00".parse().expect("a week")), ..Lending::default() };
+        assert_eq!(
+            stance(&lending, "2026-03-02T12:00").doing,
+            Doing::WithOwner { until: Some(at("2026-03-02T19:00")) }
+        );
         assert_eq!(stance(&lending, "2026-03-02T20:00").doing, Doing::Lent { until: Some(at("2026-03-03T08:00")) });
         lending.take_back = Some(Leave { at: at("2026-03-02T22:00"), urgent: false });
         assert_eq!(stance(&lending, "2026-03-02T20:00").doing, Doing::Lent { until: Some(at("2026-03-02T22:00")) });
-        assert_eq!(stance(&lending, "2026-03-02T23:00").doing, Doing::WithOwner { until: Some(at("2026-03-03T19:00")) });
+        assert_eq!(
+            stance(&lending, "2026-03-02T23:00").doing,
+            Doing::WithOwner { until: Some(at("2026-03-03T19:00")) }
+        );
         assert!(stance(&lending, "2026-03-03T19:00").open);
         // A file says so for as long as it is there.
         lending.wanted_since = Some(at("2026-03-03T18:00"));

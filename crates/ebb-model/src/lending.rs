@@ -119,7 +119,8 @@ impl std::str::FromStr for Week {
 
 fn hours(part: &str) -> Result<Hours, NotAWeek> {
     let wrong = |why| NotAWeek { part: part.trim().chars().take(40).collect(), why };
-    let (days, times) = part.trim().split_once(char::is_whitespace).ok_or_else(|| wrong("days and hours are wanted"))?;
+    let (days, times) =
+        part.trim().split_once(char::is_whitespace).ok_or_else(|| wrong("days and hours are wanted"))?;
     let day = |name: &str| {
         let at = DAYS.iter().position(|day| name.trim().eq_ignore_ascii_case(day));
         at.map(|at| at as u8).ok_or_else(|| wrong("days are mon, tue, wed, thu, fri, sat, sun"))
@@ -188,7 +189,8 @@ mod tests {
     fn says(week: &str, zone: &str, local: &str) -> (bool, String, String) {
         let (week, calendar): (Week, _) = (week.parse().unwrap(), Calendar::new(zone).unwrap());
         let now = calendar.at(local.parse().unwrap()).unwrap().start();
-        let show = |at: Option<Timestamp>| at.map_or("never".to_owned(), |at| calendar.local(at.second())[..16].to_owned());
+        let show =
+            |at: Option<Timestamp>| at.map_or("never".to_owned(), |at| calendar.local(at.second())[..16].to_owned());
         let (back, opens) = (week.next_return(now, &calendar), week.next_opening(now, &calendar));
         (week.is_lent(now, &calendar), show(back), show(opens))
     }
@@ -237,13 +239,25 @@ mod tests {
 
     #[test]
     fn what_is_no_week_is_refused_with_the_way_to_write_it() {
-        for wrong in ["", "mon", "mon 8:00-9:00", "monday 08:00-09:00", "mon 08:00", "mon 08:00-08:00", "mon 24:00-08:00",
-            "mon 08:00-24:01", "mon-fri 19:00-08:00,", "mon 08:61-09:00"]
-        {
+        for wrong in [
+            "",
+            "mon",
+            "mon 8:00-9:00",
+            "monday 08:00-09:00",
+            "mon 08:00",
+            "mon 08:00-08:00",
+            "mon 24:00-08:00",
+            "mon 08:00-24:01",
+            "mon-fri 19:00-08:00,",
+            "mon 08:61-09:00",
+        ] {
             let said = wrong.parse::<Week>().unwrap_err().to_string();
             assert!(said.contains("write it as mon-fri 19:00-08:00"), "{said}");
         }
-        assert_eq!("Mon-Fri  19:00-08:00 ,sun 00:00-24:00".parse::<Week>().unwrap().to_string(), "mon-fri 19:00-08:00, sun 00:00-24:00");
+        assert_eq!(
+            "Mon-Fri  19:00-08:00 ,sun 00:00-24:00".parse::<Week>().unwrap().to_string(),
+            "mon-fri 19:00-08:00, sun 00:00-24:00"
+        );
     }
 
     fn any_week() -> impl Strategy<Value = Week> {

@@ -279,7 +279,8 @@ async fn replan(mut unit: Unit, id: InstanceId, from: HostId, lost: bool) -> Out
         }
         None => match plan(&mut unit, &before.zone, &demand).await? {
             Some(decision) => {
-                let life = claim(&mut unit, &decision, &demand, |victim| cause_of(victim.account, before.account)).await?;
+                let life =
+                    claim(&mut unit, &decision, &demand, |victim| cause_of(victim.account, before.account)).await?;
                 let State::Waiting { give_up_at } = life else { unreachable!("whoever claims waits") };
                 let decision_id = DecisionId::new(unit.app.mint.uuid(unit.now));
                 unit.write(instance::insert_decision(decision_id, id, unit.now, &decision));

@@ -82,12 +82,7 @@ pub fn tenancy(quote: &Quote, now: Timestamp, limits: &Limits) -> Tenancy {
 }
 
 /// The host on which a demand fits now, with its room as the database has it.
-pub async fn find_free(
-    unit: &mut Unit,
-    zone: &str,
-    resources: &Resources,
-    tenancy: Tenancy,
-) -> Outcome<Option<Room>> {
+pub async fn find_free(unit: &mut Unit, zone: &str, resources: &Resources, tenancy: Tenancy) -> Outcome<Option<Room>> {
     let app = unit.app.clone();
     for _ in 0..MOST_CORRECTIONS {
         let found = app.zones.with(&app.catalog, zone, |fleet| place(fleet, resources, tenancy));

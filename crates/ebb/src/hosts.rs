@@ -1,8 +1,8 @@
 //! `ebb hosts`: which machines lend capacity, and what needs the operator's word? (Running one is `ebb host`.)
 
+use crate::events::details;
 use crate::failure::Failure;
 use crate::session::Session;
-use crate::events::details;
 use crate::table::{Table, facts, instant, optional_instant};
 use crate::which::short;
 use ebb_model::time::Timestamp;
@@ -27,7 +27,9 @@ pub enum Hosts {
     #[command(after_help = "Example:\n  ebb hosts resume cn-beijing-a-1 --as operator")]
     Resume { host: String },
     /// Say in which hours of the week a host is lent, in the catalog's time zone; `always` ends that (operator)
-    #[command(after_help = "Example:\n  ebb hosts calendar cn-beijing-a-1 \"mon-fri 19:00-08:00, sat-sun 00:00-24:00\" --as operator")]
+    #[command(
+        after_help = "Example:\n  ebb hosts calendar cn-beijing-a-1 \"mon-fri 19:00-08:00, sat-sun 00:00-24:00\" --as operator"
+    )]
     Calendar { host: String, hours: String },
     /// Declare a silent host lost: its blocks end, free; firm instances wait for it, uncharged (operator)
     #[command(after_help = "Example:\n  ebb hosts lost cn-beijing-a-1 --fenced --as operator")]

@@ -3,9 +3,9 @@
 use crate::app::App;
 use crate::call::{Call, Principal};
 use crate::denied::Denied;
+use crate::room::tenancy;
 use axum::Json;
 use axum::extract::State;
-use crate::room::tenancy;
 use ebb_engine::placement::{Tenancy, place};
 use ebb_engine::quote::{self, Order, PurchaseOption};
 use ebb_model::catalog::Trial;

@@ -117,11 +117,7 @@ pub fn on_host(one: &Instance) -> OnHost {
 }
 
 fn shown_line((at, who, event): (Timestamp, String, HostEvent)) -> HostLine {
-    HostLine {
-        at: at.to_string(),
-        who,
-        body: serde_json::to_value(&event).expect("an event of plain values"),
-    }
+    HostLine { at: at.to_string(), who, body: serde_json::to_value(&event).expect("an event of plain values") }
 }
 
 /// Accepts that a host has obeyed orders which the database lost, so that it obeys new ones (operator).

@@ -95,7 +95,11 @@ pub async fn unplug(
 /// Puts it in again: the host says hello, and what became of its guests (sandbox, operator).
 #[utoipa::path(post, path = "/v1/hosts/{name}/plug", operation_id = "plug_host", params(("name" = String, Path)),
     responses((status = 200), (status = 404, body = Problem), (status = 409, body = Problem)))]
-pub async fn plug(State(app): State<App>, Path(name): Path<String>, call: Call<Option<()>>) -> Result<Response, Denied> {
+pub async fn plug(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    call: Call<Option<()>>,
+) -> Result<Response, Denied> {
     call.principal.operator()?;
     if let Some(answer) = call.before(&app).await? {
         return Ok(json(StatusCode::OK, answer));
@@ -125,9 +129,7 @@ fn when(leave: &Option<wire::Leave>) -> Result<When, Denied> {
     match leave.as_ref().map(|leave| (&leave.at, leave.urgent)) {
         None | Some((None, false)) => Ok(When::Soon),
         Some((None, true)) => Ok(When::Now),
-        Some((Some(at), false)) => {
-            Ok(When::At(at.parse().map_err(|error| Denied::BadInput(format!("at: {error}")))?))
-        }
+        Some((Some(at), false)) => Ok(When::At(at.parse().map_err(|error| Denied::BadInput(format!("at: {error}")))?)),
         Some((Some(_), true)) => {
             Err(Denied::BadInput("urgent: it means now, without notice; give either `at` or `urgent`".to_owned()))
         }

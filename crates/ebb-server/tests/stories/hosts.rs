@@ -40,7 +40,8 @@ async fn sums_agree(cloud: &Cloud) {
         let shown = cloud.get("operator", &format!("/v1/hosts/{}", host["name"].as_str().unwrap())).await;
         let count = |pending: bool, state: &str| {
             let all = shown["instances"].as_array().unwrap().iter();
-            all.filter(|one| (one["state"] == "pending") == pending && (state.is_empty() || one["state"] == state)).count()
+            all.filter(|one| (one["state"] == "pending") == pending && (state.is_empty() || one["state"] == state))
+                .count()
         };
         let room = &shown["host"]["room"]["vcpu"];
         let sums = json!({"capacity": room["capacity"], "used": 2 * count(false, ""), "claimed": 2 * count(true, ""),
@@ -90,17 +91,18 @@ hosts_story!(a_drain_takes_blocks_and_leaves_what_is_firm, [4, 4], |cloud: Cloud
     cloud.wait(300).await;
     assert_eq!(doing(&cloud, FIRST).await, "drained");
     assert_eq!(on(&cloud, FIRST).await, [stays]);
-    assert_eq!(cloud.records("enterprise", &goes, "compute").await, [
-        "08:58:30-09:00:00 90 0.07 0.00000000",
-        "09:00:00-09:13:30 810 0.07 0.00000000"
-    ]);
+    assert_eq!(
+        cloud.records("enterprise", &goes, "compute").await,
+        ["08:58:30-09:00:00 90 0.07 0.00000000", "09:00:00-09:13:30 810 0.07 0.00000000"]
+    );
 
     tell(&cloud, FIRST, "resume", json!(null)).await;
     assert_eq!(doing(&cloud, FIRST).await, "lent");
     cloud.buy("enterprise", block(1)).await;
     assert_eq!(on(&cloud, FIRST).await.len(), 2);
     let shown = cloud.get("operator", &format!("/v1/hosts/{FIRST}")).await;
-    let log: Vec<&str> = shown["log"].as_array().unwrap().iter().map(|line| line["body"]["event"].as_str().unwrap()).collect();
+    let log: Vec<&str> =
+        shown["log"].as_array().unwrap().iter().map(|line| line["body"]["event"].as_str().unwrap()).collect();
     assert_eq!(log, ["drain", "resumed"]);
     assert!(shown["log"][0]["who"].as_str().unwrap().starts_with("k-"));
 });

@@ -16,10 +16,7 @@ pub fn say(host: HostId, before: &Lending, now: &Lending) -> Query {
 
 /// Guard: nothing is awaited from the host any more, unless it was heard since.
 pub fn lose(host: HostId, seen_at: Timestamp) -> Query {
-    query(
-        "update host set state = 'lost' where id = $1 and seen_at = $2",
-        args![host.to_string(), seen_at.micros()],
-    )
+    query("update host set state = 'lost' where id = $1 and seen_at = $2", args![host.to_string(), seen_at.micros()])
 }
 
 /// A line of a host's log; `who` is a key's id, or `host`.
@@ -32,10 +29,7 @@ pub fn log(id: EventId, host: HostId, at: Timestamp, who: &str, event: &HostEven
 
 /// A host's newest lines.
 pub fn newest(host: HostId, limit: i64) -> Query {
-    query(
-        "select * from host_event where host_id = $1 order by id desc limit $2",
-        args![host.to_string(), limit],
-    )
+    query("select * from host_event where host_id = $1 order by id desc limit $2", args![host.to_string(), limit])
 }
 
 pub fn read(row: &Row) -> (Timestamp, String, HostEvent) {
