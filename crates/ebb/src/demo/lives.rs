@@ -78,9 +78,9 @@ impl Theatre<'_> {
             69..=74 => self.ask("stop").await,
             75..=79 => self.ask("start").await,
             80..=90 => self.delete().await,
-            91..=93 => self.reclaim().await,
-            94 => self.trouble().await,
-            95..=97 => self.pay().await,
+            91..=92 => self.reclaim().await,
+            93..=95 => self.trouble().await,
+            96..=97 => self.pay().await,
             _ => {
                 let at = self.customer();
                 let claimed = self.customers[at].client.ask::<Value>("/v1/trial").await;
