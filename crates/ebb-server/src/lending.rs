@@ -55,9 +55,9 @@ pub struct Said {
 }
 
 impl App {
-    /// What follows now from what was said about a host.
-    pub fn stance(&self, known: &Host) -> Stance {
-        known.lending.stance(self.clock.now(), &self.catalog.time_zone, self.catalog.limits.notice_seconds)
+    /// What follows at `now` from what was said about a host.
+    pub fn stance(&self, known: &Host, now: Timestamp) -> Stance {
+        known.lending.stance(now, &self.catalog.time_zone, self.catalog.limits.notice_seconds)
     }
 
     /// Until when a host was heard, and whether it is heard now.
@@ -232,7 +232,7 @@ fn fenced(unit: &Unit, known: &Host) -> Outcome<Timestamp> {
 async fn tend(mut unit: Unit, id: HostId) -> Outcome<Decision<(Host, Vec<Instance>)>> {
     let row = unit.reads.row(host::by_id(id)).await?;
     let known = host::read(&row.expect("hosts are never deleted"));
-    let stance = unit.app.stance(&known);
+    let stance = unit.app.stance(&known, unit.now);
     let room = host::read_rooms(&unit.reads.rows(host::room_of(id)).await?);
     unit.app.set_host(&known, &room);
     if let Some(at) = stance.changes_at {

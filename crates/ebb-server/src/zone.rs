@@ -116,7 +116,7 @@ impl App {
 
     pub fn set_host(&self, known: &host::Host, room: &[ebb_engine::placement::Room]) {
         let capacity = room.first().map(|room| room.capacity.clone()).unwrap_or_default();
-        let facts = self.stance(known).facts(capacity, known.state == "up");
+        let facts = self.stance(known, self.clock.now()).facts(capacity, known.state == "up");
         self.zones.set_host(&self.catalog, &known.zone, known.id, &facts);
     }
 }

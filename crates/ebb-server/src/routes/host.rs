@@ -62,7 +62,7 @@ pub async fn show(State(app): State<App>, who: Principal, Path(name): Path<Strin
 pub async fn shown(app: &App, reads: &Reads, known: &Known) -> Result<Host, StoreError> {
     let room = reads.rows(host::room_of(known.id)).await?;
     let quarantine = reads.rows(host::quarantined(known.id)).await?;
-    let ((heard_at, connected), stance) = (app.heard(known), app.stance(known));
+    let ((heard_at, connected), stance) = (app.heard(known), app.stance(known, app.clock.now()));
     Ok(Host {
         connected,
         doing: doing(app, known, &stance),

@@ -1,6 +1,6 @@
 //! What happens while one half is away? The host keeps its deadlines, and the server believes what it hears afterwards.
 
-use crate::api::{text, wait_for};
+use crate::api::{Refused, text, wait_for};
 use crate::books::{self, Purchases};
 use crate::world::{Guests, On, Pace, Shape, World};
 use ebb_model::time::Timestamp;
@@ -89,6 +89,42 @@ fn a_host_without_its_memory_has_lost_its_guests() {
         assert!(instant(&lost["ended_at"]).millis_since(instant(&died)) <= 0, "{lost} was charged after {died}");
     }
     books::check(&world, &Purchases::from([(bob.account.clone(), BTreeSet::from([block, firm, waiting]))]));
+}
+
+/// Whoever owns the machine makes a file, and takes it away again.
+#[test]
+fn a_file_on_the_machine_wants_it_back() {
+    let world = World::new(Shape::Halves, On::Sqlite, &[]);
+    let operator = world.open();
+    let bob = operator.tenant("Bob");
+    let (block, firm) = (bob.buy("small", "spot-block"), bob.buy("small", "on-demand"));
+    bob.until(&block, "running");
+    bob.until(&firm, "running");
+    let doing = |wanted: &str| {
+        wait_for(wanted, || {
+            let is = text(&operator.get("/v1/hosts")["items"][0]["doing"]);
+            is.starts_with(wanted).then_some(()).ok_or(is)
+        });
+    };
+    doing("lent");
+    let file = world.directory.path().join("return");
+    std::fs::write(&file, "").expect("a file in a directory of ours");
+    doing("with its owner");
+    bob.until(&block, "released");
+    assert_eq!(bob.instance(&block)["end_cause"], "host-return");
+    assert_eq!(bob.try_buy("small", "spot-block"), Err(Refused(409, "no-capacity".to_owned())));
+    // The file is there when the host comes back, and the server has not forgotten it either.
+    world.host().crash();
+    world.server.crash();
+    world.open();
+    doing("with its owner");
+
+    std::fs::remove_file(&file).expect("it is there");
+    doing("lent");
+    assert_eq!(bob.state(&firm), "running");
+    let again = bob.buy("small", "spot-block");
+    bob.until(&again, "running");
+    books::check(&world, &Purchases::from([(bob.account.clone(), BTreeSet::from([block, firm, again]))]));
 }
 
 /// The body of the one event of this kind.

@@ -32,7 +32,21 @@ const BOTH: [&str; 22] = [
     "effect.forget.after",
 ];
 const HALVES: [&str; 1] = ["commit.part-host"];
-const SANDBOX: [&str; 3] = ["commit.furnish", "commit.due", "commit.close-hour"];
+const SANDBOX: [&str; 13] = [
+    "commit.furnish",
+    "commit.due",
+    "commit.close-hour",
+    "commit.host-calendar",
+    "commit.take-back-host",
+    "commit.resume-host",
+    "commit.drain-host",
+    "commit.tend-host",
+    "commit.replan",
+    "commit.lose-host",
+    "commit.lose-guest",
+    "commit.part-host",
+    "commit.signal-host",
+];
 
 #[test]
 fn halves_on_sqlite() {

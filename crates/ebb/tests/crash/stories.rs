@@ -1,9 +1,9 @@
 //! What happens in a busy day? Everything that the service does, in few steps; told again after each crash, and ending the same.
 
-use crate::api::{Client, Refused, wait_for};
+use crate::api::{Client, Refused, text, wait_for};
 use crate::books::Purchases;
 use crate::world::World;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Who buys, and what they were told they have bought.
 struct Market<'a> {
@@ -67,6 +67,42 @@ pub fn by_the_wall(world: &World) -> Purchases {
     market.bought
 }
 
+/// A host is emptied, lent by a calendar, lost and found; orders that wait there are given up.
+fn hosts_come_and_go<'a>(market: &mut Market<'a>, last: &str, at: impl Fn(&Market<'a>, &str)) {
+    let host = text(&market.operator.get("/v1/hosts")["items"][0]["name"]);
+    let tell = |market: &Market<'_>, verb: &str, body: Value| {
+        market.operator.post(&format!("/v1/hosts/{host}/{verb}"), body);
+    };
+    tell(market, "calendar", json!({ "calendar": "mon-sun 00:00-24:00" }));
+    tell(market, "take-back", json!({ "at": "2026-01-01T05:00:00Z" }));
+    tell(market, "resume", Value::Null);
+    tell(market, "drain", Value::Null);
+    at(market, "04:12:00");
+    market.until(last, "released");
+    tell(market, "resume", Value::Null);
+    let blocks: Vec<String> = (0..4).map(|_| market.buys(|m| &m.bob, "small", "spot-block")).collect();
+    let firm = market.buys(|m| &m.ada, "small", "on-demand");
+    market.until(&firm, "pending");
+    tell(market, "drain", Value::Null);
+    tell(market, "resume", Value::Null);
+    at(market, "04:14:00");
+    market.until(&firm, "running");
+    let more: Vec<String> = (0..3).map(|_| market.buys(|m| &m.bob, "small", "spot-block")).collect();
+    let waiting = market.buys(|m| &m.ada, "small", "on-demand");
+    tell(market, "unplug", Value::Null);
+    at(market, "04:14:06");
+    tell(market, "lost", json!({ "fenced": true }));
+    market.until(&waiting, "released");
+    assert!(blocks.iter().chain(&more).all(|id| market.bob.state(id) == "released"));
+    market.until(&firm, "lost");
+    tell(market, "plug", Value::Null);
+    market.until(&firm, "running");
+    tell(market, "return-file", json!({ "present": true }));
+    tell(market, "return-file", json!({ "present": false }));
+    let there = market.buys(|m| &m.bob, "small", "spot-block");
+    market.until(&there, "running");
+}
+
 /// By a clock that is advanced: hours close, a trial pays, leases end, blocks settle.
 pub fn by_a_clock(world: &World) -> Purchases {
     let mut market = Market::open(world);
@@ -96,10 +132,11 @@ pub fn by_a_clock(world: &World) -> Purchases {
     let last = market.buys(|m| &m.bob, "small", "spot-block");
     at(&market, "04:10:00");
     market.ada.delete(&firm).expect("it is Ada's");
+    market.until(&last, "running");
+    hosts_come_and_go(&mut market, &last, at);
     wait_for("the hour is closed", || {
         let closed = market.operator.all("/v1/events").iter().filter(|e| e["body"]["event"] == "hour-closed").count();
         (closed >= 6).then_some(()).ok_or(format!("{closed}"))
     });
-    market.until(&last, "running");
     market.bought
 }

@@ -166,6 +166,7 @@ fn host(directory: &Directory, pace: &Pace) -> Program {
     };
     let mut all = words(["host", "--capacity", CAPACITY].into_iter().chain(made.split(' ')));
     all.extend([format!("--data={}", data.display()), format!("--socket={}", socket.display())]);
+    all.push(format!("--return-file={}", directory.0.join("return").display()));
     Program::start(all, Ready::Socket(socket), directory.0.join("host.log"), &[])
 }
 
