@@ -201,6 +201,7 @@ fn furniture(hours: &[Hour], at: Timestamp) -> Unit {
         state: "up".to_owned(),
         sequence: 0,
         seen_at: at,
+        lending: Default::default(),
     };
     let mut there = vec![host::insert(&lender)];
     let mut known = std::collections::BTreeSet::new();

@@ -223,6 +223,7 @@ fn rows(boundary: Second) -> impl Iterator<Item = Query> {
         state: "up".to_owned(),
         sequence: 0,
         seen_at: since.start(),
+        lending: Default::default(),
     })];
     first.extend(needs.iter().map(|(kind, amount)| query(full, args![there.to_string(), kind, amount * count])));
     let accounts = (0..ACCOUNTS).flat_map(move |_| {

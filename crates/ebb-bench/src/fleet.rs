@@ -120,6 +120,7 @@ impl Zone {
                 state: "up".to_owned(),
                 sequence: 0,
                 seen_at: self.now,
+                lending: Default::default(),
             });
             let full = "insert into host_room (host_id, resource, capacity, used, claimed, releasing) values ($1, $2, $3, $3, 0, 0)";
             let room = lent.clone().into_iter().map(|(kind, amount)| query(full, args![host.to_string(), kind, amount]));

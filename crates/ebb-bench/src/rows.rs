@@ -55,6 +55,7 @@ impl Shop {
             state: "up".to_owned(),
             sequence: 0,
             seen_at: now,
+            lending: Default::default(),
         };
         let accounts = (0..accounts).map(open).collect();
         Self { accounts, host, limits: catalog.limits.clone(), catalog, now, bought: 0, answer: answer.to_owned() }

@@ -72,6 +72,8 @@ pub async fn catalog(session: &Session) -> Result<(), Failure> {
     session.show(&catalog, catalog_text)
 }
 
+const BEYOND_RETURN: &str = "the host that has room goes back to its owner before the lease ends: then the block is taken back, its period free";
+
 pub async fn quote(session: &Session, order: &Order) -> Result<(), Failure> {
     let quote: Quote = session.client.post("/v1/quote", &body(session, order).await?).await?;
     session.show(&quote, |quote| {
@@ -83,6 +85,7 @@ pub async fn quote(session: &Session, order: &Order) -> Result<(), Failure> {
             ("together", format!("{} {currency} per hour", quote.price_per_hour_shown)),
             ("whole lease", quote.whole_lease_shown.as_ref().map(|p| format!("{p} {currency}")).unwrap_or_default()),
             ("needed to buy", format!("{} {currency}", quote.hold)),
+            ("but", if quote.may_be_taken_back { BEYOND_RETURN } else { "" }.to_owned()),
         ])
     })
 }

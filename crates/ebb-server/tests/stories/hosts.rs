@@ -315,7 +315,7 @@ hosts_story!(a_lost_host_ends_blocks_and_firm_instances_wait_for_it, [4, 16], |c
     assert_eq!((&ended["end_cause"], &ended["ended_at"]), (&json!("lost"), &json!("2026-03-02T00:59:00Z")));
     assert_eq!(cloud.records("enterprise", &gone, "compute").await, ["08:58:30-08:59:00 30 0.07 0.00000000"]);
     assert_eq!(cloud.state("individual", &kept).await, "lost");
-    assert_eq!(on(&cloud, FIRST).await, [kept.clone()]);
+    assert_eq!(on(&cloud, FIRST).await, vec![kept.clone()]);
 
     // It takes nothing, and what is lost is not charged.
     cloud.buy("individual", firm()).await;
