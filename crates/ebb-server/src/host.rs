@@ -189,6 +189,7 @@ impl App {
             Ok(unit.done(sequence))
         });
         let sequence = sequence.await?;
+        self.look_at_host(known.id).await?;
         let position = Position { epoch: self.installation.epoch, sequence };
         link.say.send(Ask::Say(ToHost::AcceptGap(position))).map_err(|_| Denied::HostAway("it went away".to_owned()))
     }
