@@ -6,8 +6,11 @@
 
 use crate::error::StoreError;
 
-pub(crate) const MIGRATIONS: &[&str] =
-    &[include_str!("../../../migrations/0001_init.sql"), include_str!("../../../migrations/0002_spot.sql")];
+pub(crate) const MIGRATIONS: &[&str] = &[
+    include_str!("../../../migrations/0001_init.sql"),
+    include_str!("../../../migrations/0002_spot.sql"),
+    include_str!("../../../migrations/0003_subscriptions.sql"),
+];
 
 pub(crate) const CREATE_VERSION_TABLE: &str = "create table if not exists schema_version (number bigint primary key)";
 pub(crate) const SELECT_VERSION: &str = "select coalesce(max(number), 0) as number from schema_version";

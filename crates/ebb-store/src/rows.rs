@@ -3,9 +3,11 @@
 pub mod account;
 pub mod alarm;
 pub mod bill;
+pub mod delivery;
 pub mod event;
 pub mod host;
 pub mod instance;
+pub mod subscription;
 pub mod token;
 
 use ebb_model::money::Exact;
