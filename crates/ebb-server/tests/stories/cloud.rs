@@ -2,7 +2,7 @@
 
 use ebb_driver::fake::Behaviour;
 use ebb_model::resources::Resources;
-use ebb_server::{SandboxConfig, load_catalog, sandbox};
+use ebb_server::{DeliveryConfig, SandboxConfig, load_catalog, sandbox};
 use ebb_store::Place;
 use ebb_testing::TempPostgres;
 use reqwest::{Client, Method, StatusCode};
@@ -71,6 +71,19 @@ impl Cloud {
     }
 
     pub async fn at(store: Place, capacity: &[(&str, i64)], behaviour: Behaviour) -> Cloud {
+        // Receivers of notifications are on this machine.
+        let networks = vec!["127.0.0.0/8".parse().unwrap()];
+        let deliveries = DeliveryConfig { networks, ..DeliveryConfig::default() };
+        Self::telling(deliveries, store, capacity, behaviour).await
+    }
+
+    /// With deliveries as an operator would configure them.
+    pub async fn telling(
+        deliveries: DeliveryConfig,
+        store: Place,
+        capacity: &[(&str, i64)],
+        behaviour: Behaviour,
+    ) -> Cloud {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let config = SandboxConfig {
             listen: "127.0.0.1:0".parse().unwrap(),
@@ -82,6 +95,7 @@ impl Cloud {
             start: "2026-03-02T00:58:30Z".parse().unwrap(),
             capacity: Resources::of(capacity.iter().copied()),
             behaviour,
+            deliveries,
         };
         let (serving, ready) = sandbox(config).await.unwrap();
         let (stop, stopped) = oneshot::channel();

@@ -167,6 +167,10 @@ pub fn delete_of(subscription: SubscriptionId) -> Query {
     query("delete from delivery where subscription_id = $1", args![subscription.to_string()])
 }
 
+pub fn forgettable(before: Timestamp) -> Query {
+    query("select event_id from delivery where at < $1 and due_at is null limit 1", args![before.micros()])
+}
+
 /// What is over is kept for a while, for whoever wants to know whether it was told.
 pub fn forget(before: Timestamp) -> Query {
     query("delete from delivery where at < $1 and due_at is null", args![before.micros()])

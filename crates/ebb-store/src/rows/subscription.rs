@@ -140,6 +140,13 @@ pub fn pause(id: SubscriptionId, because: &str) -> Query {
     )
 }
 
+pub fn forgettable(pending_before: Timestamp, deleted_before: Timestamp) -> Query {
+    query(
+        "select id from subscription where state = 'pending' and created_at < $1 or state = 'deleted' and created_at < $2 limit 1",
+        args![pending_before.micros(), deleted_before.micros()],
+    )
+}
+
 /// Those that were never confirmed, or deleted, and that nothing counts any more.
 pub fn forget(pending_before: Timestamp, deleted_before: Timestamp) -> Query {
     query(

@@ -62,6 +62,7 @@ impl Stage {
             start,
             capacity: Resources::of(capacity),
             behaviour,
+            deliveries: Default::default(),
         };
         let started = ebb_server::sandbox(config).await;
         let (serving, ready) = started.map_err(|error| Failure::Outcome(format!("the sandbox: {error}")))?;
