@@ -2,8 +2,10 @@
 
 mod clock;
 mod cloud;
+mod mails;
 mod metadata;
 mod openapi;
+mod post_office;
 mod receiver;
 mod refusals;
 mod samples;

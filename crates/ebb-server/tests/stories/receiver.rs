@@ -4,14 +4,22 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::serve::Listener;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
 use sha2::Sha256;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 /// What it does with a message.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,8 +58,24 @@ impl Receiver {
     pub async fn new(mood: Mood) -> Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/ebb?x=1", listener.local_addr().unwrap());
+        Receiver::at(url, mood, listener)
+    }
+
+    /// With the `cert.pem` and the `key.pem` of a directory.
+    pub async fn over_tls(mood: Mood, directory: &Path) -> Receiver {
+        let certificates = CertificateDer::pem_file_iter(directory.join("cert.pem")).unwrap().map(Result::unwrap);
+        let key = PrivateKeyDer::from_pem_file(directory.join("key.pem")).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config = config.with_no_client_auth().with_single_cert(certificates.collect(), key).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://localhost:{}/ebb", listener.local_addr().unwrap().port());
+        Receiver::at(url, mood, Tls { listener, acceptor: TlsAcceptor::from(Arc::new(config)) })
+    }
+
+    fn at<L: Listener<Addr: std::fmt::Debug>>(url: String, mood: Mood, listener: L) -> Receiver {
         let inner = Arc::new(Inner { mood: Mutex::new(mood), got: Mutex::default() });
-        let router = axum::Router::new().fallback(hear).with_state(inner.clone());
+        let router: axum::Router = axum::Router::new().fallback(hear).with_state(inner.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         Receiver { url, inner }
     }
@@ -77,6 +101,30 @@ impl Receiver {
     pub async fn wait_for(&self, kind: &str, count: usize) -> Vec<Got> {
         until(&format!("{count} of {kind}"), async || self.of(kind).len() >= count).await;
         self.of(kind)
+    }
+}
+
+struct Tls {
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+}
+
+impl Listener for Tls {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, SocketAddr) {
+        loop {
+            let (stream, from) = self.listener.accept().await.unwrap();
+            // Who does not trust it hangs up.
+            if let Ok(stream) = self.acceptor.accept(stream).await {
+                return (stream, from);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
     }
 }
 
