@@ -1,7 +1,7 @@
 //! Who is told next, and what if he does not listen? (rules §2.6)
 //!
 //! What is to be told was written with the event itself. A step makes one attempt for one subscriber; the loop has at most one attempt
-//! per subscriber and [`AT_ONCE`] in all under way, so a slow receiver delays only what is told to itself.
+//! per subscriber under way, and [`AT_ONCE`] of each kind, so a slow receiver delays what is told to itself, and a slow mail server mails.
 
 use crate::app::App;
 use crate::deliver::mail::Letter;
@@ -17,7 +17,7 @@ use ebb_store::rows::{event, instance};
 use ebb_store::{StoreError, failpoint};
 use ebb_wire::cloud_event::CloudEvent;
 use futures_util::FutureExt;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -41,7 +41,7 @@ const LONGEST_ERROR: usize = 300;
 pub async fn keep_delivering(app: App) {
     let mut news = app.news.subscribe();
     let mut flying: JoinSet<SubscriptionId> = JoinSet::new();
-    let mut busy = BTreeSet::new();
+    let mut busy = BTreeMap::new();
     let mut forget_at = app.clock.now();
     loop {
         let sleep = match start_due(&app, &mut flying, &mut busy, &mut forget_at).await {
@@ -73,7 +73,7 @@ pub async fn keep_delivering(app: App) {
 async fn start_due(
     app: &App,
     flying: &mut JoinSet<SubscriptionId>,
-    busy: &mut BTreeSet<SubscriptionId>,
+    busy: &mut BTreeMap<SubscriptionId, Kind>,
     forget_at: &mut Timestamp,
 ) -> Result<Option<Timestamp>, Denied> {
     let now = app.clock.now();
@@ -81,11 +81,16 @@ async fn start_due(
         app.forget_deliveries().await?;
         *forget_at = now.plus_seconds(3_600);
     }
-    // Those under way are due, too.
-    let due = app.store.rows(delivery::due(now, (AT_ONCE + busy.len()) as i64)).await?;
-    for id in due.iter().map(delivery::read_due) {
-        if busy.len() < AT_ONCE && busy.insert(id) {
-            flying.spawn(attempt(app.clone(), id));
+    for kind in Kind::ALL {
+        // Those under way are due, too.
+        let mut under_way = busy.values().filter(|busy| **busy == kind).count();
+        let due = app.store.rows(delivery::due(kind, now, (AT_ONCE + under_way) as i64)).await?;
+        for id in due.iter().map(delivery::read_due) {
+            if under_way < AT_ONCE && !busy.contains_key(&id) {
+                busy.insert(id, kind);
+                flying.spawn(attempt(app.clone(), id));
+                under_way += 1;
+            }
         }
     }
     let next = app.store.rows(delivery::next_due(now)).await?;

@@ -67,7 +67,7 @@ async fn an_interruption_is_told_by_mail_in_two_languages() {
     office.close();
     cloud.wait(300).await;
     let failed = tried(&cloud, id, 1).await;
-    assert!(failed["last_error"].as_str().unwrap().contains("onnect"), "{failed}");
+    assert!(failed["last_error"].as_str().unwrap().contains("refused"), "{failed}");
     office.open().await;
     cloud.wait(6).await;
     let released = office.wait_for(3).await.remove(2);

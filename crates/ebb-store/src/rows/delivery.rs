@@ -1,6 +1,6 @@
 //! Which rows are the outbox: what a subscriber is to be told, how often that was tried, and when it was accepted?
 
-use super::own;
+use super::{own, subscription};
 use crate::{Query, Row, args, query};
 use ebb_model::id::{AccountId, EventId, InstanceId, SubscriptionId};
 use ebb_model::time::Timestamp;
@@ -79,12 +79,13 @@ pub fn ask(subscription: SubscriptionId, id: EventId, kind: Kind, at: Timestamp)
     )
 }
 
-/// The subscribers who are to be told something by `now`, who waits longest first.
-pub fn due(now: Timestamp, limit: i64) -> Query {
+/// The subscribers of a kind who are to be told something by `now`, who waits longest first.
+pub fn due(reached_by: subscription::Kind, now: Timestamp, limit: i64) -> Query {
     query(
-        "select subscription_id, min(due_at) as due_at from delivery where due_at <= $1 \
-         group by subscription_id order by 2, 1 limit $2",
-        args![now.micros(), limit],
+        "select delivery.subscription_id as subscription_id, min(delivery.due_at) as due_at from delivery \
+         join subscription on subscription.id = delivery.subscription_id \
+         where delivery.due_at <= $1 and subscription.kind = $2 group by delivery.subscription_id order by 2, 1 limit $3",
+        args![now.micros(), reached_by.name(), limit],
     )
 }
 

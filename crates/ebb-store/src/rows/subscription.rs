@@ -13,6 +13,8 @@ pub enum Kind {
 }
 
 impl Kind {
+    pub const ALL: [Kind; 2] = [Kind::Webhook, Kind::Email];
+
     pub fn name(self) -> &'static str {
         match self {
             Kind::Webhook => "webhook",
