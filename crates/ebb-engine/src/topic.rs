@@ -4,14 +4,18 @@ use crate::event::Event;
 use ebb_model::instance::State;
 
 /// The events that a subscription may name, in the order of a life.
-pub const TOPICS: [&str; 5] = ["running", "stopped", "interruptServer", "ended", "released"];
+pub const TOPICS: [&str; 6] = ["running", "stopped", "interruptServer", "host-lost", "ended", "released"];
 
 /// Whether `event` is told to those who subscribed to it. `before` is the state that the instance left with it: what somebody asked for
 /// himself is no news to him, so a stop is told only where nobody asked.
 pub fn is_told(event: &Event, before: &State) -> bool {
     match event {
         Event::Stopped { .. } => !matches!(before, State::Stopping { .. }),
-        Event::Running { .. } | Event::InterruptServer { .. } | Event::Ended(_) | Event::Released { .. } => true,
+        Event::Running { .. }
+        | Event::InterruptServer { .. }
+        | Event::HostLost { .. }
+        | Event::Ended(_)
+        | Event::Released { .. } => true,
         Event::AccountOpened
         | Event::AccountVerified { .. }
         | Event::ToppedUp { .. }
@@ -20,6 +24,7 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::StopAsked
         | Event::StartAsked
         | Event::DeleteAsked
+        | Event::Replanned
         | Event::HourClosed { .. } => false,
     }
 }
@@ -45,7 +50,8 @@ mod tests {
         let told = [
             Event::Running { at: at.second(), first: true },
             Event::Stopped { at: at.second() },
-            Event::InterruptServer { cause: Cause::Capacity, notice_at: at, deadline: at },
+            Event::InterruptServer { cause: Cause::Capacity, notice_at: at, deadline: at, free_until: None },
+            Event::HostLost { since: at.second() },
             Event::Released { gone_at: at },
         ];
         assert!(told.iter().all(|event| is_told(event, &State::Running) && TOPICS.contains(&event.name())));

@@ -1,5 +1,6 @@
 //! What does a mail say? The event in plain English and plain Chinese, and the way out.
 
+use ebb_model::instance::Cause;
 use ebb_store::rows::delivery::Kind;
 use ebb_wire::cloud_event::CloudEvent;
 use serde_json::Value;
@@ -57,7 +58,7 @@ fn happened(event: &CloudEvent) -> (String, String, String) {
     let name = data("name");
     let called = format!("{name} ({}, {} in {})", data("instance"), data("flavor"), data("zone"));
     let called_zh = format!("实例 {name}（{}，{}，{}）", data("instance"), data("flavor"), data("zone"));
-    let (because, because_zh) = cause(&data("cause"));
+    let (because, because_zh) = serde_json::from_value(event.data["cause"].clone()).map_or(("", ""), cause);
     match event.kind.rsplit('.').next().unwrap_or_default() {
         "interruptServer" => (
             format!("{name} will be released at {}", data("deadline")),
@@ -70,6 +71,14 @@ fn happened(event: &CloudEvent) -> (String, String, String) {
                 "{called_zh}将于 {} 释放，原因：{because_zh}。系统盘数据将一并删除，请及时备份。",
                 data("deadline")
             ),
+        ),
+        "host-lost" => (
+            format!("The host of {name} is lost"),
+            format!(
+                "The host of the instance {called} is lost. Nothing is charged since {}, until it runs again.",
+                data("since")
+            ),
+            format!("{called_zh}所在宿主机失联，自 {} 起停止计费，恢复运行后继续。", data("since")),
         ),
         "running" => (
             format!("{name} is running"),
@@ -98,15 +107,17 @@ fn happened(event: &CloudEvent) -> (String, String, String) {
     }
 }
 
-fn cause(name: &str) -> (&'static str, &'static str) {
-    match name {
-        "lease-end" => ("the time it was bought for runs out", "购买时长到期"),
-        "capacity" => ("its room is needed for others", "库存资源不足"),
-        "operator" => ("the operator needs the machine", "运营者回收"),
-        "own-order" => ("an order of your own account needs its room", "本账号订单占用"),
-        "deleted" => ("it was deleted", "用户主动释放"),
-        "never-ran" => ("it never ran, and costs nothing", "未成功启动，不计费"),
-        _ => ("it was lost; the current period is free", "实例丢失，当前周期免费"),
+fn cause(cause: Cause) -> (&'static str, &'static str) {
+    match cause {
+        Cause::LeaseEnd => ("the time it was bought for runs out", "购买时长到期"),
+        Cause::Capacity | Cause::Reserve | Cause::Shortage => ("its room is needed for others", "库存资源不足"),
+        Cause::Operator | Cause::Drain | Cause::HostReturn => ("the operator needs the machine", "运营者收回宿主机"),
+        Cause::Drill => ("you asked for a drill", "中断演练"),
+        Cause::OwnOrder => ("an order of your own needs its room", "本人订单占用"),
+        Cause::Breach => ("of a breach of the terms", "违反服务条款"),
+        Cause::Deleted => ("it was deleted", "用户主动释放"),
+        Cause::Lost => ("it was lost without a notice", "实例丢失"),
+        Cause::NeverRan => ("it never ran, and costs nothing", "未成功启动，不计费"),
     }
 }
 
