@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 use url::{Host, Url};
 
+pub const ONLY_THE_OPERATOR: &str = "only the operator can allow its network (`--allow-network`)";
 const LONGEST_URL: usize = 2_000;
 
 /// A range of addresses, `192.168.7.0/24`.
@@ -46,7 +47,7 @@ pub fn check(address: IpAddr, allowed: &[Network]) -> Result<(), String> {
     if is_public(address) || allowed.iter().any(|network| network.holds(address)) {
         return Ok(());
     }
-    Err(format!("{address} is not a public address; only the operator can allow its network (`--allow-network`)"))
+    Err(format!("{address} is not a public address; {ONLY_THE_OPERATOR}"))
 }
 
 fn is_public(address: IpAddr) -> bool {

@@ -26,7 +26,7 @@ const AT_ONCE: usize = 64;
 /// A commit wakes the loop; this is the net beneath.
 const NET: Duration = Duration::from_secs(1);
 /// Commits that follow each other closely are looked at together.
-const BREATH: Duration = Duration::from_millis(5);
+const BREATH: Duration = Duration::from_millis(10);
 /// From the first attempt that fails to the second; then twice as long each time.
 const FIRST_PAUSE_SECONDS: i64 = 5;
 const LONGEST_PAUSE_SECONDS: i64 = 3_600;
@@ -81,6 +81,11 @@ async fn start_due(
         app.forget_deliveries().await?;
         *forget_at = now.plus_seconds(3_600);
     }
+    // Most commits leave nothing to be told.
+    let first = app.store.rows(delivery::first_due()).await?.first().map(delivery::read_due_at);
+    if first.is_none_or(|at| at > now) {
+        return Ok(first);
+    }
     for kind in Kind::ALL {
         // Those under way are due, too.
         let mut under_way = busy.values().filter(|busy| **busy == kind).count();
@@ -94,7 +99,7 @@ async fn start_due(
         }
     }
     let next = app.store.rows(delivery::next_due(now)).await?;
-    Ok(next.first().map(|row| Timestamp::from_micros(row.int("due_at"))))
+    Ok(next.first().map(delivery::read_due_at))
 }
 
 /// One attempt, whatever becomes of it. What cannot be written down is not tried again at once.

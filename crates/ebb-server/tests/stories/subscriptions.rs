@@ -6,6 +6,7 @@ use crate::story;
 use ebb_driver::fake::Behaviour;
 use ebb_server::DeliveryConfig;
 use ebb_store::Place;
+use ebb_testing::TempPostgres;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -317,8 +318,48 @@ async fn a_name_that_leads_inside_is_not_followed() {
     let (id, _) = subscribe(&cloud, "individual", json!({ "webhook": url })).await;
     let failed = tried(&cloud, "individual", &id, "confirmation", 1).await;
     let why = failed["last_error"].as_str().unwrap();
-    assert!(why.contains("is not a public address") && why.contains("--allow-network"), "{why}");
+    assert!(
+        why.contains("localhost leads to an address that is not public") && why.contains("--allow-network"),
+        "{why}"
+    );
     assert_eq!((receiver.got().len(), state(&cloud, "individual", &id).await), (0, "pending".to_owned()));
+}
+
+#[tokio::test]
+async fn a_copied_database_signs_nothing_and_a_new_key_leaves_the_old_to_those_who_have_it() {
+    let place = Place::Postgres(TempPostgres::start().database().await);
+    let receiver = Receiver::new(Mood::Willing).await;
+    let under = async |keys: &str| {
+        let networks = vec!["127.0.0.0/8".parse().unwrap()];
+        let deliveries = DeliveryConfig { networks, keys: Some(keys.to_owned()), ..DeliveryConfig::default() };
+        Cloud::telling(deliveries, place.clone(), &[("vcpu", 4)], Behaviour::default()).await
+    };
+    let test = async |cloud: &Cloud, id: &str| {
+        cloud.post("enterprise", &format!("/v1/subscriptions/{id}/test"), json!(null)).await;
+        tried(cloud, "enterprise", id, "test", 1).await
+    };
+    let (old, new) = ("o".repeat(64), "n".repeat(64));
+    let first = under(&old).await;
+    let (mine, secret) = confirmed(&first, "enterprise", &receiver, json!([])).await;
+    drop(first);
+    a_while().await;
+
+    let both = under(&format!("{new}\n{old}")).await;
+    let (later, other) = confirmed(&both, "enterprise", &receiver, json!([])).await;
+    assert!(test(&both, &mine).await["accepted_at"].is_string());
+    assert!(test(&both, &later).await["accepted_at"].is_string());
+    let told = receiver.of(TEST);
+    assert!(told[0].is_signed_with(&secret) && told[1].is_signed_with(&other) && !told[1].is_signed_with(&secret));
+    drop(both);
+    a_while().await;
+
+    // Who has the rows and not the key.
+    let copy = under(&new).await;
+    copy.post("enterprise", &format!("/v1/subscriptions/{mine}/test"), json!(null)).await;
+    until("a pause", async || state(&copy, "enterprise", &mine).await == "paused").await;
+    let because = show(&copy, "enterprise", &mine).await["paused_because"].as_str().unwrap().to_owned();
+    assert!(because.contains("subscribe anew"), "{because}");
+    assert_eq!((receiver.of(TEST).len(), state(&copy, "enterprise", &later).await), (2, "confirmed".to_owned()));
 }
 
 /// A life with subscribers, of whom one does not answer.

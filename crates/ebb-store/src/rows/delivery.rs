@@ -89,8 +89,17 @@ pub fn due(reached_by: subscription::Kind, now: Timestamp, limit: i64) -> Query 
     )
 }
 
+pub fn read_due_at(row: &Row) -> Timestamp {
+    Timestamp::from_micros(row.int("due_at"))
+}
+
 pub fn read_due(row: &Row) -> SubscriptionId {
     own(row.text("subscription_id"))
+}
+
+/// The first that is due, or will be.
+pub fn first_due() -> Query {
+    query("select due_at from delivery where due_at is not null order by due_at limit 1", args![])
 }
 
 /// The first that will be due after `now`.

@@ -20,8 +20,8 @@ pub fn check(world: &World, purchases: &Purchases) {
     if world.guests != Guests::Real {
         hosts_have(world, &live);
     }
-    agrees(world, &operator);
     was_told(world, &operator);
+    agrees(world, &operator);
     world.server.stop();
     balances(world);
 }
