@@ -1,7 +1,10 @@
 //! What must hold for every input? Properties of the rules, on random histories.
 
 mod ends;
+mod firm;
 mod lives;
 mod money;
 mod placement;
 mod rating;
+mod victims;
+mod world;
