@@ -7,4 +7,5 @@ mod money;
 mod placement;
 mod rating;
 mod victims;
+mod waiver;
 mod world;
