@@ -4,6 +4,7 @@ mod ends;
 mod firm;
 mod lives;
 mod money;
+mod permit;
 mod placement;
 mod rating;
 mod victims;
