@@ -6,6 +6,7 @@ mod lives;
 mod money;
 mod permit;
 mod placement;
+mod profit;
 mod rating;
 mod victims;
 mod waiver;

@@ -99,6 +99,8 @@ pub struct World {
     pub taken_by: BTreeMap<InstanceId, AccountId>,
     /// What was marked as releasing, and how often.
     pub marked: BTreeMap<InstanceId, i64>,
+    /// Accounts of one person.
+    pub linked: Vec<AccountId>,
     /// One start in eight fails.
     pub faults: bool,
     soon: BTreeMap<InstanceId, (Timestamp, Word)>,
@@ -128,6 +130,7 @@ impl World {
             spans: vec![],
             taken_by: BTreeMap::new(),
             marked: BTreeMap::new(),
+            linked: vec![],
             faults: false,
             soon: BTreeMap::new(),
             due: BTreeMap::new(),
@@ -308,7 +311,7 @@ impl World {
             // One commit: the picture hears of the claim and of its victims together.
             self.put(new.clone());
             for victim in &best.victims {
-                let cause = cause_of(self.all[victim].account, by);
+                let cause = cause_of(self.person(self.all[victim].account), self.person(by));
                 self.reclaim(*victim, cause, decision.deadline).expect("a victim can be taken");
                 self.taken_by.insert(*victim, by);
             }
@@ -319,6 +322,10 @@ impl World {
         self.order(&new);
         self.check(new.host);
         Ok(new.id)
+    }
+
+    fn person(&self, of: AccountId) -> AccountId {
+        if self.linked.contains(&of) { self.linked[0] } else { of }
     }
 
     pub fn reclaim(&mut self, id: InstanceId, cause: Cause, deadline: Timestamp) -> Result<(), Refused> {
