@@ -9,7 +9,7 @@ use crate::lives::LIMITS;
 use crate::world::{BEGIN, FLAVORS, World, account};
 use ebb_engine::lifecycle::{Command, Input, Reclaim};
 use ebb_model::id::{AccountId, InstanceId};
-use ebb_model::instance::{Cause, State};
+use ebb_model::instance::{Cause, Purchase, State};
 use ebb_model::money::Exact;
 use ebb_model::time::HOUR;
 use proptest::prelude::*;
@@ -108,7 +108,7 @@ fn scheme(world: &mut World, word: u64, drilled: &mut Option<i64>) {
 fn seven_days(words: &[u64], linked: bool, drilled: &mut Option<i64>) -> World {
     let mut world = World::new(&LIMITS, &SMALL, words[0]);
     world.linked = if linked { vec![account(1), account(2)] } else { vec![] };
-    for word in words.iter().filter(|_| true) {
+    for word in words {
         if world.now >= BEGIN.plus_seconds(DAYS * 24 * HOUR) {
             break;
         }
@@ -118,17 +118,17 @@ fn seven_days(words: &[u64], linked: bool, drilled: &mut Option<i64>) -> World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3_000))]
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
     fn one_person_gets_nothing_free_by_taking_from_himself(words in history(20..70)) {
         let world = seven_days(&words, true, &mut None);
         let sums = outcome(&world, &[account(1), account(2)]);
         prop_assert_eq!((sums.taken_free, sums.drilled_free, sums.waived), (0, 0, Exact::ZERO));
-        // Nor is he charged for what he did not use, but for the time that an order which made others go stays at least.
-        let alone = outcome(&seven_days(&words, false, &mut None), &[account(1)]);
-        let own = outcome(&world, &[account(1)]);
-        prop_assert!(alone.taken_free == 0 && own.taken_free == 0, "an account is a person");
+        // Of one account that holds whatever is known.
+        let unlinked = seven_days(&words, false, &mut None);
+        prop_assert_eq!(outcome(&unlinked, &[account(1)]).taken_free, 0);
+        prop_assert_eq!(outcome(&unlinked, &[account(2)]).taken_free, 0);
     }
 
     #[test]
@@ -163,7 +163,7 @@ proptest! {
         }
         for victim in world.taken_by.keys() {
             let most = match world.all[victim].purchase {
-                ebb_model::instance::Purchase::SpotBlock { hours, .. } => hours * HOUR + LIMITS.notice_seconds,
+                Purchase::SpotBlock { hours, .. } => hours * HOUR + LIMITS.notice_seconds,
                 _ => 0,
             };
             prop_assert!(paid.get(victim).is_none_or(|(_, free)| *free <= most));
@@ -171,13 +171,13 @@ proptest! {
     }
 }
 
-/// The largest block, again and again; a minute before the notice would pass its period, the other account buys the smallest
-/// machine in the full zone, and lets it go as soon as that costs nothing more.
-fn greedy(linked: bool) -> Outcome {
+/// The largest block, again and again; shortly before the last notice that fits its period, the other account buys the
+/// smallest machine in the full zone, and lets it go as soon as its room is taken.
+fn greedy(linked: bool, periods: usize) -> Outcome {
     let mut world = World::new(&LIMITS, &[(8, 16, 0)], 1);
     let (one, other) = (account(1), account(2));
     world.linked = if linked { vec![one, other] } else { vec![] };
-    while world.now < BEGIN.plus_seconds(DAYS * 24 * HOUR) {
+    for _ in 0..periods {
         let block = world.buy(one, 4, FLAVORS[4].block(6, 1)).unwrap();
         world.wait(6 * HOUR - LIMITS.notice_seconds - 5);
         let taker = world.buy(other, 0, FLAVORS[0].on_demand()).unwrap();
@@ -191,6 +191,56 @@ fn greedy(linked: bool) -> Outcome {
 
 #[test]
 fn a_greedy_person_pays_for_everything() {
-    let sums = greedy(true);
+    let sums = greedy(true, 28);
     assert_eq!((sums.taken_free, sums.waived), (0, Exact::ZERO));
+}
+
+/// **What the rules leave open.** Nobody sees that the two are one, the block's whole period is waived, and ten minutes of the
+/// smallest machine are the price. It needs a zone in which no younger block of somebody else stands before one's own.
+#[test]
+fn two_accounts_that_nobody_links_get_nearly_everything_free() {
+    for (periods, used, taken_free, paid, waived) in
+        [(1, 173_352, 172_752, "0.03", "2.99"), (28, 4_853_984, 4_837_184, "0.75", "83.64")]
+    {
+        let sums = greedy(false, periods);
+        assert_eq!((sums.used, sums.taken_free), (used, taken_free));
+        assert_eq!((sums.paid.to_cents().as_str(), sums.waived.to_cents().as_str()), (paid, waived));
+    }
+}
+
+/// A search that finds nothing must be able to find something.
+#[test]
+fn the_search_finds_what_unlinked_accounts_gain() {
+    let mut dice = 88_172_645_463_325_252_u64;
+    let mut word = || {
+        dice ^= dice << 13;
+        dice ^= dice >> 7;
+        dice ^= dice << 17;
+        dice
+    };
+    let found = (0..100).filter(|_| {
+        let words: Vec<u64> = (0..60).map(|_| word()).collect();
+        let sums = outcome(&seven_days(&words, false, &mut None), &[account(1), account(2)]);
+        100 * sums.taken_free > sums.used
+    });
+    assert!(found.count() > 10);
+}
+
+/// **What the rules leave open.** A block is bought, runs for a second and is drilled, again and again: of all that is used a
+/// hundredth is paid, until the month's seconds are. They count blocks, of whatever size.
+#[test]
+fn who_only_drills_pays_a_hundredth_until_the_months_seconds_are_used() {
+    let mut world = World::new(&LIMITS, &[(8, 16, 0)], 1);
+    let mut drilled = 0;
+    for _ in 0..119 {
+        let block = world.buy(account(1), 4, FLAVORS[4].block(1, 1)).unwrap();
+        while world.all[&block].first_running.is_none() {
+            world.wait(1);
+        }
+        drill(&mut world, &mut drilled, block);
+        world.wait(LIMITS.notice_seconds + 2);
+    }
+    let sums = outcome(&world, &[account(1)]);
+    assert_eq!((sums.used, sums.drilled_free, sums.drill_seconds), (286_552, 285_600, 35_700));
+    assert_eq!((sums.paid.to_cents().as_str(), sums.waived.to_cents().as_str()), ("0.01", "2.89"));
 }

@@ -8,7 +8,7 @@ use ebb_engine::lifecycle::{Command, Effect, Input, Reclaim, Report, due_at, ste
 use ebb_engine::placement::{Decision, Demand, Room, Tenancy, cause_of, place, plan_reclaim};
 use ebb_engine::rating::{charges, spans_of};
 use ebb_engine::refusal::Refused;
-use ebb_model::billing::{Charge, Span};
+use ebb_model::billing::{Charge, Meter, Span};
 use ebb_model::calendar::Calendar;
 use ebb_model::catalog::Limits;
 use ebb_model::id::{AccountId, HostId, InstanceId, SpanId};
@@ -359,7 +359,7 @@ impl World {
 
     /// Every second of use of vCPU and memory up to now, as the bill will have it.
     pub fn bill(&self) -> Vec<Charge> {
-        let compute = self.spans.iter().filter(|span| span.meter == ebb_model::billing::Meter::Compute);
+        let compute = self.spans.iter().filter(|span| span.meter == Meter::Compute);
         let rate = |span: &Span| {
             let window = Period::new(span.since, span.until.unwrap_or(self.now.second()))?;
             let end = self.all[&span.instance].state.end();
