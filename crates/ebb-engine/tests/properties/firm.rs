@@ -25,6 +25,7 @@ pub fn act(world: &mut World, word: u64) {
         (0..4, _) => drop(world.buy(who, flavor, FLAVORS[flavor].block(1 + bits(16, 6) as i64, 1))),
         (4, _) => drop(world.buy(who, flavor, FLAVORS[flavor].block(6, 1 + bits(16, 3) as i64))),
         (5..9, _) => drop(world.buy(who, flavor, FLAVORS[flavor].on_demand())),
+        (10, Some(id)) if bits(16, 8) == 0 => drop(world.ask(id, Command::Breach)),
         (9..11, Some(id)) => drop(world.ask(id, Command::Delete)),
         (11, Some(id)) => drop(world.ask(id, Command::Stop)),
         (12, Some(id)) => drop(world.ask(id, Command::Start)),
@@ -62,7 +63,7 @@ proptest! {
         }
         world.wait(world.limits.notice_seconds + 2 + BOOT_SECONDS + 1);
         firm_orders_are_in_time(&world);
-        for order in world.all.values().filter(|i| i.purchase.is_firm() && i.took_room) {
+        for order in world.live().filter(|i| i.purchase.is_firm() && i.took_room) {
             prop_assert!(order.first_running.is_some(), "it made others go and never ran: {:?}", order);
         }
     }
@@ -75,7 +76,7 @@ proptest! {
     #[test]
     fn room_is_used_once_and_comes_back_whatever_fails(words in history(10..50)) {
         let mut world = World::new(&LIMITS, &HOSTS, words[0]);
-        world.faults = true;
+        (world.faults, world.replans) = (true, true);
         for word in words {
             act(&mut world, word);
         }

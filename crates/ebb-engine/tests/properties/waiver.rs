@@ -270,13 +270,19 @@ proptest! {
     #[test]
     fn the_cause_of_the_end_decides_what_is_free(
         fate in fate(), hours in 1..=6_i64, more in 1..=3_i64, place in any::<u64>(), late in 0..3_i64,
-        start in 1_772_412_000..1_772_512_000_i64, millis in 0..1_000_i64,
+        start in 1_772_412_000..1_772_512_000_i64, millis in 0..1_000_i64, stopped in any::<bool>(),
     ) {
         let periods = if hours == 6 { more } else { 1 };
         let lease = hours * periods * HOUR;
         // A notice that would end with the lease, or after it, is not given.
         let at = second_of(place, hours, periods).min(lease - NOTICE - 1);
         let mut life = born(start, millis, hours, periods);
+        if stopped {
+            // Changes nothing of what is due.
+            life.hear(Input::Command(Command::Stop), at / 2);
+            let off = life.at(at / 2);
+            life.hear(Input::Report(Report::Off { at: off }), at / 2);
+        }
         let due = live(&mut life, fate, at, late, hours, lease);
 
         let State::Released { end, .. } = life.block.state else { panic!("{fate:?}: {:?}", life.block.state) };

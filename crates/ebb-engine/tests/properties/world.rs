@@ -103,6 +103,8 @@ pub struct World {
     pub linked: Vec<AccountId>,
     /// One start in eight fails.
     pub faults: bool,
+    /// A lost host takes nothing new, and who waited there waits elsewhere.
+    pub replans: bool,
     soon: BTreeMap<InstanceId, (Timestamp, Word)>,
     due: BTreeMap<InstanceId, Timestamp>,
     dice: u64,
@@ -132,6 +134,7 @@ impl World {
             marked: BTreeMap::new(),
             linked: vec![],
             faults: false,
+            replans: false,
             soon: BTreeMap::new(),
             due: BTreeMap::new(),
             dice: seed | 1,
@@ -342,8 +345,36 @@ impl World {
         self.step(id, Input::Report(Report::Gone { at: self.now, approved })).unwrap();
     }
 
+    /// Claims room elsewhere for an order whose host is lost, if any can be made.
+    fn replan(&mut self, order: &Instance) {
+        let demand = Demand { account: Some(order.account), resources: &order.resources };
+        let notice = self.limits.notice_seconds;
+        let Some(decision) = plan_reclaim(&self.fleet, &demand, self.now, notice) else { return };
+        let best = &decision.hosts[0];
+        self.fleet.forget(order.host, order.id);
+        for (host, sign) in [(order.host, -1), (best.host, 1)] {
+            let room = self.rooms.get_mut(&host).unwrap();
+            let of = &order.resources;
+            room.claimed = if sign > 0 { room.claimed.plus(of) } else { room.claimed.minus(of) };
+        }
+        let give_up_at = decision.deadline.plus_seconds(self.limits.firm_wait_seconds);
+        self.step(order.id, Input::Replanned { host: best.host, give_up_at }).unwrap();
+        for victim in &best.victims {
+            let cause = cause_of(self.all[victim].account, order.account);
+            self.reclaim(*victim, cause, decision.deadline).expect("a victim can be taken");
+        }
+        self.check(order.host);
+    }
+
     /// A host is lost with all that is on it, and comes back empty of blocks.
     pub fn lose(&mut self, host: HostId) {
+        if self.replans {
+            let capacity = self.rooms[&host].capacity.clone();
+            self.fleet.set_host(host, &Facts { capacity, open: false, lent_until: None });
+            let waits = |i: &&Instance| i.host == host && matches!(i.state, State::Waiting { .. });
+            let waiting: Vec<Instance> = self.all.values().filter(waits).cloned().collect();
+            waiting.iter().for_each(|order| self.replan(order));
+        }
         let there: Vec<InstanceId> = self.live().filter(|i| i.host == host).map(|i| i.id).collect();
         for id in there {
             self.soon.remove(&id);
