@@ -2,7 +2,7 @@
 
 use crate::firm::{act, history};
 use crate::lives::LIMITS;
-use crate::world::{FLAVORS, HOSTS, World, account};
+use crate::world::{HOSTS, World, account, resources};
 use ebb_engine::placement::Room;
 use ebb_model::id::{AccountId, HostId, InstanceId};
 use ebb_model::instance::{Instance, Purchase, State};
@@ -74,11 +74,11 @@ proptest! {
     fn victims_are_the_youngest_few_on_the_cheapest_host(words in history(10..40), faults in any::<bool>()) {
         let mut world = World::new(&LIMITS, &HOSTS, words[0]);
         world.faults = faults;
-        for (at, word) in words.into_iter().enumerate() {
+        for word in words {
             act(&mut world, word);
-            let flavor = at % FLAVORS.len();
-            let (by, demand) = (account(1 + at as u64 % 3), FLAVORS[flavor].resources());
-            let planned = world.plan(by, flavor).map(|decision| {
+            let bits = |from: u32, most: u64| ((word >> from) % most) as i64;
+            let (by, demand) = (account(word % 3 + 1), resources(1 + bits(8, 10), 1 + bits(16, 24), bits(24, 3)));
+            let planned = world.plan(by, &demand).map(|decision| {
                 let best = &decision.hosts[0];
                 (best.host, best.victims.clone(), best.waived_units.parse::<i128>().unwrap())
             });

@@ -272,8 +272,8 @@ impl World {
     }
 
     /// What the planner says to an order now.
-    pub fn plan(&self, by: AccountId, flavor: usize) -> Option<Decision> {
-        let demand = Demand { account: Some(by), resources: &SIZES[flavor] };
+    pub fn plan(&self, by: AccountId, resources: &Resources) -> Option<Decision> {
+        let demand = Demand { account: Some(by), resources };
         plan_reclaim(&self.fleet, &demand, self.now, self.limits.notice_seconds)
     }
 
@@ -299,7 +299,7 @@ impl World {
             let room = self.rooms.get_mut(&host).unwrap();
             room.used = room.used.plus(&new.resources);
         } else {
-            let plan = if purchase.is_firm() { self.plan(by, flavor) } else { None };
+            let plan = if purchase.is_firm() { self.plan(by, &SIZES[flavor]) } else { None };
             let Some(decision) = plan else { return Err(Refused::NoCapacity(String::new())) };
             let best = &decision.hosts[0];
             let hour_ago = self.now.plus_seconds(-HOUR);
@@ -347,9 +347,7 @@ impl World {
 
     /// Claims room elsewhere for an order whose host is lost, if any can be made.
     fn replan(&mut self, order: &Instance) {
-        let demand = Demand { account: Some(order.account), resources: &order.resources };
-        let notice = self.limits.notice_seconds;
-        let Some(decision) = plan_reclaim(&self.fleet, &demand, self.now, notice) else { return };
+        let Some(decision) = self.plan(order.account, &order.resources) else { return };
         let best = &decision.hosts[0];
         self.fleet.forget(order.host, order.id);
         for (host, sign) in [(order.host, -1), (best.host, 1)] {
