@@ -1,7 +1,8 @@
 //! Does everybody who was promised room get it, in time, and nobody room that is another's?
 
 use crate::lives::LIMITS;
-use crate::world::{BOOT_SECONDS, FLAVORS, HOSTS, KINDS, World, account};
+use crate::shop::{FLAVORS, HOSTS, KINDS};
+use crate::world::{BOOT_SECONDS, World, account};
 use ebb_engine::fleet::{Facts, Fleet};
 use ebb_engine::lifecycle::Command;
 use ebb_model::id::InstanceId;

@@ -1,6 +1,7 @@
 //! What must hold for every input? Properties of the rules, on random histories.
 
 mod ends;
+mod fates;
 mod firm;
 mod lives;
 mod money;
@@ -8,6 +9,7 @@ mod permit;
 mod placement;
 mod profit;
 mod rating;
+mod shop;
 mod victims;
 mod waiver;
 mod world;

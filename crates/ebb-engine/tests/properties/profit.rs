@@ -6,7 +6,8 @@
 
 use crate::firm::history;
 use crate::lives::LIMITS;
-use crate::world::{BEGIN, FLAVORS, World, account};
+use crate::shop::FLAVORS;
+use crate::world::{BEGIN, World, account};
 use ebb_engine::lifecycle::{Command, Input, Reclaim};
 use ebb_model::id::{AccountId, InstanceId};
 use ebb_model::instance::{Cause, Purchase, State};

@@ -2,7 +2,8 @@
 
 use crate::firm::{act, history};
 use crate::lives::LIMITS;
-use crate::world::{HOSTS, World, account, resources};
+use crate::shop::{HOSTS, resources};
+use crate::world::{World, account};
 use ebb_engine::placement::Room;
 use ebb_model::id::{AccountId, HostId, InstanceId};
 use ebb_model::instance::{Instance, Purchase, State};
