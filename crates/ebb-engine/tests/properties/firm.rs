@@ -12,7 +12,7 @@ use proptest::prelude::*;
 /// One act of somebody, after a pause; small numbers are small acts.
 pub fn act(world: &mut World, word: u64) {
     let bits = |from: u32, most: u64| (word >> from) % most;
-    world.wait(match bits(40, 8) {
+    world.wait(match bits(40, if world.busy { 5 } else { 8 }) {
         0..4 => bits(44, 3) as i64,
         4..6 => bits(44, 320) as i64,
         6 => bits(44, 3_500) as i64,
@@ -32,6 +32,7 @@ pub fn act(world: &mut World, word: u64) {
         (12, Some(id)) => drop(world.ask(id, Command::Start)),
         (13, Some(id)) => drop(world.reclaim(id, Cause::Drill, usual)),
         (14, Some(id)) if bits(16, 4) == 0 => drop(world.reclaim(id, Cause::Operator, world.now)),
+        (14, Some(id)) if bits(16, 4) == 1 => drop(world.reclaim(id, Cause::Operator, usual)),
         (14, Some(id)) if matches!(world.all[&id].state, State::Reclaiming { .. }) => world.vanish(id, true),
         (15, Some(id)) if world.faults && bits(16, 4) == 0 => world.lose(world.all[&id].host),
         (15, Some(id)) if world.faults => world.vanish(id, false),

@@ -53,6 +53,8 @@ pub struct World {
     pub marked: BTreeMap<InstanceId, i64>,
     /// Accounts of one person.
     pub linked: Vec<AccountId>,
+    /// Nobody pauses for long.
+    pub busy: bool,
     /// One start in eight fails.
     pub faults: bool,
     /// A lost host takes nothing new, and who waited there waits elsewhere.
@@ -85,6 +87,7 @@ impl World {
             taken_by: BTreeMap::new(),
             marked: BTreeMap::new(),
             linked: vec![],
+            busy: seed.is_multiple_of(2),
             faults: false,
             replans: false,
             soon: BTreeMap::new(),
@@ -133,8 +136,16 @@ impl World {
 
     /// Lets something happen to an instance, with all that follows.
     pub fn step(&mut self, id: InstanceId, input: Input) -> Result<(), Refused> {
+        let before = self.all[&id].state.clone();
         let done = step(&self.all[&id], input, self.now, &self.limits)?;
         if let Some(next) = done.next {
+            if let State::Reclaiming { deadline, .. } = before {
+                let sooner = matches!(next.state, State::Reclaiming { deadline: then, .. } if then <= deadline);
+                assert!(
+                    sooner || matches!(next.state, State::Released { .. }),
+                    "a notice is withdrawn or put off: {next:?}"
+                );
+            }
             self.put(next.clone());
             done.effects.into_iter().for_each(|effect| self.carry(&next, effect));
             self.check(next.host);
