@@ -114,12 +114,12 @@ proptest! {
         }).collect();
         news.sort_by_key(|(place, _)| *place);
         news.into_iter().for_each(|(_, what)| heard.put(what));
+        prop_assert_eq!(format!("{heard:?}"), format!("{anew:?}"));
+        // Those that are gone can be forgotten; who was forgotten by mistake would be counted twice.
+        heard.sweep();
+        world.live().for_each(|instance| heard.put(instance));
         for room in world.rooms.values() {
             prop_assert!(heard.agrees(room) && anew.agrees(room));
         }
-        prop_assert_eq!(format!("{heard:?}"), format!("{anew:?}"));
-        heard.sweep();
-        let of_the_living = world.live().map(|i| format!("{}", i.id)).filter(|id| format!("{heard:?}").contains(id));
-        prop_assert_eq!(of_the_living.count(), world.live().count());
     }
 }
