@@ -81,11 +81,8 @@ pub fn fate() -> impl Strategy<Value = Fate> {
         (any_cause(), 0..NOTICE).prop_map(|(cause, after)| Fate::Approved { cause, after }),
         (0..NOTICE).prop_map(|before| Fate::ApprovedLapse { before }),
         (0..400_i64).prop_map(|silent| Fate::HostLost { silent }),
-        (any_cause(), 0..NOTICE, 0..400_i64).prop_map(|(cause, after, silent)| Fate::LostWhile {
-            cause,
-            after,
-            silent
-        }),
+        (any_cause(), 0..NOTICE, prop_oneof![0..5_i64, 0..400_i64])
+            .prop_map(|(cause, after, silent)| Fate::LostWhile { cause, after, silent }),
     ]
 }
 

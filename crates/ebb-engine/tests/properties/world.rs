@@ -139,6 +139,9 @@ impl World {
         let before = self.all[&id].state.clone();
         let done = step(&self.all[&id], input, self.now, &self.limits)?;
         if let Some(next) = done.next {
+            if let State::Reclaiming { deadline, .. } = next.state {
+                assert!(next.lease_end().is_some_and(|end| end.start() > deadline), "it would end by itself: {next:?}");
+            }
             if let State::Reclaiming { deadline, .. } = before {
                 let sooner = matches!(next.state, State::Reclaiming { deadline: then, .. } if then <= deadline);
                 assert!(
