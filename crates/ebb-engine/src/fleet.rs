@@ -55,6 +55,10 @@ pub(crate) struct Host {
     pub blocks: BTreeSet<Age>,
     /// Their lease ends.
     pub ends: BTreeSet<(Second, InstanceId)>,
+    /// Who waits here, in the order in which they are served.
+    waiting: BTreeSet<(Timestamp, InstanceId)>,
+    /// Whose notice is out, in the order in which they go.
+    noticed: BTreeSet<(Timestamp, InstanceId)>,
     guests: BTreeMap<InstanceId, Guest>,
 }
 
@@ -85,9 +89,10 @@ pub(crate) struct Guest {
 pub(crate) enum Stay {
     /// It may not be taken.
     Firm,
-    /// It waits for its room.
-    Claim,
-    Reclaiming,
+    /// It waits for its room, since it was bought.
+    Claim(Timestamp),
+    /// It was given notice then.
+    Reclaiming(Timestamp),
     Leaving,
     Block(Block),
     /// Remembered only so that older news of it are known as such.
@@ -208,8 +213,19 @@ impl Fleet {
 
 impl Host {
     /// What may be given away now. Room that is being cleared covers claims first; it is nobody else's before it is free.
+    /// Each claim counts on those that had their notice when it was made: who goes later goes too late for it.
     pub fn free(&self) -> Amounts {
-        std::array::from_fn(|k| self.capacity[k] - self.used[k] - (self.claimed[k] - self.releasing[k]).max(0))
+        let unused: Amounts = std::array::from_fn(|k| self.capacity[k] - self.used[k]);
+        let (mut free, mut then) = (unused, unused);
+        let mut noticed = self.noticed.iter().peekable();
+        for (since, id) in &self.waiting {
+            while let Some((_, gone)) = noticed.next_if(|(notice_at, _)| notice_at <= since) {
+                add(&mut then, &self.guests[gone].amounts, 1);
+            }
+            add(&mut then, &self.guests[id].amounts, -1);
+            free = std::array::from_fn(|k| free[k].min(then[k]));
+        }
+        free
     }
 
     /// What will be free by a deadline without anybody being told to go.
@@ -234,24 +250,24 @@ impl Host {
     fn count(&mut self, id: InstanceId, sign: i64) {
         let Some(guest) = self.guests.get(&id) else { return };
         let (amounts, stay) = (guest.amounts, guest.stay);
-        if !matches!(stay, Stay::Claim | Stay::Gone) {
+        if !matches!(stay, Stay::Claim(_) | Stay::Gone) {
             add(&mut self.used, &amounts, sign);
         }
         match stay {
             Stay::Firm | Stay::Gone => {}
-            Stay::Claim => add(&mut self.claimed, &amounts, sign),
-            Stay::Reclaiming => add(&mut self.releasing, &amounts, sign),
+            Stay::Claim(since) => {
+                add(&mut self.claimed, &amounts, sign);
+                keep(&mut self.waiting, (since, id), sign);
+            }
+            Stay::Reclaiming(notice_at) => {
+                add(&mut self.releasing, &amounts, sign);
+                keep(&mut self.noticed, (notice_at, id), sign);
+            }
             Stay::Leaving => add(&mut self.leaving, &amounts, sign),
             Stay::Block(block) => {
                 add(&mut self.takable, &amounts, sign);
-                let ends = block.lease_end.map(|end| (end, id));
-                if sign > 0 {
-                    self.blocks.insert(block.age);
-                    self.ends.extend(ends);
-                } else {
-                    self.blocks.remove(&block.age);
-                    ends.map(|end| self.ends.remove(&end));
-                }
+                keep(&mut self.blocks, block.age, sign);
+                block.lease_end.into_iter().for_each(|end| keep(&mut self.ends, (end, id), sign));
             }
         }
     }
@@ -259,8 +275,8 @@ impl Host {
 
 fn stay(instance: &Instance) -> Stay {
     match (&instance.state, instance.purchase) {
-        (State::Waiting { .. }, _) => Stay::Claim,
-        (State::Reclaiming { .. }, _) => Stay::Reclaiming,
+        (State::Waiting { .. }, _) => Stay::Claim(instance.created_at),
+        (State::Reclaiming { notice_at, .. }, _) => Stay::Reclaiming(*notice_at),
         (State::Releasing { .. }, _) => Stay::Leaving,
         (State::Released { .. }, _) => Stay::Gone,
         (_, Purchase::SpotBlock { price, hours, .. }) => {
@@ -270,6 +286,14 @@ fn stay(instance: &Instance) -> Stay {
         }
         _ => Stay::Firm,
     }
+}
+
+fn keep<T: Ord>(all: &mut BTreeSet<T>, one: T, sign: i64) {
+    if sign > 0 {
+        all.insert(one)
+    } else {
+        all.remove(&one)
+    };
 }
 
 pub(crate) fn add(to: &mut Amounts, what: &Amounts, sign: i64) {

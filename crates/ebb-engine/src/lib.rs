@@ -3,7 +3,7 @@
 //! [`quote`] says whether an order may be placed and at which price, [`fleet`] what there is in a zone, [`placement`] where an
 //! order goes and who must make room, [`lending`] what a host may still take,
 //! [`lifecycle`] what happens to an instance next, [`rating`] what a span of use costs, [`trial`] what a grant pays,
-//! [`settlement`] what moves in the ledger, and [`refusal`] why not.
+//! [`settlement`] what moves in the ledger, [`topic`] who is told of an event, and [`refusal`] why not.
 
 #![deny(clippy::float_arithmetic)]
 
@@ -17,4 +17,5 @@ pub mod quote;
 pub mod rating;
 pub mod refusal;
 pub mod settlement;
+pub mod topic;
 pub mod trial;

@@ -110,6 +110,8 @@ pub fn step(instance: &Instance, input: Input, now: Timestamp, limits: &Limits) 
     // A lease that has run out ends before anything else happens at that instant (rules §2.3).
     if let Some(lease_end) = lease_over(instance, now) {
         return Ok(match input {
+            // It was gone before, and that is heard only now.
+            Input::Report(report @ Report::Gone { at, .. }) if at < lease_end.start() => learn(instance, report),
             Input::Report(Report::Gone { at, .. }) => released(instance, natural(lease_end, limits), at),
             Input::Command(_) => return Err(Refused::Released),
             Input::HostLost { .. } => released(instance, natural(lease_end, limits), now),
@@ -343,8 +345,8 @@ fn learn(instance: &Instance, report: Report) -> Step {
         }
         (State::Lost { .. }, Report::Off { .. }) => unchanged(),
 
-        // A natural end was announced, and the guest said that it is ready for it.
-        (_, Report::Gone { at, approved: true }) if instance.end_announced => {
+        // A natural end is near, and the guest said that it is ready for it: its tenant's doing, announced here or not yet.
+        (_, Report::Gone { at, approved: true }) => {
             let end =
                 End { at: at.second(), cause: Cause::Deleted, waived_since: None, waived_until: None, notice: None };
             released(instance, end, at)

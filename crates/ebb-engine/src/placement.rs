@@ -132,7 +132,7 @@ pub fn plan_reclaim(fleet: &Fleet, demand: &Demand<'_>, now: Timestamp, notice_s
     for (id, host) in open {
         let Some(cleared) = clear(host, &wanted) else { continue };
         hosts_possible += 1;
-        let key = (cleared.waived, Reverse(cleared.oldest_start()), *id);
+        let key = (cleared.waived, Reverse(cleared.oldest()), *id);
         if best.len() < HOSTS_KEPT || best.last().is_some_and(|(worst, _)| key < *worst) {
             let at = best.partition_point(|(other, _)| *other < key);
             best.insert(at, (key, cleared));
@@ -148,7 +148,15 @@ pub fn plan_reclaim(fleet: &Fleet, demand: &Demand<'_>, now: Timestamp, notice_s
 }
 
 /// By what hosts are compared: least money waived, then the one whose oldest victim is youngest, then id.
-type Key = (Exact, Reverse<Option<Second>>, HostId);
+type Key = (Exact, Reverse<Oldest>, HostId);
+
+/// The oldest victim of a host, later is better: what does not run yet is younger than what does, and nobody is best of all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Oldest {
+    Since(Second),
+    NotRunning,
+    Nobody,
+}
 
 /// The cause that a block's reclaim has: nobody gains by taking from himself (rules §2.11).
 pub fn cause_of(victim: AccountId, taker: AccountId) -> Cause {
@@ -210,6 +218,11 @@ fn candidates(host: &Host, deadline: Timestamp) -> impl Iterator<Item = &Age> {
 impl Cleared {
     fn victims(&self) -> impl Iterator<Item = &Age> {
         self.taken.iter().filter(|age| !self.put_back.contains(&age.id))
+    }
+
+    fn oldest(&self) -> Oldest {
+        let since = |age: &Age| age.start().map_or(Oldest::NotRunning, Oldest::Since);
+        self.victims().map(since).min().unwrap_or(Oldest::Nobody)
     }
 
     fn oldest_start(&self) -> Option<Second> {

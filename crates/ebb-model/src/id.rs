@@ -115,6 +115,10 @@ id!(
     /// A stored decision of the planner: who was taken, and why.
     DecisionId, "d", "a decision"
 );
+id!(
+    /// Where an account wants to be told of what happens to its instances.
+    SubscriptionId, "n", "a subscription"
+);
 
 #[cfg(test)]
 mod tests {

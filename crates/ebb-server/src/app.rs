@@ -1,6 +1,7 @@
 //! What do all requests and workers share?
 
 use crate::clock::Clock;
+use crate::deliver::Deliverer;
 use crate::host::Hosts;
 use crate::metrics::Metrics;
 use crate::mint::Mint;
@@ -27,6 +28,7 @@ pub struct Inner {
     pub hosts: Hosts,
     pub zones: Zones,
     pub metrics: Metrics,
+    pub deliverer: Deliverer,
     /// Counts commits; workers that wait for something new watch it.
     pub news: watch::Sender<u64>,
     /// A sandbox runs one thing at a time, so that the same calls give the same log.

@@ -59,6 +59,11 @@ impl Clock {
         Timestamp::from_micros(read.max(before))
     }
 
+    /// What signatures are dated by, also in a sandbox: their receivers look at their own clocks.
+    pub fn wall_now(&self) -> Timestamp {
+        Timestamp::from_micros(wall_micros())
+    }
+
     /// A sandbox goes to `at`, if that is not past.
     pub fn advance_to(&self, at: Timestamp) {
         let now = self.now();

@@ -1,11 +1,13 @@
 //! The service: HTTP in front, workers behind, no privilege.
 //!
 //! A request goes [`routes`] → [`call`] (who, once) → [`unit`] (what the rules decide becomes rows); a second of usage is opened and
-//! closed by [`unit`] and settled by [`work::hours`]; [`host`] speaks with the machines that lend capacity.
+//! closed by [`unit`] and settled by [`work::hours`]; [`host`] speaks with the machines that lend capacity, [`deliver`] with
+//! those who subscribed.
 
 mod app;
 mod call;
 mod clock;
+mod deliver;
 mod denied;
 mod host;
 mod lending;
@@ -19,6 +21,9 @@ mod unit;
 mod work;
 mod zone;
 
+pub use deliver::DeliveryConfig;
+pub use deliver::address::Network;
+pub use deliver::mail::SmtpConfig;
 pub use routes::openapi_json;
 pub use sandbox::{SandboxConfig, sandbox};
 pub use serve::{ServeConfig, ServeError, Serving, load_catalog, sample_catalog, serve};

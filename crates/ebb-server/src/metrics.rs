@@ -17,6 +17,12 @@ struct Worker {
     worker: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Attempt {
+    kind: &'static str,
+    outcome: &'static str,
+}
+
 pub struct Metrics {
     registry: Registry,
     answers: Family<Answer, Counter>,
@@ -30,6 +36,9 @@ pub struct Metrics {
     notice: Histogram,
     /// Seconds from a deadline to the room being free.
     release: Histogram,
+    deliveries: Family<Attempt, Counter>,
+    /// Seconds from an interruption to a subscriber having accepted the word of it.
+    told: Histogram,
 }
 
 impl Metrics {
@@ -45,6 +54,8 @@ impl Metrics {
             lateness: fine(),
             notice: fine(),
             release: fine(),
+            deliveries: Family::default(),
+            told: Histogram::new([0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 3_600.0]),
         };
         let registry = &mut metrics.registry;
         registry.register("answers", "Answers by route and status", metrics.answers.clone());
@@ -55,6 +66,9 @@ impl Metrics {
         registry.register("due_lateness_seconds", "Delay of due instants", metrics.lateness.clone());
         registry.register("notice_seconds", "From decision to readable notice", metrics.notice.clone());
         registry.register("release_seconds", "From deadline to free room", metrics.release.clone());
+        registry.register("deliveries", "Attempts to tell subscribers", metrics.deliveries.clone());
+        let told = "From an interruption to a subscriber having accepted it";
+        registry.register("interruption_told_seconds", told, metrics.told.clone());
         metrics
     }
 
@@ -81,6 +95,14 @@ impl Metrics {
 
     pub fn released(&self, millis: i64) {
         self.release.observe(seconds(millis));
+    }
+
+    pub fn delivered(&self, kind: &'static str, outcome: &'static str) {
+        self.deliveries.get_or_create(&Attempt { kind, outcome }).inc();
+    }
+
+    pub fn interruption_told(&self, millis: i64) {
+        self.told.observe(seconds(millis));
     }
 
     /// In the text form, with what the store counts.

@@ -10,6 +10,7 @@ mod key_pair;
 mod lending;
 mod sandbox;
 mod stream;
+mod subscription;
 mod trial;
 
 use crate::app::App;
@@ -51,6 +52,8 @@ const DOCS: &str = "/docs";
         host::list, host::show, host::accept_gap, host::destroy_guest,
         lending::drain, lending::take_back, lending::resume, lending::calendar, lending::lost,
         lending::unplug, lending::plug, lending::return_file,
+        subscription::add, subscription::list, subscription::show, subscription::delete, subscription::confirm,
+        subscription::test, subscription::deliveries, subscription::unsubscribe,
         sandbox::clock, sandbox::advance,
     ),
     modifiers(&Security),
@@ -108,6 +111,12 @@ pub fn router(app: App) -> Router {
         .route("/v1/instances/{id}/streams/{target}", get(stream::stream))
         .route("/v1/bills", get(bill::bill))
         .route("/v1/events", get(bill::events))
+        .route("/v1/subscriptions", post(subscription::add).get(subscription::list))
+        .route("/v1/subscriptions/{id}", get(subscription::show).delete(subscription::delete))
+        .route("/v1/subscriptions/{id}/confirm", post(subscription::confirm))
+        .route("/v1/subscriptions/{id}/test", post(subscription::test))
+        .route("/v1/subscriptions/{id}/deliveries", get(subscription::deliveries))
+        .route("/v1/subscriptions/{id}/unsubscribe", post(subscription::unsubscribe))
         .route("/v1/hosts", get(host::list))
         .route("/v1/hosts/{name}", get(host::show))
         .route("/v1/hosts/{name}/drain", post(lending::drain))
@@ -217,6 +226,8 @@ async fn in_turn(app: App, request: Request, next: Next) -> Response {
     if let Err(denied) = app.run_until(app.clock.now()).await {
         return denied.into_response();
     }
+    // The clock may have come to where something is to be told.
+    app.news.send_modify(|count| *count += 1);
     match app.keep_hosts().await {
         Ok(()) => response,
         Err(denied) => denied.into_response(),
@@ -240,6 +251,7 @@ mod tests {
             hosts: 1,
             capacity: vec![Default::default()],
             behaviour: Default::default(),
+            deliveries: Default::default(),
         };
         let (serving, _) = crate::sandbox(config).await.expect("a sandbox");
         let app = serving.app.clone();

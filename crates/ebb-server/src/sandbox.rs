@@ -3,6 +3,7 @@
 use crate::app::{App, Inner};
 use crate::call::Role;
 use crate::clock::Clock;
+use crate::deliver::{Deliverer, DeliveryConfig};
 use crate::denied::Denied;
 use crate::host::{Fake, Hosts};
 use crate::metrics::Metrics;
@@ -51,6 +52,8 @@ pub struct SandboxConfig {
     /// What they lend, taken in turn.
     pub capacity: Vec<Resources>,
     pub behaviour: Behaviour,
+    /// Without keys: they follow the seed.
+    pub deliveries: DeliveryConfig,
 }
 
 /// Starts a sandbox; gives back what its first line says.
@@ -63,6 +66,13 @@ pub async fn sandbox(config: SandboxConfig) -> Result<(Serving, Ready), ServeErr
     if let Some(dir) = &config.data {
         std::fs::create_dir_all(dir).map_err(|e| ServeError::Setup(format!("{}: {e}", dir.display())))?;
     }
+    let listener = listen(config.listen).await?;
+    let address = listener.local_addr().map_err(|cause| ServeError::Listen { address: config.listen, cause })?;
+    let endpoint = format!("http://{address}");
+    let mut deliveries = config.deliveries.clone();
+    deliveries.keys.get_or_insert_with(|| digest(format!("a sandbox with seed {}", config.seed).as_bytes()));
+    deliveries.public_url.get_or_insert_with(|| endpoint.clone());
+    let deliverer = Deliverer::new(deliveries).map_err(ServeError::Setup)?;
     let store = Store::open(place).await?;
     let (fakes, kept_at) = fakes(&config)?;
     let newest = Newest::of(&store).await?;
@@ -84,6 +94,7 @@ pub async fn sandbox(config: SandboxConfig) -> Result<(Serving, Ready), ServeErr
         hosts: Hosts { fakes: Mutex::new(fakes), kept_in: config.data, ..Hosts::default() },
         zones: Default::default(),
         metrics: Metrics::new(),
+        deliverer,
         news: watch::Sender::new(0),
         turn: Some(Mutex::new(())),
         well_known: well_known(),
@@ -91,9 +102,6 @@ pub async fn sandbox(config: SandboxConfig) -> Result<(Serving, Ready), ServeErr
     app.find_unplugged().await?;
     app.settle_hosts().await.map_err(|error| ServeError::Setup(error.to_string()))?;
     furnish(&app).await?;
-    let listener = listen(config.listen).await?;
-    let address = listener.local_addr().map_err(|cause| ServeError::Listen { address: config.listen, cause })?;
-    let endpoint = format!("http://{address}");
     let named = [("operator", OPERATOR), ("individual", INDIVIDUAL), ("enterprise", ENTERPRISE)];
     let ready = Ready {
         docs: format!("{endpoint}/docs"),

@@ -3,12 +3,14 @@
 use crate::app::{App, Inner, Installation};
 use crate::call::Role;
 use crate::clock::Clock;
+use crate::deliver::{Deliverer, DeliveryConfig};
 use crate::host::Hosts;
 use crate::metrics::Metrics;
 use crate::mint::{Mint, digest};
 use crate::routes;
 use crate::sandbox::well_known;
 use crate::unit::Unit;
+use crate::work::deliveries::keep_delivering;
 use crate::work::hosts::keep_host;
 use crate::work::keep_working;
 use ebb_model::catalog::Catalog;
@@ -35,6 +37,7 @@ pub struct ServeConfig {
     pub restored: bool,
     /// An operator key that is to exist, such as one from a file that only the operator reads.
     pub operator_secret: Option<String>,
+    pub deliveries: DeliveryConfig,
 }
 
 /// Why the service does not start.
@@ -88,6 +91,7 @@ fn parse_catalog(path: &Path, text: &str) -> Result<Catalog, ServeError> {
 
 /// Opens the store and listens. Nothing is answered before [`Serving::run`].
 pub async fn serve(config: ServeConfig) -> Result<Serving, ServeError> {
+    let deliverer = Deliverer::new(config.deliveries).map_err(ServeError::Setup)?;
     let store = Store::open(config.store).await?;
     let newest = Newest::of(&store).await?;
     let clock = Clock::wall(newest.as_ref().map(|newest| newest.at));
@@ -103,6 +107,7 @@ pub async fn serve(config: ServeConfig) -> Result<Serving, ServeError> {
         hosts: Hosts { sockets: config.hosts, ..Hosts::default() },
         zones: Default::default(),
         metrics: Metrics::new(),
+        deliverer,
         news: watch::Sender::new(0),
         turn: None,
         well_known: well_known(),
@@ -123,6 +128,7 @@ impl Serving {
     /// Answers requests and does what is due until `stop` ends; then lets running requests finish.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
         let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(keep_delivering(self.app.clone()));
         if !self.app.is_sandbox() {
             tasks.spawn(keep_working(self.app.clone()));
             for socket in self.app.hosts.sockets.clone() {

@@ -10,6 +10,7 @@ use ebb_engine::placement::Room;
 use ebb_engine::rating;
 use ebb_engine::refusal::Refused;
 use ebb_engine::settlement::{self, settle};
+use ebb_engine::topic;
 use ebb_engine::trial::deduct;
 use ebb_ledger::Entry;
 use ebb_model::billing::{BillRecord, Charge, Settled, Span, Split};
@@ -19,7 +20,7 @@ use ebb_model::resources::Resources;
 use ebb_model::time::{HOUR, Period, Second, Timestamp};
 use ebb_store::rows::account::Account;
 use ebb_store::rows::host::RoomChange;
-use ebb_store::rows::{account, bill, event, host, instance};
+use ebb_store::rows::{account, bill, delivery, event, host, instance};
 use ebb_store::{Decision, Halt, Query, Reads, StoreError};
 use futures_util::future::BoxFuture;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -65,9 +66,18 @@ impl Unit {
         self.writes.push(query);
     }
 
-    pub fn log(&mut self, account: AccountId, about: Option<InstanceId>, what: &Event) {
+    pub fn log(&mut self, account: AccountId, about: Option<InstanceId>, what: &Event) -> EventId {
         let id = EventId::new(self.app.mint.uuid(self.now));
         self.writes.push(event::insert(id, account, about, self.now, what));
+        id
+    }
+
+    /// The same, and who subscribed to it is to be told, by the same commit.
+    fn log_and_tell(&mut self, before: &Instance, what: &Event) {
+        let id = self.log(before.account, Some(before.id), what);
+        if topic::is_told(what, &before.state) {
+            self.writes.push(delivery::tell(id, before.account, self.now, what.name()));
+        }
     }
 
     /// Ends the unit: everything is written together, or nothing.
@@ -119,7 +129,7 @@ impl Unit {
             let Some(next) = step.next else { return Ok(before.clone()) };
             self.change_instance(before.generation, &next);
             for effect in step.effects {
-                self.carry(&next, effect).await?;
+                self.carry(before, &next, effect).await?;
             }
             let removed = matches!((&before.state, &next.state), (State::Lost { .. }, State::Releasing { .. }));
             if removed && self.is_lost(next.host).await? {
@@ -163,9 +173,9 @@ impl Unit {
         self.write(host::insert_quarantine(on, observed, self.now));
     }
 
-    async fn carry(&mut self, next: &Instance, effect: Effect) -> Outcome<()> {
+    async fn carry(&mut self, before: &Instance, next: &Instance, effect: Effect) -> Outcome<()> {
         match effect {
-            Effect::Log(what) => self.log(next.account, Some(next.id), &what),
+            Effect::Log(what) => self.log_and_tell(before, &what),
             Effect::Order => self.order(next),
             Effect::OpenSpans { since } => self.open_spans(next, since).await?,
             Effect::CloseSpans { until } => self.write(bill::close_spans(next.id, until)),

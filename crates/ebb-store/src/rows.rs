@@ -3,10 +3,12 @@
 pub mod account;
 pub mod alarm;
 pub mod bill;
+pub mod delivery;
 pub mod event;
 pub mod host;
 pub mod instance;
 pub mod lending;
+pub mod subscription;
 pub mod token;
 
 use ebb_model::money::Exact;

@@ -3,8 +3,10 @@
 pub mod account;
 pub mod bill;
 pub mod catalog;
+pub mod cloud_event;
 pub mod host;
 pub mod instance;
 pub mod metadata;
 pub mod problem;
 pub mod sandbox;
+pub mod subscription;

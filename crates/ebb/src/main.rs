@@ -4,6 +4,7 @@ mod accounts;
 mod client;
 mod clock;
 mod console;
+mod delivery_args;
 mod demo;
 mod events;
 mod failure;
@@ -18,6 +19,7 @@ mod sandbox;
 mod serve;
 mod session;
 mod ssh;
+mod subscriptions;
 mod table;
 mod up;
 mod wait;
@@ -98,6 +100,9 @@ enum Command {
     /// List, add and delete SSH public keys
     #[command(subcommand)]
     KeyPairs(key_pairs::KeyPairs),
+    /// Who is told what happens, by webhook or mail
+    #[command(subcommand)]
+    Subscriptions(subscriptions::Subscriptions),
     /// Say whose key this is
     #[command(after_help = "Example:\n  ebb whoami")]
     Whoami,
@@ -180,6 +185,7 @@ async fn talk(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Bill(args) => money::bill(session, &args).await,
         Command::Events(args) => events::events(session, &args).await,
         Command::KeyPairs(command) => key_pairs::key_pairs(session, &command).await,
+        Command::Subscriptions(command) => subscriptions::subscriptions(session, &command).await,
         Command::Whoami => accounts::whoami(session).await,
         Command::Accounts(command) => accounts::accounts(session, &command).await,
         Command::Hosts(command) => hosts::hosts(session, &command).await,

@@ -1,12 +1,13 @@
 //! `ebb sandbox`: what does a throw-away Ebb start with?
 
+use crate::delivery_args::DeliveryArgs;
 use crate::failure::Failure;
 use crate::session::print;
 use clap::Args;
 use ebb_driver::fake::Behaviour;
 use ebb_model::resources::Resources;
 use ebb_model::time::Timestamp;
-use ebb_server::{SandboxConfig, ServeError, load_catalog, sample_catalog};
+use ebb_server::{Network, SandboxConfig, ServeError, load_catalog, sample_catalog};
 use ebb_store::Place;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -43,23 +44,28 @@ pub struct SandboxArgs {
     /// How long a fake guest takes to start
     #[arg(long, value_name = "MILLIS", default_value_t = 0)]
     start_millis: i64,
+    #[command(flatten)]
+    deliveries: DeliveryArgs,
 }
+
+/// People test their receivers on the same machine.
+const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1/128"];
 
 /// Runs a sandbox until it is interrupted. Its first line says where it is and which keys it knows.
 pub async fn run(args: SandboxArgs) -> Result<(), Failure> {
-    let started = match config(args) {
-        Ok(config) => ebb_server::sandbox(config).await,
-        Err(error) => Err(error),
-    };
-    let (serving, ready) = started.map_err(|error| Failure::Outcome(format!("the sandbox: {error}")))?;
+    let failed = |error: ServeError| Failure::Outcome(format!("the sandbox: {error}"));
+    let (serving, ready) = ebb_server::sandbox(config(args)?).await.map_err(failed)?;
     print(&(serde_json::to_string(&ready).expect("a first line of plain values") + "\n"))?;
     serving.run(crate::serve::interrupted()).await.map_err(Failure::io("serving"))
 }
 
-fn config(args: SandboxArgs) -> Result<SandboxConfig, ServeError> {
+fn config(args: SandboxArgs) -> Result<SandboxConfig, Failure> {
+    let catalog = args.catalog.as_deref().map_or_else(|| Ok(sample_catalog()), load_catalog);
+    let mut deliveries = args.deliveries.config(None)?;
+    deliveries.networks.extend(LOOPBACK.map(|network| network.parse::<Network>().expect("a network")));
     Ok(SandboxConfig {
         listen: args.listen,
-        catalog: args.catalog.as_deref().map_or_else(|| Ok(sample_catalog()), load_catalog)?,
+        catalog: catalog.map_err(|error| Failure::Outcome(format!("the sandbox: {error}")))?,
         data: args.data,
         store: args.postgres.map(Place::Postgres),
         speed: args.speed,
@@ -68,6 +74,7 @@ fn config(args: SandboxArgs) -> Result<SandboxConfig, ServeError> {
         hosts: args.hosts.map_or(args.capacity.len(), usize::from),
         capacity: args.capacity,
         behaviour: Behaviour { start_millis: args.start_millis, shutdown_millis: Some(0), ..Behaviour::default() },
+        deliveries,
     })
 }
 

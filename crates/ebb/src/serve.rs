@@ -1,5 +1,6 @@
 //! `ebb serve`: the half without privilege. What does it start with?
 
+use crate::delivery_args::DeliveryArgs;
 use crate::failure::Failure;
 use crate::session::print;
 use clap::Args;
@@ -32,6 +33,12 @@ pub struct ServeArgs {
     /// A file whose first line is the operator's key; made with a new one if it does not exist
     #[arg(long, value_name = "FILE", default_value = "run/operator.key")]
     operator_key: PathBuf,
+    /// A file of keys from which secrets of subscriptions are derived, the newest first; made if it does not exist. Beside the
+    /// operator's key if not given
+    #[arg(long, value_name = "FILE")]
+    subscription_key: Option<PathBuf>,
+    #[command(flatten)]
+    deliveries: DeliveryArgs,
 }
 
 /// Serves until it is interrupted. Its first line says where.
@@ -47,10 +54,12 @@ pub async fn run(args: ServeArgs) -> Result<(), Failure> {
         }
     };
     let operator_secret = Some(operator_key(&args.operator_key)?);
+    let beside = || args.operator_key.with_file_name("subscription.key");
+    let deliveries = args.deliveries.config(Some(subscription_keys(&args.subscription_key.unwrap_or_else(beside))?))?;
     let failed = |error: ebb_server::ServeError| Failure::Outcome(format!("the service: {error}"));
     let catalog = args.catalog.as_deref().map_or_else(|| Ok(sample_catalog()), load_catalog).map_err(failed)?;
     let (listen, hosts, restored) = (args.listen, args.hosts, args.restored);
-    let config = ServeConfig { listen, store, catalog, hosts, restored, operator_secret };
+    let config = ServeConfig { listen, store, catalog, hosts, restored, operator_secret, deliveries };
     let serving = ebb_server::serve(config).await.map_err(failed)?;
     print(&format!("{{\"endpoint\":\"http://{}\"}}\n", serving.address))?;
     serving.run(interrupted()).await.map_err(Failure::io("serving"))
@@ -74,6 +83,19 @@ fn operator_key(file: &Path) -> Result<String, Failure> {
             Ok(key)
         }
         Err(error) => Err(failed()(error)),
+    }
+}
+
+/// Reads the keys of subscriptions, or makes one that only this user can read.
+fn subscription_keys(file: &Path) -> Result<String, Failure> {
+    let failed = || Failure::io(format!("the key for subscriptions in {}", file.display()));
+    match std::fs::read_to_string(file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let key = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
+            write_private(file, &key).map_err(failed())?;
+            Ok(key)
+        }
+        read => read.map_err(failed()),
     }
 }
 

@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use ebb_wire::account::Account;
 use ebb_wire::instance::Instance;
 use ebb_wire::problem::Page;
+use ebb_wire::subscription::Subscription;
 
 /// Ids begin with their microsecond of birth and a count, and go on by chance: 20 digits stay unique, and are shown.
 const SHOWN: usize = "i-".len() + 20;
@@ -52,6 +53,19 @@ pub async fn account(client: &Client, text: &str) -> Result<String, Failure> {
     found("account", text, "ebb accounts list", pick("account", text, "a-", all.collect()))
 }
 
+/// Finds a subscription by its id, an unambiguous start of it, or its address.
+///
+/// # Errors
+/// None or several match; the sentence lists them.
+pub async fn subscription(client: &Client, text: &str) -> Result<String, Failure> {
+    if is_whole_id(text, "n-") {
+        return Ok(text.to_owned());
+    }
+    let all: Page<Subscription> = client.all("/v1/subscriptions", &[]).await?;
+    let all = all.items.into_iter().map(|known| Candidate { name: known.address, id: known.id });
+    found("subscription", text, "ebb subscriptions list", pick("subscription", text, "n-", all.collect()))
+}
+
 struct Candidate {
     id: String,
     name: String,
@@ -81,7 +95,7 @@ fn found(what: &str, text: &str, list: &str, picked: Result<Option<String>, Fail
     let none = || Failure::Outcome(format!("no {what} has the id or the name `{text}`; `{list}` shows them"));
     let id = picked?.ok_or_else(none)?;
     // It becomes a part of ssh's command line and of a shell's, so it must be what it says.
-    match ["i-", "a-"].iter().any(|prefix| is_whole_id(&id, prefix)) {
+    match ["i-", "a-", "n-"].iter().any(|prefix| is_whole_id(&id, prefix)) {
         true => Ok(id),
         false => Err(Failure::Outcome(format!("the server says that `{text}` is `{id}`, and that is no id"))),
     }

@@ -1,7 +1,15 @@
 //! What must hold for every input? Properties of the rules, on random histories.
 
 mod ends;
+mod fates;
+mod firm;
 mod lives;
 mod money;
+mod permit;
 mod placement;
+mod profit;
 mod rating;
+mod shop;
+mod victims;
+mod waiver;
+mod world;

@@ -133,3 +133,57 @@ proptest! {
         }
     }
 }
+
+/// Somebody who goes later goes too late for a claim, however much room that makes.
+#[test]
+fn a_later_notice_does_not_give_the_room_of_an_earlier_claim_away() {
+    let (earlier, later) = (Second::from_unix(NOW).start(), Second::from_unix(NOW + 200).start());
+    let mut fleet = Fleet::with_kinds(["vcpu"]);
+    let host = HostId::new(Uuid::from_u128(1));
+    fleet.set_host(host, &Facts { capacity: size(8, 0), open: true, lent_until: None });
+    let mut put = |id: u128, vcpu: i64, at: Timestamp, state: State| {
+        let mut guest = instance(id, Purchase::SpotBlock { price: Price::from_micros(1), hours: 6, periods: 1 });
+        (guest.resources, guest.created_at, guest.state) = (size(vcpu, 0), at, state);
+        fleet.put(&guest);
+    };
+    let noticed = |notice_at: Timestamp| State::Reclaiming {
+        notice_at,
+        deadline: notice_at.plus_seconds(NOTICE),
+        cause: Cause::Capacity,
+        off_by: None,
+        free_until: None,
+    };
+    let waits = State::Waiting { give_up_at: later.plus_seconds(900) };
+    // One is free; with the three that go first it is what the first order waits for.
+    (1..4).for_each(|id| put(id, 1, earlier, noticed(earlier)));
+    put(4, 4, earlier, waits.clone());
+    // Four go for an order of two.
+    put(5, 4, earlier, noticed(later));
+    put(6, 2, later, waits);
+    assert_eq!(place(&fleet, &size(1, 0), Tenancy::Firm), None);
+}
+
+/// Own blocks waive nothing, yet nobody is told to go where nobody need be, or where it does not even run.
+#[test]
+fn among_hosts_that_cost_nothing_the_one_with_the_youngest_victim_is_taken() {
+    let now = Second::from_unix(NOW).start();
+    let block = |id: u128, host: u128, first_running: Option<i64>| {
+        let mut block = instance(id, Purchase::SpotBlock { price: Price::from_micros(1), hours: 1, periods: 1 });
+        (block.host, block.state) = (HostId::new(Uuid::from_u128(host)), State::Running);
+        block.first_running = first_running.map(Second::from_unix);
+        block
+    };
+    // One's own, one not running yet, one whose lease ends within the notice.
+    let there = [block(1, 1, Some(NOW - 100)), block(2, 2, None), block(3, 3, Some(NOW - 3_500))];
+    let best = |hosts: &[Instance]| {
+        let mut fleet = Fleet::with_kinds(["vcpu"]);
+        for guest in hosts {
+            fleet.set_host(guest.host, &Facts { capacity: size(2, 0), open: true, lent_until: None });
+            fleet.put(guest);
+        }
+        let demand = Demand { account: Some(there[0].account), resources: &size(2, 0) };
+        plan_reclaim(&fleet, &demand, now, NOTICE).unwrap().hosts[0].host
+    };
+    assert_eq!(best(&there), there[2].host);
+    assert_eq!(best(&there[..2]), there[1].host);
+}

@@ -3,7 +3,7 @@
 use ebb_driver::fake::Behaviour;
 use ebb_model::catalog::Catalog;
 use ebb_model::resources::Resources;
-use ebb_server::{SandboxConfig, load_catalog, sandbox};
+use ebb_server::{DeliveryConfig, SandboxConfig, load_catalog, sandbox};
 use ebb_store::Place;
 use ebb_testing::TempPostgres;
 use reqwest::{Client, Method, StatusCode};
@@ -72,7 +72,20 @@ impl Cloud {
     }
 
     pub async fn at(store: Place, capacity: &[(&str, i64)], behaviour: Behaviour) -> Cloud {
-        Self::open(store, &[Resources::of(capacity.iter().copied())], behaviour, |_| {}).await
+        // Receivers of notifications are on this machine.
+        let networks = vec!["127.0.0.0/8".parse().unwrap()];
+        let deliveries = DeliveryConfig { networks, ..DeliveryConfig::default() };
+        Self::telling(deliveries, store, capacity, behaviour).await
+    }
+
+    /// With deliveries as an operator would configure them.
+    pub async fn telling(
+        deliveries: DeliveryConfig,
+        store: Place,
+        capacity: &[(&str, i64)],
+        behaviour: Behaviour,
+    ) -> Cloud {
+        Self::open(deliveries, store, &[Resources::of(capacity.iter().copied())], behaviour, |_| {}).await
     }
 
     /// Every zone has hosts with so many vCPU, each with 2 GiB; the catalog may be another.
@@ -83,10 +96,11 @@ impl Cloud {
         };
         let lent = |vcpu: &i64| Resources::of([("vcpu", *vcpu), ("memory_mib", vcpu * 2_048), ("disk_gib", 1_000)]);
         let capacity: Vec<Resources> = vcpus.iter().map(lent).collect();
-        Self::open(store, &capacity, Behaviour::default(), change).await
+        Self::open(DeliveryConfig::default(), store, &capacity, Behaviour::default(), change).await
     }
 
     async fn open(
+        deliveries: DeliveryConfig,
         store: Place,
         capacity: &[Resources],
         behaviour: Behaviour,
@@ -106,6 +120,7 @@ impl Cloud {
             hosts: capacity.len(),
             capacity: capacity.to_vec(),
             behaviour,
+            deliveries,
         };
         let (serving, ready) = sandbox(config).await.unwrap();
         let (stop, stopped) = oneshot::channel();

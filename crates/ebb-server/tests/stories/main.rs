@@ -3,9 +3,13 @@
 mod clock;
 mod cloud;
 mod hosts;
+mod mails;
 mod metadata;
 mod openapi;
+mod post_office;
+mod receiver;
 mod refusals;
 mod samples;
 mod spot;
+mod subscriptions;
 mod trial;

@@ -2,7 +2,7 @@
 
 use crate::cloud::{Cloud, On, block};
 use crate::story;
-use ebb_server::{ServeConfig, sample_catalog, serve};
+use ebb_server::{DeliveryConfig, ServeConfig, sample_catalog, serve};
 use ebb_store::Place;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -147,6 +147,7 @@ async fn a_service_answers_for_no_guest() {
         hosts: vec![],
         restored: false,
         operator_secret: None,
+        deliveries: DeliveryConfig { keys: Some("k".repeat(64)), ..DeliveryConfig::default() },
     };
     let serving = serve(config).await.unwrap();
     let address = serving.address;

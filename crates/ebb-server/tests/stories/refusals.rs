@@ -3,7 +3,7 @@
 use crate::cloud::{Cloud, block, order};
 use crate::story;
 use ebb_driver::fake::Behaviour;
-use ebb_server::{ServeConfig, sample_catalog, serve};
+use ebb_server::{DeliveryConfig, ServeConfig, sample_catalog, serve};
 use ebb_store::Place;
 use ebb_testing::TempPostgres;
 use reqwest::Method;
@@ -213,6 +213,7 @@ async fn a_sandboxs_keys_open_no_service() {
         hosts: vec![],
         restored: false,
         operator_secret: Some("a-secret-of-the-operators-own".to_owned()),
+        deliveries: DeliveryConfig { keys: Some("k".repeat(64)), ..DeliveryConfig::default() },
     };
     let serving = serve(config).await.unwrap();
     let url = format!("http://{}/v1/whoami", serving.address);

@@ -30,6 +30,10 @@ pub fn insert(id: EventId, account: AccountId, instance: Option<InstanceId>, at:
     )
 }
 
+pub fn by_id(id: EventId) -> Query {
+    query("select * from event where id = $1", args![id.to_string()])
+}
+
 /// A page of an account's log, oldest first.
 pub fn of_account(account: AccountId, after: &str, limit: i64) -> Query {
     query(

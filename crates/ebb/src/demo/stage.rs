@@ -63,6 +63,7 @@ impl Stage {
             hosts: vcpus.len(),
             capacity: vcpus.iter().map(|vcpus| Resources::of(lent(vcpus))).collect(),
             behaviour,
+            deliveries: Default::default(),
         };
         let started = ebb_server::sandbox(config).await;
         let (serving, ready) = started.map_err(|error| Failure::Outcome(format!("the sandbox: {error}")))?;

@@ -3,13 +3,15 @@
 use crate::sandbox::{EBB, Sandbox};
 use std::process::Command;
 
-/// What cannot succeed in a sandbox, whose guests are made of nothing: the example, its exit code, and the reason given.
-const REFUSED: [(&str, i32, &str); 5] = [
+/// What cannot succeed in a sandbox, whose guests are made of nothing and whose receivers do not answer: the example, its exit code, and the reason given.
+const REFUSED: [(&str, i32, &str); 7] = [
     ("ebb console web", 1, "made of nothing"),
     ("ebb ssh web -i id_ed25519 -- uptime", 255, "made of nothing"),
     ("ebb hosts accept-gap cn-beijing-a-1 --as operator", 1, "there is nothing to accept"),
     ("ebb hosts lost cn-beijing-a-1 --fenced --as operator", 1, "is connected"),
     ("ebb hosts destroy-guest cn-beijing-a-1 $GUEST --as operator", 1, "no guest in quarantine"),
+    ("ebb subscriptions confirm http://127.0.0.1:8080/ebb 0123456789abcdef", 1, "not the token"),
+    ("ebb subscriptions test http://127.0.0.1:8080/ebb", 1, "has not confirmed"),
 ];
 
 /// What stays until it is interrupted: the example, and what says that it is there.
@@ -60,6 +62,9 @@ fn prepare(sandbox: &Sandbox, example: &str) -> String {
     }
     if example.contains("key-pairs delete") {
         sandbox.ok("ebb key-pairs add laptop id_ed25519.pub");
+    }
+    if example.contains("subscriptions ") && !example.contains(" add ") {
+        sandbox.ok("ebb subscriptions add http://127.0.0.1:8080/ebb");
     }
     if example.contains(" Ada ") && !example.contains(" open ") {
         sandbox.ok("ebb accounts open Ada --as operator");

@@ -1,6 +1,7 @@
 //! Is everything where it belongs when all is at rest? The books by an independent checker, the room, the guests, the ledger.
 
 use crate::api::{Client, text, wait_for};
+use crate::receiver::was_told;
 use crate::world::{Guests, World, block_on};
 use ebb_store::Store;
 use ebb_store::rows::bill;
@@ -19,6 +20,7 @@ pub fn check(world: &World, purchases: &Purchases) {
     if world.guests != Guests::Real {
         hosts_have(world, &live);
     }
+    was_told(world, &operator);
     agrees(world, &operator);
     world.server.stop();
     balances(world);

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 /// Without these the log of failpoints would be a log of nothing.
-const BOTH: [&str; 22] = [
+const BOTH: [&str; 26] = [
     "commit.installation",
     "commit.ensure-key",
     "commit.greet-host",
@@ -25,6 +25,10 @@ const BOTH: [&str; 22] = [
     "commit.start",
     "commit.delete",
     "commit.reclaim",
+    "commit.add-subscription",
+    "commit.deliver",
+    "effect.deliver.before",
+    "effect.deliver.after",
     "effect.order.before",
     "effect.order.after",
     "effect.observe.before",

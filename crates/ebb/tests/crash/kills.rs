@@ -2,6 +2,7 @@
 
 use crate::api::Client;
 use crate::books::{self, Purchases};
+use crate::receiver::subscribe;
 use crate::world::{On, Shape, World};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -30,6 +31,7 @@ fn busy(on: On, seed: u64) {
     let world = World::new(Shape::Halves, on, &[]);
     let operator = world.open();
     let tenants: Vec<Client<'_>> = (0..3).map(|n| operator.tenant(&format!("Tenant {n}"))).collect();
+    tenants.iter().for_each(|tenant| subscribe(&world, tenant));
     let (bought, over) = (Mutex::new(Purchases::new()), AtomicBool::new(false));
     std::thread::scope(|scope| {
         let busy: Vec<_> = (seed * 10..)

@@ -8,6 +8,7 @@ mod failpoints;
 mod guests;
 mod kills;
 mod process;
+mod receiver;
 mod restore;
 mod stories;
 mod world;

@@ -2,6 +2,7 @@
 
 use crate::api::{Client, Refused, text, wait_for};
 use crate::books::Purchases;
+use crate::receiver::subscribe;
 use crate::world::World;
 use serde_json::{Value, json};
 
@@ -18,6 +19,7 @@ impl<'a> Market<'a> {
         let operator = world.open();
         let (ada, bob) = (operator.tenant("Ada"), operator.tenant("Bob"));
         ada.keys_come_and_go();
+        [&ada, &bob].into_iter().for_each(|tenant| subscribe(world, tenant));
         Market { ada, bob, operator, bought: Purchases::new() }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::api::{Client, text, wait_for};
 use crate::process::{EBB, Program, Ready};
+use crate::receiver::Receiver;
 use ebb_driver::fake::FakeHost;
 use ebb_driver::protocol::ToHost;
 use ebb_store::Place;
@@ -37,6 +38,8 @@ pub struct World {
     pub place: Place,
     pub directory: Directory,
     pub guests: Guests,
+    /// Outlives them all, and hears what subscribers are told.
+    pub receiver: Receiver,
     key: &'static str,
 }
 
@@ -91,7 +94,15 @@ impl World {
                 let host = host(&directory, &pace);
                 std::fs::write(path("operator.key"), OPERATOR).expect("a file in a new directory");
                 let (key, socket) = (path("operator.key"), path("host.sock"));
-                let mut all = words(&["serve", "--listen", "127.0.0.1:0", "--catalog", catalog]);
+                let mut all = words(&[
+                    "serve",
+                    "--listen",
+                    "127.0.0.1:0",
+                    "--allow-network",
+                    "127.0.0.0/8",
+                    "--catalog",
+                    catalog,
+                ]);
                 all.extend([format!("--operator-key={}", key.display()), format!("--host={}", socket.display())]);
                 all.extend(words(if rows.is_empty() { vec!["--data", &data] } else { rows }));
                 (all, Some(host), OPERATOR)
@@ -103,7 +114,8 @@ impl World {
             }
         };
         let server = Program::start(arguments, Ready::FirstLine, path("server.log"), environment);
-        World { server, host, place, directory, guests: pace.guests, key }
+        let receiver = Receiver::new();
+        World { server, host, place, directory, guests: pace.guests, key, receiver }
     }
 
     pub fn operator(&self) -> Client<'_> {

@@ -1,0 +1,60 @@
+//! Of what happens to an instance, what is its owner told?
+
+use crate::event::Event;
+use ebb_model::instance::State;
+
+/// The events that a subscription may name, in the order of a life.
+pub const TOPICS: [&str; 6] = ["running", "stopped", "interruptServer", "host-lost", "ended", "released"];
+
+/// Whether `event` is told to those who subscribed to it. `before` is the state that the instance left with it: what somebody asked for
+/// himself is no news to him, so a stop is told only where nobody asked.
+pub fn is_told(event: &Event, before: &State) -> bool {
+    match event {
+        Event::Stopped { .. } => !matches!(before, State::Stopping { .. }),
+        Event::Running { .. }
+        | Event::InterruptServer { .. }
+        | Event::HostLost { .. }
+        | Event::Ended(_)
+        | Event::Released { .. } => true,
+        Event::AccountOpened
+        | Event::AccountVerified { .. }
+        | Event::ToppedUp { .. }
+        | Event::TrialClaimed { .. }
+        | Event::Bought { .. }
+        | Event::StopAsked
+        | Event::StartAsked
+        | Event::DeleteAsked
+        | Event::Replanned
+        | Event::HourClosed { .. } => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ebb_model::instance::Cause;
+    use ebb_model::time::{Second, Timestamp};
+
+    #[test]
+    fn a_stop_is_told_only_where_nobody_asked_for_it() {
+        let at = Timestamp::from_micros(0);
+        let stopped = Event::Stopped { at: Second::from_unix(0) };
+        assert!(is_told(&stopped, &State::Running));
+        assert!(is_told(&stopped, &State::Starting { give_up_at: at }), "it was to start and did not");
+        assert!(!is_told(&stopped, &State::Stopping { force_at: at }));
+    }
+
+    #[test]
+    fn what_is_told_has_a_topic() {
+        let at = Timestamp::from_micros(0);
+        let told = [
+            Event::Running { at: at.second(), first: true },
+            Event::Stopped { at: at.second() },
+            Event::InterruptServer { cause: Cause::Capacity, notice_at: at, deadline: at, free_until: None },
+            Event::HostLost { since: at.second() },
+            Event::Released { gone_at: at },
+        ];
+        assert!(told.iter().all(|event| is_told(event, &State::Running) && TOPICS.contains(&event.name())));
+        assert!(!is_told(&Event::StopAsked, &State::Running) && !TOPICS.contains(&Event::StopAsked.name()));
+    }
+}

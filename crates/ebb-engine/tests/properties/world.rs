@@ -1,0 +1,369 @@
+//! What happens in a zone in which tenants, the operator and the hosts act in any order? A small world, moved by the real rules.
+//!
+//! Effects are applied as the service applies them; hosts start within two seconds and release within one.
+
+use crate::lives::instance;
+use crate::shop::{KINDS, SIZES, resources};
+use ebb_engine::fleet::{Facts, Fleet};
+use ebb_engine::lifecycle::{Command, Effect, Input, Reclaim, Report, due_at, step};
+use ebb_engine::placement::{Decision, Demand, Room, Tenancy, cause_of, place, plan_reclaim};
+use ebb_engine::rating::{charges, spans_of};
+use ebb_engine::refusal::Refused;
+use ebb_model::billing::{Charge, Meter, Span};
+use ebb_model::calendar::Calendar;
+use ebb_model::catalog::Limits;
+use ebb_model::id::{AccountId, HostId, InstanceId, SpanId};
+use ebb_model::instance::{Cause, Instance, Purchase, State};
+use ebb_model::resources::Resources;
+use ebb_model::time::{HOUR, Period, Second, Timestamp};
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+use uuid::Uuid;
+
+pub const BEGIN: Timestamp = Timestamp::from_micros(1_772_412_000_000_000);
+/// From the order to the first report of running, at most.
+pub const BOOT_SECONDS: i64 = 2;
+static CALENDAR: LazyLock<Calendar> = LazyLock::new(|| Calendar::new("Asia/Shanghai").unwrap());
+
+pub fn account(number: u64) -> AccountId {
+    AccountId::new(Uuid::from_u128(number.into()))
+}
+
+/// What a host will say of a guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Word {
+    Running,
+    Off,
+    Gone,
+    Failed,
+}
+
+pub struct World {
+    pub limits: Limits,
+    pub now: Timestamp,
+    pub rooms: BTreeMap<HostId, Room>,
+    pub fleet: Fleet,
+    pub all: BTreeMap<InstanceId, Instance>,
+    /// Everything that a picture of the zone could have heard, oldest first.
+    pub news: Vec<Instance>,
+    pub spans: Vec<Span>,
+    /// Who made each victim go.
+    pub taken_by: BTreeMap<InstanceId, AccountId>,
+    /// What was marked as releasing, and how often.
+    pub marked: BTreeMap<InstanceId, i64>,
+    /// Accounts of one person.
+    pub linked: Vec<AccountId>,
+    /// Nobody pauses for long.
+    pub busy: bool,
+    /// One start in eight fails.
+    pub faults: bool,
+    /// A lost host takes nothing new, and who waited there waits elsewhere.
+    pub replans: bool,
+    soon: BTreeMap<InstanceId, (Timestamp, Word)>,
+    due: BTreeMap<InstanceId, Timestamp>,
+    dice: u64,
+}
+
+impl World {
+    /// A zone with these hosts, in which nobody has bought anything.
+    pub fn new(limits: &Limits, hosts: &[(i64, i64, i64)], seed: u64) -> Self {
+        let mut fleet = Fleet::with_kinds(KINDS);
+        let mut rooms = BTreeMap::new();
+        for (at, (vcpu, memory, gpu)) in hosts.iter().enumerate() {
+            let host = HostId::new(Uuid::from_u128(at as u128 + 1));
+            let capacity = resources(*vcpu, *memory, *gpu);
+            fleet.set_host(host, &Facts { capacity: capacity.clone(), open: true, lent_until: None });
+            let nothing = Resources::default;
+            rooms.insert(host, Room { host, capacity, used: nothing(), claimed: nothing(), releasing: nothing() });
+        }
+        Self {
+            limits: limits.clone(),
+            now: BEGIN,
+            rooms,
+            fleet,
+            all: BTreeMap::new(),
+            news: vec![],
+            spans: vec![],
+            taken_by: BTreeMap::new(),
+            marked: BTreeMap::new(),
+            linked: vec![],
+            busy: seed.is_multiple_of(2),
+            faults: false,
+            replans: false,
+            soon: BTreeMap::new(),
+            due: BTreeMap::new(),
+            dice: seed | 1,
+        }
+    }
+
+    pub fn live(&self) -> impl Iterator<Item = &Instance> {
+        self.all.values().filter(|i| !matches!(i.state, State::Released { .. }))
+    }
+
+    fn millis(&mut self, least: i64, most: i64) -> i64 {
+        self.dice ^= self.dice << 13;
+        self.dice ^= self.dice >> 7;
+        self.dice ^= self.dice << 17;
+        least + (self.dice % (most - least) as u64) as i64
+    }
+
+    /// Lets time pass, with everything that happens by itself.
+    pub fn advance(&mut self, until: Timestamp) {
+        loop {
+            let due = self.due.iter().map(|(id, at)| (*at, *id, None)).min();
+            let soon = self.soon.iter().map(|(id, (at, word))| (*at, *id, Some(*word))).min();
+            let Some((at, id, word)) = due.into_iter().chain(soon).min().filter(|next| next.0 <= until) else { break };
+            self.now = self.now.max(at);
+            let input = word.map_or(Input::Due, |word| {
+                self.soon.remove(&id);
+                Input::Report(match word {
+                    Word::Running => Report::Running { at },
+                    Word::Off => Report::Off { at },
+                    Word::Gone => Report::Gone { at, approved: false },
+                    Word::Failed => Report::Failed { at },
+                })
+            });
+            let known = self.all[&id].generation;
+            self.step(id, input).expect("what happens by itself is not refused");
+            assert!(word.is_some() || self.all[&id].generation > known, "what is due changes something");
+        }
+        self.now = self.now.max(until);
+    }
+
+    pub fn wait(&mut self, seconds: i64) {
+        self.advance(self.now.plus_seconds(seconds));
+    }
+
+    /// Lets something happen to an instance, with all that follows.
+    pub fn step(&mut self, id: InstanceId, input: Input) -> Result<(), Refused> {
+        let before = self.all[&id].state.clone();
+        let done = step(&self.all[&id], input, self.now, &self.limits)?;
+        if let Some(next) = done.next {
+            if let State::Reclaiming { deadline, .. } = next.state {
+                assert!(next.lease_end().is_some_and(|end| end.start() > deadline), "it would end by itself: {next:?}");
+            }
+            if let State::Reclaiming { deadline, .. } = before {
+                let sooner = matches!(next.state, State::Reclaiming { deadline: then, .. } if then <= deadline);
+                assert!(
+                    sooner || matches!(next.state, State::Released { .. }),
+                    "a notice is withdrawn or put off: {next:?}"
+                );
+            }
+            self.put(next.clone());
+            done.effects.into_iter().for_each(|effect| self.carry(&next, effect));
+            self.check(next.host);
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, next: Instance) {
+        match due_at(&next, &self.limits) {
+            Some(at) => self.due.insert(next.id, at),
+            None => self.due.remove(&next.id),
+        };
+        self.fleet.put(&next);
+        self.news.push(next.clone());
+        self.all.insert(next.id, next);
+    }
+
+    fn carry(&mut self, next: &Instance, effect: Effect) {
+        let of = &next.resources;
+        let room = self.rooms.get_mut(&next.host).unwrap();
+        match effect {
+            Effect::Order => self.order(next),
+            Effect::OpenSpans { since } => {
+                let spans = spans_of(next, since, || SpanId::new(Uuid::nil()));
+                self.spans.extend(spans);
+            }
+            Effect::CloseSpans { until } => {
+                let open = self.spans.iter_mut().filter(|span| span.instance == next.id && span.until.is_none());
+                open.for_each(|span| span.until = Some(until.max(span.since)));
+            }
+            Effect::UseClaim => (room.used, room.claimed) = (room.used.plus(of), room.claimed.minus(of)),
+            Effect::DropClaim => {
+                room.claimed = room.claimed.minus(of);
+                self.grant_room(next.host);
+            }
+            Effect::MarkReleasing => {
+                room.releasing = room.releasing.plus(of);
+                *self.marked.entry(next.id).or_default() += 1;
+            }
+            Effect::FreeRoom { releasing } => {
+                room.used = room.used.minus(of);
+                if releasing {
+                    room.releasing = room.releasing.minus(of);
+                }
+                self.grant_room(next.host);
+            }
+            Effect::SettleBlock | Effect::DropHold | Effect::Log(_) => {}
+        }
+    }
+
+    /// Starts those that wait on a host, first come first served.
+    fn grant_room(&mut self, host: HostId) {
+        let waits = |i: &&Instance| i.host == host && matches!(i.state, State::Waiting { .. });
+        let waiting: Vec<InstanceId> = self.all.values().filter(waits).map(|i| i.id).collect();
+        for id in waiting {
+            let room = &self.rooms[&host];
+            if !room.capacity.minus(&room.used).holds(&self.all[&id].resources) {
+                break;
+            }
+            self.step(id, Input::RoomFree).unwrap();
+        }
+    }
+
+    /// What a host does about an order, and when it will have done it.
+    fn order(&mut self, about: &Instance) {
+        let fails = self.faults && self.millis(0, 8) == 0;
+        let (after, word) = match about.state {
+            State::Starting { .. } if fails => (self.now.plus_millis(self.millis(200, 1_000)), Word::Failed),
+            State::Starting { .. } => (self.now.plus_millis(self.millis(200, BOOT_SECONDS * 1_000)), Word::Running),
+            State::Stopping { force_at } => (force_at.min(self.now.plus_millis(self.millis(100, 90_000))), Word::Off),
+            State::Reclaiming { deadline, .. } => (deadline.plus_millis(self.millis(1, 1_000)), Word::Gone),
+            State::Releasing { .. } => (self.now.plus_millis(self.millis(1, 1_000)), Word::Gone),
+            _ => {
+                self.soon.remove(&about.id);
+                return;
+            }
+        };
+        self.soon.insert(about.id, (after, word));
+    }
+
+    /// Room is never given twice, and the picture is what the rows say.
+    fn check(&self, host: HostId) {
+        let room = &self.rooms[&host];
+        assert!(room.capacity.holds(&room.used), "more is used than there is: {room:?}");
+        assert!([&room.used, &room.claimed, &room.releasing].iter().all(|r| r.iter().all(|(_, n)| n >= 0)), "{room:?}");
+        assert!(self.fleet.agrees(room), "{:?} is not {room:?}", self.fleet);
+    }
+
+    /// What the planner says to an order now.
+    pub fn plan(&self, by: AccountId, resources: &Resources) -> Option<Decision> {
+        let demand = Demand { account: Some(by), resources };
+        plan_reclaim(&self.fleet, &demand, self.now, self.limits.notice_seconds)
+    }
+
+    /// Room that is free for an order now.
+    pub fn place(&self, flavor: usize, purchase: Purchase) -> Option<HostId> {
+        let tenancy = match purchase {
+            Purchase::SpotBlock { hours, periods, .. } => {
+                let lease = self.limits.boot_timeout_seconds + hours * periods * HOUR;
+                Tenancy::Block { until: self.now.plus_seconds(lease) }
+            }
+            _ => Tenancy::Firm,
+        };
+        place(&self.fleet, &SIZES[flavor], tenancy)
+    }
+
+    /// Free room, else reclaims for a firm order, else a refusal.
+    pub fn buy(&mut self, by: AccountId, flavor: usize, purchase: Purchase) -> Result<InstanceId, Refused> {
+        let mut new = instance(self.all.len() as u128 + 1, purchase);
+        (new.account, new.created_at, new.resources) = (by, self.now, SIZES[flavor].clone());
+        if let Some(host) = self.place(flavor, purchase) {
+            let give_up_at = self.now.plus_seconds(self.limits.boot_timeout_seconds);
+            (new.host, new.state) = (host, State::Starting { give_up_at });
+            let room = self.rooms.get_mut(&host).unwrap();
+            room.used = room.used.plus(&new.resources);
+        } else {
+            let plan = if purchase.is_firm() { self.plan(by, &SIZES[flavor]) } else { None };
+            let Some(decision) = plan else { return Err(Refused::NoCapacity(String::new())) };
+            let best = &decision.hosts[0];
+            let hour_ago = self.now.plus_seconds(-HOUR);
+            let takings = self.all.values().filter(|i| i.account == by && i.took_room && i.created_at > hour_ago);
+            if !best.victims.is_empty() && takings.count() as i64 >= self.limits.takings_per_hour {
+                return Err(Refused::TooManyTakings { most: self.limits.takings_per_hour });
+            }
+            let room = self.rooms.get_mut(&best.host).unwrap();
+            room.claimed = room.claimed.plus(&new.resources);
+            let give_up_at = decision.deadline.plus_seconds(self.limits.firm_wait_seconds);
+            (new.host, new.took_room, new.state) = (best.host, !best.victims.is_empty(), State::Waiting { give_up_at });
+            // One commit: the picture hears of the claim and of its victims together.
+            self.put(new.clone());
+            for victim in &best.victims {
+                let cause = cause_of(self.person(self.all[victim].account), self.person(by));
+                self.reclaim(*victim, cause, decision.deadline).expect("a victim can be taken");
+                self.taken_by.insert(*victim, by);
+            }
+            self.check(new.host);
+            return Ok(new.id);
+        }
+        self.put(new.clone());
+        self.order(&new);
+        self.check(new.host);
+        Ok(new.id)
+    }
+
+    fn person(&self, of: AccountId) -> AccountId {
+        if self.linked.contains(&of) { self.linked[0] } else { of }
+    }
+
+    pub fn reclaim(&mut self, id: InstanceId, cause: Cause, deadline: Timestamp) -> Result<(), Refused> {
+        self.step(id, Input::Command(Command::Reclaim(Reclaim { cause, deadline, free_until: None })))
+    }
+
+    pub fn ask(&mut self, id: InstanceId, command: Command) -> Result<(), Refused> {
+        self.step(id, Input::Command(command))
+    }
+
+    /// A guest disappears, by its own word or by the host's fault.
+    pub fn vanish(&mut self, id: InstanceId, approved: bool) {
+        self.soon.remove(&id);
+        self.step(id, Input::Report(Report::Gone { at: self.now, approved })).unwrap();
+    }
+
+    /// Claims room elsewhere for an order whose host is lost, if any can be made.
+    fn replan(&mut self, order: &Instance) {
+        let Some(decision) = self.plan(order.account, &order.resources) else { return };
+        let best = &decision.hosts[0];
+        self.fleet.forget(order.host, order.id);
+        for (host, sign) in [(order.host, -1), (best.host, 1)] {
+            let room = self.rooms.get_mut(&host).unwrap();
+            let of = &order.resources;
+            room.claimed = if sign > 0 { room.claimed.plus(of) } else { room.claimed.minus(of) };
+        }
+        let give_up_at = decision.deadline.plus_seconds(self.limits.firm_wait_seconds);
+        self.step(order.id, Input::Replanned { host: best.host, give_up_at }).unwrap();
+        for victim in &best.victims {
+            let cause = cause_of(self.all[victim].account, order.account);
+            self.reclaim(*victim, cause, decision.deadline).expect("a victim can be taken");
+        }
+        self.check(order.host);
+    }
+
+    /// A host is lost with all that is on it, and comes back empty of blocks.
+    pub fn lose(&mut self, host: HostId) {
+        if self.replans {
+            let capacity = self.rooms[&host].capacity.clone();
+            self.fleet.set_host(host, &Facts { capacity, open: false, lent_until: None });
+            let waits = |i: &&Instance| i.host == host && matches!(i.state, State::Waiting { .. });
+            let waiting: Vec<Instance> = self.all.values().filter(waits).cloned().collect();
+            waiting.iter().for_each(|order| self.replan(order));
+        }
+        let there: Vec<InstanceId> = self.live().filter(|i| i.host == host).map(|i| i.id).collect();
+        for id in there {
+            self.soon.remove(&id);
+            self.step(id, Input::HostLost { heard_at: self.now.plus_seconds(-3) }).unwrap();
+        }
+        let lost: Vec<InstanceId> =
+            self.live().filter(|i| i.host == host && matches!(i.state, State::Lost { .. })).map(|i| i.id).collect();
+        for id in lost {
+            let at = self.now.plus_millis(self.millis(1_000, 60_000));
+            self.soon.insert(id, (at, Word::Running));
+        }
+    }
+
+    /// Every second of use of vCPU and memory up to now, as the bill will have it.
+    pub fn bill(&self) -> Vec<Charge> {
+        let compute = self.spans.iter().filter(|span| span.meter == Meter::Compute);
+        let rate = |span: &Span| {
+            let window = Period::new(span.since, span.until.unwrap_or(self.now.second()))?;
+            let end = self.all[&span.instance].state.end();
+            Some(charges(span, window, &CALENDAR, None, end))
+        };
+        compute.filter_map(rate).flatten().collect()
+    }
+
+    pub fn second(&self) -> Second {
+        self.now.second()
+    }
+}

@@ -1,0 +1,126 @@
+//! What does a mail say? The event in plain English and plain Chinese, and the way out.
+
+use ebb_model::instance::Cause;
+use ebb_store::rows::delivery::Kind;
+use ebb_wire::cloud_event::CloudEvent;
+use serde_json::Value;
+
+/// Subject and text.
+pub struct Text {
+    pub subject: String,
+    pub text: String,
+}
+
+/// `address` is where the API is, if the operator said so; `way_out` the token that ends the subscription.
+pub fn text(kind: Kind, event: &CloudEvent, address: Option<&str>, subscription: &str, way_out: &str) -> Text {
+    let (subject, english, chinese) = match kind {
+        Kind::Event => happened(event),
+        Kind::Confirmation => asked(event),
+        Kind::Test => (
+            "Test: you will be told".to_owned(),
+            "This is a test. What happens to your instances will reach you here.".to_owned(),
+            "这是一封测试邮件。您的实例发生变化时，将发送到此邮箱。".to_owned(),
+        ),
+    };
+    let path = format!("/v1/subscriptions/{subscription}/unsubscribe?token={way_out}");
+    let (ends, ends_zh) = match address {
+        Some(address) => (
+            format!("No more of these? curl -X POST '{address}{path}'"),
+            format!("如需退订：curl -X POST '{address}{path}'"),
+        ),
+        None => (
+            format!("No more of these? Its owner runs: ebb subscriptions delete {subscription}"),
+            format!("如需退订，请账号所有者执行：ebb subscriptions delete {subscription}"),
+        ),
+    };
+    Text { subject: format!("[Ebb] {subject}"), text: format!("{english}\n\n{ends}\n\n--\n\n{chinese}\n\n{ends_zh}\n") }
+}
+
+fn asked(event: &CloudEvent) -> (String, String, String) {
+    let data = |name: &str| shown(&event.data, name);
+    let command = format!("ebb subscriptions confirm {} {}", data("subscription"), data("token"));
+    (
+        "Confirm this address".to_owned(),
+        format!(
+            "The account {} wants to send here what happens to its instances. To agree:\n\n    {command}\n\nIf you \
+            do not know of this, do nothing: you will hear no more.",
+            data("account")
+        ),
+        format!(
+            "账号 {} 申请向此邮箱发送实例通知。如同意，请执行：\n\n    {command}\n\n如非本人操作，请忽略此邮件。",
+            data("account")
+        ),
+    )
+}
+
+fn happened(event: &CloudEvent) -> (String, String, String) {
+    let data = |name: &str| shown(&event.data, name);
+    let name = data("name");
+    let called = format!("{name} ({}, {} in {})", data("instance"), data("flavor"), data("zone"));
+    let called_zh = format!("实例 {name}（{}，{}，{}）", data("instance"), data("flavor"), data("zone"));
+    let (because, because_zh) = serde_json::from_value(event.data["cause"].clone()).map_or(("", ""), cause);
+    match event.kind.rsplit('.').next().unwrap_or_default() {
+        "interruptServer" => (
+            format!("{name} will be released at {}", data("deadline")),
+            format!(
+                "The instance {called} will be released at {}, because {because}. What is on its system disk is lost then: \
+                save it before.",
+                data("deadline")
+            ),
+            format!(
+                "{called_zh}将于 {} 释放，原因：{because_zh}。系统盘数据将一并删除，请及时备份。",
+                data("deadline")
+            ),
+        ),
+        "host-lost" => (
+            format!("The host of {name} is lost"),
+            format!(
+                "The host of the instance {called} is lost. Nothing is charged since {}, until it runs again.",
+                data("since")
+            ),
+            format!("{called_zh}所在宿主机失联，自 {} 起停止计费，恢复运行后继续。", data("since")),
+        ),
+        "running" => (
+            format!("{name} is running"),
+            format!("The instance {called} is running since {}.", data("at")),
+            format!("{called_zh}自 {} 起运行中。", data("at")),
+        ),
+        "stopped" => (
+            format!("{name} has stopped by itself"),
+            format!(
+                "The instance {called} stopped at {} without anybody asking for it. It goes on being charged; \
+                `ebb start` starts it.",
+                data("at")
+            ),
+            format!("{called_zh}于 {} 自行停止，仍继续计费。", data("at")),
+        ),
+        "ended" => (
+            format!("{name} has ended"),
+            format!("The charge of the instance {called} ended at {}, because {because}.", data("at")),
+            format!("{called_zh}于 {} 停止计费，原因：{because_zh}。", data("at")),
+        ),
+        _ => (
+            format!("{name} is released"),
+            format!("The instance {called} and its system disk are gone since {}.", data("gone_at")),
+            format!("{called_zh}及其系统盘已于 {} 释放。", data("gone_at")),
+        ),
+    }
+}
+
+fn cause(cause: Cause) -> (&'static str, &'static str) {
+    match cause {
+        Cause::LeaseEnd => ("the time it was bought for runs out", "购买时长到期"),
+        Cause::Capacity | Cause::Reserve | Cause::Shortage => ("its room is needed for others", "库存资源不足"),
+        Cause::Operator | Cause::Drain | Cause::HostReturn => ("the operator needs the machine", "运营者收回宿主机"),
+        Cause::Drill => ("you asked for a drill", "中断演练"),
+        Cause::OwnOrder => ("an order of your own needs its room", "本人订单占用"),
+        Cause::Breach => ("of a breach of the terms", "违反服务条款"),
+        Cause::Deleted => ("it was deleted", "用户主动释放"),
+        Cause::Lost => ("it was lost without a notice", "实例丢失"),
+        Cause::NeverRan => ("it never ran, and costs nothing", "未成功启动，不计费"),
+    }
+}
+
+fn shown(data: &Value, name: &str) -> String {
+    data[name].as_str().unwrap_or_default().to_owned()
+}
