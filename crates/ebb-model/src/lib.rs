@@ -13,3 +13,4 @@ pub mod money;
 pub mod resources;
 pub mod time;
 pub mod trial;
+pub mod week;
