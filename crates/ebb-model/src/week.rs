@@ -150,7 +150,16 @@ mod tests {
 
     #[test]
     fn what_is_no_window_is_refused() {
-        for bad in ["", "mon", "mon-fri", "mon 10-16", "mon 10:00-10:00", "nox 10:00-16:00", "mon 24:00-02:00", "mon 9:00-10:00"] {
+        for bad in [
+            "",
+            "mon",
+            "mon-fri",
+            "mon 10-16",
+            "mon 10:00-10:00",
+            "nox 10:00-16:00",
+            "mon 24:00-02:00",
+            "mon 9:00-10:00",
+        ] {
             assert!(bad.parse::<Window>().is_err(), "{bad} was taken");
         }
     }

@@ -9,6 +9,7 @@ mod call;
 mod clock;
 mod deliver;
 mod denied;
+mod drill;
 mod host;
 mod metrics;
 mod mint;

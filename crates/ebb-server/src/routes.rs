@@ -4,6 +4,7 @@ mod account;
 mod bill;
 mod catalog;
 mod guest;
+mod drill;
 mod host;
 mod instance;
 mod key_pair;
@@ -48,6 +49,7 @@ const DOCS: &str = "/docs";
         instance::buy, instance::list, instance::show, instance::release, instance::stop, instance::start,
         instance::reclaim, instance::console_log, instance::decisions, instance::change, instance::operations, instance::operate,
         bill::bill, bill::events,
+        drill::run, drill::list, drill::show, drill::schedule, drill::schedules, drill::unschedule,
         host::list, host::accept_gap, host::destroy_guest,
         subscription::add, subscription::list, subscription::show, subscription::delete, subscription::confirm,
         subscription::test, subscription::deliveries, subscription::unsubscribe,
@@ -114,6 +116,10 @@ pub fn router(app: App) -> Router {
         .route("/v1/subscriptions/{id}/test", post(subscription::test))
         .route("/v1/subscriptions/{id}/deliveries", get(subscription::deliveries))
         .route("/v1/subscriptions/{id}/unsubscribe", post(subscription::unsubscribe))
+        .route("/v1/drills", post(drill::run).get(drill::list))
+        .route("/v1/drills/{id}", get(drill::show))
+        .route("/v1/drill-schedules", post(drill::schedule).get(drill::schedules))
+        .route("/v1/drill-schedules/{id}", delete(drill::unschedule))
         .route("/v1/hosts", get(host::list))
         .route("/v1/hosts/{name}/accept-gap", post(host::accept_gap))
         .route("/v1/hosts/{name}/guests/{id}/destroy", post(host::destroy_guest))

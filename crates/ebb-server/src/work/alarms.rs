@@ -4,6 +4,7 @@
 
 use crate::app::App;
 use crate::denied::Denied;
+use crate::drill;
 use ebb_store::StoreError;
 use ebb_store::rows::alarm::{self, Alarm};
 
@@ -37,7 +38,12 @@ impl App {
     }
 
     async fn answer_alarm(&self, due: &Alarm) -> Result<(), Denied> {
-        tracing::warn!(kind = due.kind, subject = due.subject, "nobody knows this alarm; it is taken away");
-        Ok(())
+        match due.kind.as_str() {
+            drill::ALARM => self.drill_on_schedule(&due.subject).await,
+            _ => {
+                tracing::warn!(kind = due.kind, subject = due.subject, "nobody knows this alarm; it is taken away");
+                Ok(())
+            }
+        }
     }
 }

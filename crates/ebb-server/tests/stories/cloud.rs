@@ -1,6 +1,7 @@
 //! A sandbox and those who use it, in as few words as a story needs.
 
 use ebb_driver::fake::Behaviour;
+use ebb_model::catalog::Catalog;
 use ebb_model::resources::Resources;
 use ebb_server::{DeliveryConfig, SandboxConfig, load_catalog, sandbox};
 use ebb_store::Place;
@@ -16,6 +17,15 @@ use tokio::sync::oneshot;
 pub enum On {
     Sqlite,
     Postgres,
+}
+
+impl On {
+    async fn store(self) -> Place {
+        match self {
+            On::Sqlite => Place::Memory,
+            On::Postgres => Place::Postgres(TempPostgres::start().database().await),
+        }
+    }
 }
 
 /// A running sandbox. It ends with the last of its clones.
@@ -63,18 +73,11 @@ impl Cloud {
     }
 
     pub async fn with(on: On, capacity: &[(&str, i64)], behaviour: Behaviour) -> Cloud {
-        let store = match on {
-            On::Sqlite => Place::Memory,
-            On::Postgres => Place::Postgres(TempPostgres::start().database().await),
-        };
-        Self::at(store, capacity, behaviour).await
+        Self::at(on.store().await, capacity, behaviour).await
     }
 
     pub async fn at(store: Place, capacity: &[(&str, i64)], behaviour: Behaviour) -> Cloud {
-        // Receivers of notifications are on this machine.
-        let networks = vec!["127.0.0.0/8".parse().unwrap()];
-        let deliveries = DeliveryConfig { networks, ..DeliveryConfig::default() };
-        Self::telling(deliveries, store, capacity, behaviour).await
+        Self::telling(receivers_here(), store, capacity, behaviour).await
     }
 
     /// With deliveries as an operator would configure them.
@@ -84,10 +87,30 @@ impl Cloud {
         capacity: &[(&str, i64)],
         behaviour: Behaviour,
     ) -> Cloud {
+        Self::start(Self::catalog(), deliveries, store, capacity, behaviour).await
+    }
+
+    /// One that sells under terms of its own.
+    pub async fn selling(catalog: Catalog, on: On, capacity: &[(&str, i64)], behaviour: Behaviour) -> Cloud {
+        Self::start(catalog, receivers_here(), on.store().await, capacity, behaviour).await
+    }
+
+    /// What is sold unless a story says otherwise.
+    pub fn catalog() -> Catalog {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        load_catalog(&root.join("catalog/sample.toml")).unwrap()
+    }
+
+    async fn start(
+        catalog: Catalog,
+        deliveries: DeliveryConfig,
+        store: Place,
+        capacity: &[(&str, i64)],
+        behaviour: Behaviour,
+    ) -> Cloud {
         let config = SandboxConfig {
             listen: "127.0.0.1:0".parse().unwrap(),
-            catalog: load_catalog(&root.join("catalog/sample.toml")).unwrap(),
+            catalog,
             data: None,
             store: Some(store),
             speed: 0,
@@ -239,4 +262,10 @@ pub fn order(mut what: Value) -> Value {
 
 pub fn block(hours: i64) -> Value {
     json!({ "option": "spot-block", "flavor": "c6.large.2", "hours": hours })
+}
+
+/// Receivers of notifications are on this machine.
+fn receivers_here() -> DeliveryConfig {
+    let networks = vec!["127.0.0.0/8".parse().unwrap()];
+    DeliveryConfig { networks, ..DeliveryConfig::default() }
 }
