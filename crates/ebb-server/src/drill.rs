@@ -1,19 +1,19 @@
-//! How is an interruption rehearsed, once or on schedule, and what does its scorecard say? (rules §2.10)
+//! How is an interruption rehearsed, once or on schedule? (rules §2.10)
 
 use crate::app::App;
 use crate::denied::Denied;
+use crate::scorecard::shown_ask;
 use crate::unit::{Outcome, Unit};
-use ebb_engine::drill::{Ask, Conduct, Standing, Target, costs, foreseen, seconds_before};
+use ebb_engine::drill::{Ask, Standing, Target};
 use ebb_engine::lifecycle::{Command, Input, Reclaim};
 use ebb_engine::refusal::Refused;
 use ebb_model::id::{AccountId, DrillId, ScheduleId};
 use ebb_model::instance::{Cause, Instance, State};
-use ebb_model::money::Exact;
 use ebb_model::time::Timestamp;
+use ebb_store::Halt;
 use ebb_store::rows::alarm;
 use ebb_store::rows::drill::{self as rows, Drill, Part, Refusal, Schedule};
 use ebb_store::rows::instance::{self, Seen};
-use ebb_store::{Halt, Reads, StoreError};
 use ebb_wire::drill as wire;
 
 /// The alarm of a schedule.
@@ -163,119 +163,6 @@ pub fn after(app: &App, week: &Option<ebb_model::week::Window>, at: Timestamp) -
     if week.holds(calendar, at.second()) { at } else { week.next(calendar, at.second()).start() }
 }
 
-/// A drill with everything that came of it so far.
-pub async fn scorecard(reads: &Reads, drill: &Drill) -> Result<wire::Drill, StoreError> {
-    let parts = reads.rows(rows::parts_of(drill.id)).await?;
-    let known = parts.iter().map(|row| (rows::read_part(row), instance::read(row), instance::read_seen(row)));
-    let parts: Vec<_> = known.collect();
-    Ok(shown(drill, parts.iter().map(|(part, about, seen)| (part, about, seen))))
-}
-
-pub fn shown<'a>(drill: &Drill, parts: impl Iterator<Item = (&'a Part, &'a Instance, &'a Seen)>) -> wire::Drill {
-    let mut sums = [Exact::ZERO; 3];
-    let mut over = true;
-    let mut instances = vec![];
-    for (part, about, seen) in parts {
-        let shown = shown_part(part, about, seen);
-        if shown.taken {
-            over &= shown.released_at.is_some();
-            if let Some(costs) = costs(about) {
-                let more = [costs.charged, costs.free, costs.platform];
-                sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
-            }
-        }
-        instances.push(shown);
-    }
-    let count = |test: &dyn Fn(&wire::Part) -> bool| instances.iter().filter(|part| test(part)).count() as i64;
-    let [charged, free, platform] = sums.map(|sum| sum.to_string());
-    let summary = wire::Summary {
-        taken: count(&|part| part.taken),
-        refused: count(&|part| !part.taken),
-        read: count(&|part| part.read_at.is_some()),
-        stopped: count(&|part| part.stopped_at.is_some()),
-        slowest: slowest(&instances),
-        charged,
-        free,
-        platform_would_waive: platform,
-    };
-    wire::Drill {
-        id: drill.id.to_string(),
-        account: drill.account.to_string(),
-        asked_at: drill.asked_at.to_string(),
-        schedule: drill.schedule.map(|id| id.to_string()),
-        what: shown_ask(&drill.ask),
-        over,
-        summary,
-        instances,
-    }
-}
-
-fn shown_part(part: &Part, about: &Instance, seen: &Seen) -> wire::Part {
-    let name = wire::Part { instance: about.id.to_string(), name: about.name.clone(), ..wire::Part::default() };
-    if let Some(Refusal { code, message }) = part.refusal.clone() {
-        return wire::Part { code: Some(code), message: Some(message), ..name };
-    }
-    let end = foreseen(about).expect("who was given notice has an end");
-    let costs = costs(about);
-    let released_at = match about.state {
-        State::Released { gone_at, .. } => Some(gone_at),
-        _ => None,
-    };
-    let notice = end.notice.expect("a drill gives notice");
-    let (notice_at, deadline) = (notice.notice_at, notice.deadline);
-    let stopped_at = part.stopped_at.filter(|at| *at < deadline);
-    let conduct = Conduct {
-        notice_at,
-        deadline,
-        readable_at: seen.notice_readable_at,
-        read_at: seen.notice_read_at,
-        stopped_at,
-        released_at,
-    };
-    let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
-    let left = |at: Option<Timestamp>| at.map(|at| seconds_before(at, deadline));
-    wire::Part {
-        taken: true,
-        notice_at: text(Some(notice_at)),
-        deadline: text(Some(deadline)),
-        readable_at: text(seen.notice_readable_at),
-        read_at: text(seen.notice_read_at),
-        read_seconds_before: left(seen.notice_read_at),
-        stopped_at: text(stopped_at),
-        stopped_seconds_before: left(stopped_at),
-        released_at: text(released_at),
-        release_late_millis: released_at.map(|at| at.millis_since(deadline)),
-        taken_over_by: Some(end.cause).filter(|cause| *cause != Cause::Drill).map(|cause| cause.name().to_owned()),
-        undone: conduct.undone(),
-        free_seconds: Some(ebb_engine::drill::free_seconds(&end)),
-        free: costs.map(|costs| costs.free.to_string()),
-        charged: costs.map(|costs| costs.charged.to_string()),
-        platform_would_waive: costs.map(|costs| costs.platform.to_string()),
-        ..name
-    }
-}
-
-fn slowest(parts: &[wire::Part]) -> Option<wire::Slowest> {
-    let micros = |at: &Option<String>| at.as_ref()?.parse::<Timestamp>().ok();
-    let took = |part: &wire::Part| {
-        let until = micros(&part.stopped_at).or(micros(&part.released_at))?;
-        Some(until.millis_since(micros(&part.notice_at)?) / 1_000)
-    };
-    let timed = parts.iter().filter_map(|part| Some((took(part)?, part)));
-    // Of those that took as long the first.
-    let slowest = timed.reduce(|slowest, next| if next.0 > slowest.0 { next } else { slowest });
-    slowest.map(|(seconds, part)| wire::Slowest { instance: part.instance.clone(), name: part.name.clone(), seconds })
-}
-
-pub fn shown_ask(ask: &Ask) -> wire::Rehearse {
-    let what = wire::Rehearse { percent: ask.percent, ..wire::Rehearse::default() };
-    match &ask.target {
-        Target::Instance(id) => wire::Rehearse { instance: Some(id.to_string()), ..what },
-        Target::Tags(tags) => wire::Rehearse { tags: tags.clone(), ..what },
-        Target::All => wire::Rehearse { all: true, ..what },
-    }
-}
-
 pub fn shown_schedule(schedule: &Schedule) -> wire::Schedule {
     wire::Schedule {
         id: schedule.id.to_string(),
@@ -286,5 +173,90 @@ pub fn shown_schedule(schedule: &Schedule) -> wire::Schedule {
         week: schedule.week.as_ref().map(ToString::to_string),
         next_at: schedule.next_at.to_string(),
         ended_at: schedule.ended_at.map(|at| at.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ebb_model::resources::Resources;
+    use ebb_store::Place;
+    use ebb_testing::TempPostgres;
+    use futures_util::future::join_all;
+    use reqwest::Client;
+    use serde_json::{Value, json};
+
+    async fn post(endpoint: &str, who: &str, path: &str, body: Value) -> Value {
+        let request = Client::new().post(format!("{endpoint}{path}")).bearer_auth(format!("ebb_sandbox_{who}"));
+        let sent = request.body(body.to_string()).send().await.expect("an answer");
+        serde_json::from_str(&sent.text().await.expect("text")).expect("JSON")
+    }
+
+    /// Two accounts with six blocks each, and as many drills at once as there are blocks; past the sandbox's turns, so that they meet.
+    async fn at_once(store: Place, per_day: i64, per_minute: i64) -> Vec<(AccountId, bool)> {
+        let mut catalog = crate::sample_catalog();
+        catalog.limits.drills_per_day = per_day;
+        catalog.limits.drills_per_minute = per_minute;
+        let config = crate::SandboxConfig {
+            listen: "127.0.0.1:0".parse().expect("an address"),
+            catalog,
+            data: None,
+            store: Some(store),
+            speed: 0,
+            seed: 1,
+            start: "2026-03-02T00:58:30Z".parse().expect("an instant"),
+            capacity: Resources::of([("vcpu", 64), ("memory_mib", 262_144), ("disk_gib", 10_000)]),
+            behaviour: Default::default(),
+        };
+        let (serving, ready) = crate::sandbox(config).await.expect("a sandbox");
+        let app = serving.app.clone();
+        tokio::spawn(serving.run(std::future::pending()));
+        let block = json!({"option": "spot-block", "flavor": "c6.large.2", "hours": 3, "zone": "cn-beijing-a"});
+        let mut blocks = vec![];
+        for who in ["enterprise", "individual"] {
+            for _ in 0..6 {
+                let bought = post(&ready.endpoint, who, "/v1/instances", block.clone()).await;
+                let id = |field: &str| bought[field].as_str().expect("an id").to_owned();
+                let account: AccountId = id("account").parse().expect("an account");
+                blocks.push((account, Target::Instance(id("id").parse().expect("an instance"))));
+            }
+        }
+        let drills = blocks.into_iter().map(|(account, target)| {
+            let app = app.clone();
+            async move {
+                let ask = Ask { target, percent: None };
+                let key = account.to_string();
+                let taken = app.unit("drill", &key, move |mut unit| {
+                    let ask = ask.clone();
+                    async move {
+                        let (_, takings) = rehearse(&mut unit, account, &ask, None).await?;
+                        let taken = takings.iter().all(|taking| taking.refused.is_none());
+                        Ok(unit.done(taken))
+                    }
+                });
+                (account, taken.await.expect("taken or refused, and written down"))
+            }
+        });
+        join_all(drills.map(|drill| tokio::spawn(drill)))
+            .await
+            .into_iter()
+            .map(|done| done.expect("no panic"))
+            .collect()
+    }
+
+    async fn limits_hold(store: impl AsyncFn() -> Place) {
+        let taken = at_once(store().await, 1_000, 5).await;
+        assert_eq!(taken.iter().filter(|(_, taken)| *taken).count(), 5, "so many a minute, whoever asks");
+        let taken = at_once(store().await, 2, 1_000).await;
+        let first = taken[0].0;
+        let of_first = taken.iter().filter(|(account, taken)| *account == first && *taken).count();
+        let all = taken.iter().filter(|(_, taken)| *taken).count();
+        assert_eq!((of_first, all), (2, 4), "so many a day, each account for itself");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn drills_that_meet_do_not_pass_a_limit() {
+        limits_hold(async || Place::Memory).await;
+        limits_hold(async || Place::Postgres(TempPostgres::start().database().await)).await;
     }
 }

@@ -16,6 +16,7 @@ mod mint;
 mod room;
 mod routes;
 mod sandbox;
+mod scorecard;
 mod serve;
 mod unit;
 mod work;
