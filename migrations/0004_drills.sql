@@ -16,6 +16,7 @@ create table drill_part (
   refusal text,
   free_seconds bigint not null,
   stopped_at bigint,
+  approved_at bigint,
   primary key (drill_id, instance_id)
 );
 

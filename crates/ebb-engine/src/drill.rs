@@ -144,14 +144,18 @@ pub struct Conduct {
     pub read_at: Option<Timestamp>,
     /// It powered itself off before the deadline.
     pub stopped_at: Option<Timestamp>,
+    /// It let itself be released before it.
+    pub approved_at: Option<Timestamp>,
     pub released_at: Option<Timestamp>,
 }
 
 impl Conduct {
     /// What it should have done and did not, in words; nothing before it is over.
     pub fn undone(&self) -> Vec<String> {
-        let Some(released_at) = self.released_at else { return vec![] };
         let mut undone = vec![];
+        if self.released_at.is_none() {
+            return undone;
+        }
         match (self.readable_at, self.read_at) {
             (_, Some(read)) if read.millis_since(self.notice_at) > self.deadline.millis_since(read) => {
                 undone.push(format!("read it only {} s before the end", seconds_before(read, self.deadline)));
@@ -160,8 +164,7 @@ impl Conduct {
             (Some(_), None) => undone.push("never read the notice".to_owned()),
             (None, None) => undone.push("had no notice to read: its host never showed it".to_owned()),
         }
-        // Who went earlier was let go.
-        if self.stopped_at.is_none() && released_at >= self.deadline {
+        if self.stopped_at.is_none() && self.approved_at.is_none() {
             undone.push("did not stop by itself; it was cut off".to_owned());
         }
         undone

@@ -63,7 +63,7 @@ pub async fn rehearse(
         }
         let refusal = refused.as_ref().map(|why| Refusal { code: why.code().to_owned(), message: why.to_string() });
         let free_seconds = if refused.is_none() { allotted } else { 0 };
-        let part = Part { drill: id, instance: about.id, refusal, free_seconds, stopped_at: None };
+        let part = Part { drill: id, instance: about.id, refusal, free_seconds, stopped_at: None, approved_at: None };
         takings.push(Taking { part, about, seen, refused });
     }
     unit.write(rows::insert(&drill));

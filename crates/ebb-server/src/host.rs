@@ -341,6 +341,9 @@ async fn observe(mut unit: Unit, from: HostId, observed: ObservedGuest) -> Outco
     {
         unit.write(drill::stopped(id, *at));
     }
+    if let (State::Reclaiming { .. }, Some(at)) = (&known.state, observed.approved_at) {
+        unit.write(drill::approved(id, at));
+    }
     let there = !matches!(observed.is, Is::Gone { .. } | Is::Failed { .. });
     if there && matches!(known.state, State::Released { .. }) {
         // Nobody owns it any more; the order to remove it was lost.

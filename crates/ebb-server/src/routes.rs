@@ -3,8 +3,8 @@
 mod account;
 mod bill;
 mod catalog;
-mod guest;
 mod drill;
+mod guest;
 mod host;
 mod instance;
 mod key_pair;

@@ -38,7 +38,7 @@ pub fn shown<'a>(drill: &Drill, parts: impl Iterator<Item = (&'a Part, &'a Insta
         taken: count(&|part| part.taken),
         refused: count(&|part| !part.taken),
         read: count(&|part| part.read_at.is_some()),
-        stopped: count(&|part| part.stopped_at.is_some()),
+        stopped: count(&|part| part.stopped_at.is_some() || part.approved_at.is_some()),
         slowest: slowest(&instances),
         charged,
         free,
@@ -76,6 +76,7 @@ fn shown_part(part: &Part, about: &Instance, seen: &Seen) -> wire::Part {
         readable_at: seen.notice_readable_at,
         read_at: seen.notice_read_at,
         stopped_at,
+        approved_at: part.approved_at,
         released_at,
     };
     let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
@@ -89,6 +90,7 @@ fn shown_part(part: &Part, about: &Instance, seen: &Seen) -> wire::Part {
         read_seconds_before: left(seen.notice_read_at),
         stopped_at: text(stopped_at),
         stopped_seconds_before: left(stopped_at),
+        approved_at: text(part.approved_at),
         released_at: text(released_at),
         release_late_millis: released_at.map(|at| at.millis_since(deadline)),
         taken_over_by: Some(end.cause).filter(|cause| *cause != Cause::Drill).map(|cause| cause.name().to_owned()),
@@ -104,7 +106,7 @@ fn shown_part(part: &Part, about: &Instance, seen: &Seen) -> wire::Part {
 fn slowest(parts: &[wire::Part]) -> Option<wire::Slowest> {
     let micros = |at: &Option<String>| at.as_ref()?.parse::<Timestamp>().ok();
     let took = |part: &wire::Part| {
-        let until = micros(&part.stopped_at).or(micros(&part.released_at))?;
+        let until = micros(&part.stopped_at).or(micros(&part.approved_at)).or(micros(&part.released_at))?;
         Some(until.millis_since(micros(&part.notice_at)?) / 1_000)
     };
     let timed = parts.iter().filter_map(|part| Some((took(part)?, part)));

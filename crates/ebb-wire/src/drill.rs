@@ -72,10 +72,10 @@ pub struct Summary {
     /// How many were given notice, and how many were not.
     pub taken: i64,
     pub refused: i64,
-    /// How many of those taken read their notice, and how many stopped by themselves before the deadline.
+    /// How many of those taken read their notice, and how many stopped by themselves, or let themselves be released, before the deadline.
     pub read: i64,
     pub stopped: i64,
-    /// Who took longest from the notice to its own stop, or to its release if it did not stop.
+    /// Who took longest from the notice to that, or to its release if it did neither.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slowest: Option<Slowest>,
     /// The sums of `charged`, `free` and `platform_would_waive`.
@@ -119,6 +119,9 @@ pub struct Part {
     pub stopped_at: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped_seconds_before: Option<i64>,
+    /// The guest said that it need not wait for the deadline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_at: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub released_at: Option<String>,
     /// After the deadline; below 0 where the guest was let go before.

@@ -189,6 +189,7 @@ fn part_text(part: &Part) -> String {
             ("notice readable", optional_instant(part.readable_at.as_ref())),
             ("notice read", before(part.read_at.as_ref(), part.read_seconds_before)),
             ("stopped by itself", before(part.stopped_at.as_ref(), part.stopped_seconds_before)),
+            ("let itself go", optional_instant(part.approved_at.as_ref())),
             ("deadline", optional_instant(part.deadline.as_ref())),
             ("taken over by the platform", part.taken_over_by.clone().unwrap_or_default()),
             ("left undone", if released.is_some() { undone } else { String::new() }),

@@ -107,6 +107,27 @@ async fn what_the_platform_took_over_does_not_count_for_the_month() {
     given_back(On::Postgres).await;
 }
 
+story!(a_guest_that_lets_itself_go_is_released_at_once, |cloud: Cloud| async move {
+    let id = cloud.buy("enterprise", block(3)).await;
+    cloud.wait(90).await;
+    let asked = drill(&cloud, "enterprise", json!({ "instance": id })).await;
+    cloud.wait(20).await;
+    let path = "/metadata/scheduledevents?api-version=2020-07-01";
+    let headers = [("metadata", "true")];
+    let events = cloud.guest(&id, &format!("GET {path}"), &headers, "").await;
+    let events: Value = serde_json::from_str(events.strip_prefix("200 ").unwrap()).unwrap();
+    let body = json!({"StartRequests": [{"EventId": events["Events"][0]["EventId"]}]}).to_string();
+    assert_eq!(cloud.guest(&id, &format!("POST {path}"), &headers, &body).await, "200 {}");
+    let card = scorecard(&cloud, "enterprise", &asked).await;
+    let part = &card["instances"][0];
+    assert_eq!((&card["over"], &card["summary"]["stopped"]), (&json!(true), &json!(1)));
+    assert_eq!((&part["approved_at"], &part["undone"]), (&json!("2026-03-02T01:00:20Z"), &Value::Null));
+    assert_eq!((&part["release_late_millis"], &part["free_seconds"]), (&json!(-280_000), &json!(20)));
+    let lines = cloud.records("enterprise", &id, "compute").await;
+    assert_eq!(lines[0], "08:58:30-09:00:00 90 0.07 0.00175000");
+    assert_eq!(lines[1..], ["09:00:00-09:00:20 20 0.07 0.00000000"]);
+});
+
 async fn with_key(cloud: &Cloud, key: &str, body: &Value) -> (StatusCode, String) {
     let request = Client::new().post(format!("{}/v1/drills", cloud.endpoint)).bearer_auth("ebb_sandbox_enterprise");
     let sent = request.header("idempotency-key", key).body(body.to_string()).send().await.unwrap();

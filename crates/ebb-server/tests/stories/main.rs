@@ -2,11 +2,11 @@
 
 mod clock;
 mod cloud;
-mod mails;
-mod metadata;
 mod drill_cards;
 mod drill_refusals;
 mod drills;
+mod mails;
+mod metadata;
 mod openapi;
 mod post_office;
 mod receiver;

@@ -29,6 +29,8 @@ pub struct Part {
     pub free_seconds: i64,
     /// The guest powered itself off under the notice.
     pub stopped_at: Option<Timestamp>,
+    /// It said that it need not wait for the deadline.
+    pub approved_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -102,7 +104,7 @@ pub fn insert_part(part: &Part, of: &Drill) -> Query {
 /// The parts of a drill, each with its instance.
 pub fn parts_of(id: DrillId) -> Query {
     query(
-        "select i.*, p.drill_id, p.refusal, p.free_seconds, p.stopped_at from drill_part p \
+        "select i.*, p.drill_id, p.refusal, p.free_seconds, p.stopped_at, p.approved_at from drill_part p \
          join instance i on i.id = p.instance_id where p.drill_id = $1 order by i.id",
         args![id.to_string()],
     )
@@ -116,6 +118,7 @@ pub fn read_part(row: &Row) -> Part {
         refusal: row.opt_text("refusal").map(own_json),
         free_seconds: row.int("free_seconds"),
         stopped_at: row.opt_int("stopped_at").map(Timestamp::from_micros),
+        approved_at: row.opt_int("approved_at").map(Timestamp::from_micros),
     }
 }
 
@@ -140,6 +143,14 @@ pub fn settle(instance: InstanceId, free_seconds: i64) -> Query {
 pub fn stopped(instance: InstanceId, at: Timestamp) -> Query {
     query(
         "update drill_part set stopped_at = coalesce(stopped_at, $2) where instance_id = $1 and refusal is null",
+        args![instance.to_string(), at.micros()],
+    )
+}
+
+/// The guest let itself be released; the first time counts.
+pub fn approved(instance: InstanceId, at: Timestamp) -> Query {
+    query(
+        "update drill_part set approved_at = coalesce(approved_at, $2) where instance_id = $1 and refusal is null",
         args![instance.to_string(), at.micros()],
     )
 }
