@@ -207,6 +207,7 @@ mod tests {
             start: "2026-03-02T00:58:30Z".parse().expect("an instant"),
             capacity: Resources::of([("vcpu", 64), ("memory_mib", 262_144), ("disk_gib", 10_000)]),
             behaviour: Default::default(),
+            deliveries: Default::default(),
         };
         let (serving, ready) = crate::sandbox(config).await.expect("a sandbox");
         let app = serving.app.clone();

@@ -66,7 +66,10 @@ fn every_bill_of_random_lives_follows_from_its_log() {
     }
     play("16", "9", &dump);
     let told = std::fs::read_to_string(&dump).unwrap();
-    assert!(told.contains("\"reason\":\"drill\"") && told.contains("\"waived_until\""), "nobody rehearses beyond the month: take another seed");
+    assert!(
+        told.contains("\"reason\":\"drill\"") && told.contains("\"waived_until\""),
+        "nobody rehearses beyond the month: take another seed"
+    );
     let said = oracle(&["--self-test", dump.to_str().unwrap()]);
     assert!(said.contains("falsifications of") && said.contains("were found"), "{said}");
     std::fs::remove_file(dump).unwrap();
