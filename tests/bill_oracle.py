@@ -23,6 +23,7 @@ HOUR = 3600
 UNITS = 3_600_000_000  # exact units in one of the currency
 SHOWN = UNITS // 100_000_000  # exact units in 10^-8, the last digit that is shown and posted
 FREE_CAUSES = {"capacity", "operator", "drain", "host-return", "lost"}  # the operator broke the guarantee [2.3]
+LATE = 10  # so many seconds beyond the notice a drill is free, if the machine is slow [2.10]
 METERS = ("compute", "system-disk")  # the order in which a grant pays [3.3]
 
 
@@ -91,6 +92,7 @@ class Life:
     end: int = None
     cause: str = None
     free_from: int = None
+    free_until: int = None
     released: int = None
     delete_at: int = None
     notices: list = field(default_factory=list)
@@ -114,12 +116,30 @@ class Life:
         """From here on it is free: as it ended, or as it would if it ended now."""
         if self.end is not None or self.start is None:
             return self.free_from
-        notices = [notice for cause, notice, _ in self.notices if cause in FREE_CAUSES]
-        return self.period_start(notices[0] // 1_000_000) if notices else None
+        notices = [notice for cause, notice, _, _ in self.notices if cause in FREE_CAUSES]
+        if notices:
+            return self.period_start(notices[0] // 1_000_000)
+        drill = self.drill
+        return drill[1] // 1_000_000 if drill else None
+
+    @property
+    def free_to(self):
+        """And up to here, where that is not its end: a drill, in a month that has no more free seconds [2.10]."""
+        if self.end is not None:
+            return self.free_until
+        taken_over = any(notice[0] in FREE_CAUSES for notice in self.notices)
+        return self.drill[3] if self.drill and not taken_over else None
 
     @property
     def free_for(self):
-        return self.cause or next(cause for cause, _, _ in self.notices if cause in FREE_CAUSES)
+        if self.cause:
+            return self.cause
+        return next((notice[0] for notice in self.notices if notice[0] in FREE_CAUSES), "drill")
+
+    @property
+    def drill(self):
+        """The notice of its drill, if it had one: cause, instant, deadline, free until."""
+        return next((notice for notice in self.notices if notice[0] == "drill"), None)
 
     def uses(self, now):
         """When it was charged: from its start to its end, but not while its host was lost."""
@@ -144,14 +164,17 @@ class Person:
     paid_in: int = 0
     grant: dict = None
     closed: list = field(default_factory=list)
+    drills: dict = field(default_factory=dict)  # instance: its day, and the free seconds it has, or has had
 
 
 class Log:
     """The events of all accounts, read in order."""
 
-    def __init__(self, dump, complain):
-        self.lives, self.people, self.complain = {}, {}, complain
+    def __init__(self, dump, zone, complain):
+        self.lives, self.people, self.complain, self.zone = {}, {}, complain, zone
         self.notice_seconds = dump["catalog"]["notice_seconds"]
+        self.drill_free_seconds = dump["catalog"]["drill_free_seconds"]
+        self.drills_per_day = dump["catalog"]["drills_per_day"]
         takings = []  # notices for a firm order that is still to come in the log
         before = ("", 0)
         for event in dump["events"]:
@@ -234,10 +257,17 @@ class Log:
             notice, deadline = micros(body["notice_at"]), micros(body["deadline"])
             # The operator may be in a hurry, also after a notice; a deadline never moves back [2.6].
             hurried = body["cause"] in FREE_CAUSES - {"capacity"} and deadline == at
-            earlier = any(cause != "lease-end" and before < deadline for cause, _, before in life.notices)
+            earlier = any(told[0] != "lease-end" and told[2] < deadline for told in life.notices)
             if earlier or not hurried and deadline - notice != self.notice_seconds * 1_000_000:
                 self.complain(life.id, f"the notice is not {self.notice_seconds} s ahead of its deadline")
-            life.notices.append((body["cause"], notice, deadline))
+            free_until = second(body["free_until"]) if "free_until" in body else None
+            if body["cause"] == "drill":
+                self.rehearse(life, at, notice, deadline, free_until)
+            elif free_until is not None:
+                self.complain(life.id, f"a notice for {body['cause']} has the free seconds of a drill")
+            elif body["cause"] != "lease-end" and not life.notices and notice != at:
+                self.complain(life.id, "a notice is of the instant in which it is given, or of the drill that it takes over")
+            life.notices.append((body["cause"], notice, deadline, free_until))
             if body["cause"] in ("capacity", "own-order") and not hurried:
                 takings.append((at, life, body["cause"]))
         elif kind == "ended":
@@ -245,8 +275,33 @@ class Log:
                 self.complain(life.id, "it ended twice")
             life.cause, life.end = body["cause"], second(body["at"])
             life.free_from = second(body["waived_since"]) if "waived_since" in body else None
+            life.free_until = second(body["waived_until"]) if "waived_until" in body else None
         elif kind == "released":
             life.released = micros(body["gone_at"])
+            drills = self.people[life.account].drills
+            if life.id in drills and life.end is not None:
+                # What it was allotted and did not need goes back to the month; a platform's reclaim needs none of it [2.10].
+                asked, allotted = life.drill[1] // 1_000_000, drills[life.id][1]
+                used = min(life.end - asked, allotted) if life.cause == "drill" else 0
+                drills[life.id] = (drills[life.id][0], used)
+
+    def rehearse(self, life, at, notice, deadline, free_until):
+        """May this drill begin, and how much of it is free? What earlier ones of the month were allotted counts [2.10]."""
+        drills, asked = self.people[life.account].drills, notice // 1_000_000
+        day = self.zone.date(asked)
+        if notice != at:
+            self.complain(life.id, "the notice of a drill is not of the instant of its request")
+        if life.option != "spot-block" or life.start is None or life.end is not None or life.notices:
+            self.complain(life.id, "a drill of what is no running block, or under a notice")
+        if life.lease_end is not None and life.lease_end * 1_000_000 <= deadline:
+            self.complain(life.id, "a drill of a block whose lease ends before the deadline")
+        if sum(other == day for other, _ in drills.values()) >= self.drills_per_day:
+            self.complain(life.account, f"more than {self.drills_per_day} drills on {day}")
+        month = sum(free for other, free in drills.values() if (other.year, other.month) == (day.year, day.month))
+        allotted = min(max(self.drill_free_seconds - month, 0), self.notice_seconds + LATE)
+        if free_until != asked + allotted:
+            self.complain(life.id, f"the drill is free until {free_until}, by the rules until {asked + allotted}")
+        drills[life.id] = (day, allotted)
 
 
 def check_life(life, complain):
@@ -261,7 +316,7 @@ def check_life(life, complain):
         must(life.delete_at is None, "a delete was accepted and ended nothing")
         return
     lease, reclaims = life.lease_end, [n for n in life.notices if n[0] != "lease-end"]
-    free_from = None
+    free_from = free_until = None
     if life.cause == "never-ran":
         must(life.start is None, "it ran, but is said never to have run")
     elif life.start is None:
@@ -282,13 +337,25 @@ def check_life(life, complain):
         if notice and life.released is not None:
             must(life.released >= notice[2], "it was released before the deadline")
             free_from = life.period_start(notice[1] // 1_000_000) if life.cause in FREE_CAUSES else None
+            # Who takes a drill over keeps its notice, and its deadline unless his own is earlier [2.10].
+            must(not life.drill or notice[1] == life.drill[1], "the notice is not that of the drill it took over")
+            must(not life.drill or notice[2] <= life.drill[2], "a drill's deadline was put off")
+    elif life.cause == "drill":
+        must(life.drill is not None, "it ended by a drill without its notice")
+        must(all(n[0] == "drill" for n in reclaims), "the platform took the drill over, so the cause is the platform's")
+        must(life.released is not None and life.released // 1_000_000 == life.end, "a drill ends at the release")
+        if life.drill and life.released is not None:
+            must(life.released >= life.drill[2], "it was released before the deadline")
+            free_from = life.drill[1] // 1_000_000
+            free_until = life.drill[3] if life.drill[3] is not None and life.drill[3] < life.end else None
     elif life.cause == "lost":
-        told = min([life.end] + [notice // 1_000_000 for _, notice, _ in reclaims])
+        told = min([life.end] + [told[1] // 1_000_000 for told in reclaims])
         free_from = life.period_start(told) if life.option == "spot-block" else None
     else:
         complain(life.id, f"nobody knows the cause {life.cause}")
     must(life.start is None or life.end >= life.start, "it ended before it began")
     must(life.free_from == free_from, f"free from {life.free_from}, by the rules from {free_from}")
+    must(life.free_until == free_until, f"free until {life.free_until}, by the rules until {free_until}")
 
 
 def check_terms(life, grant, catalog, complain):
@@ -388,8 +455,10 @@ def pieces(life, grant, zone, now):
                 marks.append(life.period_start(since) + life.period)
             if whole and life.free_since is not None:
                 marks.append(life.free_since)
+                marks.extend([] if life.free_to is None else [life.free_to])
             until = min([until] + [mark for mark in marks if mark > since])
             free = whole and life.free_since is not None and since >= life.free_since
+            free = free and (life.free_to is None or since < life.free_to)
             covered = bool(trial and grant and grant["since"] <= since < grant["until"])
             cost = life.price if meter == "compute" else life.disk_price
             piece = Piece(life, meter, cost, since, until, life.free_for if free else None, covered)
@@ -518,7 +587,8 @@ def check(dump):
     def complain(thing, what):
         found.append((thing, what))
 
-    log, zone = Log(dump, complain), Zone(dump["catalog"]["time_zone"])
+    zone = Zone(dump["catalog"]["time_zone"])
+    log = Log(dump, zone, complain)
     for account in sorted(set(log.people) ^ {books["account"]["id"] for books in dump["accounts"]}):
         complain(account, "it is in the log or in the books, but not in both")
     for books in dump["accounts"]:
@@ -641,6 +711,14 @@ def tamperings(dump):
         else:
             of["events"][place]["instance"] = "i-0"
 
+    def drill(told):
+        return told["cause"] == "drill"
+
+    def taken_over(of):
+        drilled = {of["events"][n]["instance"] for n in events("interruptServer", drill)(of)}
+        notices = events("interruptServer", lambda told: told["cause"] in FREE_CAUSES)(of)
+        return (n for n in notices if of["events"][n]["instance"] in drilled)
+
     paid, granted = (lambda r: amount(r["amount"]) > 0), (lambda r: amount(r["grant"]) > 0)
     waived, ran = (lambda r: amount(r["waived"]) > 0), (lambda b: b["first"])
     yield from copies("a record is left out", records, drop)
@@ -679,6 +757,24 @@ def tamperings(dump):
     yield from copies("a host is lost a second earlier", events("host-lost"), lambda of, n: shift(body(of, n), "since", -1))
     yield from copies("a lost instance runs again a second later", resumed, lambda of, n: shift(body(of, n), "at", 1))
     yield from copies("a new plan is left out of the log", events("replanned"), unplan)
+    yield from copies("a drill is called a reclaim", events("ended", drill), lambda of, n: body(of, n).update(cause="operator"))
+    yield from copies("a reclaim is called a drill", events("ended", lambda b: b["cause"] == "operator"),
+                      lambda of, n: body(of, n).update(cause="drill"))
+    yield from copies("a drill waives its whole period", events("ended", drill),
+                      lambda of, n: shift(body(of, n), "waived_since", -HOUR))
+    yield from copies("a drill is free a second longer", events("interruptServer", drill),
+                      lambda of, n: shift(body(of, n), "free_until", 1))
+    yield from copies("a drill is free though the month has no more", events("ended", lambda b: "waived_until" in b),
+                      lambda of, n: body(of, n).pop("waived_until"))
+    yield from copies("the notice of a drill is left out of the log", events("interruptServer", drill),
+                      lambda of, n: of["events"].pop(n))
+    yield from copies("a drill was asked for a minute earlier", events("interruptServer", drill),
+                      lambda of, n: [shift(body(of, n), name, -60) for name in ("notice_at", "deadline", "free_until")])
+    yield from copies("a platform's taking over is left out of the log", taken_over, lambda of, n: of["events"].pop(n))
+    yield from copies("a taken-over drill stays a drill", taken_over, lambda of, n: body(of, n).update(cause="drill"))
+    yield from copies("a free record of a drill is charged", some(lambda r: r.get("reason") == "drill"), charge)
+    yield from copies("a month has fewer free seconds", lambda of: [0] if any(events("interruptServer", drill)(of)) else [],
+                      lambda of, _: of["catalog"].update(drill_free_seconds=299))
     yield from copies("a closed hour is left out of the log", events("hour-closed"), lambda of, n: of["events"].pop(n))
     yield from copies("the trial's cap is next to nothing", used_claims,
                       lambda of, n: body(of, n).update(hourly_cap="0.000001"))

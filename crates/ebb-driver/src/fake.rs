@@ -39,11 +39,17 @@ pub struct Behaviour {
     /// Its clock is behind, or its word comes late: it says that it saw things so much earlier.
     #[serde(default)]
     pub behind_millis: i64,
+    /// From the notice being readable to the guest reading it, and to its going off by itself; `None`: it never does.
+    #[serde(default)]
+    pub read_millis: Option<i64>,
+    #[serde(default)]
+    pub heed_millis: Option<i64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 enum Coming {
     Running,
+    Read,
     Off,
     Gone,
     Failed,
@@ -134,6 +140,7 @@ impl FakeHost {
 
     fn happens(&mut self, id: InstanceId, coming: Coming, at: Timestamp) -> Vec<Action> {
         let (seen, line) = match coming {
+            Coming::Read => return self.agent.notice_read(id, at),
             Coming::Running => (Seen::Running, "running"),
             Coming::Off => (Seen::Off, "power off"),
             Coming::Gone => (Seen::Gone, "gone"),
@@ -148,7 +155,18 @@ impl FakeHost {
         let mut said = vec![];
         for action in actions {
             match action {
-                Action::Say(message) => said.push(message),
+                Action::Say(message) => {
+                    if let FromHost::Observed(guest) = &message
+                        && guest.notice_readable_at == Some(now)
+                        && matches!(guest.is, Is::Running { .. })
+                    {
+                        let heeds =
+                            [(self.behaviour.read_millis, Coming::Read), (self.behaviour.heed_millis, Coming::Off)];
+                        let after = heeds.into_iter().filter_map(|(millis, coming)| Some((millis?, coming)));
+                        self.coming.extend(after.map(|(millis, coming)| (now.plus_millis(millis), guest.id, coming)));
+                    }
+                    said.push(message);
+                }
                 Action::Start(id) => {
                     let fails = std::mem::take(&mut self.behaviour.fail_next_start);
                     let coming = if fails { Coming::Failed } else { Coming::Running };

@@ -3,9 +3,9 @@
 use crate::fleet::Facts;
 use ebb_model::calendar::Calendar;
 use ebb_model::instance::Cause;
-use ebb_model::lending::Week;
 use ebb_model::resources::Resources;
 use ebb_model::time::Timestamp;
+use ebb_model::week::Week;
 use serde::{Deserialize, Serialize};
 
 /// What was said about a host, by whoever may.
@@ -92,7 +92,7 @@ impl Lending {
     /// What follows from all this at `now`.
     pub fn stance(&self, now: Timestamp, calendar: &Calendar, notice_seconds: i64) -> Stance {
         let notice_from = |end: &End| if end.urgent { end.at } else { end.at.plus_seconds(-notice_seconds) };
-        let opens = self.calendar.as_ref().and_then(|week| week.next_opening(now, calendar));
+        let opens = self.calendar.as_ref().and_then(|week| week.next_beginning(now, calendar));
         let back = self.ownership(now, calendar, notice_seconds);
         let drain = self.drain.map(|leave| End { at: leave.at, cause: Cause::Drain, urgent: leave.urgent });
         let ends: Vec<End> = back.into_iter().chain(drain).collect();
@@ -120,7 +120,7 @@ impl Lending {
 
     /// The first known return, past or to come.
     fn ownership(&self, now: Timestamp, calendar: &Calendar, notice_seconds: i64) -> Option<End> {
-        let hours = self.calendar.as_ref().and_then(|week| week.next_return(now, calendar));
+        let hours = self.calendar.as_ref().and_then(|week| week.next_end(now, calendar));
         let wanted = self.wanted_since.map(|since| since.plus_seconds(notice_seconds));
         let end = |at, urgent| End { at, cause: Cause::HostReturn, urgent };
         let calm = hours.into_iter().chain(wanted).map(|at| end(at, false));
@@ -130,7 +130,7 @@ impl Lending {
 
     /// A word of the owner holds until the calendar lends the machine again.
     fn lent_again(&self, leave: &Leave, now: Timestamp, calendar: &Calendar) -> bool {
-        let opening = self.calendar.as_ref().and_then(|week| week.next_opening(leave.at, calendar));
+        let opening = self.calendar.as_ref().and_then(|week| week.next_beginning(leave.at, calendar));
         opening.is_some_and(|opening| opening <= now)
     }
 

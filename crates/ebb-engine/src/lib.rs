@@ -7,6 +7,7 @@
 
 #![deny(clippy::float_arithmetic)]
 
+pub mod drill;
 pub mod event;
 pub mod fleet;
 pub mod lending;

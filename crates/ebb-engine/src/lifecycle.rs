@@ -204,10 +204,10 @@ fn reclaim(instance: &Instance, order: Reclaim, now: Timestamp) -> Result<Step, 
     if instance.purchase.is_firm() {
         return Err(Refused::NotABlock { option: instance.purchase.option() });
     }
+    if order.cause == Cause::Drill && instance.state != State::Running {
+        return Err(Refused::WrongState { state: instance.state.name(), verb: "rehearse an interruption" });
+    }
     let Some(lease_end) = instance.lease_end() else {
-        if order.cause == Cause::Drill {
-            return Err(Refused::WrongState { state: instance.state.name(), verb: "rehearse an interruption" });
-        }
         // Not yet running: cancelled, nothing charged (rules §2.5).
         return Ok(releasing(instance, never_ran(now), vec![]));
     };

@@ -48,9 +48,27 @@ impl Calendar {
         Some(Second::from_unix(zoned.timestamp().as_second()))
     }
 
+    /// The local date and time of day, to compute with.
+    pub(crate) fn local_time(&self, second: Second) -> civil::DateTime {
+        zoned(second, &self.0).datetime()
+    }
+
+    /// The first second of the local day that holds this one.
+    pub fn day(&self, second: Second) -> Second {
+        self.first_second(self.local_time(second).date())
+    }
+
+    /// The first second of the local month that holds this one.
+    pub fn month(&self, second: Second) -> Second {
+        self.first_second(self.local_time(second).date().first_of_month())
+    }
+
     /// The first second of the local day after that of `second`.
     fn next_midnight(&self, second: Second) -> Second {
-        let day = zoned(second, &self.0).date().checked_add(1.days()).expect("a date within range");
+        self.first_second(zoned(second, &self.0).date().checked_add(1.days()).expect("a date within range"))
+    }
+
+    fn first_second(&self, day: civil::Date) -> Second {
         // Where clocks jump over midnight the day begins at the first instant it has.
         let start = day.to_zoned(self.0.clone()).expect("a local day has a first instant");
         Second::from_unix(start.timestamp().as_second())
@@ -96,6 +114,15 @@ mod tests {
         assert_eq!(cuts("Europe/Berlin", "2026-03-29T00:00", "2026-03-30T00:00"), 23);
         // Midnight at UTC+05:30 is no clock hour, so it cuts one of the 24 in two.
         assert_eq!(cuts("Asia/Kolkata", "2026-03-01T00:00", "2026-03-02T00:00"), 25);
+    }
+
+    #[test]
+    fn days_and_months_begin_at_local_midnight() {
+        let calendar = Calendar::new("Asia/Shanghai").unwrap();
+        let second = |text: &str| calendar.at(text.parse().unwrap()).unwrap();
+        assert_eq!(calendar.day(second("2026-03-01T07:59")), second("2026-03-01T00:00"));
+        assert_eq!(calendar.month(second("2026-03-31T23:59:59")), second("2026-03-01T00:00"));
+        assert_eq!(calendar.month(second("2026-04-01T00:00")), second("2026-04-01T00:00"));
     }
 
     #[test]

@@ -119,6 +119,14 @@ id!(
     /// Where an account wants to be told of what happens to its instances.
     SubscriptionId, "n", "a subscription"
 );
+id!(
+    /// An interruption that an owner asked for, of one instance or of many.
+    DrillId, "x", "a drill"
+);
+id!(
+    /// What asks for drills again and again.
+    ScheduleId, "w", "a drill schedule"
+);
 
 #[cfg(test)]
 mod tests {

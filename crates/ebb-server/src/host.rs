@@ -17,7 +17,7 @@ use ebb_model::time::{Second, Timestamp};
 use ebb_store::rows::host::Host;
 use ebb_store::rows::instance::Seen;
 use ebb_store::rows::lending;
-use ebb_store::rows::{account, alarm, host, instance};
+use ebb_store::rows::{account, alarm, drill, host, instance};
 use ebb_store::{Decision, Halt, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -384,6 +384,14 @@ async fn observe(mut unit: Unit, from: HostId, observed: ObservedGuest) -> Outco
         if let Is::Gone { at } = observed.is {
             unit.app.metrics.released(at.millis_since(deadline));
         }
+    }
+    if let (State::Reclaiming { off_by: None, deadline, .. }, Is::Off { at }) = (&known.state, &observed.is)
+        && at < deadline
+    {
+        unit.write(drill::stopped(id, *at));
+    }
+    if let (State::Reclaiming { .. }, Some(at)) = (&known.state, observed.approved_at) {
+        unit.write(drill::approved(id, at));
     }
     let there = !matches!(observed.is, Is::Gone { .. } | Is::Failed { .. });
     if there && matches!(known.state, State::Released { .. }) {

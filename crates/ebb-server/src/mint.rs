@@ -77,6 +77,17 @@ impl Mint {
         Builder::from_unix_timestamp_millis(micros / 1_000, &random).into_uuid()
     }
 
+    /// So many of `all`, each as likely as any other, in their order.
+    pub fn draw<T>(&self, mut all: Vec<T>, count: usize) -> Vec<T> {
+        let mut state = self.0.lock().expect("no panic while minting");
+        while all.len() > count {
+            // Of 2⁶⁴ outcomes none is likelier by more than the length in 2⁶⁴.
+            let one = state.dice.next_u64() % all.len() as u64;
+            all.remove(usize::try_from(one).expect("below the length of a list"));
+        }
+        all
+    }
+
     /// A bearer secret of 192 bits.
     pub fn secret(&self) -> String {
         let mut random = [0; 24];

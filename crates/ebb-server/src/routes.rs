@@ -3,6 +3,7 @@
 mod account;
 mod bill;
 mod catalog;
+mod drill;
 mod guest;
 mod host;
 mod instance;
@@ -49,6 +50,7 @@ const DOCS: &str = "/docs";
         instance::buy, instance::list, instance::show, instance::release, instance::stop, instance::start,
         instance::reclaim, instance::console_log, instance::decisions, instance::change, instance::operations, instance::operate,
         bill::bill, bill::events,
+        drill::run, drill::list, drill::show, drill::schedule, drill::schedules, drill::unschedule,
         host::list, host::show, host::accept_gap, host::destroy_guest,
         lending::drain, lending::take_back, lending::resume, lending::calendar, lending::lost,
         lending::unplug, lending::plug, lending::return_file,
@@ -117,6 +119,10 @@ pub fn router(app: App) -> Router {
         .route("/v1/subscriptions/{id}/test", post(subscription::test))
         .route("/v1/subscriptions/{id}/deliveries", get(subscription::deliveries))
         .route("/v1/subscriptions/{id}/unsubscribe", post(subscription::unsubscribe))
+        .route("/v1/drills", post(drill::run).get(drill::list))
+        .route("/v1/drills/{id}", get(drill::show))
+        .route("/v1/drill-schedules", post(drill::schedule).get(drill::schedules))
+        .route("/v1/drill-schedules/{id}", delete(drill::unschedule))
         .route("/v1/hosts", get(host::list))
         .route("/v1/hosts/{name}", get(host::show))
         .route("/v1/hosts/{name}/drain", post(lending::drain))

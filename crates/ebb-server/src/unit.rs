@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::denied::Denied;
 use crate::zone::Touched;
 use ebb_driver::protocol::ObservedGuest;
+use ebb_engine::drill::free_seconds;
 use ebb_engine::event::Event;
 use ebb_engine::lifecycle::{self, Command, Effect, Input, Reclaim};
 use ebb_engine::placement::Room;
@@ -20,7 +21,7 @@ use ebb_model::resources::Resources;
 use ebb_model::time::{HOUR, Period, Second, Timestamp};
 use ebb_store::rows::account::Account;
 use ebb_store::rows::host::RoomChange;
-use ebb_store::rows::{account, bill, delivery, event, host, instance};
+use ebb_store::rows::{account, bill, delivery, drill, event, host, instance};
 use ebb_store::{Decision, Halt, Query, Reads, StoreError};
 use futures_util::future::BoxFuture;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -274,6 +275,9 @@ impl Unit {
         let spans = rows.iter().map(bill::read_span).filter(|s| matches!(s.settled, Settled::AtRelease { .. }));
         let charges: Vec<Charge> = spans.flat_map(|span| self.charge_whole(span, end)).collect();
         let splits = deduct(&charges, None);
+        if end.notice.is_some() {
+            self.write(drill::settle(block.id, free_seconds(&end)));
+        }
         self.settle(block.account, &format!("block {}", block.id), charges, splits, released_at).await
     }
 

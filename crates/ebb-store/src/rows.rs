@@ -4,6 +4,7 @@ pub mod account;
 pub mod alarm;
 pub mod bill;
 pub mod delivery;
+pub mod drill;
 pub mod event;
 pub mod host;
 pub mod instance;

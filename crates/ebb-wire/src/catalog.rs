@@ -8,6 +8,9 @@ pub struct Catalog {
     pub currency: String,
     pub time_zone: String,
     pub notice_seconds: i64,
+    /// Of drills, per person and calendar month; and so many are taken per account and day.
+    pub drill_free_seconds: i64,
+    pub drills_per_day: i64,
     pub system_disk_gib: i64,
     /// Per hour.
     pub system_disk_price: String,

@@ -154,6 +154,9 @@ pub struct Interruption {
     /// First read by the guest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_at: Option<String>,
+    /// Of a drill: what a reclaim by the platform would have waived of vCPU and memory, with a release at the deadline or when it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform_would_waive: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -4,6 +4,7 @@ pub mod account;
 pub mod bill;
 pub mod catalog;
 pub mod cloud_event;
+pub mod drill;
 pub mod host;
 pub mod instance;
 pub mod metadata;

@@ -49,7 +49,7 @@ pub async fn clock(session: &Session, command: &ClockCommand) -> Result<(), Fail
 }
 
 /// Reads `90`, `5m` or `1h30m`.
-fn seconds(text: &str) -> Result<i64, String> {
+pub fn seconds(text: &str) -> Result<i64, String> {
     let wrong = || format!("`{text}` is no length of time; write 90, 90s, 5m, 3h, 1d or 1h30m");
     let (mut total, mut number) = (0_i64, String::new());
     for c in text.chars() {

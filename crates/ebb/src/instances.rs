@@ -227,6 +227,7 @@ pub fn instance_text(one: &Instance) -> String {
             ("notice readable", optional_instant(notice.readable_at.as_ref())),
             ("notice read", optional_instant(notice.read_at.as_ref())),
             ("release begins", optional_instant(notice.deadline.as_ref())),
+            ("the platform would waive", notice.platform_would_waive.clone().unwrap_or_default()),
         ]);
     }
     lines.push(("charged until", optional_instant(one.ended_at.as_ref())));

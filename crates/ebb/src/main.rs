@@ -6,6 +6,7 @@ mod clock;
 mod console;
 mod delivery_args;
 mod demo;
+mod drills;
 mod events;
 mod failure;
 mod host;
@@ -67,6 +68,9 @@ enum Command {
     /// Take a spot block back: notice now, release at the deadline, the current period free (operator)
     #[command(after_help = "Example:\n  ebb reclaim web --as operator")]
     Reclaim(instances::ReclaimArgs),
+    /// Rehearse interruptions of your blocks, and see how they were taken
+    #[command(subcommand)]
+    Drills(drills::Drills),
     /// Print what the guest wrote to its serial console
     #[command(after_help = "Example:\n  ebb console-log web")]
     ConsoleLog {
@@ -176,6 +180,7 @@ async fn talk(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Start(one) => instances::ask(session, &one, Verb::Start).await,
         Command::Delete(one) => instances::ask(session, &one, Verb::Delete).await,
         Command::Reclaim(args) => instances::reclaim(session, &args).await,
+        Command::Drills(command) => drills::drills(session, &command).await,
         Command::ConsoleLog { id } => instances::console_log(session, &id).await,
         Command::Console { id } => console::console(session, &id).await,
         Command::Ssh(args) => ssh::ssh(session, &args).await,

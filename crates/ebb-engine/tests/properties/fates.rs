@@ -120,6 +120,13 @@ impl Life {
     pub fn notice(&mut self, cause: Cause, second: i64, deadline: i64, free_until: Option<i64>) {
         let free_until = free_until.map(|until| Second::from_unix(self.start + until));
         let order = Reclaim { cause, deadline: self.at(deadline), free_until };
+        // Only what runs is rehearsed.
+        if cause == Cause::Drill && self.block.state != State::Running {
+            let at = self.at(second);
+            self.hear(Input::Report(Report::Off { at }), second);
+            self.hear(Input::Command(Command::Start), second);
+            self.hear(Input::Report(Report::Running { at }), second);
+        }
         self.hear(Input::Command(Command::Reclaim(order)), second);
     }
 

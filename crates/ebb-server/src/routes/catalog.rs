@@ -43,6 +43,8 @@ pub async fn show(State(app): State<App>, _: Principal) -> Json<Catalog> {
         currency: catalog.currency.clone(),
         time_zone: catalog.time_zone.clone().into(),
         notice_seconds: catalog.limits.notice_seconds,
+        drill_free_seconds: catalog.limits.drill_free_seconds,
+        drills_per_day: catalog.limits.drills_per_day,
         system_disk_gib: catalog.system_disk.gib,
         system_disk_price: catalog.disk_price().to_string(),
         zones: zones.collect(),

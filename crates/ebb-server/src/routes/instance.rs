@@ -14,6 +14,7 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use ebb_engine::drill::costs;
 use ebb_engine::event::Event;
 use ebb_engine::lifecycle::{Command, Input, Reclaim};
 use ebb_engine::operation::{Operation, permit};
@@ -450,7 +451,7 @@ fn keep(now: Keep, data_disks: Option<bool>, public_ip: Option<bool>) -> Keep {
 }
 
 /// At most 20 tags, with names and values of at most 100 visible characters.
-fn checked_tags(tags: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Denied> {
+pub fn checked_tags(tags: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Denied> {
     const MOST: usize = 20;
     if tags.len() > MOST {
         return Err(Denied::BadInput(format!("tags: at most {MOST}, {} given", tags.len())));
@@ -478,6 +479,9 @@ fn shown(about: &Instance, seen: &Seen, key_pair: Option<String>) -> wire::Insta
         deadline: notice.map(|(.., deadline)| deadline.to_string()),
         readable_at: seen.notice_readable_at.map(|at| at.to_string()),
         read_at: seen.notice_read_at.map(|at| at.to_string()),
+        platform_would_waive: notice
+            .filter(|(cause, ..)| *cause == Cause::Drill)
+            .and_then(|_| Some(costs(about)?.platform.to_string())),
     });
     let end = about.state.end();
     wire::Instance {

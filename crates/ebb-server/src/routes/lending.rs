@@ -11,7 +11,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use ebb_model::instance::{Instance, State as Life};
-use ebb_model::lending::Week;
+use ebb_model::week::Week;
 use ebb_wire::host as wire;
 use ebb_wire::problem::Problem;
 

@@ -4,7 +4,7 @@
 
 use crate::app::App;
 use crate::denied::Denied;
-use crate::lending;
+use crate::{drill, lending};
 use ebb_store::StoreError;
 use ebb_store::rows::alarm::{self, Alarm};
 
@@ -40,6 +40,7 @@ impl App {
     async fn answer_alarm(&self, due: &Alarm) -> Result<(), Denied> {
         match due.kind.as_str() {
             lending::ALARM => self.tend_host(due.subject.parse().expect("an id that this program wrote")).await,
+            drill::ALARM => self.drill_on_schedule(&due.subject).await,
             _ => {
                 tracing::warn!(kind = due.kind, subject = due.subject, "nobody knows this alarm; it is taken away");
                 Ok(())

@@ -19,6 +19,15 @@ pub enum On {
     Postgres,
 }
 
+impl On {
+    async fn store(self) -> Place {
+        match self {
+            On::Sqlite => Place::Memory,
+            On::Postgres => Place::Postgres(TempPostgres::start().database().await),
+        }
+    }
+}
+
 /// A running sandbox. It ends with the last of its clones.
 #[derive(Clone)]
 pub struct Cloud {
@@ -64,18 +73,11 @@ impl Cloud {
     }
 
     pub async fn with(on: On, capacity: &[(&str, i64)], behaviour: Behaviour) -> Cloud {
-        let store = match on {
-            On::Sqlite => Place::Memory,
-            On::Postgres => Place::Postgres(TempPostgres::start().database().await),
-        };
-        Self::at(store, capacity, behaviour).await
+        Self::at(on.store().await, capacity, behaviour).await
     }
 
     pub async fn at(store: Place, capacity: &[(&str, i64)], behaviour: Behaviour) -> Cloud {
-        // Receivers of notifications are on this machine.
-        let networks = vec!["127.0.0.0/8".parse().unwrap()];
-        let deliveries = DeliveryConfig { networks, ..DeliveryConfig::default() };
-        Self::telling(deliveries, store, capacity, behaviour).await
+        Self::telling(receivers_here(), store, capacity, behaviour).await
     }
 
     /// With deliveries as an operator would configure them.
@@ -85,30 +87,38 @@ impl Cloud {
         capacity: &[(&str, i64)],
         behaviour: Behaviour,
     ) -> Cloud {
-        Self::open(deliveries, store, &[Resources::of(capacity.iter().copied())], behaviour, |_| {}).await
+        let capacity = [Resources::of(capacity.iter().copied())];
+        Self::open(Self::catalog(), deliveries, store, &capacity, behaviour).await
     }
 
     /// Every zone has hosts with so many vCPU, each with 2 GiB; the catalog may be another.
     pub async fn of_hosts(on: On, vcpus: &[i64], change: impl FnOnce(&mut Catalog)) -> Cloud {
-        let store = match on {
-            On::Sqlite => Place::Memory,
-            On::Postgres => Place::Postgres(TempPostgres::start().database().await),
-        };
         let lent = |vcpu: &i64| Resources::of([("vcpu", *vcpu), ("memory_mib", vcpu * 2_048), ("disk_gib", 1_000)]);
         let capacity: Vec<Resources> = vcpus.iter().map(lent).collect();
-        Self::open(DeliveryConfig::default(), store, &capacity, Behaviour::default(), change).await
+        let mut catalog = Self::catalog();
+        change(&mut catalog);
+        Self::open(catalog, DeliveryConfig::default(), on.store().await, &capacity, Behaviour::default()).await
+    }
+
+    /// One that sells under terms of its own.
+    pub async fn selling(catalog: Catalog, on: On, capacity: &[(&str, i64)], behaviour: Behaviour) -> Cloud {
+        let capacity = [Resources::of(capacity.iter().copied())];
+        Self::open(catalog, receivers_here(), on.store().await, &capacity, behaviour).await
+    }
+
+    /// What is sold unless a story says otherwise.
+    pub fn catalog() -> Catalog {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        load_catalog(&root.join("catalog/sample.toml")).unwrap()
     }
 
     async fn open(
+        catalog: Catalog,
         deliveries: DeliveryConfig,
         store: Place,
         capacity: &[Resources],
         behaviour: Behaviour,
-        change: impl FnOnce(&mut Catalog),
     ) -> Cloud {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let mut catalog = load_catalog(&root.join("catalog/sample.toml")).unwrap();
-        change(&mut catalog);
         let config = SandboxConfig {
             listen: "127.0.0.1:0".parse().unwrap(),
             catalog,
@@ -264,4 +274,10 @@ pub fn order(mut what: Value) -> Value {
 
 pub fn block(hours: i64) -> Value {
     json!({ "option": "spot-block", "flavor": "c6.large.2", "hours": hours })
+}
+
+/// Receivers of notifications are on this machine.
+fn receivers_here() -> DeliveryConfig {
+    let networks = vec!["127.0.0.0/8".parse().unwrap()];
+    DeliveryConfig { networks, ..DeliveryConfig::default() }
 }

@@ -2,6 +2,9 @@
 
 mod clock;
 mod cloud;
+mod drill_cards;
+mod drill_refusals;
+mod drills;
 mod hosts;
 mod mails;
 mod metadata;

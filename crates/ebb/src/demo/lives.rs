@@ -1,9 +1,10 @@
-//! What may happen to instances in their lives? Chance buys, stops, starts, deletes, takes back, pays and lets time pass, over the API.
+//! What may happen to instances in their lives? Chance buys, stops, starts, deletes, rehearses, takes back, pays and lets time pass.
 
 use super::dice::Dice;
 use super::stage::{Customer, Stage};
 use crate::failure::Failure;
 use ebb_model::time::Timestamp;
+use ebb_wire::drill::{Drill, Rehearse};
 use ebb_wire::host::{DeclareLost, Host, Leave};
 use ebb_wire::instance::{Buy, Instance};
 use ebb_wire::problem::Page;
@@ -75,10 +76,11 @@ impl Theatre<'_> {
         match self.dice.from(1, 100) {
             1..=38 => self.buy().await,
             39..=68 => self.let_time_pass().await,
-            69..=74 => self.ask("stop").await,
-            75..=79 => self.ask("start").await,
-            80..=90 => self.delete().await,
-            91..=92 => self.reclaim().await,
+            69..=72 => self.ask("stop").await,
+            73..=76 => self.ask("start").await,
+            77..=83 => self.delete().await,
+            84..=89 => self.drill().await,
+            90..=92 => self.reclaim().await,
             93..=95 => self.trouble().await,
             96..=97 => self.pay().await,
             _ => {
@@ -134,8 +136,16 @@ impl Theatre<'_> {
             flavor,
             hours: block.then_some(hours),
             periods: block.then_some(periods),
+            tags: self.tags(50),
             ..Buy::default()
         }
+    }
+
+    /// One of two fleets, or, but for `chance` in a hundred, none.
+    fn tags(&mut self, chance: i64) -> BTreeMap<String, String> {
+        let fleet = ["render", "web"][self.dice.from(0, 1) as usize];
+        let tagged = self.dice.percent(chance);
+        tagged.then(|| ("fleet".to_owned(), fleet.to_owned())).into_iter().collect()
     }
 
     /// Seconds, hours, days; often to the very second at which something is due, or one beside it.
@@ -228,6 +238,30 @@ impl Theatre<'_> {
         self.tally(what, answer).map(drop)
     }
 
+    /// Somebody rehearses; now and then the operator makes earnest of it.
+    async fn drill(&mut self) -> Result<(), Failure> {
+        let any = self.dice.percent(10);
+        let Some((owner, one)) = self.victim(|one| any || one.option == "spot-block").await? else { return Ok(()) };
+        let what = match self.dice.from(1, 10) {
+            1..=5 => Rehearse { instance: Some(one.id), ..Rehearse::default() },
+            6..=8 => Rehearse { tags: self.tags(100), ..Rehearse::default() },
+            _ => Rehearse { all: true, percent: Some(self.dice.from(1, 100)), ..Rehearse::default() },
+        };
+        let answer = self.customers[owner].client.post::<Drill>("/v1/drills", &what).await;
+        let Some(drill) = self.tally("drill", answer)? else { return Ok(()) };
+        let taken: Vec<_> = drill.instances.into_iter().filter(|one| one.taken).collect();
+        *self.done.entry("drill: instances".to_owned()).or_default() += taken.len() as u32;
+        if let Some(one) = self.dice.one(&taken).map(|one| one.instance.clone())
+            && self.dice.percent(25)
+        {
+            let seconds = Some(self.dice.from(1, 299));
+            self.stage.advance(Advance { seconds, to: None }).await?;
+            let answer = self.stage.operator.ask::<Instance>(&format!("/v1/instances/{one}/reclaim")).await;
+            self.tally("drill: taken over", answer)?;
+        }
+        Ok(())
+    }
+
     async fn pay(&mut self) -> Result<(), Failure> {
         let at = self.customer();
         let amount = format!("{}.{:02}", self.dice.from(0, 40), self.dice.from(1, 99));
@@ -253,6 +287,7 @@ impl Theatre<'_> {
         // The last picture shows some in the middle of being taken back or removed.
         for _ in 0..3 {
             self.reclaim().await?;
+            self.drill().await?;
             self.delete().await?;
         }
         Ok(())

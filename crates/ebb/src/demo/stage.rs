@@ -27,10 +27,12 @@ pub struct Customer {
 impl Stage {
     /// A sandbox with room for everybody, where things happen at once.
     pub async fn roomy() -> Result<Self, Failure> {
-        Self::own(1, &[64], Behaviour { shutdown_millis: Some(0), ..Behaviour::default() }).await
+        let behaviour = Behaviour { shutdown_millis: Some(0), ..Behaviour::default() };
+        Self::own(ebb_server::sample_catalog(), 1, &[64], behaviour).await
     }
 
-    /// A sandbox in which room is short, so that firm orders take it from spot blocks, and guests take their time.
+    /// A sandbox in which room is short, so that firm orders take it from spot blocks, guests take their time, and two drills use
+    /// up what is free in a month.
     pub async fn narrow(seed: u64) -> Result<Self, Failure> {
         let behaviour = Behaviour {
             start_millis: 2_300,
@@ -39,7 +41,9 @@ impl Stage {
             fail_next_start: true,
             ..Behaviour::default()
         };
-        Self::own(seed, &[10, 6], behaviour).await
+        let mut catalog = ebb_server::sample_catalog();
+        catalog.limits.drill_free_seconds = 400;
+        Self::own(catalog, seed, &[10, 6], behaviour).await
     }
 
     /// A sandbox that runs elsewhere.
@@ -49,12 +53,17 @@ impl Stage {
         Ok(Self { operator, catalog })
     }
 
-    async fn own(seed: u64, vcpus: &[i64], behaviour: Behaviour) -> Result<Self, Failure> {
+    async fn own(
+        catalog: ebb_model::catalog::Catalog,
+        seed: u64,
+        vcpus: &[i64],
+        behaviour: Behaviour,
+    ) -> Result<Self, Failure> {
         let start: Timestamp = OPENING.parse().expect("an instant");
         let lent = |vcpus: &i64| [("vcpu", *vcpus), ("memory_mib", vcpus * 4_096), ("disk_gib", 4_000)];
         let config = SandboxConfig {
             listen: std::net::SocketAddr::from(([127, 0, 0, 1], 0)),
-            catalog: ebb_server::sample_catalog(),
+            catalog,
             data: None,
             store: None,
             speed: 0,

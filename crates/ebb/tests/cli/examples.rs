@@ -69,6 +69,13 @@ fn prepare(sandbox: &Sandbox, example: &str) -> String {
     if example.contains(" Ada ") && !example.contains(" open ") {
         sandbox.ok("ebb accounts open Ada --as operator");
     }
+    if example.starts_with("ebb drills show") || example.starts_with("ebb drills list") {
+        sandbox.ok("ebb buy c6.large.2 --spot 3 --name job --wait");
+        sandbox.ok("ebb drills run job");
+    }
+    if example.contains("unschedule") || example.contains("drills schedules") {
+        sandbox.ok("ebb drills schedule --all --every 1h");
+    }
     if example.contains("trial show") {
         sandbox.ok("ebb trial claim");
     }

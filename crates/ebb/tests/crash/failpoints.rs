@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 /// Without these the log of failpoints would be a log of nothing.
-const BOTH: [&str; 26] = [
+const BOTH: [&str; 27] = [
     "commit.installation",
     "commit.ensure-key",
     "commit.greet-host",
@@ -29,6 +29,7 @@ const BOTH: [&str; 26] = [
     "commit.deliver",
     "effect.deliver.before",
     "effect.deliver.after",
+    "commit.drill",
     "effect.order.before",
     "effect.order.after",
     "effect.observe.before",
@@ -36,7 +37,7 @@ const BOTH: [&str; 26] = [
     "effect.forget.after",
 ];
 const HALVES: [&str; 1] = ["commit.part-host"];
-const SANDBOX: [&str; 13] = [
+const SANDBOX: [&str; 17] = [
     "commit.furnish",
     "commit.due",
     "commit.close-hour",
@@ -50,6 +51,10 @@ const SANDBOX: [&str; 13] = [
     "commit.lose-guest",
     "commit.part-host",
     "commit.signal-host",
+    "commit.alarm",
+    "commit.schedule-drills",
+    "commit.drill-schedule",
+    "commit.end-drill-schedule",
 ];
 
 #[test]

@@ -30,6 +30,14 @@ impl<'a> Market<'a> {
         id
     }
 
+    /// Interrupts all blocks of Bob's, and nobody twice, however often it has to be asked.
+    fn rehearses(&self, blocks: usize) {
+        let before = self.bob.all("/v1/drills").len();
+        let drill = self.bob.post("/v1/drills", json!({ "all": true }));
+        assert_eq!((&drill["summary"]["taken"], &drill["summary"]["refused"]), (&json!(blocks), &json!(0)), "{drill}");
+        assert_eq!(self.bob.all("/v1/drills").len(), before + 1);
+    }
+
     fn until(&self, id: &str, state: &str) {
         self.operator.until(id, state);
     }
@@ -64,6 +72,10 @@ pub fn by_the_wall(world: &World) -> Purchases {
     market.until(&trial, "running");
     market.ada.delete(&trial).expect("it is Ada's");
     market.until(left[1], "released");
+    let fleet: Vec<String> = (0..2).map(|_| market.buys(|m| &m.bob, "small", "spot-block")).collect();
+    fleet.iter().for_each(|id| market.until(id, "running"));
+    market.rehearses(2);
+    fleet.iter().for_each(|id| market.until(id, "released"));
     let last = market.buys(|m| &m.bob, "small", "spot-block");
     market.until(&last, "running");
     market.bought
@@ -131,6 +143,17 @@ pub fn by_a_clock(world: &World) -> Purchases {
     market.operator.tell(&long, "reclaim").expect("a block may be taken back");
     at(&market, "03:20:00");
     market.ada.delete(&trial).expect("it is Ada's");
+    let fleet: Vec<String> = (0..2).map(|_| market.buys(|m| &m.bob, "small", "spot-block")).collect();
+    let plan = json!({"what": {"all": true, "percent": 50}, "every_seconds": 300});
+    let schedule = market.bob.post("/v1/drill-schedules", plan);
+    // One of the two at 03:25, by schedule; the other when it is asked for.
+    at(&market, "03:27:00");
+    let path = format!("/v1/drill-schedules/{}", schedule["id"].as_str().expect("an id"));
+    market.bob.ask("DELETE", &path, json!(null)).expect("it is Bob's");
+    assert_eq!(market.bob.all("/v1/drills").len(), 1);
+    market.rehearses(1);
+    at(&market, "03:30:00");
+    assert!(fleet.iter().all(|id| market.bob.state(id) == "released"));
     let last = market.buys(|m| &m.bob, "small", "spot-block");
     at(&market, "04:10:00");
     market.ada.delete(&firm).expect("it is Ada's");

@@ -1,4 +1,4 @@
-//! When is a machine lent? A week of hours in the catalog's time zone: `mon-fri 19:00-08:00, sat-sun 00:00-24:00` (rules §2.13).
+//! Which hours of a week? In the catalog's time zone: `mon-fri 19:00-08:00, sat-sun 00:00-24:00` (rules §2.10, §2.13).
 
 use crate::calendar::Calendar;
 use crate::time::{Second, Timestamp};
@@ -6,7 +6,7 @@ use jiff::{ToSpan, civil};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The hours of a week in which a machine is lent. Outside of them its owner has it.
+/// Hours of every week: those in which a machine is lent, or in which drills are held.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Week(Vec<Hours>);
@@ -32,17 +32,17 @@ pub struct NotAWeek {
 
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 const DAY_MINUTES: u16 = 24 * 60;
-/// What is lent for so many days on end is lent for ever: a week repeats itself, but for the days on which clocks change.
+/// What holds for so many days on end holds for ever: a week repeats itself, but for the days on which clocks change.
 const HORIZON_DAYS: i64 = 15;
 const MOST_PARTS: usize = 50;
 
 impl Week {
-    pub fn is_lent(&self, now: Timestamp, calendar: &Calendar) -> bool {
+    pub fn holds(&self, now: Timestamp, calendar: &Calendar) -> bool {
         self.stretch(now.second(), calendar).is_some()
     }
 
-    /// When its owner has it next: the end of the hours that `now` lies in, now where it is not lent, never if it is lent always.
-    pub fn next_return(&self, now: Timestamp, calendar: &Calendar) -> Option<Timestamp> {
+    /// The end of the hours that `now` lies in; now where it lies in none, never if they have no end.
+    pub fn next_end(&self, now: Timestamp, calendar: &Calendar) -> Option<Timestamp> {
         match self.stretch(now.second(), calendar) {
             None => Some(now),
             Some((_, end)) if end >= self.horizon(now.second(), calendar) => None,
@@ -50,8 +50,8 @@ impl Week {
         }
     }
 
-    /// When it is next lent after a time in which it is not: the first beginning of hours after `now`.
-    pub fn next_opening(&self, now: Timestamp, calendar: &Calendar) -> Option<Timestamp> {
+    /// The first beginning of hours after `now`.
+    pub fn next_beginning(&self, now: Timestamp, calendar: &Calendar) -> Option<Timestamp> {
         let stretches = self.stretches(now.second(), calendar);
         stretches.into_iter().map(|(begin, _)| begin.start()).find(|begin| *begin > now)
     }
@@ -191,8 +191,8 @@ mod tests {
         let now = calendar.at(local.parse().unwrap()).unwrap().start();
         let show =
             |at: Option<Timestamp>| at.map_or("never".to_owned(), |at| calendar.local(at.second())[..16].to_owned());
-        let (back, opens) = (week.next_return(now, &calendar), week.next_opening(now, &calendar));
-        (week.is_lent(now, &calendar), show(back), show(opens))
+        let (back, opens) = (week.next_end(now, &calendar), week.next_beginning(now, &calendar));
+        (week.holds(now, &calendar), show(back), show(opens))
     }
 
     #[test]
@@ -228,7 +228,7 @@ mod tests {
         let length = |from: &str| {
             let (week, calendar): (Week, _) = (night.parse().unwrap(), Calendar::new("Europe/Berlin").unwrap());
             let from = calendar.at(from.parse().unwrap()).unwrap().start();
-            week.next_return(from, &calendar).unwrap().millis_since(from) / 3_600_000
+            week.next_end(from, &calendar).unwrap().millis_since(from) / 3_600_000
         };
         assert_eq!((length("2026-03-28T22:00"), length("2026-10-24T22:00"), length("2026-11-07T22:00")), (7, 9, 8));
         // Hours that begin where there are none begin as much later; a gap that clocks leap over is none.
@@ -282,17 +282,17 @@ mod tests {
             let calendar = Calendar::new(zone).unwrap();
             let now = Second::from_unix(at).start();
             let between = |from: Timestamp, to: Timestamp| from.plus_seconds(to.millis_since(from) / 1000 * part / 1000);
-            match week.next_return(now, &calendar) {
-                None => prop_assert!(week.is_lent(now.plus_seconds(part * 1_000), &calendar)),
+            match week.next_end(now, &calendar) {
+                None => prop_assert!(week.holds(now.plus_seconds(part * 1_000), &calendar)),
                 Some(back) if back > now => {
-                    prop_assert!(week.is_lent(between(now, back), &calendar));
-                    prop_assert!(!week.is_lent(back, &calendar));
+                    prop_assert!(week.holds(between(now, back), &calendar));
+                    prop_assert!(!week.holds(back, &calendar));
                 }
                 Some(_) => {
-                    prop_assert!(!week.is_lent(now, &calendar));
-                    if let Some(opens) = week.next_opening(now, &calendar) {
-                        prop_assert!(!week.is_lent(between(now, opens).min(opens.plus_seconds(-1)), &calendar));
-                        prop_assert!(week.is_lent(opens, &calendar));
+                    prop_assert!(!week.holds(now, &calendar));
+                    if let Some(opens) = week.next_beginning(now, &calendar) {
+                        prop_assert!(!week.holds(between(now, opens).min(opens.plus_seconds(-1)), &calendar));
+                        prop_assert!(week.holds(opens, &calendar));
                     }
                 }
             }
