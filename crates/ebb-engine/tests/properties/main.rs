@@ -13,3 +13,4 @@ mod shop;
 mod victims;
 mod waiver;
 mod world;
+mod zones;
