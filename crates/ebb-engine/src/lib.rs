@@ -3,7 +3,7 @@
 //! [`quote`] says whether an order may be placed and at which price, [`fleet`] what there is in a zone, [`placement`] where an
 //! order goes and who must make room, [`reserve`] and [`shortage`] who makes room for the operator,
 //! [`lifecycle`] what happens to an instance next, [`rating`] what a span of use costs, [`trial`] what a grant pays,
-//! [`settlement`] what moves in the ledger, [`topic`] who is told of an event, and [`refusal`] why not.
+//! [`settlement`] what moves in the ledger, [`topic`] who is told of an event, [`refusal`] why not, and [`why`] why just this one.
 
 #![deny(clippy::float_arithmetic)]
 
@@ -20,3 +20,4 @@ pub mod settlement;
 pub mod shortage;
 pub mod topic;
 pub mod trial;
+pub mod why;

@@ -1,12 +1,14 @@
 //! Where does a new order get its room: what is free, else what blocks give up, else nowhere? (rules §2.5, §2.12)
 
 use crate::unit::{Outcome, Unit, refuse, settled_already};
+use ebb_engine::fleet::Fleet;
 use ebb_engine::placement::{Decision, Demand, Tenancy, cause_of, place, plan_reclaim};
 use ebb_engine::quote::Quote;
 use ebb_engine::refusal::Refused;
-use ebb_model::id::{AccountId, HostId};
+use ebb_model::catalog::Limits;
+use ebb_model::id::{AccountId, HostId, InstanceId};
 use ebb_model::instance::{Cause, Instance, Purchase, State};
-use ebb_model::time::HOUR;
+use ebb_model::time::{HOUR, Timestamp};
 use ebb_store::rows::host::RoomChange;
 use ebb_store::rows::instance;
 use ebb_store::{Halt, StoreError};
@@ -16,19 +18,24 @@ pub struct Begin {
     pub host: HostId,
     pub life: State,
     pub took_room: bool,
-    pub decision: Option<Decision>,
 }
 
 /// Hosts of which the picture turned out wrong while one order was placed; then somebody else is let go first.
-const MOST_CORRECTIONS: usize = 64;
+pub const MOST_CORRECTIONS: usize = 64;
 
 /// Takes free room, else plans reclaims for a firm order, else refuses.
-pub async fn room_for(unit: &mut Unit, buyer: AccountId, zone: &str, quote: &Quote) -> Outcome<Begin> {
+pub async fn room_for(
+    unit: &mut Unit,
+    order: InstanceId,
+    buyer: AccountId,
+    zone: &str,
+    quote: &Quote,
+) -> Outcome<Begin> {
     let limits = unit.app.catalog.limits.clone();
     unit.clear_doubts().await?;
     if let Some(host) = place_now(unit, zone, quote).await? {
         let give_up_at = unit.now.plus_seconds(limits.boot_timeout_seconds);
-        return Ok(Begin { host, life: State::Starting { give_up_at }, took_room: false, decision: None });
+        return Ok(Begin { host, life: State::Starting { give_up_at }, took_room: false });
     }
     // A trial causes no reclaim unless the catalog says so, and a block never takes from a block.
     let takes = match quote.purchase {
@@ -52,23 +59,29 @@ pub async fn room_for(unit: &mut Unit, buyer: AccountId, zone: &str, quote: &Quo
             return refuse(Refused::TooManyTakings { most: limits.takings_per_hour });
         }
     }
+    unit.decide(zone, Cause::Capacity, Some(order), &decision, &decision.chosen());
     let life = claim(unit, &decision, &demand, |victim| cause_of(victim.account, buyer)).await?;
-    Ok(Begin { host, life, took_room, decision: Some(decision) })
+    Ok(Begin { host, life, took_room })
+}
+
+/// The host that has free room for an order now. Nothing is sold into a shortage, whatever the catalog allows beyond a host's return.
+pub fn host_for(fleet: &Fleet, limits: &Limits, quote: &Quote, now: Timestamp) -> Option<HostId> {
+    let Purchase::SpotBlock { hours, periods, .. } = quote.purchase else {
+        return place(fleet, &quote.resources, Tenancy::Firm);
+    };
+    let until = now.plus_seconds(limits.boot_timeout_seconds + hours * periods * HOUR);
+    if fleet.short_before(until) {
+        return None;
+    }
+    let until = if limits.sell_beyond_return { now } else { until };
+    place(fleet, &quote.resources, Tenancy::Block { until })
 }
 
 /// Free room for an order, if there is any; it is taken.
 async fn place_now(unit: &mut Unit, zone: &str, quote: &Quote) -> Outcome<Option<HostId>> {
-    let app = unit.app.clone();
-    let tenancy = match quote.purchase {
-        Purchase::SpotBlock { .. } if app.catalog.limits.sell_beyond_return => Tenancy::Block { until: unit.now },
-        Purchase::SpotBlock { hours, periods, .. } => {
-            let lease = hours * periods * HOUR;
-            Tenancy::Block { until: unit.now.plus_seconds(app.catalog.limits.boot_timeout_seconds + lease) }
-        }
-        _ => Tenancy::Firm,
-    };
+    let (app, now) = (unit.app.clone(), unit.now);
     for _ in 0..MOST_CORRECTIONS {
-        let found = app.zones.with(&app.catalog, zone, |fleet| place(fleet, &quote.resources, tenancy));
+        let found = app.zones.with(&app.catalog, zone, |fleet| host_for(fleet, &app.catalog.limits, quote, now));
         let Some(host) = found else { return Ok(None) };
         let room = unit.room_of(host).await?;
         if app.zones.with(&app.catalog, zone, |fleet| fleet.agrees(&room)) {

@@ -7,10 +7,13 @@ mod guest;
 mod host;
 mod instance;
 mod key_pair;
+mod offer;
+mod report;
 mod sandbox;
 mod stream;
 mod subscription;
 mod trial;
+mod zone;
 
 use crate::app::App;
 use crate::call::whole;
@@ -44,10 +47,11 @@ const DOCS: &str = "/docs";
         account::whoami, account::open, account::list, account::show, account::verify, account::top_up,
         account::create_key, account::list_keys, account::delete_key, account::balance, key_pair::add,
         key_pair::list, key_pair::delete, trial::claim, trial::show,
-        catalog::show, catalog::quote,
+        catalog::show, catalog::quote, offer::list, offer::limits,
         instance::buy, instance::list, instance::show, instance::release, instance::stop, instance::start,
         instance::reclaim, instance::console_log, instance::decisions, instance::change, instance::operations, instance::operate,
         bill::bill, bill::events,
+        zone::list, zone::declare, zone::end, report::spot,
         host::list, host::accept_gap, host::destroy_guest,
         subscription::add, subscription::list, subscription::show, subscription::delete, subscription::confirm,
         subscription::test, subscription::deliveries, subscription::unsubscribe,
@@ -95,6 +99,8 @@ pub fn router(app: App) -> Router {
         .route("/v1/trial", post(trial::claim).get(trial::show))
         .route("/v1/catalog", get(catalog::show))
         .route("/v1/quote", post(catalog::quote))
+        .route("/v1/offers", get(offer::list))
+        .route("/v1/limits", get(offer::limits))
         .route("/v1/instances", post(instance::buy).get(instance::list))
         .route("/v1/instances/{id}", get(instance::show).delete(instance::release))
         .route("/v1/instances/{id}/stop", post(instance::stop))
@@ -114,6 +120,10 @@ pub fn router(app: App) -> Router {
         .route("/v1/subscriptions/{id}/test", post(subscription::test))
         .route("/v1/subscriptions/{id}/deliveries", get(subscription::deliveries))
         .route("/v1/subscriptions/{id}/unsubscribe", post(subscription::unsubscribe))
+        .route("/v1/reports/spot", get(report::spot))
+        .route("/v1/zones", get(zone::list))
+        .route("/v1/zones/{zone}/shortage", post(zone::declare))
+        .route("/v1/zones/{zone}/end-shortage", post(zone::end))
         .route("/v1/hosts", get(host::list))
         .route("/v1/hosts/{name}/accept-gap", post(host::accept_gap))
         .route("/v1/hosts/{name}/guests/{id}/destroy", post(host::destroy_guest))

@@ -10,6 +10,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0001_init.sql"),
     include_str!("../../../migrations/0002_spot.sql"),
     include_str!("../../../migrations/0003_subscriptions.sql"),
+    include_str!("../../../migrations/0004_zones.sql"),
 ];
 
 pub(crate) const CREATE_VERSION_TABLE: &str = "create table if not exists schema_version (number bigint primary key)";

@@ -8,6 +8,9 @@ pub struct Catalog {
     pub currency: String,
     pub time_zone: String,
     pub notice_seconds: i64,
+    /// A firm order that made others go is charged for at least so long.
+    #[serde(default)]
+    pub taking_minimum_seconds: i64,
     pub system_disk_gib: i64,
     /// Per hour.
     pub system_disk_price: String,
@@ -78,4 +81,11 @@ pub struct Quote {
     pub whole_lease_shown: Option<String>,
     /// The unbound money that buying needs.
     pub hold: String,
+    /// `now`; `after-notice`: blocks would be told to make room; `no`: there is no room.
+    pub available: String,
+    /// Of a block: how long there is room for now, shorter before a shortage or the return of a host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hours_now: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub periods_now: Option<i64>,
 }

@@ -14,6 +14,7 @@ use ebb_model::id::InstanceId;
 use ebb_store::rows::host;
 use ebb_wire::host::{Host, Quarantined, Room};
 use ebb_wire::problem::{Page, Problem};
+use std::collections::BTreeMap;
 
 /// All hosts: their room, and guests that nobody knows (operator).
 #[utoipa::path(get, path = "/v1/hosts", operation_id = "list_hosts", responses((status = 200, body = Page<Host>), (status = 403, body = Problem)))]
@@ -80,6 +81,19 @@ pub async fn destroy_guest(
     let away = |_| Denied::HostAway("it went away; try again shortly".to_owned());
     app.link(known.id)?.say.send(Ask::Say(ToHost::Destroy { guest })).map_err(away)?;
     Ok(json(StatusCode::ACCEPTED, call.keep(&app, "{}".to_owned()).await?))
+}
+
+/// The room of several hosts together.
+pub fn sum_room(rows: &[ebb_store::Row]) -> BTreeMap<String, Room> {
+    let mut sum: BTreeMap<String, Room> = BTreeMap::new();
+    for row in rows {
+        let (room, host) = (sum.entry(row.text("resource").to_owned()).or_default(), shown_room(row));
+        room.capacity += host.capacity;
+        room.used += host.used;
+        room.claimed += host.claimed;
+        room.releasing += host.releasing;
+    }
+    sum
 }
 
 fn shown_room(row: &ebb_store::Row) -> Room {

@@ -7,6 +7,11 @@ use crate::denied::Denied;
 use ebb_store::StoreError;
 use ebb_store::rows::alarm::{self, Alarm};
 
+/// The reserve of a zone is to be looked at.
+pub const RESERVE: &str = "reserve";
+/// The notices of an announced shortage go out.
+pub const SHORTAGE: &str = "shortage";
+
 const PUT_OFF_SECONDS: i64 = 30;
 
 impl App {
@@ -37,6 +42,11 @@ impl App {
     }
 
     async fn answer_alarm(&self, due: &Alarm) -> Result<(), Denied> {
+        match due.kind.as_str() {
+            RESERVE => return self.restore_reserve(&due.subject).await,
+            SHORTAGE => return self.relieve(&due.subject).await,
+            _ => {}
+        }
         tracing::warn!(kind = due.kind, subject = due.subject, "nobody knows this alarm; it is taken away");
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! A sandbox and those who use it, in as few words as a story needs.
 
 use ebb_driver::fake::Behaviour;
+use ebb_model::catalog::Catalog;
 use ebb_model::resources::Resources;
 use ebb_server::{DeliveryConfig, SandboxConfig, load_catalog, sandbox};
 use ebb_store::Place;
@@ -85,9 +86,26 @@ impl Cloud {
         behaviour: Behaviour,
     ) -> Cloud {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let catalog = load_catalog(&root.join("catalog/sample.toml")).unwrap();
+        Self::selling(catalog, store, capacity, behaviour).await
+    }
+
+    /// The sample catalog, changed, on this database.
+    pub async fn changed(on: On, capacity: &[(&str, i64)], change: impl FnOnce(&mut Catalog)) -> Cloud {
+        let store = match on {
+            On::Sqlite => Place::Memory,
+            On::Postgres => Place::Postgres(TempPostgres::start().database().await),
+        };
+        let mut catalog = ebb_server::sample_catalog();
+        change(&mut catalog);
+        assert_eq!(catalog.problems(), Vec::<String>::new());
+        Self::selling(catalog, store, capacity, Behaviour::default()).await
+    }
+
+    async fn selling(catalog: Catalog, store: Place, capacity: &[(&str, i64)], behaviour: Behaviour) -> Cloud {
         let config = SandboxConfig {
             listen: "127.0.0.1:0".parse().unwrap(),
-            catalog: load_catalog(&root.join("catalog/sample.toml")).unwrap(),
+            catalog,
             data: None,
             store: Some(store),
             speed: 0,

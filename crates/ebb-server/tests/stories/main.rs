@@ -12,3 +12,4 @@ mod samples;
 mod spot;
 mod subscriptions;
 mod trial;
+mod zones;
