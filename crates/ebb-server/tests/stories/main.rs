@@ -6,6 +6,7 @@ mod mails;
 mod metadata;
 mod openapi;
 mod post_office;
+mod promises;
 mod receiver;
 mod refusals;
 mod samples;
