@@ -22,7 +22,9 @@ from zoneinfo import ZoneInfo
 HOUR = 3600
 UNITS = 3_600_000_000  # exact units in one of the currency
 SHOWN = UNITS // 100_000_000  # exact units in 10^-8, the last digit that is shown and posted
-FREE_CAUSES = {"capacity", "operator", "lost"}  # the operator broke the guarantee [2.3]
+# The operator broke the guarantee [2.3].
+FREE_CAUSES = {"capacity", "reserve", "shortage", "drain", "host-return", "operator", "lost"}
+URGENT_CAUSES = {"shortage", "drain", "host-return", "operator"}  # these may come without notice [2.6]
 METERS = ("compute", "system-disk")  # the order in which a grant pays [3.3]
 
 
@@ -87,6 +89,7 @@ class Life:
     disk_price: int
     waits: bool
     bought_at: int
+    took_room: bool = False  # others had to go for it [2.11]
     start: int = None
     end: int = None
     cause: str = None
@@ -141,6 +144,7 @@ class Log:
     def __init__(self, dump, complain):
         self.lives, self.people, self.complain = {}, {}, complain
         self.notice_seconds = dump["catalog"]["notice_seconds"]
+        self.taking_minimum = dump["catalog"].get("taking_minimum_seconds", 0)
         takings = []  # notices for a firm order that is still to come in the log
         before = ("", 0)
         for event in dump["events"]:
@@ -184,7 +188,8 @@ class Log:
     def buy(self, event, body, at, takings):
         terms = body["purchase"]
         life = Life(event["instance"], event["account"], len(self.lives), body["zone"], body["flavor"], terms,
-                    price(terms["price"]), price(body["disk_price"]), body["waits"], at)
+                    price(terms["price"]), price(body["disk_price"]), body["waits"], at,
+                    body.get("took_room", False))
         if life.id in self.lives:
             self.complain(life.id, "it was bought twice")
         self.lives[life.id] = life
@@ -193,6 +198,8 @@ class Log:
             right = "own-order" if victim.account == life.account else "capacity"
             if when != at or not life.waits or cause != right:
                 self.complain(victim.id, f"taken for {life.id} as {cause}; it should be {right}")
+        if life.took_room != bool(takings):
+            self.complain(life.id, "it is not said rightly whether others had to go for it")
         takings.clear()
 
     def live(self, life, kind, body, at, takings):
@@ -204,7 +211,8 @@ class Log:
             life.delete_at = at // 1_000_000
         elif kind == "interruptServer":
             notice, deadline = micros(body["notice_at"]), micros(body["deadline"])
-            if deadline - notice != self.notice_seconds * 1_000_000:
+            urgent = body["cause"] in URGENT_CAUSES and deadline <= at
+            if deadline - notice != self.notice_seconds * 1_000_000 and not urgent:
                 self.complain(life.id, f"the notice is not {self.notice_seconds} s ahead of its deadline")
             life.notices.append((body["cause"], notice, deadline))
             if body["cause"] in ("capacity", "own-order"):
@@ -218,8 +226,8 @@ class Log:
             life.released = micros(body["gone_at"])
 
 
-def check_life(life, complain):
-    """Do the end and its waiver follow from what happened before? [2.3, 2.6]"""
+def check_life(life, taking_minimum, complain):
+    """Do the end and its waiver follow from what happened before? [2.3, 2.6, 2.11]"""
 
     def must(right, what):
         if not right:
@@ -233,15 +241,17 @@ def check_life(life, complain):
     free_from = None
     if life.cause == "never-ran":
         must(life.start is None, "it ran, but is said never to have run")
+        must(not (life.took_room and life.delete_at), "it was withdrawn though others had to go for it")
     elif life.start is None:
         complain(life.id, f"it ended by {life.cause} and never ran")
     elif life.cause == "lease-end":
         must(life.end == lease, f"the lease ends at {clock(lease or 0)}, the charge at {clock(life.end)}")
     elif life.cause == "deleted":
-        must(life.delete_at == life.end, "charge does not end when the delete was accepted")
+        least = life.start + taking_minimum if life.took_room else life.start
+        must(max(life.delete_at or 0, least) == life.end, "charge does not end when the delete was accepted, or the minimum is over")
         must(lease is None or life.end < lease, "at the end of the lease the natural end wins")
         must(not reclaims, "it was deleted under a notice")
-    elif life.cause in ("capacity", "operator", "own-order"):
+    elif life.cause in (FREE_CAUSES | {"own-order"}) - {"lost"}:
         notice = next((n for n in reclaims if n[0] == life.cause), None)
         must(life.option == "spot-block", "only a spot block is taken back")
         must(notice is not None, f"it ended by {life.cause} without a notice")
@@ -338,7 +348,8 @@ def pieces(life, grant, zone, now):
     """All of an instance's use, cut where a record is cut [1.1, 2.4, 3.3]; `settled_at` says since when it is billed."""
     if life.start is None:
         return
-    end = now if life.end is None else life.end
+    # Who made others go may be charged beyond his delete: what is still to come is not there yet.
+    end = now if life.end is None else min(life.end, max(now, life.start))
     block, trial = life.option == "spot-block", life.option == "trial"
     for meter in METERS:
         whole = meter == "compute" and block
@@ -493,7 +504,7 @@ def check(dump):
         if person.grant:
             deduct(mine, person.grant)
         for life in lives:
-            check_life(life, complain)
+            check_life(life, log.taking_minimum, complain)
             check_terms(life, person.grant, dump["catalog"], complain)
             check_whole(life, mine, [r for r in books["bill"]["records"] if r["instance"] == life.id], complain)
         compare_records([p for p in mine if p.settled_at is not None], books["bill"]["records"], complain, True)
@@ -584,6 +595,20 @@ def tamperings(dump):
         users = {b["account"]["id"] for b in of["accounts"] if b["trial"] and amount(b["trial"]["settled"]) > 1}
         return (n for n in events("trial-claimed")(of) if of["events"][n]["account"] in users)
 
+    def short_takings(of):
+        """Ends of those for which others went and which were deleted before the minimum was over."""
+        least, starts, took, asked = of["catalog"].get("taking_minimum_seconds", 0), {}, set(), {}
+        for n, event in enumerate(of["events"]):
+            id_, what = event.get("instance"), event["body"]
+            if what["event"] == "bought" and what.get("took_room"):
+                took.add(id_)
+            elif what["event"] == "running" and what["first"]:
+                starts[id_] = second(what["at"])
+            elif what["event"] == "delete-asked":
+                asked[id_] = second(event["at"])
+            elif what["event"] == "ended" and id_ in took and id_ in asked and asked[id_] < starts[id_] + least:
+                yield n
+
     paid, granted = (lambda r: amount(r["amount"]) > 0), (lambda r: amount(r["grant"]) > 0)
     waived, ran = (lambda r: amount(r["waived"]) > 0), (lambda b: b["first"])
     yield from copies("a record is left out", records, drop)
@@ -618,6 +643,13 @@ def tamperings(dump):
                       lambda of, n: body(of, n).update(cause="deleted"))
     yield from copies("a reclaim waives a period more", events("ended", lambda b: "waived_since" in b),
                       lambda of, n: shift(body(of, n), "waived_since", -HOUR))
+    yield from copies("one for which others went is called one that took nobody",
+                      events("bought", lambda b: b.get("took_room")), lambda of, n: body(of, n).update(took_room=False))
+    yield from copies("one that took nobody is said to have taken",
+                      events("bought", lambda b: not b.get("took_room")), lambda of, n: body(of, n).update(took_room=True))
+    yield from copies("the taking minimum is ten seconds more", short_takings,
+                      lambda of, n: of["catalog"].update(taking_minimum_seconds=of["catalog"]["taking_minimum_seconds"] + 10))
+    yield from copies("who took room leaves without the minimum", short_takings, lambda of, n: shift(body(of, n), "at", -60))
     yield from copies("a closed hour is left out of the log", events("hour-closed"), lambda of, n: of["events"].pop(n))
     yield from copies("the trial's cap is next to nothing", used_claims,
                       lambda of, n: body(of, n).update(hourly_cap="0.000001"))
