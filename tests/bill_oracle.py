@@ -198,7 +198,8 @@ class Log:
             right = "own-order" if victim.account == life.account else "capacity"
             if when != at or not life.waits or cause != right:
                 self.complain(victim.id, f"taken for {life.id} as {cause}; it should be {right}")
-        if life.took_room != bool(takings):
+        # Those who did not run yet are cancelled without a notice [2.5].
+        if takings and not life.took_room or life.took_room and not life.waits:
             self.complain(life.id, "it is not said rightly whether others had to go for it")
         takings.clear()
 
@@ -609,6 +610,11 @@ def tamperings(dump):
             elif what["event"] == "ended" and id_ in took and id_ in asked and asked[id_] < starts[id_] + least:
                 yield n
 
+    def noticed_takings(of):
+        before = [None] + of["events"]
+        return (n for n in events("bought", lambda b: b.get("took_room"))(of)
+                if before[n] and before[n]["body"]["event"] == "interruptServer")
+
     paid, granted = (lambda r: amount(r["amount"]) > 0), (lambda r: amount(r["grant"]) > 0)
     waived, ran = (lambda r: amount(r["waived"]) > 0), (lambda b: b["first"])
     yield from copies("a record is left out", records, drop)
@@ -643,10 +649,10 @@ def tamperings(dump):
                       lambda of, n: body(of, n).update(cause="deleted"))
     yield from copies("a reclaim waives a period more", events("ended", lambda b: "waived_since" in b),
                       lambda of, n: shift(body(of, n), "waived_since", -HOUR))
-    yield from copies("one for which others went is called one that took nobody",
-                      events("bought", lambda b: b.get("took_room")), lambda of, n: body(of, n).update(took_room=False))
+    yield from copies("one for which others had notices is called one that took nobody", noticed_takings,
+                      lambda of, n: body(of, n).update(took_room=False))
     yield from copies("one that took nobody is said to have taken",
-                      events("bought", lambda b: not b.get("took_room")), lambda of, n: body(of, n).update(took_room=True))
+                      events("bought", lambda b: not b["waits"]), lambda of, n: body(of, n).update(took_room=True))
     yield from copies("the taking minimum is ten seconds more", short_takings,
                       lambda of, n: of["catalog"].update(taking_minimum_seconds=of["catalog"]["taking_minimum_seconds"] + 10))
     yield from copies("who took room leaves without the minimum", short_takings, lambda of, n: shift(body(of, n), "at", -60))
