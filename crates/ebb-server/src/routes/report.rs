@@ -82,8 +82,8 @@ async fn spot_rows(reads: &Reads, by: By, of: &Window) -> Result<Vec<SpotRow>, S
         shown.ended_by.insert(row.text("cause").to_owned(), row.int("blocks"));
         shown.seconds += row.int("seconds");
         shown.waived_seconds += row.int("waived_seconds");
-        *charged = *charged + block::read_exact(&row, "payable");
-        *waived = *waived + block::read_exact(&row, "waived");
+        *charged += block::read_exact(&row, "payable");
+        *waived += block::read_exact(&row, "waived");
     }
     for row in reads.rows(block::notices(by, of)).await? {
         rows.entry(key(&row)).or_default().0.notices = Some(lateness(&row));

@@ -2,13 +2,14 @@
 
 use crate::app::App;
 use crate::denied::Denied;
-use crate::unit::{Outcome, Unit};
+use crate::unit::{Outcome, Unit, settled_already};
 use ebb_engine::placement::Chosen;
 use ebb_engine::reserve::plan_reserve;
 use ebb_engine::shortage::{Relief, plan_shortage};
 use ebb_model::instance::Cause;
 use ebb_model::time::Timestamp;
 use ebb_store::rows::zone::{self, Shortage};
+use ebb_store::{Halt, StoreError};
 
 impl App {
     /// Has every reserve looked at: while nobody served, the catalog may have changed.
@@ -85,5 +86,9 @@ async fn take_all(unit: &mut Unit, chosen: &[Chosen], cause: Cause, deadline: Ti
     for one in chosen {
         victims.push((unit.instance(one.id).await?, cause));
     }
-    unit.take(victims, deadline).await
+    match unit.take(victims, deadline).await {
+        // Somebody else took one of them since the plan was made; it is made again.
+        Err(Halt::Refused(denied)) if settled_already(&denied) => Err(Halt::Store(StoreError::Contended)),
+        taken => taken,
+    }
 }

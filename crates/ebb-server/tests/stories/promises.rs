@@ -2,6 +2,7 @@
 
 use crate::cloud::{Cloud, On, block, order};
 use crate::story;
+use ebb_driver::fake::Behaviour;
 use ebb_model::catalog::{SpotState, SpotTerms};
 use ebb_model::resources::Resources;
 use reqwest::Method;
@@ -260,5 +261,24 @@ async fn the_report_says_what_was_promised_and_what_was_kept() {
         let sold = cloud.get("operator", "/v1/reports/spot?until=2026-03-02T01:00:00Z").await;
         assert_eq!((&sold["rows"][0]["sold"], &sold["rows"][0]["ended"]), (&json!(1), &json!(0)));
         cloud.nothing_broke().await;
+    }
+}
+
+#[tokio::test]
+async fn the_report_says_how_late_releases_were() {
+    for on in [On::Sqlite, On::Postgres] {
+        let slow = Behaviour { remove_millis: 1_500, ..Behaviour::default() };
+        let cloud = Cloud::with(on, &SMALL, slow).await;
+        let id = cloud.buy("enterprise", block(3)).await;
+        cloud.buy("enterprise", block(1)).await;
+        cloud.wait(60).await;
+        cloud.post("operator", &format!("/v1/instances/{id}/reclaim"), json!({"urgent": true})).await;
+        cloud.wait(10).await;
+        let report = cloud.get("enterprise", "/v1/reports/spot").await;
+        let (one, three) = (&report["rows"][0], &report["rows"][1]);
+        assert_eq!(three["releases"], json!({"count": 1, "p50_ms": 1_500, "p99_ms": 1_500, "max_ms": 1_500}));
+        assert_eq!((&one["hours"], &one["ended"], &one["releases"]), (&json!(1), &json!(0), &Value::Null));
+        assert_eq!(report["waived"][0]["cause"], "operator");
+        assert_eq!(report["waived"][0]["took"], Value::Null);
     }
 }
