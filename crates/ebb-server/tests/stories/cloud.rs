@@ -87,7 +87,7 @@ impl Cloud {
     ) -> Cloud {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let catalog = load_catalog(&root.join("catalog/sample.toml")).unwrap();
-        Self::selling(catalog, store, capacity, behaviour).await
+        Self::selling(catalog, deliveries, store, capacity, behaviour).await
     }
 
     /// The sample catalog, changed, on this database.
@@ -99,10 +99,16 @@ impl Cloud {
         let mut catalog = ebb_server::sample_catalog();
         change(&mut catalog);
         assert_eq!(catalog.problems(), Vec::<String>::new());
-        Self::selling(catalog, store, capacity, Behaviour::default()).await
+        Self::selling(catalog, DeliveryConfig::default(), store, capacity, Behaviour::default()).await
     }
 
-    async fn selling(catalog: Catalog, store: Place, capacity: &[(&str, i64)], behaviour: Behaviour) -> Cloud {
+    async fn selling(
+        catalog: Catalog,
+        deliveries: DeliveryConfig,
+        store: Place,
+        capacity: &[(&str, i64)],
+        behaviour: Behaviour,
+    ) -> Cloud {
         let config = SandboxConfig {
             listen: "127.0.0.1:0".parse().unwrap(),
             catalog,
