@@ -22,7 +22,9 @@ from zoneinfo import ZoneInfo
 HOUR = 3600
 UNITS = 3_600_000_000  # exact units in one of the currency
 SHOWN = UNITS // 100_000_000  # exact units in 10^-8, the last digit that is shown and posted
-FREE_CAUSES = {"capacity", "operator", "drain", "host-return", "lost"}  # the operator broke the guarantee [2.3]
+# The operator broke the guarantee [2.3].
+FREE_CAUSES = {"capacity", "reserve", "shortage", "drain", "host-return", "operator", "lost"}
+URGENT_CAUSES = {"shortage", "drain", "host-return", "operator"}  # these may come without notice [2.6]
 LATE = 10  # so many seconds beyond the notice a drill is free, if the machine is slow [2.10]
 METERS = ("compute", "system-disk")  # the order in which a grant pays [3.3]
 
@@ -88,6 +90,7 @@ class Life:
     disk_price: int
     waits: bool
     bought_at: int
+    took_room: bool = False  # others had to go for it [2.11]
     start: int = None
     end: int = None
     cause: str = None
@@ -149,7 +152,8 @@ class Life:
             if again is None:
                 return
             since = again
-        yield since, now if self.end is None else self.end
+        # Who made others go may be charged beyond his delete: what is still to come is not there yet.
+        yield since, now if self.end is None else min(self.end, max(now, self.start))
 
     def period_start(self, at):
         """The start of the guarantee period that holds a second [2.2]."""
@@ -175,6 +179,7 @@ class Log:
         self.notice_seconds = dump["catalog"]["notice_seconds"]
         self.drill_free_seconds = dump["catalog"]["drill_free_seconds"]
         self.drills_per_day = dump["catalog"]["drills_per_day"]
+        self.taking_minimum = dump["catalog"].get("taking_minimum_seconds", 0)
         takings = []  # notices for a firm order that is still to come in the log
         before = ("", 0)
         for event in dump["events"]:
@@ -218,7 +223,8 @@ class Log:
     def buy(self, event, body, at, takings):
         terms = body["purchase"]
         life = Life(event["instance"], event["account"], len(self.lives), body["zone"], body["flavor"], terms,
-                    price(terms["price"]), price(body["disk_price"]), body["waits"], at)
+                    price(terms["price"]), price(body["disk_price"]), body["waits"], at,
+                    body.get("took_room", False))
         if life.id in self.lives:
             self.complain(life.id, "it was bought twice")
         self.lives[life.id] = life
@@ -230,6 +236,9 @@ class Log:
             right = "own-order" if victim.account == life.account else "capacity"
             if when != at or not life.waits or cause != right:
                 self.complain(victim.id, f"taken for {life.id} as {cause}; it should be {right}")
+        # Those who did not run yet are cancelled without a notice [2.5].
+        if takings and not life.took_room or life.took_room and not life.waits:
+            self.complain(life.id, "it is not said rightly whether others had to go for it")
         takings.clear()
 
     def live(self, life, kind, body, at, takings):
@@ -256,7 +265,7 @@ class Log:
         elif kind == "interruptServer":
             notice, deadline = micros(body["notice_at"]), micros(body["deadline"])
             # The operator may be in a hurry, also after a notice; a deadline never moves back [2.6].
-            hurried = body["cause"] in FREE_CAUSES - {"capacity"} and deadline == at
+            hurried = body["cause"] in URGENT_CAUSES and deadline == at
             earlier = any(told[0] != "lease-end" and told[2] < deadline for told in life.notices)
             if earlier or not hurried and deadline - notice != self.notice_seconds * 1_000_000:
                 self.complain(life.id, f"the notice is not {self.notice_seconds} s ahead of its deadline")
@@ -304,8 +313,8 @@ class Log:
         drills[life.id] = (day, allotted)
 
 
-def check_life(life, complain):
-    """Do the end and its waiver follow from what happened before? [2.3, 2.6]"""
+def check_life(life, taking_minimum, complain):
+    """Do the end and its waiver follow from what happened before? [2.3, 2.6, 2.11]"""
 
     def must(right, what):
         if not right:
@@ -319,17 +328,19 @@ def check_life(life, complain):
     free_from = free_until = None
     if life.cause == "never-ran":
         must(life.start is None, "it ran, but is said never to have run")
+        must(not (life.took_room and life.delete_at), "it was withdrawn though others had to go for it")
     elif life.start is None:
         complain(life.id, f"it ended by {life.cause} and never ran")
     elif life.cause == "lease-end":
         must(life.end == lease, f"the lease ends at {clock(lease or 0)}, the charge at {clock(life.end)}")
     elif life.cause == "deleted":
         lost = life.pauses and life.pauses[-1][1] is None
+        least = life.start + taking_minimum if life.took_room and not lost else life.start
         asked = min(life.delete_at, life.pauses[-1][0]) if lost and life.delete_at else life.delete_at
-        must(asked == life.end, "charge does not end when the delete was accepted")
+        must(max(asked or 0, least) == life.end, "charge does not end when the delete was accepted, or the minimum is over")
         must(lease is None or life.end < lease, "at the end of the lease the natural end wins")
         must(not reclaims, "it was deleted under a notice")
-    elif life.cause in ("capacity", "operator", "own-order", "drain", "host-return"):
+    elif life.cause in (FREE_CAUSES | {"own-order"}) - {"lost"}:
         notice = next((n for n in reversed(reclaims) if n[0] == life.cause), None)
         must(life.option == "spot-block", "only a spot block is taken back")
         must(notice is not None, f"it ended by {life.cause} without a notice")
@@ -601,7 +612,7 @@ def check(dump):
         if person.grant:
             deduct(mine, person.grant)
         for life in lives:
-            check_life(life, complain)
+            check_life(life, log.taking_minimum, complain)
             check_terms(life, person.grant, dump["catalog"], complain)
             check_whole(life, mine, [r for r in books["bill"]["records"] if r["instance"] == life.id], complain)
         compare_records([p for p in mine if p.settled_at is not None], books["bill"]["records"], complain, True)
@@ -719,6 +730,25 @@ def tamperings(dump):
         notices = events("interruptServer", lambda told: told["cause"] in FREE_CAUSES)(of)
         return (n for n in notices if of["events"][n]["instance"] in drilled)
 
+    def short_takings(of):
+        """Ends of those for which others went and which were deleted before the minimum was over."""
+        least, starts, took, asked = of["catalog"].get("taking_minimum_seconds", 0), {}, set(), {}
+        for n, event in enumerate(of["events"]):
+            id_, what = event.get("instance"), event["body"]
+            if what["event"] == "bought" and what.get("took_room"):
+                took.add(id_)
+            elif what["event"] == "running" and what["first"]:
+                starts[id_] = second(what["at"])
+            elif what["event"] == "delete-asked":
+                asked[id_] = second(event["at"])
+            elif what["event"] == "ended" and id_ in took and id_ in asked and asked[id_] < starts[id_] + least:
+                yield n
+
+    def noticed_takings(of):
+        before = [None] + of["events"]
+        return (n for n in events("bought", lambda b: b.get("took_room"))(of)
+                if before[n] and before[n]["body"]["event"] == "interruptServer")
+
     paid, granted = (lambda r: amount(r["amount"]) > 0), (lambda r: amount(r["grant"]) > 0)
     waived, ran = (lambda r: amount(r["waived"]) > 0), (lambda b: b["first"])
     yield from copies("a record is left out", records, drop)
@@ -775,6 +805,13 @@ def tamperings(dump):
     yield from copies("a free record of a drill is charged", some(lambda r: r.get("reason") == "drill"), charge)
     yield from copies("a month has fewer free seconds", lambda of: [0] if any(events("interruptServer", drill)(of)) else [],
                       lambda of, _: of["catalog"].update(drill_free_seconds=299))
+    yield from copies("one for which others had notices is called one that took nobody", noticed_takings,
+                      lambda of, n: body(of, n).update(took_room=False))
+    yield from copies("one that took nobody is said to have taken",
+                      events("bought", lambda b: not b["waits"]), lambda of, n: body(of, n).update(took_room=True))
+    yield from copies("the taking minimum is ten seconds more", short_takings,
+                      lambda of, n: of["catalog"].update(taking_minimum_seconds=of["catalog"]["taking_minimum_seconds"] + 10))
+    yield from copies("who took room leaves without the minimum", short_takings, lambda of, n: shift(body(of, n), "at", -60))
     yield from copies("a closed hour is left out of the log", events("hour-closed"), lambda of, n: of["events"].pop(n))
     yield from copies("the trial's cap is next to nothing", used_claims,
                       lambda of, n: body(of, n).update(hourly_cap="0.000001"))

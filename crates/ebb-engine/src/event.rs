@@ -1,5 +1,6 @@
 //! What happened? The account's log, from which every bill can be recomputed.
 
+use ebb_model::id::DecisionId;
 use ebb_model::instance::{Cause, End, Purchase};
 use ebb_model::money::{Amount, Price};
 use ebb_model::time::{Period, Second, Timestamp};
@@ -53,6 +54,9 @@ pub enum Event {
         /// Of a drill: how much of it is free.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         free_until: Option<Second>,
+        /// What was decided; `ebb instances why` tells it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        decision: Option<DecisionId>,
     },
     /// The room that it waits for is cleared on another host, since the first one was lost.
     Replanned,

@@ -126,9 +126,14 @@ impl Fleet {
         let mut fleet = Self::with_kinds(catalog.kinds());
         let reserved = catalog.zone(zone).into_iter().flat_map(|zone| &zone.reserve);
         let needs = reserved.filter_map(|id| catalog.flavor(id)).map(|flavor| catalog.needs(flavor));
-        fleet.reserve = needs.map(|needs| fleet.amounts(&needs)).collect();
-        fleet.reserve.sort_by(|a, b| b.cmp(a));
+        fleet.set_reserve(needs.collect());
         fleet
+    }
+
+    /// What must fit at once beside what is sold as spot.
+    pub fn set_reserve(&mut self, needs: Vec<Resources>) {
+        self.reserve = needs.iter().map(|needs| self.amounts(needs)).collect();
+        self.reserve.sort_by(|a, b| b.cmp(a));
     }
 
     /// An empty zone in which these kinds of resources count.
@@ -157,6 +162,11 @@ impl Fleet {
 
     pub fn set_short_from(&mut self, from: Option<Timestamp>) {
         self.short_from = from;
+    }
+
+    /// Whether a block that lasts until then would reach into a shortage.
+    pub fn short_before(&self, until: Timestamp) -> bool {
+        self.short_from.is_some_and(|from| from < until)
     }
 
     pub fn has(&self, host: HostId) -> bool {

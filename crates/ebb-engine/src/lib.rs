@@ -1,9 +1,10 @@
 //! The rules: pure functions of values. Nothing here waits, reads or writes anything.
 //!
 //! [`quote`] says whether an order may be placed and at which price, [`fleet`] what there is in a zone, [`placement`] where an
-//! order goes and who must make room, [`lending`] what a host may still take,
+//! order goes and who must make room, [`reserve`] and [`shortage`] who makes room for the operator, [`lending`] what a host may
+//! still take,
 //! [`lifecycle`] what happens to an instance next, [`rating`] what a span of use costs, [`trial`] what a grant pays,
-//! [`settlement`] what moves in the ledger, [`topic`] who is told of an event, and [`refusal`] why not.
+//! [`settlement`] what moves in the ledger, [`topic`] who is told of an event, [`refusal`] why not, and [`why`] why just this one.
 
 #![deny(clippy::float_arithmetic)]
 
@@ -17,6 +18,9 @@ pub mod placement;
 pub mod quote;
 pub mod rating;
 pub mod refusal;
+pub mod reserve;
 pub mod settlement;
+pub mod shortage;
 pub mod topic;
 pub mod trial;
+pub mod why;

@@ -215,7 +215,7 @@ fn reclaim(instance: &Instance, order: Reclaim, now: Timestamp) -> Result<Step, 
     if lease_end.start() <= deadline {
         return Err(Refused::LeaseEndsFirst { lease_end: lease_end.start() });
     }
-    let notice = Event::InterruptServer { cause, notice_at: now, deadline, free_until };
+    let notice = Event::InterruptServer { cause, notice_at: now, deadline, free_until, decision: None };
     let effects = vec![Effect::MarkReleasing, Effect::Order, Effect::Log(notice)];
     let off_by = match instance.state {
         State::Stopping { force_at } => Some(force_at),
@@ -239,7 +239,7 @@ fn hurry(instance: &Instance, order: Reclaim) -> Result<Step, Refused> {
     let free_until = free_until.filter(|_| !takes_over);
     let deadline = deadline.min(order.deadline);
     // The notice that the guest was given stays the one that counts.
-    let notice = Event::InterruptServer { cause, notice_at, deadline, free_until };
+    let notice = Event::InterruptServer { cause, notice_at, deadline, free_until, decision: None };
     let state = State::Reclaiming { notice_at, deadline, cause, off_by, free_until };
     Ok(change(instance, state, vec![Effect::Order, Effect::Log(notice)]))
 }
@@ -382,6 +382,7 @@ fn due(instance: &Instance, now: Timestamp, limits: &Limits) -> Step {
                     notice_at,
                     deadline: end.start(),
                     free_until: None,
+                    decision: None,
                 };
                 let mut step = change(instance, instance.state.clone(), vec![Effect::Order, Effect::Log(notice)]);
                 step.next.as_mut().expect("a changed instance").end_announced = true;

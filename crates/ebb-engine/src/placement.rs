@@ -1,8 +1,11 @@
 //! Where does a demand go, and who must make room for it? (rules §2.5, §2.12)
+//!
+//! What the operator needs for a zone as a whole is planned in [`crate::reserve`] and [`crate::shortage`].
 
 use crate::fleet::{Age, Amounts, Fleet, Host, add, holds};
+use crate::lifecycle::period_start;
 use ebb_model::id::{AccountId, HostId, InstanceId};
-use ebb_model::instance::Cause;
+use ebb_model::instance::{Cause, Instance};
 use ebb_model::money::Exact;
 use ebb_model::resources::Resources;
 use ebb_model::time::{Second, Timestamp};
@@ -52,10 +55,34 @@ pub struct HostPlan {
     pub oldest_start: Option<Second>,
 }
 
+/// One who must go, and at which place among those who could: the first is 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chosen {
+    pub id: InstanceId,
+    pub rank: usize,
+    pub candidates: usize,
+}
+
+impl Decision {
+    /// Who must go for a firm order: on the best host.
+    pub fn chosen(&self) -> Vec<Chosen> {
+        self.hosts.first().map(HostPlan::chosen).unwrap_or_default()
+    }
+}
+
+impl HostPlan {
+    /// Who must go from this host.
+    pub fn chosen(&self) -> Vec<Chosen> {
+        let place = |id: &InstanceId| self.candidates.iter().position(|candidate| candidate == id);
+        let chosen = self.victims.iter().filter_map(|id| Some((id, place(id)?)));
+        chosen.map(|(id, at)| Chosen { id: *id, rank: at + 1, candidates: self.candidates_there }).collect()
+    }
+}
+
 /// Hosts that a decision keeps.
 const HOSTS_KEPT: usize = 8;
 /// Candidates on the best host that a decision keeps, beside those looked at.
-const CANDIDATES_KEPT: usize = 100;
+pub(crate) const CANDIDATES_KEPT: usize = 100;
 
 /// Who wants room, and how much.
 #[derive(Debug, Clone, Copy)]
@@ -81,8 +108,14 @@ pub fn place(fleet: &Fleet, demand: &Resources, tenancy: Tenancy) -> Option<Host
     // Spot is sold from room above the reserve only (rules §2.12).
     let reserved = match tenancy {
         Tenancy::Firm => BTreeMap::new(),
-        Tenancy::Block { until } if fleet.short_from.is_some_and(|from| from < until) => return None,
-        Tenancy::Block { .. } => reserve(fleet, |host| host.free())?,
+        Tenancy::Block { until } if fleet.short_before(until) => return None,
+        Tenancy::Block { .. } => {
+            let fit = fit(fleet, |_, host| host.free());
+            if !fit.missing.is_empty() {
+                return None;
+            }
+            fit.reserved
+        }
     };
     let fits = fleet.hosts.iter().filter(|(_, host)| admits(host, tenancy)).filter_map(|(id, host)| {
         let mut left = host.free();
@@ -97,7 +130,7 @@ pub fn place(fleet: &Fleet, demand: &Resources, tenancy: Tenancy) -> Option<Host
     fits.min().map(|(_, id)| id)
 }
 
-fn admits(host: &Host, tenancy: Tenancy) -> bool {
+pub(crate) fn admits(host: &Host, tenancy: Tenancy) -> bool {
     let long_enough = match tenancy {
         Tenancy::Firm => host.lent_until.is_none(),
         Tenancy::Block { until } => host.lent_until.is_none_or(|end| until <= end),
@@ -105,21 +138,30 @@ fn admits(host: &Host, tenancy: Tenancy) -> bool {
     host.open && long_enough
 }
 
-/// Where the zone's reserve fits, of room as `room` counts it; `None` if it is undercut.
-fn reserve(fleet: &Fleet, room: impl Fn(&Host) -> Amounts) -> Option<BTreeMap<HostId, Amounts>> {
-    let mut reserved: BTreeMap<HostId, Amounts> = BTreeMap::new();
+/// How a zone's reserve fits.
+pub(crate) struct Fit {
+    pub reserved: BTreeMap<HostId, Amounts>,
+    /// What of it fits nowhere, the largest first.
+    pub missing: Vec<Amounts>,
+}
+
+/// Where the zone's reserve fits, of room as `room` counts it.
+pub(crate) fn fit(fleet: &Fleet, room: impl Fn(HostId, &Host) -> Amounts) -> Fit {
+    let mut fit = Fit { reserved: BTreeMap::new(), missing: vec![] };
     for flavor in &fleet.reserve {
-        let fits = fleet.hosts.iter().filter(|(_, host)| admits(host, Tenancy::Firm)).filter_map(|(id, host)| {
-            let mut left = room(host);
-            if let Some(reserved) = reserved.get(id) {
+        let hosts = fleet.hosts.iter().filter(|(_, host)| admits(host, Tenancy::Firm)).filter_map(|(id, host)| {
+            let mut left = room(*id, host);
+            if let Some(reserved) = fit.reserved.get(id) {
                 add(&mut left, reserved, -1);
             }
             holds(&left, flavor).then_some((left, *id))
         });
-        let (_, host) = fits.min()?;
-        add(reserved.entry(host).or_default(), flavor, 1);
+        match hosts.min() {
+            Some((_, host)) => add(fit.reserved.entry(host).or_default(), flavor, 1),
+            None => fit.missing.push(*flavor),
+        }
     }
-    Some(reserved)
+    fit
 }
 
 /// Plans the reclaims that make room for a demand; `None` when no host can be cleared.
@@ -130,7 +172,7 @@ pub fn plan_reclaim(fleet: &Fleet, demand: &Demand<'_>, now: Timestamp, notice_s
     let mut best: Vec<(Key, Cleared)> = vec![];
     let mut hosts_possible = 0;
     for (id, host) in open {
-        let Some(cleared) = clear(host, &wanted) else { continue };
+        let Some(cleared) = clear(host, host.coming(deadline), &BTreeSet::new(), &wanted) else { continue };
         hosts_possible += 1;
         let key = (cleared.waived, Reverse(cleared.oldest()), *id);
         if best.len() < HOSTS_KEPT || best.last().is_some_and(|(worst, _)| key < *worst) {
@@ -147,12 +189,32 @@ pub fn plan_reclaim(fleet: &Fleet, demand: &Demand<'_>, now: Timestamp, notice_s
     (!hosts.is_empty()).then(|| Decision { demand: demand.resources.clone(), deadline, hosts, hosts_possible })
 }
 
+/// The decision that all these blocks leave a host, which somebody else wants.
+pub fn clear_host(host: HostId, blocks: &[&Instance], now: Timestamp, deadline: Timestamp) -> Decision {
+    let waived = blocks.iter().filter_map(|block| {
+        let since = period_start(block, now.second())?;
+        Some(block.purchase.price().charge(deadline.second().unix() - since.unix()))
+    });
+    let ids: Vec<InstanceId> = blocks.iter().map(|block| block.id).collect();
+    let plan = HostPlan {
+        host,
+        candidates_there: ids.len(),
+        candidates: ids.clone(),
+        victims: ids,
+        put_back: vec![],
+        waived_units: waived.sum::<Exact>().units().to_string(),
+        oldest_start: blocks.iter().filter_map(|block| block.first_running).min(),
+    };
+    let demand = blocks.iter().fold(Resources::default(), |all, block| all.plus(&block.resources));
+    Decision { demand, deadline, hosts: vec![plan], hosts_possible: 1 }
+}
+
 /// By what hosts are compared: least money waived, then the one whose oldest victim is youngest, then id.
-type Key = (Exact, Reverse<Oldest>, HostId);
+pub(crate) type Key = (Exact, Reverse<Oldest>, HostId);
 
 /// The oldest victim of a host, later is better: what does not run yet is younger than what does, and nobody is best of all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Oldest {
+pub(crate) enum Oldest {
     Since(Second),
     NotRunning,
     Nobody,
@@ -163,30 +225,30 @@ pub fn cause_of(victim: AccountId, taker: AccountId) -> Cause {
     if victim == taker { Cause::OwnOrder } else { Cause::Capacity }
 }
 
-struct Wanted {
-    amounts: Amounts,
-    by: Option<AccountId>,
-    now: Timestamp,
-    deadline: Timestamp,
+pub(crate) struct Wanted {
+    pub amounts: Amounts,
+    pub by: Option<AccountId>,
+    pub now: Timestamp,
+    pub deadline: Timestamp,
 }
 
 /// How a host can be cleared.
-struct Cleared {
+pub(crate) struct Cleared {
     /// Youngest first.
-    taken: Vec<Age>,
-    put_back: BTreeSet<InstanceId>,
-    waived: Exact,
+    pub taken: Vec<Age>,
+    pub put_back: BTreeSet<InstanceId>,
+    pub waived: Exact,
 }
 
-fn clear(host: &Host, wanted: &Wanted) -> Option<Cleared> {
-    let mut free = host.coming(wanted.deadline);
+/// Clears a host that has `free` room already, without those who go anyway.
+pub(crate) fn clear(host: &Host, mut free: Amounts, going: &BTreeSet<InstanceId>, wanted: &Wanted) -> Option<Cleared> {
     let mut most = free;
     add(&mut most, &host.takable, 1);
     if !holds(&most, &wanted.amounts) {
         return None;
     }
     let mut taken: Vec<Age> = vec![];
-    let mut rest = candidates(host, wanted.deadline);
+    let mut rest = candidates(host, wanted.deadline).filter(|age| !going.contains(&age.id));
     while !holds(&free, &wanted.amounts) {
         let next = rest.next()?;
         add(&mut free, &host.block(next.id).0.amounts, 1);
@@ -210,22 +272,22 @@ fn clear(host: &Host, wanted: &Wanted) -> Option<Cleared> {
 }
 
 /// Blocks that may be taken, youngest first. Whose lease ends by the deadline goes anyway and is counted as free already.
-fn candidates(host: &Host, deadline: Timestamp) -> impl Iterator<Item = &Age> {
+pub(crate) fn candidates(host: &Host, deadline: Timestamp) -> impl Iterator<Item = &Age> {
     let stays = move |age: &&Age| host.block(age.id).1.lease_end.is_none_or(|end| end.start() > deadline);
     host.blocks.iter().rev().filter(stays)
 }
 
 impl Cleared {
-    fn victims(&self) -> impl Iterator<Item = &Age> {
+    pub fn victims(&self) -> impl Iterator<Item = &Age> {
         self.taken.iter().filter(|age| !self.put_back.contains(&age.id))
     }
 
-    fn oldest(&self) -> Oldest {
+    pub fn oldest(&self) -> Oldest {
         let since = |age: &Age| age.start().map_or(Oldest::NotRunning, Oldest::Since);
         self.victims().map(since).min().unwrap_or(Oldest::Nobody)
     }
 
-    fn oldest_start(&self) -> Option<Second> {
+    pub fn oldest_start(&self) -> Option<Second> {
         self.victims().filter_map(Age::start).min()
     }
 

@@ -50,7 +50,13 @@ mod tests {
         let told = [
             Event::Running { at: at.second(), first: true },
             Event::Stopped { at: at.second() },
-            Event::InterruptServer { cause: Cause::Capacity, notice_at: at, deadline: at, free_until: None },
+            Event::InterruptServer {
+                cause: Cause::Capacity,
+                notice_at: at,
+                deadline: at,
+                free_until: None,
+                decision: None,
+            },
             Event::HostLost { since: at.second() },
             Event::Released { gone_at: at },
         ];

@@ -17,7 +17,7 @@ use ebb_model::time::{Second, Timestamp};
 use ebb_store::rows::host::Host;
 use ebb_store::rows::instance::Seen;
 use ebb_store::rows::lending;
-use ebb_store::rows::{account, alarm, drill, host, instance};
+use ebb_store::rows::{account, alarm, drill, host, instance, notice};
 use ebb_store::{Decision, Halt, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -348,6 +348,7 @@ async fn greet(mut unit: Unit, hello: Hello) -> Outcome<Decision<Greeted>> {
     if was_lost || host.lending != before {
         unit.write(alarm::set(ALARM, &host.id.to_string(), unit.now));
     }
+    unit.look_after_reserve(&host.zone);
     let position = Position { epoch, sequence };
     let (sent, obeyed) = (theirs.sequence.min(sequence), theirs.sequence);
     Ok(unit.done(Greeted { id: host.id, position, sent, gap, obeyed, last_heard_at }))
@@ -376,10 +377,14 @@ async fn observe(mut unit: Unit, from: HostId, observed: ObservedGuest) -> Outco
         || (seen.notice_read_at.is_some() && seen_before.notice_read_at.is_none());
     if fresh {
         unit.write(instance::see(id, &seen));
+        unit.write(notice::see(id, seen.notice_readable_at, seen.notice_read_at));
     }
     if let State::Reclaiming { notice_at, deadline, .. } = known.state {
         if let (Some(readable), None) = (seen.notice_readable_at, seen_before.notice_readable_at) {
             unit.app.metrics.notice_readable(readable.millis_since(notice_at));
+        }
+        if let (Some(read), None) = (seen.notice_read_at, seen_before.notice_read_at) {
+            unit.app.metrics.notice_read(read.millis_since(notice_at));
         }
         if let Is::Gone { at } = observed.is {
             unit.app.metrics.released(at.millis_since(deadline));

@@ -9,9 +9,9 @@ use crate::room::{claim, find_free, plan};
 use crate::unit::{Outcome, Unit, refuse, settled_already};
 use ebb_engine::lending::{Clearing, HostEvent, Leave, Lending, Stance};
 use ebb_engine::lifecycle::{Command, Input, Reclaim};
-use ebb_engine::placement::{Demand, Tenancy, cause_of};
-use ebb_model::id::{DecisionId, EventId, HostId, InstanceId};
-use ebb_model::instance::{Instance, State};
+use ebb_engine::placement::{Demand, Tenancy, cause_of, clear_host};
+use ebb_model::id::{EventId, HostId, InstanceId};
+use ebb_model::instance::{Cause, Instance, State};
 use ebb_model::time::{Second, Timestamp};
 use ebb_model::week::Week;
 use ebb_store::rows::host::{Host, LOST, RoomChange};
@@ -243,7 +243,15 @@ async fn tend(mut unit: Unit, id: HostId) -> Outcome<Decision<(Host, Vec<Instanc
         return Ok(unit.done((known, there)));
     }
     if let Some(clearing) = stance.clears {
-        for block in there.iter().filter(|one| !one.purchase.is_firm()) {
+        let stays = |one: &&Instance| one.lease_end().is_none_or(|end| end.start() > clearing.deadline);
+        let told = |one: &&Instance| matches!(one.state, State::Reclaiming { .. } | State::Releasing { .. });
+        let blocks = || there.iter().filter(|one| !one.purchase.is_firm());
+        let going: Vec<&Instance> = blocks().filter(stays).filter(|one| !told(one)).collect();
+        if !going.is_empty() {
+            let decision = clear_host(id, &going, unit.now, clearing.deadline);
+            unit.decide(&known.zone, clearing.cause, None, &decision, &decision.chosen());
+        }
+        for block in blocks() {
             notify(&mut unit, block, clearing).await?;
         }
     }
@@ -279,11 +287,10 @@ async fn replan(mut unit: Unit, id: InstanceId, from: HostId, lost: bool) -> Out
         }
         None => match plan(&mut unit, &before.zone, &demand).await? {
             Some(decision) => {
+                unit.decide(&before.zone, Cause::Capacity, Some(id), &decision, &decision.chosen());
                 let life =
                     claim(&mut unit, &decision, &demand, |victim| cause_of(victim.account, before.account)).await?;
                 let State::Waiting { give_up_at } = life else { unreachable!("whoever claims waits") };
-                let decision_id = DecisionId::new(unit.app.mint.uuid(unit.now));
-                unit.write(instance::insert_decision(decision_id, id, unit.now, &decision));
                 (decision.hosts[0].host, give_up_at)
             }
             None if lost => {

@@ -34,6 +34,10 @@ pub struct Metrics {
     lateness: Histogram,
     /// Seconds from the decision of an interruption to the guest's metadata showing it.
     notice: Histogram,
+    /// Seconds from a notice's instant to its commit being known.
+    committed: Histogram,
+    /// Seconds from a notice's instant to the guest having read it.
+    read: Histogram,
     /// Seconds from a deadline to the room being free.
     release: Histogram,
     deliveries: Family<Attempt, Counter>,
@@ -53,6 +57,8 @@ impl Metrics {
             hosts_connected: Gauge::default(),
             lateness: fine(),
             notice: fine(),
+            committed: fine(),
+            read: fine(),
             release: fine(),
             deliveries: Family::default(),
             told: Histogram::new([0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 3_600.0]),
@@ -65,6 +71,8 @@ impl Metrics {
         registry.register("hosts_connected", "Hosts with a live connection", metrics.hosts_connected.clone());
         registry.register("due_lateness_seconds", "Delay of due instants", metrics.lateness.clone());
         registry.register("notice_seconds", "From decision to readable notice", metrics.notice.clone());
+        registry.register("notice_commit_seconds", "From notice to commit", metrics.committed.clone());
+        registry.register("notice_read_seconds", "From notice to the guest reading it", metrics.read.clone());
         registry.register("release_seconds", "From deadline to free room", metrics.release.clone());
         registry.register("deliveries", "Attempts to tell subscribers", metrics.deliveries.clone());
         let told = "From an interruption to a subscriber having accepted it";
@@ -91,6 +99,14 @@ impl Metrics {
 
     pub fn notice_readable(&self, millis: i64) {
         self.notice.observe(seconds(millis));
+    }
+
+    pub fn notice_committed(&self, millis: i64) {
+        self.committed.observe(seconds(millis));
+    }
+
+    pub fn notice_read(&self, millis: i64) {
+        self.read.observe(seconds(millis));
     }
 
     pub fn released(&self, millis: i64) {

@@ -1,11 +1,12 @@
 //! Where does a new order get its room: what is free, else what blocks give up, else nowhere? (rules §2.5, §2.12)
 
 use crate::unit::{Outcome, Unit, refuse, settled_already};
+use ebb_engine::fleet::Fleet;
 use ebb_engine::placement::{Decision, Demand, Room, Tenancy, cause_of, place, plan_reclaim};
 use ebb_engine::quote::Quote;
 use ebb_engine::refusal::Refused;
 use ebb_model::catalog::Limits;
-use ebb_model::id::{AccountId, HostId};
+use ebb_model::id::{AccountId, HostId, InstanceId};
 use ebb_model::instance::{Cause, Instance, Purchase, State};
 use ebb_model::resources::Resources;
 use ebb_model::time::{HOUR, Timestamp};
@@ -18,19 +19,24 @@ pub struct Begin {
     pub host: HostId,
     pub life: State,
     pub took_room: bool,
-    pub decision: Option<Decision>,
 }
 
 /// Hosts of which the picture turned out wrong while one order was placed; then somebody else is let go first.
-const MOST_CORRECTIONS: usize = 64;
+pub const MOST_CORRECTIONS: usize = 64;
 
 /// Takes free room, else plans reclaims for a firm order, else refuses.
-pub async fn room_for(unit: &mut Unit, buyer: AccountId, zone: &str, quote: &Quote) -> Outcome<Begin> {
+pub async fn room_for(
+    unit: &mut Unit,
+    order: InstanceId,
+    buyer: AccountId,
+    zone: &str,
+    quote: &Quote,
+) -> Outcome<Begin> {
     let limits = unit.app.catalog.limits.clone();
     unit.clear_doubts().await?;
     if let Some(host) = place_now(unit, zone, quote).await? {
         let give_up_at = unit.now.plus_seconds(limits.boot_timeout_seconds);
-        return Ok(Begin { host, life: State::Starting { give_up_at }, took_room: false, decision: None });
+        return Ok(Begin { host, life: State::Starting { give_up_at }, took_room: false });
     }
     // A trial causes no reclaim unless the catalog says so, and a block never takes from a block.
     let takes = match quote.purchase {
@@ -54,8 +60,21 @@ pub async fn room_for(unit: &mut Unit, buyer: AccountId, zone: &str, quote: &Quo
             return refuse(Refused::TooManyTakings { most: limits.takings_per_hour });
         }
     }
+    unit.decide(zone, Cause::Capacity, Some(order), &decision, &decision.chosen());
     let life = claim(unit, &decision, &demand, |victim| cause_of(victim.account, buyer)).await?;
-    Ok(Begin { host, life, took_room, decision: Some(decision) })
+    Ok(Begin { host, life, took_room })
+}
+
+/// The host that has free room for an order now.
+pub fn host_for(fleet: &Fleet, limits: &Limits, quote: &Quote, now: Timestamp) -> Option<HostId> {
+    let place = |tenancy| place(fleet, &quote.resources, tenancy);
+    place(tenancy(quote, now, limits)).or_else(|| beyond_return(fleet, quote, now, limits).and_then(place))
+}
+
+/// A block that is sold though its host goes back to its owner before its lease ends. Nothing is sold into a shortage.
+fn beyond_return(fleet: &Fleet, quote: &Quote, now: Timestamp, limits: &Limits) -> Option<Tenancy> {
+    let Tenancy::Block { until } = tenancy(quote, now, limits) else { return None };
+    (limits.sell_beyond_return && !fleet.short_before(until)).then_some(Tenancy::Block { until: now })
 }
 
 /// Free room for an order, if there is any; it is taken. Where its lease fits before the host's return, else where it is sold though
@@ -63,8 +82,12 @@ pub async fn room_for(unit: &mut Unit, buyer: AccountId, zone: &str, quote: &Quo
 async fn place_now(unit: &mut Unit, zone: &str, quote: &Quote) -> Outcome<Option<HostId>> {
     let limits = unit.app.catalog.limits.clone();
     let mut free = find_free(unit, zone, &quote.resources, tenancy(quote, unit.now, &limits)).await?;
-    if free.is_none() && !quote.purchase.is_firm() && limits.sell_beyond_return {
-        free = find_free(unit, zone, &quote.resources, Tenancy::Block { until: unit.now }).await?;
+    if free.is_none() {
+        let (app, now) = (unit.app.clone(), unit.now);
+        let beyond = app.zones.with(&app.catalog, zone, |fleet| beyond_return(fleet, quote, now, &limits));
+        if let Some(tenancy) = beyond {
+            free = find_free(unit, zone, &quote.resources, tenancy).await?;
+        }
     }
     let Some(room) = free else { return Ok(None) };
     unit.change_room(&room, RoomChange::Take, &quote.resources);

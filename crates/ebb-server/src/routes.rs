@@ -9,10 +9,13 @@ mod host;
 mod instance;
 mod key_pair;
 mod lending;
+mod offer;
+mod report;
 mod sandbox;
 mod stream;
 mod subscription;
 mod trial;
+mod zone;
 
 use crate::app::App;
 use crate::call::whole;
@@ -46,11 +49,12 @@ const DOCS: &str = "/docs";
         account::whoami, account::open, account::list, account::show, account::verify, account::top_up,
         account::create_key, account::list_keys, account::delete_key, account::balance, key_pair::add,
         key_pair::list, key_pair::delete, trial::claim, trial::show,
-        catalog::show, catalog::quote,
+        catalog::show, catalog::quote, offer::list, offer::limits,
         instance::buy, instance::list, instance::show, instance::release, instance::stop, instance::start,
         instance::reclaim, instance::console_log, instance::decisions, instance::change, instance::operations, instance::operate,
         bill::bill, bill::events,
         drill::run, drill::list, drill::show, drill::schedule, drill::schedules, drill::unschedule,
+        zone::list, zone::declare, zone::end, report::spot,
         host::list, host::show, host::accept_gap, host::destroy_guest,
         lending::drain, lending::take_back, lending::resume, lending::calendar, lending::lost,
         lending::unplug, lending::plug, lending::return_file,
@@ -100,6 +104,8 @@ pub fn router(app: App) -> Router {
         .route("/v1/trial", post(trial::claim).get(trial::show))
         .route("/v1/catalog", get(catalog::show))
         .route("/v1/quote", post(catalog::quote))
+        .route("/v1/offers", get(offer::list))
+        .route("/v1/limits", get(offer::limits))
         .route("/v1/instances", post(instance::buy).get(instance::list))
         .route("/v1/instances/{id}", get(instance::show).delete(instance::release))
         .route("/v1/instances/{id}/stop", post(instance::stop))
@@ -123,6 +129,10 @@ pub fn router(app: App) -> Router {
         .route("/v1/drills/{id}", get(drill::show))
         .route("/v1/drill-schedules", post(drill::schedule).get(drill::schedules))
         .route("/v1/drill-schedules/{id}", delete(drill::unschedule))
+        .route("/v1/reports/spot", get(report::spot))
+        .route("/v1/zones", get(zone::list))
+        .route("/v1/zones/{zone}/shortage", post(zone::declare))
+        .route("/v1/zones/{zone}/end-shortage", post(zone::end))
         .route("/v1/hosts", get(host::list))
         .route("/v1/hosts/{name}", get(host::show))
         .route("/v1/hosts/{name}/drain", post(lending::drain))

@@ -112,6 +112,7 @@ pub async fn serve(config: ServeConfig) -> Result<Serving, ServeError> {
         turn: None,
         well_known: well_known(),
     });
+    app.look_after_reserves().await.map_err(|error| ServeError::Setup(error.to_string()))?;
     if let Some(secret) = config.operator_secret {
         ensure_key(&app, Role::Operator, &secret).await?;
     }

@@ -2,12 +2,13 @@
 
 use crate::app::App;
 use crate::denied::Denied;
+use crate::work::alarms;
 use crate::zone::Touched;
 use ebb_driver::protocol::ObservedGuest;
 use ebb_engine::drill::free_seconds;
 use ebb_engine::event::Event;
 use ebb_engine::lifecycle::{self, Command, Effect, Input, Reclaim};
-use ebb_engine::placement::Room;
+use ebb_engine::placement::{Chosen, Decision as Plan, Room};
 use ebb_engine::rating;
 use ebb_engine::refusal::Refused;
 use ebb_engine::settlement::{self, settle};
@@ -15,15 +16,17 @@ use ebb_engine::topic;
 use ebb_engine::trial::deduct;
 use ebb_ledger::Entry;
 use ebb_model::billing::{BillRecord, Charge, Settled, Span, Split};
-use ebb_model::id::{AccountId, EntryId, EventId, InstanceId, RecordId, SpanId};
+use ebb_model::id::{AccountId, DecisionId, EntryId, EventId, InstanceId, RecordId, SpanId};
 use ebb_model::instance::{Cause, End, Instance, State};
 use ebb_model::resources::Resources;
 use ebb_model::time::{HOUR, Period, Second, Timestamp};
 use ebb_store::rows::account::Account;
+use ebb_store::rows::decision::{self, Decided};
 use ebb_store::rows::host::RoomChange;
-use ebb_store::rows::{account, bill, delivery, drill, event, host, instance};
+use ebb_store::rows::{account, alarm, bill, block, delivery, drill, event, host, instance, notice};
 use ebb_store::{Decision, Halt, Query, Reads, StoreError};
 use futures_util::future::BoxFuture;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// What a unit ends with: an answer, or nothing written.
@@ -44,6 +47,9 @@ pub struct Unit {
     /// The account whose row this unit changes; a unit has at most one.
     account: Option<Account>,
     changed: bool,
+    /// The decision by which blocks are taken, if one was made.
+    decided: Option<DecisionId>,
+    room_changed: bool,
     /// What others hear of when this is done.
     touched: Touched,
     told: Arc<Mutex<Touched>>,
@@ -56,7 +62,9 @@ impl Unit {
         let before = std::mem::take(&mut *lock(&told));
         app.zones.doubt(&before.instances);
         let touched = Touched::default();
-        Self { app, reads, now, guards: vec![], writes: vec![], account: None, changed: false, touched, told }
+        let (guards, writes) = (vec![], vec![]);
+        let (account, changed, decided, room_changed) = (None, false, None, false);
+        Self { app, reads, now, guards, writes, account, changed, decided, room_changed, touched, told }
     }
 
     pub fn guard(&mut self, query: Query) {
@@ -83,6 +91,10 @@ impl Unit {
 
     /// Ends the unit: everything is written together, or nothing.
     pub fn done<T>(mut self, answer: T) -> Decision<T> {
+        if self.room_changed {
+            let zones: BTreeSet<String> = self.touched.instances.iter().map(|one| one.zone.clone()).collect();
+            zones.iter().for_each(|zone| self.look_after_reserve(zone));
+        }
         if let Some(account) = self.account.filter(|_| self.changed) {
             // Of two units that change an account one sees the other's change.
             self.guards.insert(0, account::change(&account));
@@ -137,6 +149,10 @@ impl Unit {
                 // Nobody is there to remove it, and nobody will say that it is gone.
                 return self.step(&next, Input::HostLost { heard_at: self.now }).await;
             }
+            if let (State::Released { end, gone_at }, false) = (&next.state, next.purchase.is_firm()) {
+                let deadline = end.notice.map(|notice| notice.deadline);
+                self.write(block::ended(next.id, end.cause, *gone_at, deadline));
+            }
             Ok(next)
         })
     }
@@ -151,6 +167,7 @@ impl Unit {
     /// A new instance, with its order if it starts at once.
     pub fn create(&mut self, new: &Instance) {
         self.write(instance::insert(new, lifecycle::due_at(new, &self.app.catalog.limits)));
+        self.writes.extend(block::insert(new));
         self.touched.instances.push(new.clone());
         if !matches!(new.state, State::Waiting { .. }) {
             self.order(new);
@@ -158,7 +175,24 @@ impl Unit {
     }
 
     pub fn change_room(&mut self, room: &Room, change: RoomChange, by: &Resources) {
+        self.room_changed = true;
         self.guards.extend(host::change_room(room, change, by));
+    }
+
+    /// Has the reserve of a zone looked at, if it has one, once this is committed.
+    pub fn look_after_reserve(&mut self, zone: &str) {
+        if self.app.catalog.zone(zone).is_some_and(|zone| !zone.reserve.is_empty()) {
+            self.write(alarm::set(alarms::RESERVE, zone, self.now));
+        }
+    }
+
+    /// Keeps what the planner decided, and links it to those who must go; the notices that follow name it.
+    pub fn decide(&mut self, zone: &str, cause: Cause, order: Option<InstanceId>, plan: &Plan, chosen: &[Chosen]) {
+        let id = DecisionId::new(self.app.mint.uuid(self.now));
+        let zone = zone.to_owned();
+        self.write(decision::insert(&Decided { id, zone, cause, order, at: self.now, decision: plan.clone() }));
+        chosen.iter().for_each(|victim| self.write(decision::insert_victim(id, victim)));
+        self.decided = Some(id);
     }
 
     /// Gives notice to blocks that must make room.
@@ -176,6 +210,13 @@ impl Unit {
 
     async fn carry(&mut self, before: &Instance, next: &Instance, effect: Effect) -> Outcome<()> {
         match effect {
+            Effect::Log(Event::InterruptServer { cause, notice_at, deadline, free_until, .. }) => {
+                let decision = self.decided.filter(|_| cause.is_platform() || cause == Cause::OwnOrder);
+                let what = Event::InterruptServer { cause, notice_at, deadline, free_until, decision };
+                self.log_and_tell(before, &what);
+                self.write(notice::insert(next.id, cause, notice_at, deadline, self.now));
+                self.touched.notices.push((next.id, notice_at));
+            }
             Effect::Log(what) => self.log_and_tell(before, &what),
             Effect::Order => self.order(next),
             Effect::OpenSpans { since } => self.open_spans(next, since).await?,
@@ -267,18 +308,19 @@ impl Unit {
         Ok(())
     }
 
-    async fn settle_block(&mut self, block: &Instance) -> Outcome<()> {
+    async fn settle_block(&mut self, of: &Instance) -> Outcome<()> {
         // At its release, which the server may learn of late.
-        let State::Released { end, gone_at } = block.state else { panic!("settled before its release: {block:?}") };
+        let State::Released { end, gone_at } = of.state else { panic!("settled before its release: {of:?}") };
         let released_at = gone_at.second();
-        let rows = self.reads.rows(bill::spans_of(block.id)).await?;
+        let rows = self.reads.rows(bill::spans_of(of.id)).await?;
         let spans = rows.iter().map(bill::read_span).filter(|s| matches!(s.settled, Settled::AtRelease { .. }));
         let charges: Vec<Charge> = spans.flat_map(|span| self.charge_whole(span, end)).collect();
         let splits = deduct(&charges, None);
         if end.notice.is_some() {
-            self.write(drill::settle(block.id, free_seconds(&end)));
+            self.write(drill::settle(of.id, free_seconds(&end)));
         }
-        self.settle(block.account, &format!("block {}", block.id), charges, splits, released_at).await
+        self.write(block::settled(of.id, &charges, &splits));
+        self.settle(of.account, &format!("block {}", of.id), charges, splits, released_at).await
     }
 
     fn charge_whole(&self, span: Span, end: End) -> Vec<Charge> {
@@ -369,12 +411,35 @@ impl App {
             self.zones.hear(&self.catalog, &touched.instances);
             self.wake_hosts(&touched.ordered);
             self.news.send_modify(|count| *count += 1);
+            self.note_commit(touched.notices).await;
         } else {
             self.zones.doubt(&touched.instances);
             // Perhaps it was written after all.
             self.wake_hosts(&touched.ordered);
         }
         answer
+    }
+}
+
+impl App {
+    /// Writes down when the commit of these notices was known. Nobody waits for it but a sandbox, where one thing is done at a time.
+    async fn note_commit(&self, notices: Vec<(InstanceId, Timestamp)>) {
+        let Some((first, _)) = notices.first() else { return };
+        let (key, at, app) = (first.to_string(), self.clock.now(), self.clone());
+        notices.iter().for_each(|(_, notice_at)| self.metrics.notice_committed(at.millis_since(*notice_at)));
+        let noted = async move {
+            let noted = app.store.unit::<_, std::convert::Infallible, _, _>("notice-committed", &key, move |_| {
+                let writes = notices.iter().map(|(id, notice_at)| notice::committed(*id, *notice_at, at)).collect();
+                async move { Ok(Decision { guards: vec![], writes, answer: () }) }
+            });
+            if let Err(error) = noted.await {
+                tracing::warn!(%error, "when notices were committed could not be written down");
+            }
+        };
+        match self.is_sandbox() {
+            true => noted.await,
+            false => drop(tokio::spawn(noted)),
+        }
     }
 }
 

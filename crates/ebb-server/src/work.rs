@@ -5,6 +5,7 @@ pub mod deliveries;
 pub mod hosts;
 pub mod hours;
 pub mod sandbox;
+pub mod zones;
 
 use crate::app::App;
 use crate::denied::Denied;

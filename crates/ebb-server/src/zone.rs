@@ -4,13 +4,15 @@
 //! decisions that are not committed yet; when one of those comes to nothing, the hosts that it touched are read again.
 
 use crate::app::App;
+use crate::room::MOST_CORRECTIONS;
 use crate::unit::{Outcome, Unit};
 use ebb_engine::fleet::{Facts, Fleet};
 use ebb_model::catalog::Catalog;
 use ebb_model::id::{HostId, InstanceId};
 use ebb_model::instance::Instance;
-use ebb_store::StoreError;
-use ebb_store::rows::{host, instance};
+use ebb_model::time::Timestamp;
+use ebb_store::rows::{host, instance, zone};
+use ebb_store::{Halt, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
@@ -45,6 +47,8 @@ pub struct Touched {
     pub instances: Vec<Instance>,
     /// Hosts that have new orders.
     pub ordered: BTreeSet<HostId>,
+    /// Notices that were given.
+    pub notices: Vec<(InstanceId, Timestamp)>,
 }
 
 impl Zones {
@@ -104,6 +108,7 @@ impl App {
             let rows = self.store.rows(host::room_of(known.id)).await?;
             self.set_host(&known, &host::read_rooms(&rows));
         }
+        self.load_shortages().await?;
         let mut after = String::new();
         loop {
             let rows = self.store.rows(instance::live_page(&after, PAGE)).await?;
@@ -112,6 +117,17 @@ impl App {
             let there: Vec<Instance> = rows.iter().map(instance::read).collect();
             self.zones.hear(&self.catalog, &there);
         }
+    }
+
+    /// What the operator is short of, as the database has it.
+    pub async fn load_shortages(&self) -> Result<(), StoreError> {
+        let rows = self.store.rows(zone::shortages()).await?;
+        let known: Vec<zone::Shortage> = rows.iter().map(zone::read).collect();
+        for place in &self.catalog.zones {
+            let from = known.iter().find(|shortage| shortage.zone == place.id).map(|shortage| shortage.at);
+            self.zones.with(&self.catalog, &place.id, |fleet| fleet.set_short_from(from));
+        }
+        Ok(())
     }
 
     pub fn set_host(&self, known: &host::Host, room: &[ebb_engine::placement::Room]) {
@@ -129,6 +145,26 @@ impl Unit {
             self.read_host(id).await?;
         }
         Ok(())
+    }
+
+    /// Makes the picture of a whole zone what the database says.
+    pub async fn true_picture(&self, zone: &str) -> Outcome<()> {
+        self.clear_doubts().await?;
+        for _ in 0..MOST_CORRECTIONS {
+            let rooms = host::read_rooms(&self.reads.rows(zone::rooms(zone)).await?);
+            let wrong = |fleet: &mut Fleet| {
+                let wrong = rooms.iter().filter(|room| fleet.has(room.host) && !fleet.agrees(room));
+                wrong.map(|room| room.host).collect::<Vec<_>>()
+            };
+            let wrong = self.app.zones.with(&self.app.catalog, zone, wrong);
+            if wrong.is_empty() {
+                return Ok(());
+            }
+            for id in wrong {
+                self.read_host(id).await?;
+            }
+        }
+        Err(Halt::Store(StoreError::Contended))
     }
 
     /// Makes the picture of a host what the database says.

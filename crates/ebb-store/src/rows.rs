@@ -3,14 +3,18 @@
 pub mod account;
 pub mod alarm;
 pub mod bill;
+pub mod block;
+pub mod decision;
 pub mod delivery;
 pub mod drill;
 pub mod event;
 pub mod host;
 pub mod instance;
 pub mod lending;
+pub mod notice;
 pub mod subscription;
 pub mod token;
+pub mod zone;
 
 use ebb_model::money::Exact;
 

@@ -11,6 +11,9 @@ pub struct Catalog {
     /// Of drills, per person and calendar month; and so many are taken per account and day.
     pub drill_free_seconds: i64,
     pub drills_per_day: i64,
+    /// A firm order that made others go is charged for at least so long.
+    #[serde(default)]
+    pub taking_minimum_seconds: i64,
     pub system_disk_gib: i64,
     /// Per hour.
     pub system_disk_price: String,
@@ -84,4 +87,11 @@ pub struct Quote {
     /// A block that would be placed now on a host which goes back to its owner before the lease ends.
     #[serde(default)]
     pub may_be_taken_back: bool,
+    /// `now`; `after-notice`: blocks would be told to make room; `no`: there is no room.
+    pub available: String,
+    /// Of a block: how long there is room for now, shorter before a shortage or the return of a host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hours_now: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub periods_now: Option<i64>,
 }

@@ -28,7 +28,7 @@ pub struct Host {
     pub quarantine: Vec<Quarantined>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Room {
     pub capacity: i64,
     pub used: i64,

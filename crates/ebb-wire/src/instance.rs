@@ -148,6 +148,11 @@ pub struct Interruption {
     pub notice_at: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<String>,
+    /// When it was decided that the notice be given, and when that was known to be written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided_at: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub committed_at: Option<String>,
     /// First readable in the guest's metadata.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub readable_at: Option<String>,
@@ -164,11 +169,33 @@ pub struct ConsoleLog {
     pub text: String,
 }
 
-/// Why an order took whom it took.
+/// A decision that took an instance, or that took others for its order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Decided {
+    pub id: String,
     pub at: String,
     pub deadline: String,
-    /// Hosts on which it could be met, the chosen one first; per host the candidates in order, who was taken and who put back.
-    pub hosts: serde_json::Value,
+    pub zone: String,
+    /// capacity, own-order, reserve, shortage, drain, …
+    pub cause: String,
+    /// `took`: others had to go for it; `taken`: it had to go.
+    pub part: String,
+    #[schema(value_type = std::collections::BTreeMap<String, i64>)]
+    pub demand: BTreeMap<String, i64>,
+    /// Of so many that could go …
+    pub candidates: i64,
+    /// … it was to go at this place, the first being 1; of one that took others: absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rank: Option<i64>,
+    pub victims: i64,
+    pub put_back: i64,
+    /// The same in words.
+    pub why: String,
+    /// Whose order it was (operator); absent: the operator's own need.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<String>,
+    /// Everything (operator): hosts, the chosen one first, or all that somebody leaves; per host the candidates in order, who was
+    /// taken and who put back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosts: Option<serde_json::Value>,
 }

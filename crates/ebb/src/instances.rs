@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::session::{Session, print};
-use crate::table::{Table, facts, instant, optional_instant, plain_lines};
+use crate::table::{Table, facts, instant, optional_instant, plain, plain_lines};
 use crate::wait::{Until, wait};
 use crate::which::{self, short};
 use ebb_model::money::Exact;
@@ -26,8 +26,8 @@ pub enum Instances {
         /// Id, start of an id, or name
         id: String,
     },
-    /// Say who had to make room for it, and why just those (operator)
-    #[command(after_help = "Example:\n  ebb instances why web --as operator")]
+    /// Say why it had to go, and why others had to go for it
+    #[command(after_help = "Example:\n  ebb instances why web")]
     Why {
         /// Id, start of an id, or name
         id: String,
@@ -109,7 +109,7 @@ pub async fn instances(session: &Session, command: &Instances) -> Result<(), Fai
             let id = which::instance(&session.client, id).await?;
             let decisions: Page<Decided> = session.client.all(&format!("/v1/instances/{id}/decisions"), &[]).await?;
             session.show(&decisions, |page| match page.items.as_slice() {
-                [] => "Nobody had to make room for it.\n".to_owned(),
+                [] => "Nobody had to make room for it, and it need make room for nobody.\n".to_owned(),
                 decisions => decisions.iter().map(decision_text).collect(),
             })
         }
@@ -224,6 +224,8 @@ pub fn instance_text(one: &Instance) -> String {
         lines.extend([
             ("notice for", notice.cause.clone().unwrap_or_default()),
             ("notice given", optional_instant(notice.notice_at.as_ref())),
+            ("notice decided", optional_instant(notice.decided_at.as_ref())),
+            ("notice committed", optional_instant(notice.committed_at.as_ref())),
             ("notice readable", optional_instant(notice.readable_at.as_ref())),
             ("notice read", optional_instant(notice.read_at.as_ref())),
             ("release begins", optional_instant(notice.deadline.as_ref())),
@@ -246,9 +248,13 @@ fn option_text(one: &Instance) -> String {
 }
 
 fn decision_text(decided: &Decided) -> String {
+    let head = match decided.part.as_str() {
+        "took" => "others had to make room for it",
+        _ => "it had to make room",
+    };
+    let mut text = format!("{}: {head} ({})\n  {}\n", instant(&decided.at), decided.cause, plain(&decided.why));
     let none = vec![];
-    let hosts = decided.hosts.as_array().unwrap_or(&none);
-    let mut text = format!("{}: room was made until {}\n", instant(&decided.at), instant(&decided.deadline));
+    let hosts = decided.hosts.as_ref().and_then(Value::as_array).unwrap_or(&none);
     for (at, host) in hosts.iter().enumerate() {
         let ids = |field: &str| match host[field].as_array() {
             Some(ids) if !ids.is_empty() => {
@@ -257,7 +263,8 @@ fn decision_text(decided: &Decided) -> String {
             _ => "none".to_owned(),
         };
         let waived = host["waived_units"].as_str().and_then(|units| units.parse().ok()).map(Exact::from_units);
-        let chosen = if at == 0 { "chosen" } else { "not chosen" };
+        // For an order one host is chosen, for the operator all that somebody leaves.
+        let chosen = if at == 0 || decided.order.is_none() { "chosen" } else { "not chosen" };
         text += &format!("  host {} ({chosen})\n", host["host"].as_str().unwrap_or("?"));
         text += &format!("    could be taken, in this order: {}\n", ids("candidates"));
         text += &format!("    taken: {}\n    put back, not needed: {}\n", ids("victims"), ids("put_back"));

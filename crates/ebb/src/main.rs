@@ -14,7 +14,9 @@ mod hosts;
 mod instances;
 mod key_pairs;
 mod money;
+mod offers;
 mod profile;
+mod report;
 mod sale;
 mod sandbox;
 mod serve;
@@ -25,6 +27,7 @@ mod table;
 mod up;
 mod wait;
 mod which;
+mod zones;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use failure::Failure;
@@ -47,13 +50,19 @@ enum Command {
     /// Show what is for sale, where, and at which price
     #[command(after_help = "Example:\n  ebb catalog")]
     Catalog,
+    /// Show spot blocks by zone and flavor, and how long there is room for them now
+    #[command(after_help = "Example:\n  ebb offers --zone cn-beijing-a --flavor c6.large.2")]
+    Offers(offers::OffersArgs),
+    /// Show what the account may have at most, and what it has
+    #[command(after_help = "Example:\n  ebb limits")]
+    Limits,
     /// Price an order without placing it
     #[command(after_help = "Example:\n  ebb quote c6.large.2 --spot 3")]
     Quote(sale::Order),
     /// Buy an instance: on demand, as a spot block or under the trial
     #[command(after_help = "Example:\n  ebb buy c6.large.2 --spot 3 --name web --wait")]
     Buy(sale::BuyArgs),
-    /// List instances, show one, or say why it took whom
+    /// List instances, show one, or say why it was taken or took others
     #[command(subcommand)]
     Instances(instances::Instances),
     /// Shut a guest down; an ordinary stop goes on being charged
@@ -116,6 +125,12 @@ enum Command {
     /// Machines that lend capacity, as the operator sees them
     #[command(subcommand)]
     Hosts(hosts::Hosts),
+    /// Zones, their reserve, and what the operator is short of
+    #[command(subcommand)]
+    Zones(zones::Zones),
+    /// What was promised and what was kept
+    #[command(subcommand)]
+    Report(report::Report),
     /// Start both halves on this machine, show the main job once, and stay up
     #[command(after_help = "Example:\n  ebb up --stop --data ebb-data")]
     Up(up::UpArgs),
@@ -173,6 +188,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
 async fn talk(session: &Session, command: Command) -> Result<(), Failure> {
     match command {
         Command::Catalog => sale::catalog(session).await,
+        Command::Offers(args) => offers::offers(session, &args).await,
+        Command::Limits => offers::limits(session).await,
         Command::Quote(order) => sale::quote(session, &order).await,
         Command::Buy(args) => sale::buy(session, &args).await,
         Command::Instances(command) => instances::instances(session, &command).await,
@@ -194,6 +211,8 @@ async fn talk(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Whoami => accounts::whoami(session).await,
         Command::Accounts(command) => accounts::accounts(session, &command).await,
         Command::Hosts(command) => hosts::hosts(session, &command).await,
+        Command::Zones(command) => zones::zones(session, &command).await,
+        Command::Report(command) => report::report(session, &command).await,
         Command::Clock(command) => clock::clock(session, &command).await,
         Command::Completions { .. }
         | Command::Demo(_)

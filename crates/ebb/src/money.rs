@@ -112,7 +112,7 @@ fn records_text(records: &[Record], nothing: &str) -> String {
 }
 
 /// A bare date begins at its midnight, UTC, as everything in the tables.
-fn whole_instant(text: &str) -> String {
+pub fn whole_instant(text: &str) -> String {
     let date = text.len() == 10 && text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
     match text.split_once(' ') {
         _ if date => format!("{text}T00:00:00Z"),

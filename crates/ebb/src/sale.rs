@@ -86,8 +86,23 @@ pub async fn quote(session: &Session, order: &Order) -> Result<(), Failure> {
             ("whole lease", quote.whole_lease_shown.as_ref().map(|p| format!("{p} {currency}")).unwrap_or_default()),
             ("needed to buy", format!("{} {currency}", quote.hold)),
             ("but", if quote.may_be_taken_back { BEYOND_RETURN } else { "" }.to_owned()),
+            ("room", room_text(quote)),
         ])
     })
+}
+
+/// Whether there is room now, and for how long.
+fn room_text(quote: &Quote) -> String {
+    let now = match quote.available.as_str() {
+        "now" => "there is room now",
+        "after-notice" => "spot blocks would be told to make room",
+        _ => "there is none now",
+    };
+    match (quote.hours_now, quote.periods_now) {
+        (Some(0), _) | (None, _) => now.to_owned(),
+        (Some(6), Some(periods)) if periods > 1 => format!("{now}; for at most 6 h × {periods}"),
+        (Some(hours), _) => format!("{now}; for at most {hours} h"),
+    }
 }
 
 pub async fn buy(session: &Session, args: &BuyArgs) -> Result<(), Failure> {
@@ -173,7 +188,7 @@ fn catalog_text(catalog: &Catalog) -> String {
 }
 
 /// `1-5 h 0.07, 6 h 0.12`: neighbours of one price together.
-fn spot_prices(prices: &[String]) -> String {
+pub fn spot_prices(prices: &[String]) -> String {
     let mut tiers: Vec<(usize, usize, &str)> = vec![];
     for (at, price) in prices.iter().enumerate() {
         match tiers.last_mut() {

@@ -14,3 +14,4 @@ mod shop;
 mod victims;
 mod waiver;
 mod world;
+mod zones;

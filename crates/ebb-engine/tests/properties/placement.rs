@@ -11,15 +11,15 @@ use ebb_model::time::{Second, Timestamp};
 use proptest::prelude::*;
 use uuid::Uuid;
 
-const NOW: i64 = 1_772_412_000;
-const NOTICE: i64 = 300;
+pub const NOW: i64 = 1_772_412_000;
+pub const NOTICE: i64 = 300;
 
-fn size(vcpu: i64, memory: i64) -> Resources {
+pub fn size(vcpu: i64, memory: i64) -> Resources {
     Resources::of([("vcpu", vcpu), ("memory_mib", memory * 512)])
 }
 
 /// The picture that a server has of them.
-fn picture(rooms: &[Room], there: &[Instance]) -> Fleet {
+pub fn picture(rooms: &[Room], there: &[Instance]) -> Fleet {
     let mut fleet = Fleet::with_kinds(["vcpu", "memory_mib"]);
     for room in rooms {
         fleet.set_host(room.host, &Facts { capacity: room.capacity.clone(), open: true, lent_until: None });
@@ -30,7 +30,7 @@ fn picture(rooms: &[Room], there: &[Instance]) -> Fleet {
 }
 
 /// Hosts that are full to the brim or nearly so, with instances of all kinds.
-fn fleet() -> impl Strategy<Value = (Vec<Room>, Vec<Instance>)> {
+pub fn fleet() -> impl Strategy<Value = (Vec<Room>, Vec<Instance>)> {
     let guest = (1..5_i64, 1..9_i64, 0..40_000_i64, 0..6_u8);
     prop::collection::vec((prop::collection::vec(guest, 0..10), 0..3_i64, 0..3_i64), 1..5).prop_map(|hosts| {
         let (mut rooms, mut there) = (vec![], vec![]);

@@ -1,5 +1,6 @@
 //! What is for sale, and at which price?
 
+use super::offer::available;
 use crate::app::App;
 use crate::call::{Call, Principal};
 use crate::denied::Denied;
@@ -45,6 +46,7 @@ pub async fn show(State(app): State<App>, _: Principal) -> Json<Catalog> {
         notice_seconds: catalog.limits.notice_seconds,
         drill_free_seconds: catalog.limits.drill_free_seconds,
         drills_per_day: catalog.limits.drills_per_day,
+        taking_minimum_seconds: catalog.limits.taking_minimum_seconds,
         system_disk_gib: catalog.system_disk.gib,
         system_disk_price: catalog.disk_price().to_string(),
         zones: zones.collect(),
@@ -74,7 +76,11 @@ pub async fn quote(State(app): State<App>, call: Call<Buy>) -> Result<Json<Quote
     let order = order(&app, &call.body)?;
     let quote = quote::quote(&app.catalog, &order)?;
     app.zones_loaded().await?;
+    let (available, longest) = available(&app, &order.zone, &order.flavor, &quote);
     Ok(Json(Quote {
+        available: available.to_owned(),
+        hours_now: longest.map(|(hours, _)| hours),
+        periods_now: longest.map(|(_, periods)| periods),
         option: quote.purchase.option().to_owned(),
         currency: app.catalog.currency.clone(),
         price: quote.purchase.price().to_string(),

@@ -19,6 +19,7 @@ use ebb_store::rows::{host, instance, lending};
 use ebb_store::{Reads, StoreError};
 use ebb_wire::host::{Host, HostLine, HostShown, OnHost, Quarantined, Room};
 use ebb_wire::problem::{Page, Problem};
+use std::collections::BTreeMap;
 
 /// So many lines of a host's log are shown.
 const LOG_LINES: i64 = 100;
@@ -158,6 +159,19 @@ pub async fn destroy_guest(
     let away = |_| Denied::HostAway("it went away; try again shortly".to_owned());
     app.link(known.id)?.say.send(Ask::Say(ToHost::Destroy { guest })).map_err(away)?;
     Ok(json(StatusCode::ACCEPTED, call.keep(&app, "{}".to_owned()).await?))
+}
+
+/// The room of several hosts together.
+pub fn sum_room(rows: &[ebb_store::Row]) -> BTreeMap<String, Room> {
+    let mut sum: BTreeMap<String, Room> = BTreeMap::new();
+    for row in rows {
+        let (room, host) = (sum.entry(row.text("resource").to_owned()).or_default(), shown_room(row));
+        room.capacity += host.capacity;
+        room.used += host.used;
+        room.claimed += host.claimed;
+        room.releasing += host.releasing;
+    }
+    sum
 }
 
 fn shown_room(row: &ebb_store::Row) -> Room {

@@ -18,15 +18,19 @@ use ebb_engine::drill::costs;
 use ebb_engine::event::Event;
 use ebb_engine::lifecycle::{Command, Input, Reclaim};
 use ebb_engine::operation::{Operation, permit};
+use ebb_engine::placement::HostPlan;
 use ebb_engine::quote::{Buyer, Order, Quote, may_buy, quote};
 use ebb_engine::refusal::Refused;
 use ebb_engine::trial;
-use ebb_model::id::{AccountId, DecisionId, InstanceId};
+use ebb_engine::why::{Part, why};
+use ebb_model::id::{AccountId, InstanceId};
 use ebb_model::instance::{Cause, Instance, Keep, Purchase, State as Life};
 use ebb_model::money::Amount;
 use ebb_model::resources::Resources;
 use ebb_store::Decision;
+use ebb_store::rows::decision::{self, Decided};
 use ebb_store::rows::instance::Seen;
+use ebb_store::rows::notice::{self, Told};
 use ebb_store::rows::{account, instance};
 use ebb_wire::instance as wire;
 use ebb_wire::problem::{Page, Problem};
@@ -94,9 +98,10 @@ async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome
         },
         None => None,
     };
-    let begin = room_for(&mut unit, id, &wanted.order.zone, &quote).await?;
+    let new = InstanceId::new(app.mint.uuid(unit.now));
+    let begin = room_for(&mut unit, new, id, &wanted.order.zone, &quote).await?;
     let new = Instance {
-        id: InstanceId::new(app.mint.uuid(unit.now)),
+        id: new,
         account: id,
         name: wanted.name.clone(),
         zone: wanted.order.zone.clone(),
@@ -117,10 +122,6 @@ async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome
         state: begin.life,
     };
     unit.create(&new);
-    if let Some(decision) = begin.decision {
-        let decision_id = DecisionId::new(app.mint.uuid(unit.now));
-        unit.write(instance::insert_decision(decision_id, new.id, unit.now, &decision));
-    }
     if let Some(data) = &wanted.user_data {
         unit.write(instance::insert_user_data(new.id, data));
     }
@@ -133,24 +134,17 @@ async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome
     let (zone, flavor, purchase, disk_price) = (new.zone.clone(), new.flavor.clone(), new.purchase, new.disk_price);
     let took_room = new.took_room;
     unit.log(id, Some(new.id), &Event::Bought { zone, flavor, purchase, disk_price, waits, took_room });
-    let answer = shown(&new, &Seen::default(), key_pair.map(|pair| pair.name));
+    let answer = shown(&new, &Seen::default(), None, key_pair.map(|pair| pair.name));
     Ok(unit.done(answer))
 }
 
 /// What the account has in spot blocks, if that is limited.
 async fn spot_in_use(unit: &Unit, id: AccountId, quote: &Quote) -> Outcome<Resources> {
-    let mut spot = Resources::default();
     let limited = unit.app.catalog.limits.spot_per_account.iter().next().is_some();
     if quote.purchase.is_firm() || !limited {
-        return Ok(spot);
+        return Ok(Resources::default());
     }
-    for row in unit.reads.rows(instance::spot_of_account(id)).await? {
-        let (resources, blocks) = instance::read_spot(&row);
-        let all = Resources::of(resources.iter().map(|(kind, amount)| (kind, amount * blocks)));
-        spot = spot.plus(&all);
-        spot.set("instances", spot.get("instances") + blocks);
-    }
-    Ok(spot)
+    Ok(instance::sum_spot(&unit.reads.rows(instance::spot_of_account(id)).await?))
 }
 
 async fn may_try(unit: &mut Unit, id: AccountId, flavor: &str, quote: &Quote) -> Outcome<()> {
@@ -296,7 +290,7 @@ async fn order_to<T>(
             let after = unit.step(&before, Input::Command(command)).await?;
             let seen = unit.reads.row(instance::by_id(known.id)).await?.map(|row| instance::read_seen(&row));
             let key = key_name(&unit.reads, &after).await?;
-            Ok(unit.done(shown(&after, &seen.unwrap_or_default(), key)))
+            Ok(unit.done(shown(&after, &seen.unwrap_or_default(), None, key)))
         }
     });
     Ok(json(StatusCode::OK, answer.await?))
@@ -334,7 +328,7 @@ pub async fn change(
             }
             let seen = unit.reads.row(instance::by_id(known.id)).await?.map(|row| instance::read_seen(&row));
             let key = key_name(&unit.reads, &next).await?;
-            Ok(unit.done(shown(&next, &seen.unwrap_or_default(), key)))
+            Ok(unit.done(shown(&next, &seen.unwrap_or_default(), None, key)))
         }
     });
     Ok(json(StatusCode::OK, answer.await?))
@@ -405,7 +399,7 @@ pub async fn console_log(
     Ok(Json(wire::ConsoleLog { text }))
 }
 
-/// Why this order took whom it took.
+/// Why this instance had to go, and why others had to go for it. An owner is told without anybody's name.
 #[utoipa::path(get, path = "/v1/instances/{id}/decisions", operation_id = "list_decisions", params(("id" = String, Path)),
     responses((status = 200, body = Page<wire::Decided>), (status = 404, body = Problem)))]
 pub async fn decisions(
@@ -413,16 +407,53 @@ pub async fn decisions(
     who: Principal,
     Path(id): Path<String>,
 ) -> Result<Json<Page<wire::Decided>>, Denied> {
-    // It names instances of others: the operator's to see until it is told per tenant.
-    who.operator()?;
     let known = find(&app, &who, &id).await?;
-    let rows = app.store.rows(instance::decisions_for(known.id)).await?;
-    let items = rows.iter().map(instance::read_decision).map(|(at, decision)| wire::Decided {
-        at: at.to_string(),
-        deadline: decision.deadline.to_string(),
-        hosts: serde_json::to_value(&decision.hosts).expect("a decision of plain values"),
+    let operator = who.role == Role::Operator;
+    let items = app.store.read(move |reads| async move {
+        let mut items = vec![];
+        for row in reads.rows(decision::about_victim(known.id)).await? {
+            let decided = decision::read(&row);
+            let taker = match decided.order {
+                Some(order) => reads.row(instance::by_id(order)).await?.map(|row| instance::read(&row).account),
+                None => None,
+            };
+            let cause = if taker == Some(known.account) { Cause::OwnOrder } else { decided.cause };
+            let (rank, candidates) = (row.int("rank"), row.int("candidates"));
+            items.push(told(&decided, Part::Taken { rank, candidates, cause }, operator));
+        }
+        let took = reads.rows(decision::for_order(known.id)).await?;
+        items.extend(took.iter().map(|row| told(&decision::read(row), Part::Took, operator)));
+        Ok(items)
     });
-    Ok(Json(Page { items: items.collect(), next: None }))
+    Ok(Json(Page { items: items.await?, next: None }))
+}
+
+/// A decision as one may hear it.
+fn told(decided: &Decided, part: Part, operator: bool) -> wire::Decided {
+    let plan = &decided.decision;
+    // For an order the best host was chosen; for the operator all of them.
+    let chosen = if decided.order.is_some() { &plan.hosts[..plan.hosts.len().min(1)] } else { &plan.hosts[..] };
+    let count = |of: fn(&HostPlan) -> usize| chosen.iter().map(of).sum::<usize>() as i64;
+    let (name, cause, rank, candidates) = match part {
+        Part::Took => ("took", decided.cause, None, count(|plan| plan.candidates_there)),
+        Part::Taken { rank, candidates, cause } => ("taken", cause, Some(rank), candidates),
+    };
+    wire::Decided {
+        id: decided.id.to_string(),
+        at: decided.at.to_string(),
+        deadline: plan.deadline.to_string(),
+        zone: decided.zone.clone(),
+        cause: cause.name().to_owned(),
+        part: name.to_owned(),
+        demand: plan.demand.iter().map(|(kind, amount)| (kind.to_owned(), amount)).collect(),
+        candidates,
+        rank,
+        victims: count(|plan| plan.victims.len()),
+        put_back: count(|plan| plan.put_back.len()),
+        why: why(plan, part),
+        order: decided.order.filter(|_| operator).map(|order| order.to_string()),
+        hosts: operator.then(|| serde_json::to_value(&plan.hosts).expect("a decision of plain values")),
+    }
 }
 
 /// The instance that a path names, if this caller may know of it.
@@ -443,7 +474,8 @@ async fn key_name(reads: &ebb_store::Reads, about: &Instance) -> Result<Option<S
 async fn show_row(reads: &ebb_store::Reads, row: &ebb_store::Row) -> Result<wire::Instance, ebb_store::StoreError> {
     let about = instance::read(row);
     let key = key_name(reads, &about).await?;
-    Ok(shown(&about, &instance::read_seen(row), key))
+    let told = reads.row(notice::newest(about.id)).await?.map(|row| notice::read(&row));
+    Ok(shown(&about, &instance::read_seen(row), told, key))
 }
 
 fn keep(now: Keep, data_disks: Option<bool>, public_ip: Option<bool>) -> Keep {
@@ -460,7 +492,7 @@ pub fn checked_tags(tags: &BTreeMap<String, String>) -> Result<BTreeMap<String, 
     checked.collect()
 }
 
-fn shown(about: &Instance, seen: &Seen, key_pair: Option<String>) -> wire::Instance {
+fn shown(about: &Instance, seen: &Seen, notice_told: Option<Told>, key_pair: Option<String>) -> wire::Instance {
     let block = match about.purchase {
         Purchase::SpotBlock { hours, periods, .. } => Some((hours, periods)),
         _ => None,
@@ -477,6 +509,8 @@ fn shown(about: &Instance, seen: &Seen, key_pair: Option<String>) -> wire::Insta
         cause: notice.map(|(cause, ..)| cause.name().to_owned()),
         notice_at: notice.map(|(_, at, _)| at.to_string()),
         deadline: notice.map(|(.., deadline)| deadline.to_string()),
+        decided_at: notice_told.map(|told| told.decided_at.to_string()),
+        committed_at: notice_told.and_then(|told| told.committed_at).map(|at| at.to_string()),
         readable_at: seen.notice_readable_at.map(|at| at.to_string()),
         read_at: seen.notice_read_at.map(|at| at.to_string()),
         platform_would_waive: notice

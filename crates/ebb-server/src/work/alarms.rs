@@ -8,6 +8,11 @@ use crate::{drill, lending};
 use ebb_store::StoreError;
 use ebb_store::rows::alarm::{self, Alarm};
 
+/// The reserve of a zone is to be looked at.
+pub const RESERVE: &str = "reserve";
+/// The notices of an announced shortage go out.
+pub const SHORTAGE: &str = "shortage";
+
 const PUT_OFF_SECONDS: i64 = 30;
 
 impl App {
@@ -41,6 +46,8 @@ impl App {
         match due.kind.as_str() {
             lending::ALARM => self.tend_host(due.subject.parse().expect("an id that this program wrote")).await,
             drill::ALARM => self.drill_on_schedule(&due.subject).await,
+            RESERVE => self.restore_reserve(&due.subject).await,
+            SHORTAGE => self.relieve(&due.subject).await,
             _ => {
                 tracing::warn!(kind = due.kind, subject = due.subject, "nobody knows this alarm; it is taken away");
                 Ok(())

@@ -112,6 +112,15 @@ impl Cloud {
         load_catalog(&root.join("catalog/sample.toml")).unwrap()
     }
 
+    /// The sample catalog, changed, on this database.
+    pub async fn changed(on: On, capacity: &[(&str, i64)], change: impl FnOnce(&mut Catalog)) -> Cloud {
+        let mut catalog = Self::catalog();
+        change(&mut catalog);
+        assert_eq!(catalog.problems(), Vec::<String>::new());
+        let capacity = [Resources::of(capacity.iter().copied())];
+        Self::open(catalog, DeliveryConfig::default(), on.store().await, &capacity, Behaviour::default()).await
+    }
+
     async fn open(
         catalog: Catalog,
         deliveries: DeliveryConfig,

@@ -28,7 +28,7 @@ async fn every_path_of_the_document_answers() {
     assert_eq!(ids.len(), unique.len(), "two operations share an id");
     for (path, methods) in paths {
         for method in methods.as_object().unwrap().keys().filter(|method| *method != "parameters") {
-            let path = path.replace("{id}", "x").replace("{key}", "x").replace("{name}", "x");
+            let path = path.replace("{id}", "x").replace("{key}", "x").replace("{name}", "x").replace("{zone}", "x");
             let method = method.to_uppercase().parse().unwrap();
             let (status, answer) = cloud.ask("operator", method, &path, None).await;
             assert_ne!(answer["code"], "no-route", "{path}");

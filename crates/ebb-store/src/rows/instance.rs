@@ -2,8 +2,7 @@
 
 use super::{json, own, own_json};
 use crate::{Query, Row, args, query};
-use ebb_engine::placement::Decision;
-use ebb_model::id::{AccountId, DecisionId, HostId, InstanceId, KeyPairId};
+use ebb_model::id::{AccountId, HostId, InstanceId, KeyPairId};
 use ebb_model::instance::{Instance, State};
 use ebb_model::money::Price;
 use ebb_model::resources::Resources;
@@ -117,8 +116,16 @@ pub fn spot_of_account(account: AccountId) -> Query {
     )
 }
 
-pub fn read_spot(row: &Row) -> (Resources, i64) {
-    (own_json(row.text("resources")), row.int("blocks"))
+/// What they have together, and how many they are, as `instances`.
+pub fn sum_spot(rows: &[Row]) -> Resources {
+    let mut spot = Resources::default();
+    for row in rows {
+        let (resources, blocks): (Resources, i64) = (own_json(row.text("resources")), row.int("blocks"));
+        let all = Resources::of(resources.iter().map(|(kind, amount)| (kind, amount * blocks)));
+        spot = spot.plus(&all);
+        spot.set("instances", spot.get("instances") + blocks);
+    }
+    spot
 }
 
 /// How many orders of an account made others go since then, as `takings`.
@@ -228,19 +235,4 @@ pub fn insert_user_data(id: InstanceId, content: &str) -> Query {
 
 pub fn user_data(id: InstanceId) -> Query {
     query("select content from user_data where instance_id = $1", args![id.to_string()])
-}
-
-pub fn insert_decision(id: DecisionId, demand: InstanceId, at: Timestamp, decision: &Decision) -> Query {
-    query(
-        "insert into decision (id, instance_id, at, body) values ($1, $2, $3, $4)",
-        args![id.to_string(), demand.to_string(), at.micros(), json(decision)],
-    )
-}
-
-pub fn decisions_for(demand: InstanceId) -> Query {
-    query("select * from decision where instance_id = $1 order by id", args![demand.to_string()])
-}
-
-pub fn read_decision(row: &Row) -> (Timestamp, Decision) {
-    (Timestamp::from_micros(row.int("at")), own_json(row.text("body")))
 }

@@ -100,10 +100,20 @@ impl Theatre<'_> {
         let what = format!("buy {}", order.option);
         let at = self.customer();
         let answer = self.customers[at].client.post::<Instance>("/v1/instances", &order).await;
-        if self.tally(&what, answer)?.is_some() {
-            self.bought += 1;
+        let Some(bought) = self.tally(&what, answer)? else { return Ok(()) };
+        self.bought += 1;
+        if bought.state == "pending" && self.dice.percent(60) {
+            self.change_its_mind(at, &bought).await?;
         }
         Ok(())
+    }
+
+    /// An order for which others may have had to go is deleted as soon as it runs, or before.
+    async fn change_its_mind(&mut self, owner: usize, one: &Instance) -> Result<(), Failure> {
+        let seconds = self.dice.from(290, 1_000);
+        self.stage.advance(Advance { seconds: Some(seconds), to: None }).await?;
+        let answer = self.customers[owner].client.delete::<Instance>(&format!("/v1/instances/{}", one.id)).await;
+        self.tally("delete what waited", answer).map(drop)
     }
 
     fn order(&mut self) -> Buy {

@@ -57,6 +57,9 @@ fn prepare(sandbox: &Sandbox, example: &str) -> String {
     if example.contains(" web") && !example.contains(" buy ") {
         sandbox.ok("ebb buy c6.large.2 --spot 3 --name web --wait");
     }
+    if example.contains("end-shortage") {
+        sandbox.ok("ebb zones shortage cn-beijing-a --free vcpu=1 --as operator");
+    }
     if example.starts_with("ebb start web") {
         sandbox.ok("ebb stop web --wait");
     }

@@ -53,7 +53,7 @@ fn real_guests_outlive_both_halves() {
 
 #[test]
 fn ten_real_guests_read_their_notice_and_go_within_a_second() {
-    let pace = Pace { guests: Guests::Real, boot_timeout_seconds: 60, notice_seconds: 5 };
+    let pace = Pace { guests: Guests::Real, boot_timeout_seconds: 60, notice_seconds: 5, ..Pace::default() };
     let world = World::at(pace, Shape::Halves, On::Sqlite, &[]);
     let swept = Swept(world.directory.path().join("host"));
     let operator = world.open();

@@ -12,3 +12,4 @@ mod receiver;
 mod restore;
 mod stories;
 mod world;
+mod zones;

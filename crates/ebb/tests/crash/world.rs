@@ -48,6 +48,7 @@ pub struct Pace {
     pub guests: Guests,
     pub boot_timeout_seconds: u32,
     pub notice_seconds: u32,
+    pub takings_per_hour: u32,
 }
 
 /// What guests are made of.
@@ -62,7 +63,12 @@ pub enum Guests {
 
 impl Default for Pace {
     fn default() -> Pace {
-        Pace { guests: Guests::Nothing { start_millis: 20 }, boot_timeout_seconds: 20, notice_seconds: 2 }
+        Pace {
+            guests: Guests::Nothing { start_millis: 20 },
+            boot_timeout_seconds: 20,
+            notice_seconds: 2,
+            takings_per_hour: 100,
+        }
     }
 }
 
@@ -81,6 +87,7 @@ impl World {
         let boot = format!("boot_timeout_seconds = {}\n", pace.boot_timeout_seconds);
         let notice = format!("notice_seconds = {}\n", pace.notice_seconds);
         let text = include_str!("catalog.toml").replace("boot_timeout_seconds = 20\n", &boot);
+        let notice = format!("{notice}takings_per_hour = {}\n", pace.takings_per_hour);
         let text = text.replace("notice_seconds = 2\n", &notice);
         std::fs::write(path("catalog.toml"), text).expect("a file in a new directory");
         let catalog = &path("catalog.toml").display().to_string();

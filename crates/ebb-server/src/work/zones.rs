@@ -1,0 +1,94 @@
+//! What does the operator take of a zone: so that its reserve fits, and so that he has what he is short of? (rules §2.5, §2.12)
+
+use crate::app::App;
+use crate::denied::Denied;
+use crate::unit::{Outcome, Unit, settled_already};
+use ebb_engine::placement::Chosen;
+use ebb_engine::reserve::plan_reserve;
+use ebb_engine::shortage::{Relief, plan_shortage};
+use ebb_model::instance::Cause;
+use ebb_model::time::Timestamp;
+use ebb_store::rows::zone::{self, Shortage};
+use ebb_store::{Halt, StoreError};
+
+impl App {
+    /// Has every reserve looked at: while nobody served, the catalog may have changed.
+    pub async fn look_after_reserves(&self) -> Result<(), Denied> {
+        let looked = self.unit("look-after-reserves", "reserve", |mut unit| async move {
+            let app = unit.app.clone();
+            app.catalog.zones.iter().for_each(|zone| unit.look_after_reserve(&zone.id));
+            Ok(unit.done(()))
+        });
+        Ok(looked.await?)
+    }
+
+    /// Takes blocks back so that the reserve of a zone fits again; nobody, if it does or will.
+    pub async fn restore_reserve(&self, zone: &str) -> Result<(), Denied> {
+        self.zones_loaded().await?;
+        let name = zone.to_owned();
+        let restored = self.unit("reserve", zone, move |mut unit| {
+            let zone = name.clone();
+            async move {
+                unit.true_picture(&zone).await?;
+                let app = unit.app.clone();
+                let (now, notice) = (unit.now, app.catalog.limits.notice_seconds);
+                let planned = app.zones.with(&app.catalog, &zone, |fleet| plan_reserve(fleet, now, notice));
+                if let Some((decision, chosen)) = planned {
+                    unit.decide(&zone, Cause::Reserve, None, &decision, &chosen);
+                    take_all(&mut unit, &chosen, Cause::Reserve, decision.deadline).await?;
+                }
+                Ok(unit.done(()))
+            }
+        });
+        Ok(restored.await?)
+    }
+
+    /// Sends the notices of an announced shortage; nothing, if it was ended or they are out.
+    pub async fn relieve(&self, zone: &str) -> Result<(), Denied> {
+        self.zones_loaded().await?;
+        let name = zone.to_owned();
+        let relieved = self.unit("shortage", zone, move |mut unit| {
+            let zone = name.clone();
+            async move {
+                let row = unit.reads.row(zone::shortage_in(&zone)).await?;
+                if let Some(shortage) = row.as_ref().map(zone::read).filter(|shortage| shortage.noticed_at.is_none()) {
+                    relieve(&mut unit, &shortage).await?;
+                }
+                Ok(unit.done(()))
+            }
+        });
+        Ok(relieved.await?)
+    }
+}
+
+/// What blocks of a zone can do about a shortage, if they are told `now`.
+pub async fn relief(unit: &Unit, shortage: &Shortage, now: Timestamp) -> Outcome<Relief> {
+    unit.true_picture(&shortage.zone).await?;
+    let app = &unit.app;
+    let notice = if shortage.urgent { 0 } else { app.catalog.limits.notice_seconds };
+    // Who is told late, because nobody served, has his notice all the same.
+    let deadline = shortage.at.max(now.plus_seconds(notice));
+    let look = |fleet: &mut _| plan_shortage(fleet, &shortage.free, now, deadline);
+    Ok(app.zones.with(&app.catalog, &shortage.zone, look))
+}
+
+/// Gives the notices of a shortage, and writes down that they are out.
+pub async fn relieve(unit: &mut Unit, shortage: &Shortage) -> Outcome<Relief> {
+    let relief = relief(unit, shortage, unit.now).await?;
+    unit.decide(&shortage.zone, Cause::Shortage, None, &relief.decision, &relief.chosen);
+    take_all(unit, &relief.chosen, Cause::Shortage, relief.decision.deadline).await?;
+    unit.write(zone::declare(&Shortage { noticed_at: Some(unit.now), ..shortage.clone() }));
+    Ok(relief)
+}
+
+async fn take_all(unit: &mut Unit, chosen: &[Chosen], cause: Cause, deadline: Timestamp) -> Outcome<()> {
+    let mut victims = vec![];
+    for one in chosen {
+        victims.push((unit.instance(one.id).await?, cause));
+    }
+    match unit.take(victims, deadline).await {
+        // Somebody else took one of them since the plan was made; it is made again.
+        Err(Halt::Refused(denied)) if settled_already(&denied) => Err(Halt::Store(StoreError::Contended)),
+        taken => taken,
+    }
+}
