@@ -175,7 +175,7 @@ class Log:
     """The events of all accounts, read in order."""
 
     def __init__(self, dump, zone, complain):
-        self.lives, self.people, self.complain, self.zone = {}, {}, complain, zone
+        self.lives, self.people, self.persons, self.complain, self.zone = {}, {}, {}, complain, zone
         self.notice_seconds = dump["catalog"]["notice_seconds"]
         self.drill_free_seconds = dump["catalog"]["drill_free_seconds"]
         self.drills_per_day = dump["catalog"]["drills_per_day"]
@@ -191,6 +191,12 @@ class Log:
         if takings:
             complain(takings[0][1].id, "a notice was given for an order that is not in the log")
 
+    def whose(self, account):
+        """The account that stands for its person [2.11, 3.2]."""
+        while self.persons.get(account, account) != account:
+            account = self.persons[account]
+        return account
+
     def read(self, event, body, takings):
         kind, at, account = body["event"], micros(event["at"]), event["account"]
         person = self.people.get(account)
@@ -199,7 +205,9 @@ class Log:
             return
         if person is None:
             return self.complain(event["id"], f"{kind} of an account that was never opened")
-        if kind == "topped-up":
+        if kind == "account-linked":
+            self.persons[self.whose(account)] = self.whose(body["person"])
+        elif kind == "topped-up":
             person.paid_in += amount(body["amount"])
         elif kind == "trial-claimed":
             if person.grant:
@@ -233,7 +241,7 @@ class Log:
     def take(self, life, at, takings):
         """Those who were given notice stand right before the order that took them [2.5, 2.11]."""
         for when, victim, cause in takings:
-            right = "own-order" if victim.account == life.account else "capacity"
+            right = "own-order" if self.whose(victim.account) == self.whose(life.account) else "capacity"
             if when != at or not life.waits or cause != right:
                 self.complain(victim.id, f"taken for {life.id} as {cause}; it should be {right}")
         # Those who did not run yet are cancelled without a notice [2.5].

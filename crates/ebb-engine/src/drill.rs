@@ -79,9 +79,12 @@ impl Standing {
         Ok(())
     }
 
-    /// The seconds from the request on that are free: the whole notice and what a machine may be late, as far as the month has them.
-    pub fn allot(&self, limits: &Limits) -> i64 {
-        (limits.drill_free_seconds - self.allotted).clamp(0, limits.notice_seconds + LATE_SECONDS)
+    /// The seconds from the request on that are free: the whole notice and what a machine may be late, as far as the month has them,
+    /// and as far as the block was used for `used` seconds before.
+    pub fn allot(&self, limits: &Limits, used: i64) -> i64 {
+        let month = limits.drill_free_seconds - self.allotted;
+        let share = limits.drill_free_percent.map_or(month, |percent| used * percent / 100);
+        month.min(share).clamp(0, limits.notice_seconds + LATE_SECONDS)
     }
 
     /// One more was begun.

@@ -1,6 +1,6 @@
 //! What happened? The account's log, from which every bill can be recomputed.
 
-use ebb_model::id::DecisionId;
+use ebb_model::id::{AccountId, DecisionId};
 use ebb_model::instance::{Cause, End, Purchase};
 use ebb_model::money::{Amount, Price};
 use ebb_model::time::{Period, Second, Timestamp};
@@ -14,6 +14,10 @@ pub enum Event {
     AccountOpened,
     AccountVerified {
         holder: Holder,
+    },
+    /// The operator knows that it belongs to the same person as another account, by which the person is called.
+    AccountLinked {
+        person: AccountId,
     },
     ToppedUp {
         amount: Amount,
@@ -79,6 +83,7 @@ impl Event {
         match self {
             Event::AccountOpened => "account-opened",
             Event::AccountVerified { .. } => "account-verified",
+            Event::AccountLinked { .. } => "account-linked",
             Event::ToppedUp { .. } => "topped-up",
             Event::TrialClaimed { .. } => "trial-claimed",
             Event::Bought { .. } => "bought",

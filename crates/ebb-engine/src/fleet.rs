@@ -19,6 +19,8 @@ pub type Amounts = [i64; KINDS];
 #[derive(Debug, Clone, Default)]
 pub struct Fleet {
     kinds: Vec<String>,
+    /// Accounts that are known to be one person with others, by the account that stands for them.
+    persons: BTreeMap<AccountId, AccountId>,
     pub(crate) hosts: BTreeMap<HostId, Host>,
     /// Flavors that must fit at once beside what is sold as spot, the largest first.
     pub(crate) reserve: Vec<Amounts>,
@@ -158,6 +160,16 @@ impl Fleet {
         let capacity = self.amounts(&facts.capacity);
         let host = self.hosts.entry(id).or_default();
         (host.capacity, host.open, host.lent_until) = (capacity, facts.open, facts.lent_until);
+    }
+
+    /// An account belongs to a person, who is called by one of the person's accounts (rules §3.2).
+    pub fn set_person(&mut self, account: AccountId, person: AccountId) {
+        self.persons.insert(account, person);
+    }
+
+    /// Whose an account is: its own, where nothing else is known.
+    pub fn person(&self, account: AccountId) -> AccountId {
+        self.persons.get(&account).copied().unwrap_or(account)
     }
 
     pub fn set_short_from(&mut self, from: Option<Timestamp>) {

@@ -167,7 +167,7 @@ pub(crate) fn fit(fleet: &Fleet, room: impl Fn(HostId, &Host) -> Amounts) -> Fit
 /// Plans the reclaims that make room for a demand; `None` when no host can be cleared.
 pub fn plan_reclaim(fleet: &Fleet, demand: &Demand<'_>, now: Timestamp, notice_seconds: i64) -> Option<Decision> {
     let deadline = now.plus_seconds(notice_seconds);
-    let wanted = Wanted { amounts: fleet.amounts(demand.resources), by: demand.account, now, deadline };
+    let wanted = Wanted { fleet, amounts: fleet.amounts(demand.resources), by: demand.account, now, deadline };
     let open = fleet.hosts.iter().filter(|(_, host)| admits(host, Tenancy::Firm));
     let mut best: Vec<(Key, Cleared)> = vec![];
     let mut hosts_possible = 0;
@@ -220,12 +220,13 @@ pub(crate) enum Oldest {
     Nobody,
 }
 
-/// The cause that a block's reclaim has: nobody gains by taking from himself (rules §2.11).
+/// The cause that a block's reclaim has, by the persons of both: nobody gains by taking from himself (rules §2.11).
 pub fn cause_of(victim: AccountId, taker: AccountId) -> Cause {
     if victim == taker { Cause::OwnOrder } else { Cause::Capacity }
 }
 
-pub(crate) struct Wanted {
+pub(crate) struct Wanted<'a> {
+    pub fleet: &'a Fleet,
     pub amounts: Amounts,
     pub by: Option<AccountId>,
     pub now: Timestamp,
@@ -241,7 +242,12 @@ pub(crate) struct Cleared {
 }
 
 /// Clears a host that has `free` room already, without those who go anyway.
-pub(crate) fn clear(host: &Host, mut free: Amounts, going: &BTreeSet<InstanceId>, wanted: &Wanted) -> Option<Cleared> {
+pub(crate) fn clear(
+    host: &Host,
+    mut free: Amounts,
+    going: &BTreeSet<InstanceId>,
+    wanted: &Wanted<'_>,
+) -> Option<Cleared> {
     let mut most = free;
     add(&mut most, &host.takable, 1);
     if !holds(&most, &wanted.amounts) {
@@ -266,7 +272,8 @@ pub(crate) fn clear(host: &Host, mut free: Amounts, going: &BTreeSet<InstanceId>
     }
     let victims = taken.iter().filter(|age| !put_back.contains(&age.id)).map(|age| host.block(age.id));
     // What is taken from oneself is charged, so nothing is given away.
-    let others = victims.filter(|(guest, _)| Some(guest.account) != wanted.by);
+    let own = |account| wanted.by.is_some_and(|by| wanted.fleet.person(by) == wanted.fleet.person(account));
+    let others = victims.filter(|(guest, _)| !own(guest.account));
     let waived = others.map(|(_, block)| block.waived(wanted.now, wanted.deadline)).sum();
     Some(Cleared { taken, put_back, waived })
 }

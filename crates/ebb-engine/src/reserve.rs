@@ -80,7 +80,7 @@ impl Plan<'_> {
     /// The host on which a flavor is cleared for least, beside what is reserved there already.
     fn cheapest(&self, fit: &Fit, flavor: &Amounts) -> Option<(HostId, Cleared)> {
         let none = BTreeSet::new();
-        let wanted = Wanted { amounts: *flavor, by: None, now: self.now, deadline: self.deadline };
+        let wanted = Wanted { fleet: self.fleet, amounts: *flavor, by: None, now: self.now, deadline: self.deadline };
         let hosts = self.fleet.hosts.iter().filter(|(_, host)| admits(host, Tenancy::Firm));
         let cleared = hosts.filter_map(|(id, host)| {
             let mut free = self.room(*id, host);

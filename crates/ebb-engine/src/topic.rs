@@ -18,6 +18,7 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::Released { .. } => true,
         Event::AccountOpened
         | Event::AccountVerified { .. }
+        | Event::AccountLinked { .. }
         | Event::ToppedUp { .. }
         | Event::TrialClaimed { .. }
         | Event::Bought { .. }

@@ -59,6 +59,9 @@ pub struct Limits {
     /// So many seconds of drills are free per person and calendar month, and so many drills a day are taken (rules §2.10).
     #[serde(default = "drill_free_seconds")]
     pub drill_free_seconds: i64,
+    /// Of what a block was charged before its drill, at most so many percent are free; no such bound if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill_free_percent: Option<i64>,
     #[serde(default = "drills_per_day")]
     pub drills_per_day: i64,
     /// All accounts together, so that drills leave room for what is not rehearsed.
@@ -341,6 +344,7 @@ impl Catalog {
             ("taking_minimum_seconds", limits.taking_minimum_seconds, 0),
             ("takings_per_hour", limits.takings_per_hour, 0),
             ("drill_free_seconds", limits.drill_free_seconds, 0),
+            ("drill_free_percent", limits.drill_free_percent.unwrap_or(0), 0),
             ("drills_per_day", limits.drills_per_day, 0),
             ("drills_per_minute", limits.drills_per_minute, 0),
         ] {

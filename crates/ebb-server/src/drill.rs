@@ -43,7 +43,8 @@ pub async fn rehearse(
     let before = standing;
     let mut takings = vec![];
     for (about, seen) in fleet(unit, account, ask).await? {
-        let allotted = standing.allot(limits);
+        let used = about.first_running.map_or(0, |start| now.second().unix() - start.unix());
+        let allotted = standing.allot(limits, used);
         let order = Reclaim {
             cause: Cause::Drill,
             deadline: now.plus_seconds(limits.notice_seconds),

@@ -9,7 +9,7 @@ use crate::room::{claim, find_free, plan};
 use crate::unit::{Outcome, Unit, refuse, settled_already};
 use ebb_engine::lending::{Clearing, HostEvent, Leave, Lending, Stance};
 use ebb_engine::lifecycle::{Command, Input, Reclaim};
-use ebb_engine::placement::{Demand, Tenancy, cause_of, clear_host};
+use ebb_engine::placement::{Demand, Tenancy, clear_host};
 use ebb_model::id::{EventId, HostId, InstanceId};
 use ebb_model::instance::{Cause, Instance, State};
 use ebb_model::time::{Second, Timestamp};
@@ -288,8 +288,7 @@ async fn replan(mut unit: Unit, id: InstanceId, from: HostId, lost: bool) -> Out
         None => match plan(&mut unit, &before.zone, &demand).await? {
             Some(decision) => {
                 unit.decide(&before.zone, Cause::Capacity, Some(id), &decision, &decision.chosen());
-                let life =
-                    claim(&mut unit, &decision, &demand, |victim| cause_of(victim.account, before.account)).await?;
+                let life = claim(&mut unit, &decision, &demand, before.account).await?;
                 let State::Waiting { give_up_at } = life else { unreachable!("whoever claims waits") };
                 (decision.hosts[0].host, give_up_at)
             }

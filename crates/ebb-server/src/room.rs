@@ -7,7 +7,7 @@ use ebb_engine::quote::Quote;
 use ebb_engine::refusal::Refused;
 use ebb_model::catalog::Limits;
 use ebb_model::id::{AccountId, HostId, InstanceId};
-use ebb_model::instance::{Cause, Instance, Purchase, State};
+use ebb_model::instance::{Cause, Purchase, State};
 use ebb_model::resources::Resources;
 use ebb_model::time::{HOUR, Timestamp};
 use ebb_store::rows::host::RoomChange;
@@ -61,7 +61,7 @@ pub async fn room_for(
         }
     }
     unit.decide(zone, Cause::Capacity, Some(order), &decision, &decision.chosen());
-    let life = claim(unit, &decision, &demand, |victim| cause_of(victim.account, buyer)).await?;
+    let life = claim(unit, &decision, &demand, buyer).await?;
     Ok(Begin { host, life, took_room })
 }
 
@@ -137,19 +137,15 @@ pub async fn plan(unit: &mut Unit, zone: &str, demand: &Demand<'_>) -> Outcome<O
 }
 
 /// Promises room that is being cleared, and gives notice to those who clear it.
-pub async fn claim(
-    unit: &mut Unit,
-    decision: &Decision,
-    demand: &Demand<'_>,
-    cause: impl Fn(&Instance) -> Cause,
-) -> Outcome<State> {
+pub async fn claim(unit: &mut Unit, decision: &Decision, demand: &Demand<'_>, taker: AccountId) -> Outcome<State> {
     let best = &decision.hosts[0];
     let room = unit.room_of(best.host).await?;
     unit.change_room(&room, RoomChange::Claim, demand.resources);
+    let taker = unit.person(taker).await?;
     let mut victims = vec![];
     for id in &best.victims {
         let victim = unit.instance(*id).await?;
-        let cause = cause(&victim);
+        let cause = cause_of(unit.person(victim.account).await?, taker);
         victims.push((victim, cause));
     }
     match unit.take(victims, decision.deadline).await {

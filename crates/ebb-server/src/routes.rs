@@ -46,7 +46,7 @@ const DOCS: &str = "/docs";
             Every mutation takes an `Idempotency-Key`: the same key gives the same answer for 24 hours."
     ),
     paths(
-        account::whoami, account::open, account::list, account::show, account::verify, account::top_up,
+        account::whoami, account::open, account::list, account::show, account::verify, account::link, account::top_up,
         account::create_key, account::list_keys, account::delete_key, account::balance, key_pair::add,
         key_pair::list, key_pair::delete, trial::claim, trial::show,
         catalog::show, catalog::quote, offer::list, offer::limits,
@@ -95,6 +95,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/accounts", post(account::open).get(account::list))
         .route("/v1/accounts/{id}", get(account::show))
         .route("/v1/accounts/{id}/verification", post(account::verify))
+        .route("/v1/accounts/{id}/person", post(account::link))
         .route("/v1/accounts/{id}/top-ups", post(account::top_up))
         .route("/v1/accounts/{id}/keys", post(account::create_key).get(account::list_keys))
         .route("/v1/accounts/{id}/keys/{key}", delete(account::delete_key))

@@ -122,6 +122,11 @@ impl Unit {
         Ok(self.account.as_mut().expect("an account that was just read"))
     }
 
+    /// The person that an account belongs to, called by one of the person's accounts.
+    pub async fn person(&self, id: AccountId) -> Outcome<AccountId> {
+        Ok(self.reads.row(account::by_id(id)).await?.map_or(id, |row| account::read_person(&row)))
+    }
+
     pub async fn instance(&self, id: InstanceId) -> Outcome<Instance> {
         match self.reads.row(instance::by_id(id)).await? {
             Some(row) => Ok(instance::read(&row)),

@@ -8,10 +8,10 @@ use crate::room::MOST_CORRECTIONS;
 use crate::unit::{Outcome, Unit};
 use ebb_engine::fleet::{Facts, Fleet};
 use ebb_model::catalog::Catalog;
-use ebb_model::id::{HostId, InstanceId};
+use ebb_model::id::{AccountId, HostId, InstanceId};
 use ebb_model::instance::Instance;
 use ebb_model::time::Timestamp;
-use ebb_store::rows::{host, instance, zone};
+use ebb_store::rows::{account, host, instance, zone};
 use ebb_store::{Halt, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -30,6 +30,7 @@ pub struct Zones {
 struct Picture {
     fleets: BTreeMap<String, Fleet>,
     zone_of: BTreeMap<HostId, String>,
+    persons: BTreeMap<AccountId, AccountId>,
     /// Hosts of which something was believed that did not come.
     doubted: BTreeSet<HostId>,
     heard: usize,
@@ -37,7 +38,12 @@ struct Picture {
 
 impl Picture {
     fn fleet(&mut self, catalog: &Catalog, zone: &str) -> &mut Fleet {
-        self.fleets.entry(zone.to_owned()).or_insert_with(|| Fleet::new(catalog, zone))
+        let persons = &self.persons;
+        self.fleets.entry(zone.to_owned()).or_insert_with(|| {
+            let mut fleet = Fleet::new(catalog, zone);
+            persons.iter().for_each(|(account, person)| fleet.set_person(*account, *person));
+            fleet
+        })
     }
 }
 
@@ -109,6 +115,7 @@ impl App {
             self.set_host(&known, &host::read_rooms(&rows));
         }
         self.load_shortages().await?;
+        self.load_persons().await?;
         let mut after = String::new();
         loop {
             let rows = self.store.rows(instance::live_page(&after, PAGE)).await?;
@@ -117,6 +124,18 @@ impl App {
             let there: Vec<Instance> = rows.iter().map(instance::read).collect();
             self.zones.hear(&self.catalog, &there);
         }
+    }
+
+    /// Which accounts are one person, as the database has it.
+    pub async fn load_persons(&self) -> Result<(), StoreError> {
+        let rows = self.store.rows(account::linked()).await?;
+        let mut picture = self.zones.lock();
+        for row in &rows {
+            let (id, person) = (account::read(row).id, account::read_person(row));
+            picture.persons.insert(id, person);
+            picture.fleets.values_mut().for_each(|fleet| fleet.set_person(id, person));
+        }
+        Ok(())
     }
 
     /// What the operator is short of, as the database has it.

@@ -5,7 +5,7 @@ use crate::session::Session;
 use crate::table::{Table, facts, instant};
 use crate::which;
 use ebb_wire::account::{
-    Account, ApiKey, Balance, CreateApiKey, NewApiKey, OpenAccount, OpenedAccount, TopUp, Verify, Whoami,
+    Account, ApiKey, Balance, CreateApiKey, Link, NewApiKey, OpenAccount, OpenedAccount, TopUp, Verify, Whoami,
 };
 use ebb_wire::problem::Page;
 
@@ -26,6 +26,16 @@ pub enum Accounts {
         whose: String,
         /// `individual` or `enterprise`
         holder: String,
+    },
+    /// Record that two accounts belong to one person, who then gains nothing by taking from himself (operator)
+    #[command(after_help = "Example:\n  ebb accounts link Ada Enterprise --as operator")]
+    Link {
+        /// Id, start of an id, or name
+        #[arg(value_name = "ACCOUNT")]
+        whose: String,
+        /// The other account: id, start of an id, or name
+        #[arg(value_name = "OTHER")]
+        with: String,
     },
     /// Record money that came in (operator)
     #[command(after_help = "Example:\n  ebb accounts top-up Ada 100.00 --as operator")]
@@ -92,6 +102,11 @@ pub async fn accounts(session: &Session, command: &Accounts) -> Result<(), Failu
             let id = which::account(client, whose).await?;
             let body = Verify { holder: holder.clone() };
             let account: Account = client.post(&format!("/v1/accounts/{id}/verification"), &body).await?;
+            session.show(&account, account_text)
+        }
+        Accounts::Link { whose, with } => {
+            let (id, with) = (which::account(client, whose).await?, which::account(client, with).await?);
+            let account: Account = client.post(&format!("/v1/accounts/{id}/person"), &Link { with }).await?;
             session.show(&account, account_text)
         }
         Accounts::TopUp { whose, amount } => {

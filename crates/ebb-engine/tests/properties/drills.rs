@@ -114,7 +114,7 @@ proptest! {
         for (taken_over, late, at_once) in lives {
             for _ in 0..at_once {
                 prop_assert!(standing.may_drill(&limits).is_ok());
-                let allotted = standing.allot(&limits);
+                let allotted = standing.allot(&limits, 0);
                 standing.count(allotted);
                 under_way.push((allotted, taken_over, late));
             }

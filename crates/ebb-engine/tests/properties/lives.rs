@@ -26,6 +26,7 @@ pub static LIMITS: LazyLock<Limits> = LazyLock::new(|| Limits {
     taking_minimum_seconds: 600,
     takings_per_hour: 100,
     drill_free_seconds: 36_000,
+    drill_free_percent: None,
     drills_per_day: 100,
     drills_per_minute: 100,
     sell_beyond_return: false,

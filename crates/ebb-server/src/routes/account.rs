@@ -141,6 +141,32 @@ pub async fn verify(
     Ok(json(StatusCode::OK, answer.await?))
 }
 
+/// Says that two accounts belong to one person (operator). What one of them takes from the other is then charged (rules §2.11).
+#[utoipa::path(post, path = "/v1/accounts/{id}/person", operation_id = "link_account", params(("id" = String, Path)), request_body = wire::Link,
+    responses((status = 200, body = wire::Account), (status = 403, body = Problem), (status = 404, body = Problem)))]
+pub async fn link(State(app): State<App>, Path(id): Path<String>, call: Call<wire::Link>) -> Result<Response, Denied> {
+    call.principal.operator()?;
+    let id = seen_by(&call.principal, &id)?;
+    let other = seen_by(&call.principal, &call.body.with)?;
+    // Under one name, so that two links cannot cross.
+    let answer = call.once(&app, "link", "persons", move |mut unit| async move {
+        let account = unit.account(id).await?.clone();
+        if unit.reads.row(account::by_id(other)).await?.is_none() {
+            return refuse(Denied::not_found("account", other));
+        }
+        let (mine, theirs) = (unit.person(id).await?, unit.person(other).await?);
+        let person = mine.min(theirs);
+        unit.write(account::link(mine.max(theirs), person));
+        for linked in [id, other] {
+            unit.log(linked, None, &Event::AccountLinked { person });
+        }
+        Ok(unit.done(shown(&account)))
+    });
+    let answer = answer.await?;
+    app.load_persons().await?;
+    Ok(json(StatusCode::OK, answer))
+}
+
 /// Adds money (operator). It pays what is owed first.
 #[utoipa::path(post, path = "/v1/accounts/{id}/top-ups", operation_id = "top_up", params(("id" = String, Path)), request_body = wire::TopUp,
     responses((status = 200, body = wire::Balance), (status = 403, body = Problem)))]

@@ -78,6 +78,27 @@ async fn nobody_gains_by_taking_from_himself() {
 }
 
 #[tokio::test]
+async fn who_takes_from_another_account_of_his_own_is_charged() {
+    for on in [On::Sqlite, On::Postgres] {
+        let cloud = small(on).await;
+        cloud.buy("enterprise", block(3)).await;
+        let taken = cloud.buy("enterprise", block(3)).await;
+        let lab = cloud.get("enterprise", "/v1/whoami").await["account"]["id"].clone();
+        let ada = cloud.get("individual", "/v1/whoami").await["account"]["id"].clone();
+        let path = format!("/v1/accounts/{}/person", ada.as_str().unwrap());
+        assert_eq!(cloud.refused("individual", &path, json!({"with": lab})).await, (403, "role".to_owned()));
+        cloud.post("operator", &path, json!({"with": lab})).await;
+        cloud.wait(900).await;
+        cloud.buy("individual", on_demand()).await;
+        cloud.wait(300).await;
+        assert_eq!(cloud.instance("enterprise", &taken).await["end_cause"], "own-order");
+        let charged = cloud.records("enterprise", &taken, "compute").await;
+        assert_eq!(charged, ["08:58:30-09:00:00 90 0.07 0.00175000", "09:00:00-09:18:30 1110 0.07 0.02158333"]);
+        cloud.nothing_broke().await;
+    }
+}
+
+#[tokio::test]
 async fn room_that_is_being_cleared_is_nobody_elses() {
     let cloud = small(On::Sqlite).await;
     let big = json!({"option": "spot-block", "flavor": "c6.xlarge.1", "hours": 3});

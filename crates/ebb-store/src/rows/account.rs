@@ -50,6 +50,24 @@ pub fn read(row: &Row) -> Account {
     }
 }
 
+/// Whose an account is: its own, where nothing else is known.
+pub fn read_person(row: &Row) -> AccountId {
+    own(row.opt_text("person").unwrap_or(row.text("id")))
+}
+
+/// Accounts that are known to be one person with others.
+pub fn linked() -> Query {
+    query("select * from account where person is not null", args![])
+}
+
+/// Everything that is `other`'s is `person`'s.
+pub fn link(other: AccountId, person: AccountId) -> Query {
+    query(
+        "update account set person = $2 where id = $1 or person = $1 or id = $2",
+        args![other.to_string(), person.to_string()],
+    )
+}
+
 fn holder(name: &str) -> Holder {
     own_json(&format!("\"{name}\""))
 }
