@@ -47,20 +47,22 @@ from instance where purchase like '%"spot-block"%';
 
 update block set
   gone_at = coalesce((select max(r.issued_at) * 1000000 from bill_record r
-    where r.instance_id = block.instance_id and r.meter = 'compute'), bought_at),
+    where r.account_id = block.account_id and r.instance_id = block.instance_id and r.meter = 'compute'), bought_at),
   cause = (select case when i.state like '%"cause":"lease-end"%' then 'lease-end'
     when i.state like '%"cause":"deleted"%' then 'deleted' when i.state like '%"cause":"capacity"%' then 'capacity'
     when i.state like '%"cause":"operator"%' then 'operator' when i.state like '%"cause":"own-order"%' then 'own-order'
+    when i.state like '%"cause":"drain"%' then 'drain' when i.state like '%"cause":"host-return"%' then 'host-return'
+    when i.state like '%"cause":"drill"%' then 'drill' when i.state like '%"cause":"breach"%' then 'breach'
     when i.state like '%"cause":"lost"%' then 'lost' else 'never-ran' end
     from instance i where i.id = block.instance_id),
   seconds = coalesce((select cast(sum(r.until - r.since) as bigint) from bill_record r
-    where r.instance_id = block.instance_id and r.meter = 'compute'), 0),
+    where r.account_id = block.account_id and r.instance_id = block.instance_id and r.meter = 'compute'), 0),
   waived_seconds = coalesce((select cast(sum(r.until - r.since) as bigint) from bill_record r
-    where r.instance_id = block.instance_id and r.meter = 'compute' and r.waived > 0), 0),
+    where r.account_id = block.account_id and r.instance_id = block.instance_id and r.meter = 'compute' and r.waived > 0), 0),
   waived = coalesce((select cast(sum(r.waived) as bigint) from bill_record r
-    where r.instance_id = block.instance_id and r.meter = 'compute'), 0),
+    where r.account_id = block.account_id and r.instance_id = block.instance_id and r.meter = 'compute'), 0),
   payable = coalesce((select cast(sum(r.payable) as bigint) from bill_record r
-    where r.instance_id = block.instance_id and r.meter = 'compute'), 0)
+    where r.account_id = block.account_id and r.instance_id = block.instance_id and r.meter = 'compute'), 0)
 where instance_id in (select id from instance where live = 0);
 
 create index block_bought on block (bought_at);

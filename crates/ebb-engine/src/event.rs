@@ -1,7 +1,7 @@
 //! What happened? The account's log, from which every bill can be recomputed.
 
 use ebb_model::id::{AccountId, DecisionId};
-use ebb_model::instance::{Cause, End, Purchase};
+use ebb_model::instance::{Cause, End, Keep, Purchase};
 use ebb_model::money::{Amount, Price};
 use ebb_model::time::{Period, Second, Timestamp};
 use ebb_model::trial::Holder;
@@ -43,6 +43,8 @@ pub enum Event {
         at: Second,
         first: bool,
     },
+    /// What stays when it goes.
+    KeepChanged(Keep),
     StopAsked,
     Stopped {
         at: Second,
@@ -63,10 +65,17 @@ pub enum Event {
         decision: Option<DecisionId>,
     },
     /// The room that it waits for is cleared on another host, since the first one was lost.
-    Replanned,
+    Replanned {
+        #[serde(default)]
+        took_room: bool,
+    },
     /// Its host is lost; charge ended then and goes on when it runs again.
     HostLost {
         since: Second,
+    },
+    /// The guest itself said that it may go before its time.
+    Approved {
+        at: Timestamp,
     },
     /// Charge ended.
     Ended(End),
@@ -88,13 +97,15 @@ impl Event {
             Event::TrialClaimed { .. } => "trial-claimed",
             Event::Bought { .. } => "bought",
             Event::Running { .. } => "running",
+            Event::KeepChanged(_) => "keep-changed",
             Event::StopAsked => "stop-asked",
             Event::Stopped { .. } => "stopped",
             Event::StartAsked => "start-asked",
             Event::DeleteAsked => "delete-asked",
             Event::InterruptServer { .. } => "interruptServer",
-            Event::Replanned => "replanned",
+            Event::Replanned { .. } => "replanned",
             Event::HostLost { .. } => "host-lost",
+            Event::Approved { .. } => "approved",
             Event::Ended(_) => "ended",
             Event::Released { .. } => "released",
             Event::HourClosed { .. } => "hour-closed",

@@ -61,6 +61,8 @@ pub(crate) struct Host {
     waiting: BTreeSet<(Timestamp, InstanceId)>,
     /// Whose notice is out, in the order in which they go.
     noticed: BTreeSet<(Timestamp, InstanceId)>,
+    /// The same by their deadlines.
+    goes: BTreeSet<(Timestamp, InstanceId)>,
     guests: BTreeMap<InstanceId, Guest>,
 }
 
@@ -93,8 +95,11 @@ pub(crate) enum Stay {
     Firm,
     /// It waits for its room, since it was bought.
     Claim(Timestamp),
-    /// It was given notice then.
-    Reclaiming(Timestamp),
+    /// It was given notice, and goes at its deadline.
+    Reclaiming {
+        notice_at: Timestamp,
+        deadline: Timestamp,
+    },
     Leaving,
     Block(Block),
     /// Remembered only so that older news of it are known as such.
@@ -258,6 +263,9 @@ impl Host {
         for (_, id) in self.ends.iter().take_while(|(end, _)| end.start() <= deadline) {
             add(&mut free, &self.guests[id].amounts, 1);
         }
+        for (_, id) in self.goes.iter().rev().take_while(|(at, _)| *at > deadline) {
+            add(&mut free, &self.guests[id].amounts, -1);
+        }
         free
     }
 
@@ -281,9 +289,10 @@ impl Host {
                 add(&mut self.claimed, &amounts, sign);
                 keep(&mut self.waiting, (since, id), sign);
             }
-            Stay::Reclaiming(notice_at) => {
+            Stay::Reclaiming { notice_at, deadline } => {
                 add(&mut self.releasing, &amounts, sign);
                 keep(&mut self.noticed, (notice_at, id), sign);
+                keep(&mut self.goes, (deadline, id), sign);
             }
             Stay::Leaving => add(&mut self.leaving, &amounts, sign),
             Stay::Block(block) => {
@@ -298,7 +307,9 @@ impl Host {
 fn stay(instance: &Instance) -> Stay {
     match (&instance.state, instance.purchase) {
         (State::Waiting { .. }, _) => Stay::Claim(instance.created_at),
-        (State::Reclaiming { notice_at, .. }, _) => Stay::Reclaiming(*notice_at),
+        (State::Reclaiming { notice_at, deadline, .. }, _) => {
+            Stay::Reclaiming { notice_at: *notice_at, deadline: *deadline }
+        }
         (State::Releasing { .. }, _) => Stay::Leaving,
         (State::Released { .. }, _) => Stay::Gone,
         (_, Purchase::SpotBlock { price, hours, .. }) => {

@@ -18,6 +18,8 @@ pub enum Input {
     Replanned {
         host: HostId,
         give_up_at: Timestamp,
+        /// Others were given notice for it now.
+        took_room: bool,
     },
     /// Its host was silent for too long and cannot run anything any more; it was last heard then (rules §1.6).
     HostLost {
@@ -128,10 +130,13 @@ pub fn step(instance: &Instance, input: Input, now: Timestamp, limits: &Limits) 
             }
             _ => unchanged(),
         }),
-        Input::Replanned { host, give_up_at } => Ok(match instance.state {
+        Input::Replanned { host, give_up_at, took_room } => Ok(match instance.state {
             State::Waiting { .. } => {
-                let mut step = change(instance, State::Waiting { give_up_at }, vec![Effect::Log(Event::Replanned)]);
-                step.next.as_mut().expect("a changed instance").host = host;
+                let log = Effect::Log(Event::Replanned { took_room });
+                let mut step = change(instance, State::Waiting { give_up_at }, vec![log]);
+                let next = step.next.as_mut().expect("a changed instance");
+                next.host = host;
+                next.took_room |= took_room;
                 step
             }
             _ => unchanged(),
@@ -159,6 +164,7 @@ fn obey(instance: &Instance, command: Command, now: Timestamp, limits: &Limits) 
     match (&instance.state, command) {
         (State::Releasing { .. } | State::Released { .. }, _) => Err(Refused::Released),
         (State::Reclaiming { .. }, Command::Reclaim(order)) => hurry(instance, order),
+        (State::Reclaiming { cause: Cause::Drill, .. }, Command::Breach) => Ok(cut_drill(instance, now)),
         (State::Reclaiming { deadline, .. }, _) => Err(Refused::Reclaiming { deadline: *deadline }),
 
         (State::Running, Command::Stop) => {
@@ -193,7 +199,7 @@ fn obey(instance: &Instance, command: Command, now: Timestamp, limits: &Limits) 
 fn ended(instance: &Instance, cause: Cause, now: Timestamp, limits: &Limits) -> End {
     let (at, cause) = match (&instance.state, instance.first_running) {
         (_, None) => (now.second(), Cause::NeverRan),
-        (State::Lost { since }, Some(_)) => (*since, cause),
+        (State::Lost { since, .. }, Some(_)) => (*since, cause),
         (_, Some(start)) if instance.took_room => (now.second().max(start.plus(limits.taking_minimum_seconds)), cause),
         (_, Some(_)) => (now.second(), cause),
     };
@@ -230,6 +236,10 @@ fn hurry(instance: &Instance, order: Reclaim) -> Result<Step, Refused> {
     let State::Reclaiming { notice_at, deadline, cause, off_by, free_until } = instance.state else {
         unreachable!("a second reclaim is of what is reclaimed")
     };
+    // Who drills shortly before his lease ends gains nothing by it: what would not be taken from others is not taken over.
+    if let Some(lease_end) = instance.lease_end().filter(|end| end.start() <= order.deadline) {
+        return Err(Refused::LeaseEndsFirst { lease_end: lease_end.start() });
+    }
     let takes_over = cause == Cause::Drill && order.cause.is_platform();
     let urgent = order.cause.is_platform() && order.deadline < deadline;
     if !takes_over && !urgent {
@@ -244,6 +254,15 @@ fn hurry(instance: &Instance, order: Reclaim) -> Result<Step, Refused> {
     Ok(change(instance, state, vec![Effect::Order, Effect::Log(notice)]))
 }
 
+/// Nobody drills to keep what he has broken the terms of: it goes now, charged to the end.
+fn cut_drill(instance: &Instance, now: Timestamp) -> Step {
+    let State::Reclaiming { notice_at, off_by, .. } = instance.state else { unreachable!("a drill is under way") };
+    let (cause, deadline) = (Cause::Breach, now);
+    let notice = Event::InterruptServer { cause, notice_at, deadline, free_until: None, decision: None };
+    let state = State::Reclaiming { notice_at, deadline, cause, off_by, free_until: None };
+    change(instance, state, vec![Effect::Order, Effect::Log(notice)])
+}
+
 /// How a block that is being taken back ends, if it is gone at `at`; the bill of its last period follows (rules §2.3, §2.10).
 pub fn ending(instance: &Instance, at: Second) -> Option<End> {
     let State::Reclaiming { notice_at, deadline, cause, free_until, .. } = instance.state else { return None };
@@ -251,6 +270,11 @@ pub fn ending(instance: &Instance, at: Second) -> Option<End> {
         Cause::Drill => Some(notice_at.second()),
         _ if cause.is_platform() => period_start(instance, notice_at.second()),
         _ => None,
+    };
+    // A late machine makes nobody pay beyond his lease.
+    let at = match instance.lease_end() {
+        Some(lease_end) if !cause.is_platform() => at.min(lease_end),
+        _ => at,
     };
     let waived_until = free_until.filter(|until| *until < at);
     Some(End { at, cause, waived_since, waived_until, notice: Some(Notice { notice_at, deadline }) })
@@ -262,7 +286,24 @@ fn lose(instance: &Instance, heard_at: Timestamp, now: Timestamp) -> Step {
         State::Lost { .. } | State::Released { .. } => unchanged(),
         // No other host could be found for it, or it would have been planned anew before.
         State::Waiting { .. } => given_up(instance, now, None),
-        State::Releasing { end } => released(instance, *end, now),
+        // It ended after the host did: what was charged in between was not used.
+        State::Releasing { end } => match instance.first_running {
+            Some(start) if heard_at.second() < end.at => {
+                let at = heard_at.second().max(start);
+                let lost = End {
+                    at,
+                    cause: Cause::Lost,
+                    waived_since: period_start(instance, at),
+                    waived_until: None,
+                    notice: end.notice,
+                };
+                let end = if instance.purchase.is_firm() { End { at, ..*end } } else { lost };
+                let mut step = released(instance, end, now);
+                step.effects.splice(0..0, [Effect::CloseSpans { until: at }, Effect::Log(Event::Ended(end))]);
+                step
+            }
+            _ => released(instance, *end, now),
+        },
         _ => match instance.first_running {
             None => released(instance, never_ran(now), now),
             Some(start) => {
@@ -273,7 +314,8 @@ fn lose(instance: &Instance, heard_at: Timestamp, now: Timestamp) -> Step {
                         Effect::Order,
                         Effect::Log(Event::HostLost { since: at }),
                     ];
-                    return change(instance, State::Lost { since: at }, effects);
+                    let off = matches!(instance.state, State::Stopping { .. } | State::Stopped);
+                    return change(instance, State::Lost { since: at, off }, effects);
                 }
                 let notice = ending(instance, at).and_then(|end| end.notice);
                 let waived_since =
@@ -333,6 +375,11 @@ fn learn(instance: &Instance, report: Report) -> Step {
             };
             change(instance, state, vec![Effect::Order, Effect::Log(Event::Stopped { at: at.second() })])
         }
+        (State::Reclaiming { .. }, Report::Gone { at, approved: true }) => {
+            let mut step = released(instance, ending(instance, at.second()).expect("it is being taken back"), at);
+            step.effects.insert(0, Effect::Log(Event::Approved { at }));
+            step
+        }
         (State::Reclaiming { .. }, Report::Gone { at, .. } | Report::Failed { at }) => {
             released(instance, ending(instance, at.second()).expect("it is being taken back"), at)
         }
@@ -343,19 +390,26 @@ fn learn(instance: &Instance, report: Report) -> Step {
             let log = Effect::Log(Event::Running { at: at.second(), first: false });
             change(instance, State::Running, vec![Effect::OpenSpans { since: at.second() }, log])
         }
+        // Stopped as it was, and charged as such.
+        (State::Lost { off: true, .. }, Report::Off { at }) => {
+            let log = Effect::Log(Event::Running { at: at.second(), first: false });
+            change(instance, State::Stopped, vec![Effect::OpenSpans { since: at.second() }, log])
+        }
         (State::Lost { .. }, Report::Off { .. }) => unchanged(),
 
         // A natural end is near, and the guest said that it is ready for it: its tenant's doing, announced here or not yet.
         (_, Report::Gone { at, approved: true }) => {
             let end =
                 End { at: at.second(), cause: Cause::Deleted, waived_since: None, waived_until: None, notice: None };
-            released(instance, end, at)
+            let mut step = released(instance, end, at);
+            step.effects.insert(0, Effect::Log(Event::Approved { at }));
+            step
         }
 
         // Gone without an order of ours: the operator's fault, whatever it was.
         (_, Report::Gone { at, .. } | Report::Failed { at }) => {
             let at_second = match instance.state {
-                State::Lost { since } => since,
+                State::Lost { since, .. } => since,
                 _ => at.second(),
             };
             let waived_since = period_start(instance, at_second);

@@ -104,6 +104,16 @@ pub enum Tenancy {
 
 /// The host on which a demand fits now: the one it leaves fullest, so that large gaps stay whole.
 pub fn place(fleet: &Fleet, demand: &Resources, tenancy: Tenancy) -> Option<HostId> {
+    place_besides(fleet, demand, tenancy, &BTreeSet::new())
+}
+
+/// The same on any host but these.
+pub fn place_besides(
+    fleet: &Fleet,
+    demand: &Resources,
+    tenancy: Tenancy,
+    besides: &BTreeSet<HostId>,
+) -> Option<HostId> {
     let demand = fleet.amounts(demand);
     // Spot is sold from room above the reserve only (rules §2.12).
     let reserved = match tenancy {
@@ -117,7 +127,8 @@ pub fn place(fleet: &Fleet, demand: &Resources, tenancy: Tenancy) -> Option<Host
             fit.reserved
         }
     };
-    let fits = fleet.hosts.iter().filter(|(_, host)| admits(host, tenancy)).filter_map(|(id, host)| {
+    let open = fleet.hosts.iter().filter(|(id, host)| admits(host, tenancy) && !besides.contains(id));
+    let fits = open.filter_map(|(id, host)| {
         let mut left = host.free();
         if let Some(reserved) = reserved.get(id) {
             add(&mut left, reserved, -1);
@@ -166,9 +177,20 @@ pub(crate) fn fit(fleet: &Fleet, room: impl Fn(HostId, &Host) -> Amounts) -> Fit
 
 /// Plans the reclaims that make room for a demand; `None` when no host can be cleared.
 pub fn plan_reclaim(fleet: &Fleet, demand: &Demand<'_>, now: Timestamp, notice_seconds: i64) -> Option<Decision> {
+    plan_besides(fleet, demand, now, notice_seconds, &BTreeSet::new())
+}
+
+/// The same on any host but these.
+pub fn plan_besides(
+    fleet: &Fleet,
+    demand: &Demand<'_>,
+    now: Timestamp,
+    notice_seconds: i64,
+    besides: &BTreeSet<HostId>,
+) -> Option<Decision> {
     let deadline = now.plus_seconds(notice_seconds);
     let wanted = Wanted { fleet, amounts: fleet.amounts(demand.resources), by: demand.account, now, deadline };
-    let open = fleet.hosts.iter().filter(|(_, host)| admits(host, Tenancy::Firm));
+    let open = fleet.hosts.iter().filter(|(id, host)| admits(host, Tenancy::Firm) && !besides.contains(id));
     let mut best: Vec<(Key, Cleared)> = vec![];
     let mut hosts_possible = 0;
     for (id, host) in open {

@@ -25,7 +25,9 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::StopAsked
         | Event::StartAsked
         | Event::DeleteAsked
-        | Event::Replanned
+        | Event::Replanned { .. }
+        | Event::KeepChanged(_)
+        | Event::Approved { .. }
         | Event::HourClosed { .. } => false,
     }
 }

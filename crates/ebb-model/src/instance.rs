@@ -126,6 +126,9 @@ pub enum State {
     /// Its host was lost; it is not charged until it runs again (rules §1.6).
     Lost {
         since: Second,
+        /// It was stopped then, or being stopped, and stays so.
+        #[serde(default)]
+        off: bool,
     },
     /// Charge has ended; the host has been told to remove the guest.
     Releasing {

@@ -66,6 +66,14 @@ pub async fn rehearse(
         let free_seconds = if refused.is_none() { allotted } else { 0 };
         let part = Part { drill: id, instance: about.id, refusal, free_seconds, stopped_at: None, approved_at: None };
         takings.push(Taking { part, about, seen, refused });
+        // What stands against one more of them stands against all that follow.
+        if standing.may_drill(limits).is_err() && takings.last().is_some_and(|last| last.refused.is_some()) {
+            break;
+        }
+    }
+    // A schedule that found nobody leaves no trace.
+    if schedule.is_some() && takings.iter().all(|taking| taking.refused.is_some()) {
+        return Ok((drill, takings));
     }
     unit.write(rows::insert(&drill));
     takings.iter().for_each(|taking| unit.write(rows::insert_part(&taking.part, &drill)));

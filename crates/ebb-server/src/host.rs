@@ -288,9 +288,9 @@ fn desired(instance: &Instance, limits: &Limits) -> Option<(Want, Option<Planned
         .map(|at| PlannedEnd { notice_at: at.plus_seconds(-limits.notice_seconds), at });
     Some(match instance.state {
         State::Waiting { .. } => return None,
-        State::Starting { .. } | State::Running | State::Lost { .. } => (Want::Running, natural),
+        State::Starting { .. } | State::Running | State::Lost { off: false, .. } => (Want::Running, natural),
         State::Stopping { force_at } => (Want::Off { force_at }, natural),
-        State::Stopped => (Want::Off { force_at: instance.created_at }, natural),
+        State::Stopped | State::Lost { off: true, .. } => (Want::Off { force_at: instance.created_at }, natural),
         State::Reclaiming { notice_at, deadline, off_by, .. } => {
             let want = off_by.map_or(Want::Running, |force_at| Want::Off { force_at });
             (want, Some(PlannedEnd { notice_at, at: deadline }))
@@ -338,7 +338,7 @@ async fn greet(mut unit: Unit, hello: Hello) -> Outcome<Decision<Greeted>> {
         unit.write(host::set_capacity(host.id, resource, capacity));
     }
     if host.lending != before {
-        unit.write(lending::say(host.id, &before, &host.lending));
+        unit.guard(lending::say(host.id, &before, &host.lending));
         let event = if hello.wanted_back { HostEvent::WantedBack } else { HostEvent::NoLongerWanted };
         log(&mut unit, host.id, ITSELF, &event);
     }
@@ -418,7 +418,7 @@ async fn report(unit: &mut Unit, known: &Instance, observed: &ObservedGuest) -> 
     let clamp = |at: Timestamp| open.map_or(at, |open| at.max(open.start())).min(now);
     Ok(match observed.is {
         // It ran on while it was lost, and is charged from the word of it on.
-        Is::Running { since } if matches!(known.state, State::Lost { since: lost } if since.second() <= lost) => {
+        Is::Running { since } if matches!(known.state, State::Lost { since: lost, .. } if since.second() <= lost) => {
             Some(Report::Running { at: now })
         }
         Is::Running { since } if observed.generation >= starting_generation(known) => {

@@ -95,15 +95,17 @@ impl App {
         self.look_at_host(id).await?;
         let (known, there) = there?;
         let waits = |one: &&Instance| matches!(one.state, State::Waiting { .. });
+        // One that fails stands in nobody's way.
+        let mut done = Ok(());
         for waiting in there.iter().filter(waits) {
-            self.replan(waiting, known.state == LOST).await?;
+            done = self.replan(waiting, known.state == LOST).await.and(done);
         }
         if known.state == LOST {
             for lost in there.iter().filter(|one| !waits(one)) {
-                self.lose(lost, known.seen_at).await?;
+                done = self.lose(lost, known.seen_at).await.and(done);
             }
         }
-        Ok(())
+        done
     }
 
     /// Finds other room for an order that waits where nothing is started any more. On a lost host one that finds none is given up;
@@ -244,7 +246,11 @@ async fn tend(mut unit: Unit, id: HostId) -> Outcome<Decision<(Host, Vec<Instanc
     }
     if let Some(clearing) = stance.clears {
         let stays = |one: &&Instance| one.lease_end().is_none_or(|end| end.start() > clearing.deadline);
-        let told = |one: &&Instance| matches!(one.state, State::Reclaiming { .. } | State::Releasing { .. });
+        let told = |one: &&Instance| match one.state {
+            State::Reclaiming { cause, .. } => cause != Cause::Drill,
+            State::Releasing { .. } => true,
+            _ => false,
+        };
         let blocks = || there.iter().filter(|one| !one.purchase.is_firm());
         let going: Vec<&Instance> = blocks().filter(stays).filter(|one| !told(one)).collect();
         if !going.is_empty() {
@@ -280,6 +286,7 @@ async fn replan(mut unit: Unit, id: InstanceId, from: HostId, lost: bool) -> Out
     let demand = Demand { account: Some(before.account), resources: &before.resources };
     let free = find_free(&mut unit, &before.zone, &before.resources, Tenancy::Firm).await?;
     let wait = unit.app.catalog.limits.firm_wait_seconds;
+    let mut took_room = false;
     let (to, give_up_at) = match &free {
         Some(room) => {
             unit.change_room(room, RoomChange::Claim, &before.resources);
@@ -290,6 +297,7 @@ async fn replan(mut unit: Unit, id: InstanceId, from: HostId, lost: bool) -> Out
                 unit.decide(&before.zone, Cause::Capacity, Some(id), &decision, &decision.chosen());
                 let life = claim(&mut unit, &decision, &demand, before.account).await?;
                 let State::Waiting { give_up_at } = life else { unreachable!("whoever claims waits") };
+                took_room = !decision.hosts[0].victims.is_empty();
                 (decision.hosts[0].host, give_up_at)
             }
             None if lost => {
@@ -299,7 +307,7 @@ async fn replan(mut unit: Unit, id: InstanceId, from: HostId, lost: bool) -> Out
             None => return Ok(unit.done(false)),
         },
     };
-    let next = unit.step(&before, Input::Replanned { host: to, give_up_at }).await?;
+    let next = unit.step(&before, Input::Replanned { host: to, give_up_at, took_room }).await?;
     unit.drop_claim(&before).await?;
     if free.is_some() {
         unit.step(&next, Input::RoomFree).await?;

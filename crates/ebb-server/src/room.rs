@@ -1,8 +1,9 @@
 //! Where does a new order get its room: what is free, else what blocks give up, else nowhere? (rules §2.5, §2.12)
 
+use crate::denied::Denied;
 use crate::unit::{Outcome, Unit, refuse, settled_already};
 use ebb_engine::fleet::Fleet;
-use ebb_engine::placement::{Decision, Demand, Room, Tenancy, cause_of, place, plan_reclaim};
+use ebb_engine::placement::{Decision, Demand, Room, Tenancy, cause_of, place, place_besides, plan_besides};
 use ebb_engine::quote::Quote;
 use ebb_engine::refusal::Refused;
 use ebb_model::catalog::Limits;
@@ -13,6 +14,7 @@ use ebb_model::time::{HOUR, Timestamp};
 use ebb_store::rows::host::RoomChange;
 use ebb_store::rows::instance;
 use ebb_store::{Halt, StoreError};
+use std::collections::BTreeSet;
 
 /// Where a new instance begins its life.
 pub struct Begin {
@@ -106,34 +108,47 @@ pub fn tenancy(quote: &Quote, now: Timestamp, limits: &Limits) -> Tenancy {
 
 /// The host on which a demand fits now, with its room as the database has it.
 pub async fn find_free(unit: &mut Unit, zone: &str, resources: &Resources, tenancy: Tenancy) -> Outcome<Option<Room>> {
-    let app = unit.app.clone();
+    let (app, mut busy) = (unit.app.clone(), BTreeSet::new());
     for _ in 0..MOST_CORRECTIONS {
-        let found = app.zones.with(&app.catalog, zone, |fleet| place(fleet, resources, tenancy));
-        let Some(host) = found else { return Ok(None) };
+        let found = app.zones.with(&app.catalog, zone, |fleet| place_besides(fleet, resources, tenancy, &busy));
+        let Some(host) = found else { return if busy.is_empty() { Ok(None) } else { Err(contended()) } };
         let room = unit.room_of(host).await?;
         if app.zones.with(&app.catalog, zone, |fleet| fleet.agrees(&room)) {
             return Ok(Some(room));
         }
-        unit.read_host(host).await?;
+        correct(unit, host, &mut busy).await?;
     }
-    Err(Halt::Store(StoreError::Contended))
+    Err(contended())
 }
 
 /// The reclaims that would make room on one host; what they are based on is what the database says of it.
 pub async fn plan(unit: &mut Unit, zone: &str, demand: &Demand<'_>) -> Outcome<Option<Decision>> {
-    let app = unit.app.clone();
+    let (app, mut busy) = (unit.app.clone(), BTreeSet::new());
     for _ in 0..MOST_CORRECTIONS {
         let (now, notice) = (unit.now, app.catalog.limits.notice_seconds);
-        let planned = app.zones.with(&app.catalog, zone, |fleet| plan_reclaim(fleet, demand, now, notice));
-        let Some(decision) = planned else { return Ok(None) };
+        let planned = app.zones.with(&app.catalog, zone, |fleet| plan_besides(fleet, demand, now, notice, &busy));
+        let Some(decision) = planned else { return if busy.is_empty() { Ok(None) } else { Err(contended()) } };
         let host = decision.hosts[0].host;
         let room = unit.room_of(host).await?;
         if app.zones.with(&app.catalog, zone, |fleet| fleet.agrees(&room)) {
             return Ok(Some(decision));
         }
-        unit.read_host(host).await?;
+        correct(unit, host, &mut busy).await?;
     }
-    Err(Halt::Store(StoreError::Contended))
+    Err(contended())
+}
+
+/// The picture of a host is not what the database says: it is read again, or left aside while others are about to commit there.
+async fn correct(unit: &Unit, host: HostId, busy: &mut BTreeSet<HostId>) -> Outcome<()> {
+    if unit.app.zones.is_ahead(host) {
+        busy.insert(host);
+        return Ok(());
+    }
+    unit.read_host(host).await
+}
+
+fn contended() -> Halt<Denied> {
+    Halt::Store(StoreError::Contended)
 }
 
 /// Promises room that is being cleared, and gives notice to those who clear it.
@@ -150,7 +165,10 @@ pub async fn claim(unit: &mut Unit, decision: &Decision, demand: &Demand<'_>, ta
     }
     match unit.take(victims, decision.deadline).await {
         // Somebody else took one of them since the plan was made; it is made again.
-        Err(Halt::Refused(denied)) if settled_already(&denied) => return Err(Halt::Store(StoreError::Contended)),
+        Err(Halt::Refused(denied)) if settled_already(&denied) => {
+            unit.app.zones.doubt_host(best.host);
+            return Err(contended());
+        }
         taken => taken?,
     }
     let give_up_at = decision.deadline.plus_seconds(unit.app.catalog.limits.firm_wait_seconds);

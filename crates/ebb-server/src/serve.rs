@@ -12,7 +12,7 @@ use crate::sandbox::well_known;
 use crate::unit::Unit;
 use crate::work::deliveries::keep_delivering;
 use crate::work::hosts::keep_host;
-use crate::work::keep_working;
+use crate::work::{keep_closing, keep_working};
 use ebb_model::catalog::Catalog;
 use ebb_model::id::{ApiKeyId, EventId};
 use ebb_model::time::Timestamp;
@@ -132,6 +132,7 @@ impl Serving {
         tasks.spawn(keep_delivering(self.app.clone()));
         if !self.app.is_sandbox() {
             tasks.spawn(keep_working(self.app.clone()));
+            tasks.spawn(keep_closing(self.app.clone()));
             for socket in self.app.hosts.sockets.clone() {
                 tasks.spawn(keep_host(self.app.clone(), socket));
             }

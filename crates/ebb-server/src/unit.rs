@@ -52,15 +52,14 @@ pub struct Unit {
     room_changed: bool,
     /// What others hear of when this is done.
     touched: Touched,
-    told: Arc<Mutex<Touched>>,
+    told: Arc<Told>,
 }
 
 impl Unit {
     /// `told` is what the tries of one unit tell others; of a try before this one nothing came.
-    fn new(app: App, reads: Reads, told: Arc<Mutex<Touched>>) -> Self {
+    fn new(app: App, reads: Reads, told: Arc<Told>) -> Self {
         let now = app.clock.now();
-        let before = std::mem::take(&mut *lock(&told));
-        app.zones.doubt(&before.instances);
+        told.come_to_nothing();
         let touched = Touched::default();
         let (guards, writes) = (vec![], vec![]);
         let (account, changed, decided, room_changed) = (None, false, None, false);
@@ -99,8 +98,8 @@ impl Unit {
             // Of two units that change an account one sees the other's change.
             self.guards.insert(0, account::change(&account));
         }
-        self.app.zones.hear(&self.app.catalog, &self.touched.instances);
-        *lock(&self.told) = self.touched;
+        self.app.zones.begin(&self.app.catalog, &self.touched.instances);
+        *self.told.lock() = self.touched;
         Decision { guards: self.guards, writes: self.writes, answer }
     }
 
@@ -391,8 +390,27 @@ impl Unit {
     }
 }
 
-fn lock(told: &Mutex<Touched>) -> MutexGuard<'_, Touched> {
-    told.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+/// What the tries of one unit tell others. Whoever asked may go away before the end; then it came to nothing as far as he knows.
+struct Told {
+    app: App,
+    touched: Mutex<Touched>,
+}
+
+impl Told {
+    fn lock(&self) -> MutexGuard<'_, Touched> {
+        self.touched.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn come_to_nothing(&self) {
+        let before = std::mem::take(&mut *self.lock());
+        self.app.zones.end(&self.app.catalog, &before.instances, false);
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.come_to_nothing();
+    }
 }
 
 impl App {
@@ -404,21 +422,21 @@ impl App {
         Fut: Future<Output = Outcome<Decision<T>>> + Send + 'static,
     {
         let app = self.clone();
-        let told = Arc::new(Mutex::new(Touched::default()));
+        let told = Arc::new(Told { app: self.clone(), touched: Mutex::default() });
         let tries = told.clone();
         let answer =
             self.store.unit(name, key, move |reads| decide(Unit::new(app.clone(), reads, tries.clone()))).await;
-        let touched = std::mem::take(&mut *lock(&told));
+        let touched = std::mem::take(&mut *told.lock());
         if matches!(answer, Err(Halt::Store(StoreError::Panicked { .. }))) {
             self.metrics.panicked();
         }
         if answer.is_ok() {
-            self.zones.hear(&self.catalog, &touched.instances);
+            self.zones.end(&self.catalog, &touched.instances, true);
             self.wake_hosts(&touched.ordered);
             self.news.send_modify(|count| *count += 1);
             self.note_commit(touched.notices).await;
         } else {
-            self.zones.doubt(&touched.instances);
+            self.zones.end(&self.catalog, &touched.instances, false);
             // Perhaps it was written after all.
             self.wake_hosts(&touched.ordered);
         }

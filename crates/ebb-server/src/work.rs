@@ -74,8 +74,7 @@ impl App {
         }
     }
 
-    /// Everything that is due by now, in order: first what instances wait for, then hours that can be closed.
-    /// Gives back when there will be more.
+    /// Everything that is due by now, in order. Gives back when there will be more.
     async fn work(&self) -> Result<Option<Timestamp>, Denied> {
         loop {
             let (due, alarm) = (self.next_due().await?, self.next_alarm().await?);
@@ -86,10 +85,7 @@ impl App {
                     self.carry_out_due(id, at).await?;
                 }
                 (_, Some(alarm)) if alarm.due_at <= now => self.carry_out_alarm(&alarm).await?,
-                (due, _) => {
-                    let close = self.close_hours().await?;
-                    return Ok(due.map(|(at, _)| at).into_iter().chain(alarm_at).chain(close).min());
-                }
+                (due, _) => return Ok(due.map(|(at, _)| at).into_iter().chain(alarm_at).min()),
             }
         }
     }
@@ -107,12 +103,26 @@ fn due(row: &Row) -> (Timestamp, InstanceId) {
     (Timestamp::from_micros(row.int("due_at")), id)
 }
 
-/// Does what is due, for ever. A failure or a panic is counted and tried again, later each time.
+/// Does what is due, for ever.
 pub async fn keep_working(app: App) {
+    keep(app, "due", |app| async move { app.work().await }).await;
+}
+
+/// Closes hours, for ever; beside what is due, so that neither waits for the other's thousands.
+pub async fn keep_closing(app: App) {
+    keep(app, "hours", |app| async move { app.close_hours().await }).await;
+}
+
+/// Does some work whenever there may be some. A failure or a panic is counted and tried again, later each time.
+async fn keep<F, Fut>(app: App, name: &'static str, work: F)
+where
+    F: Fn(App) -> Fut,
+    Fut: Future<Output = Result<Option<Timestamp>, Denied>>,
+{
     let mut news = app.news.subscribe();
     let mut pause = Duration::from_millis(50);
     loop {
-        let sleep = match AssertUnwindSafe(app.work()).catch_unwind().await {
+        let sleep = match AssertUnwindSafe(work(app.clone())).catch_unwind().await {
             Ok(Ok(next)) => {
                 pause = Duration::from_millis(50);
                 let millis = next.map(|at| at.millis_since(app.clock.now()).max(0));
@@ -120,10 +130,10 @@ pub async fn keep_working(app: App) {
             }
             failed => {
                 match failed {
-                    Ok(Err(error)) => tracing::warn!(%error, "due work failed; it is tried again"),
+                    Ok(Err(error)) => tracing::warn!(name, %error, "due work failed; it is tried again"),
                     _ => app.metrics.panicked(),
                 }
-                app.metrics.retried("due");
+                app.metrics.retried(name);
                 pause = (pause * 2).min(LONGEST_BACK_OFF);
                 pause
             }

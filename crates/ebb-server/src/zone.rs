@@ -33,6 +33,8 @@ struct Picture {
     persons: BTreeMap<AccountId, AccountId>,
     /// Hosts of which something was believed that did not come.
     doubted: BTreeSet<HostId>,
+    /// Hosts of which decisions are believed that are not committed yet, and how many.
+    in_flight: BTreeMap<HostId, usize>,
     heard: usize,
 }
 
@@ -82,9 +84,41 @@ impl Zones {
         }
     }
 
+    /// What a decision changes if it is committed.
+    pub fn begin(&self, catalog: &Catalog, changed: &[Instance]) {
+        self.hear(catalog, changed);
+        let mut picture = self.lock();
+        for host in hosts_of(changed) {
+            *picture.in_flight.entry(host).or_default() += 1;
+        }
+    }
+
+    /// It was committed, or came to nothing.
+    pub fn end(&self, catalog: &Catalog, changed: &[Instance], committed: bool) {
+        {
+            let mut picture = self.lock();
+            for host in hosts_of(changed) {
+                match picture.in_flight.get_mut(&host) {
+                    Some(count) if *count > 1 => *count -= 1,
+                    _ => drop(picture.in_flight.remove(&host)),
+                }
+            }
+        }
+        if committed { self.hear(catalog, changed) } else { self.doubt(changed) }
+    }
+
+    /// Whether the picture of a host is ahead of what others can read.
+    pub fn is_ahead(&self, host: HostId) -> bool {
+        self.lock().in_flight.contains_key(&host)
+    }
+
     /// An instance whose claim is elsewhere now.
     pub fn moved(&self, catalog: &Catalog, zone: &str, from: HostId, id: InstanceId) {
         self.with(catalog, zone, |fleet| fleet.forget(from, id));
+    }
+
+    pub fn doubt_host(&self, host: HostId) {
+        self.lock().doubted.insert(host);
     }
 
     pub fn doubt(&self, touched: &[Instance]) {
@@ -101,6 +135,10 @@ impl Zones {
         }
         picture.fleet(catalog, zone).set_host(id, facts);
     }
+}
+
+fn hosts_of(changed: &[Instance]) -> BTreeSet<HostId> {
+    changed.iter().map(|instance| instance.host).collect()
 }
 
 impl App {
@@ -159,11 +197,15 @@ impl App {
 impl Unit {
     /// Reads again what is doubted of a zone. Called before the picture is relied on.
     pub async fn clear_doubts(&self) -> Outcome<()> {
-        let doubted = std::mem::take(&mut self.app.zones.lock().doubted);
-        for id in doubted {
+        while let Some(id) = self.next_doubt() {
             self.read_host(id).await?;
+            self.app.zones.lock().doubted.remove(&id);
         }
         Ok(())
+    }
+
+    fn next_doubt(&self) -> Option<HostId> {
+        self.app.zones.lock().doubted.first().copied()
     }
 
     /// Makes the picture of a whole zone what the database says.
@@ -176,6 +218,8 @@ impl Unit {
                 wrong.map(|room| room.host).collect::<Vec<_>>()
             };
             let wrong = self.app.zones.with(&self.app.catalog, zone, wrong);
+            // Where others are about to commit, their guards will tell.
+            let wrong: Vec<HostId> = wrong.into_iter().filter(|id| !self.app.zones.is_ahead(*id)).collect();
             if wrong.is_empty() {
                 return Ok(());
             }

@@ -76,6 +76,8 @@ proptest! {
             let when = now.plus_seconds(seconds);
             block_now = at(&block_now, Input::Report(Report::Off { at: when }), when);
         }
+        // What ends before the platform could take it is not taken over.
+        let taken = taken.filter(|seconds| block.lease_end().unwrap().start() > now.plus_seconds(seconds + 300));
         if let Some(seconds) = taken {
             let when = now.plus_seconds(seconds);
             let platform = Reclaim { cause: Cause::Capacity, deadline: when.plus_seconds(300), free_until: None };

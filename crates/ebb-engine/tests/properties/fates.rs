@@ -187,6 +187,12 @@ pub fn live(life: &mut Life, fate: Fate, at: i64, late: i64, hours: i64, lease: 
             life.gone(end + late, false);
             Due { used: end + late, free: Some((at, (at + free).min(end + late))), cause: Cause::Drill }
         }
+        // The lease ends before the platform could take it: the drill goes on.
+        Fate::TakenOver { after, urgent: false, .. } if end + after >= lease => {
+            life.notice(Cause::Drill, at, end, Some(at + 10));
+            life.gone(end + late, false);
+            Due { used: end + late, free: Some((at, at + 10)), cause: Cause::Drill }
+        }
         Fate::TakenOver { cause, after, urgent } => {
             life.notice(Cause::Drill, at, end, Some(at + 10));
             life.notice(cause, at + after, if urgent { at + after } else { end + after }, None);

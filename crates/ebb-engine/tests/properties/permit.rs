@@ -35,7 +35,7 @@ fn states() -> Vec<State> {
         State::Running,
         State::Stopping { force_at: at },
         State::Stopped,
-        State::Lost { since: at.second() },
+        State::Lost { since: at.second(), off: false },
     ];
     for cause in Cause::ALL {
         all.push(reclaiming(cause, None, None));

@@ -322,7 +322,8 @@ impl World {
             room.claimed = if sign > 0 { room.claimed.plus(of) } else { room.claimed.minus(of) };
         }
         let give_up_at = decision.deadline.plus_seconds(self.limits.firm_wait_seconds);
-        self.step(order.id, Input::Replanned { host: best.host, give_up_at }).unwrap();
+        self.step(order.id, Input::Replanned { host: best.host, give_up_at, took_room: !best.victims.is_empty() })
+            .unwrap();
         for victim in &best.victims {
             let cause = cause_of(self.all[victim].account, order.account);
             self.reclaim(*victim, cause, decision.deadline).expect("a victim can be taken");

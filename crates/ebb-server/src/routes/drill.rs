@@ -14,6 +14,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use ebb_engine::drill::{Ask, Target};
+use ebb_engine::refusal::Refused;
 use ebb_model::id::{DrillId, ScheduleId};
 use ebb_store::rows::drill::Schedule;
 use ebb_store::rows::{alarm, drill as rows};
@@ -107,6 +108,12 @@ pub async fn schedule(State(app): State<App>, call: Call<wire::Plan>) -> Result<
             if unit.reads.rows(rows::schedules_of(id)).await?.len() >= MOST_SCHEDULES {
                 let most = format!("an account has at most {MOST_SCHEDULES} drill schedules; delete one first");
                 return refuse(Denied::Conflict(most));
+            }
+            if let Target::Instance(one) = ask.target {
+                let about = unit.instance(one).await?;
+                if about.purchase.is_firm() {
+                    return refuse(Refused::NotABlock { option: about.purchase.option() });
+                }
             }
             let (app, now) = (unit.app.clone(), unit.now);
             let opens = after(&app, &week, now);

@@ -19,6 +19,7 @@ use ebb_engine::event::Event;
 use ebb_engine::lifecycle::{Command, Input, Reclaim};
 use ebb_engine::operation::{Operation, permit};
 use ebb_engine::placement::HostPlan;
+use ebb_engine::placement::clear_host;
 use ebb_engine::quote::{Buyer, Order, Quote, may_buy, quote};
 use ebb_engine::refusal::Refused;
 use ebb_engine::trial;
@@ -287,6 +288,11 @@ async fn order_to<T>(
             if command == Command::Start && debt > Amount::ZERO {
                 return refuse(Refused::Arrears(debt));
             }
+            if let Command::Reclaim(Reclaim { cause, deadline, .. }) = command {
+                // The operator's own word is a decision, too; if it is refused, nothing of it is written.
+                let decision = clear_host(before.host, &[&before], unit.now, deadline);
+                unit.decide(&before.zone, cause, None, &decision, &decision.chosen());
+            }
             let after = unit.step(&before, Input::Command(command)).await?;
             let seen = unit.reads.row(instance::by_id(known.id)).await?.map(|row| instance::read_seen(&row));
             let key = key_name(&unit.reads, &after).await?;
@@ -318,13 +324,11 @@ pub async fn change(
             let next = Instance {
                 tags: tags.unwrap_or_else(|| before.tags.clone()),
                 keep: keep(before.keep, data_disks, public_ip),
-                generation: before.generation + 1,
                 ..before.clone()
             };
-            unit.change_instance(before.generation, &next);
-            if !matches!(next.state, Life::Waiting { .. }) {
-                // Its host knows it by its generation.
-                unit.order(&next);
+            unit.guard(instance::change_words(&next));
+            if next.keep != before.keep {
+                unit.log(next.account, Some(next.id), &Event::KeepChanged(next.keep));
             }
             let seen = unit.reads.row(instance::by_id(known.id)).await?.map(|row| instance::read_seen(&row));
             let key = key_name(&unit.reads, &next).await?;
@@ -417,7 +421,15 @@ pub async fn decisions(
                 Some(order) => reads.row(instance::by_id(order)).await?.map(|row| instance::read(&row).account),
                 None => None,
             };
-            let cause = if taker == Some(known.account) { Cause::OwnOrder } else { decided.cause };
+            let mut own = false;
+            if let Some(taker) = taker {
+                let mut persons = vec![];
+                for id in [taker, known.account] {
+                    persons.extend(reads.row(account::by_id(id)).await?.map(|row| account::read_person(&row)));
+                }
+                own = persons[0] == persons[1];
+            }
+            let cause = if own { Cause::OwnOrder } else { decided.cause };
             let (rank, candidates) = (row.int("rank"), row.int("candidates"));
             items.push(told(&decided, Part::Taken { rank, candidates, cause }, operator));
         }

@@ -7,6 +7,7 @@ use crate::call::{Call, Principal};
 use crate::denied::Denied;
 use crate::unit::{Outcome, Unit, refuse};
 use crate::work::alarms::SHORTAGE;
+use crate::work::zones::notices_at;
 use crate::work::zones::{relief, relieve};
 use axum::Json;
 use axum::extract::{Path, State};
@@ -158,11 +159,6 @@ fn amounts(app: &App, free: &BTreeMap<String, i64>) -> Result<Resources, Denied>
         }
     }
     Ok(Resources::of(free.iter().map(|(kind, amount)| (kind.as_str(), *amount))))
-}
-
-fn notices_at(shortage: &Shortage, limits: &Limits) -> Timestamp {
-    let notice = if shortage.urgent { 0 } else { limits.notice_seconds };
-    shortage.noticed_at.unwrap_or_else(|| shortage.at.plus_seconds(-notice))
 }
 
 fn shown(shortage: &Shortage, limits: &Limits, relief: Option<&shortage::Relief>) -> wire::Shortage {

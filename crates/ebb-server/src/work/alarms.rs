@@ -25,7 +25,7 @@ impl App {
     pub async fn carry_out_alarm(&self, due: &Alarm) -> Result<(), Denied> {
         let failed = match self.answer_alarm(due).await {
             Ok(()) => false,
-            Err(Denied::Store(error)) if error.is_passing() => return Err(error.into()),
+            Err(Denied::Store(error @ StoreError::Unavailable(_))) => return Err(error.into()),
             Err(error) => {
                 tracing::error!(kind = due.kind, subject = due.subject, %error, "an alarm cannot be carried out; it is tried again");
                 true
@@ -35,7 +35,7 @@ impl App {
         let done = self.unit("alarm", &due.subject, move |mut unit| {
             unit.write(alarm::done(&taken));
             if failed {
-                unit.write(alarm::set(&taken.kind, &taken.subject, unit.now.plus_seconds(PUT_OFF_SECONDS)));
+                unit.write(alarm::set_at_latest(&taken.kind, &taken.subject, unit.now.plus_seconds(PUT_OFF_SECONDS)));
             }
             async move { Ok(unit.done(())) }
         });

@@ -26,7 +26,8 @@ impl App {
     /// Closes every hour that has ended, of every account whose hosts have told what they saw before its end.
     /// Gives back when the next one ends.
     ///
-    /// An account whose hour cannot be closed is left for the next time: it must not stand before others for ever.
+    /// An account whose hour cannot be closed is left for the next time: it must not stand before others for ever. What is due goes
+    /// before any later hour, so none is closed that ends after the first instant for which somebody still waits.
     pub async fn close_hours(&self) -> Result<Option<Timestamp>, Denied> {
         let mut failed = None;
         let mut waiting = String::new();
@@ -35,17 +36,19 @@ impl App {
             let due = self.store.rows(account::closes_by(now.second(), &waiting, PAGE)).await?;
             let Some(last) = due.last() else { break };
             waiting = last.text("id").to_owned();
+            let first_due = self.next_due().await?.map(|(at, _)| at);
+            let before_due = |at: Second| first_due.is_none_or(|due| at.start() < due || due > now);
             for row in &due {
                 let (at, id) = close_at(row);
                 // An account may have several hours to close after a pause.
-                let mut next = Some(at).filter(|at| at.start() <= now);
+                let mut next = Some(at).filter(|at| at.start() <= now && before_due(*at));
                 while let Some(at) = next
                     && self.hosts_heard(id, at).await?
                 {
                     match self.close_hour(id, at).await {
                         Ok(()) => {}
                         // The database is away, for one as for all.
-                        Err(Denied::Store(error)) if error.is_passing() => return Err(error.into()),
+                        Err(Denied::Store(error @ StoreError::Unavailable(_))) => return Err(error.into()),
                         Err(error) => {
                             tracing::error!(account = %id, %at, %error, "an hour cannot be closed; it is tried again");
                             failed = Some(error);
@@ -53,7 +56,8 @@ impl App {
                         }
                     }
                     let again = self.store.rows(account::by_id(id)).await?;
-                    next = again.first().and_then(|row| account::read(row).close_at).filter(|at| at.start() <= now);
+                    next = again.first().and_then(|row| account::read(row).close_at);
+                    next = next.filter(|at| at.start() <= now && before_due(*at));
                 }
             }
         }

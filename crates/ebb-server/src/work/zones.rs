@@ -3,11 +3,14 @@
 use crate::app::App;
 use crate::denied::Denied;
 use crate::unit::{Outcome, Unit, settled_already};
+use crate::work::alarms::SHORTAGE;
 use ebb_engine::placement::Chosen;
 use ebb_engine::reserve::plan_reserve;
 use ebb_engine::shortage::{Relief, plan_shortage};
+use ebb_model::catalog::Limits;
 use ebb_model::instance::Cause;
 use ebb_model::time::Timestamp;
+use ebb_store::rows::alarm;
 use ebb_store::rows::zone::{self, Shortage};
 use ebb_store::{Halt, StoreError};
 
@@ -52,13 +55,21 @@ impl App {
             async move {
                 let row = unit.reads.row(zone::shortage_in(&zone)).await?;
                 if let Some(shortage) = row.as_ref().map(zone::read).filter(|shortage| shortage.noticed_at.is_none()) {
-                    relieve(&mut unit, &shortage).await?;
+                    match notices_at(&shortage, &unit.app.catalog.limits) {
+                        later if later > unit.now => unit.write(alarm::set(SHORTAGE, &zone, later)),
+                        _ => drop(relieve(&mut unit, &shortage).await?),
+                    }
                 }
                 Ok(unit.done(()))
             }
         });
         Ok(relieved.await?)
     }
+}
+
+pub fn notices_at(shortage: &Shortage, limits: &Limits) -> Timestamp {
+    let notice = if shortage.urgent { 0 } else { limits.notice_seconds };
+    shortage.noticed_at.unwrap_or_else(|| shortage.at.plus_seconds(-notice))
 }
 
 /// What blocks of a zone can do about a shortage, if they are told `now`.

@@ -185,7 +185,7 @@ pub fn insert(instance: &Instance, due_at: Option<Timestamp>) -> Query {
 pub fn change(seen_generation: i64, next: &Instance, due_at: Option<Timestamp>) -> Query {
     query(
         "update instance set generation = $3, state = $4, live = $5, due_at = $6, first_running = $7, \
-         end_announced = $8, host_id = $9, tags = $10, keep = $11 \
+         end_announced = $8, host_id = $9, took_room = $10 \
          where id = $1 and generation = $2",
         args![
             next.id.to_string(),
@@ -197,9 +197,16 @@ pub fn change(seen_generation: i64, next: &Instance, due_at: Option<Timestamp>) 
             next.first_running.map(Second::unix),
             i64::from(next.end_announced),
             next.host.to_string(),
-            json(&next.tags),
-            json(&next.keep),
+            i64::from(next.took_room),
         ],
+    )
+}
+
+/// Guard: its owner's words about it, which are nothing to its life and its host.
+pub fn change_words(of: &Instance) -> Query {
+    query(
+        "update instance set tags = $2, keep = $3 where id = $1 and live = 1",
+        args![of.id.to_string(), json(&of.tags), json(&of.keep)],
     )
 }
 
