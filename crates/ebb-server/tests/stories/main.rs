@@ -2,6 +2,7 @@
 
 mod clock;
 mod cloud;
+mod corners;
 mod drill_cards;
 mod drill_refusals;
 mod drills;
