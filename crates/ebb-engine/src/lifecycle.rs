@@ -122,6 +122,12 @@ pub fn step(instance: &Instance, input: Input, now: Timestamp, limits: &Limits) 
     }
     match input {
         Input::Command(command) => obey(instance, command, now, limits),
+        Input::Report(Report::Off { .. }) if matches!(instance.state, State::Lost { off: true, .. }) => {
+            // The host is back with it, stopped as it was; from now on it is charged as such.
+            let since = now.second();
+            let log = Effect::Log(Event::Running { at: since, first: false });
+            Ok(change(instance, State::Stopped, vec![Effect::OpenSpans { since }, log]))
+        }
         Input::Report(report) => Ok(learn(instance, report)),
         Input::RoomFree => Ok(match instance.state {
             State::Waiting { .. } => {
@@ -389,11 +395,6 @@ fn learn(instance: &Instance, report: Report) -> Step {
         (State::Lost { .. }, Report::Running { at }) => {
             let log = Effect::Log(Event::Running { at: at.second(), first: false });
             change(instance, State::Running, vec![Effect::OpenSpans { since: at.second() }, log])
-        }
-        // Stopped as it was, and charged as such.
-        (State::Lost { off: true, .. }, Report::Off { at }) => {
-            let log = Effect::Log(Event::Running { at: at.second(), first: false });
-            change(instance, State::Stopped, vec![Effect::OpenSpans { since: at.second() }, log])
         }
         (State::Lost { .. }, Report::Off { .. }) => unchanged(),
 

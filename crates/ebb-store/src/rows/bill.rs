@@ -30,7 +30,7 @@ pub fn insert_span(span: &Span) -> Query {
 
 pub fn close_spans(instance: InstanceId, until: Second) -> Query {
     query(
-        "update span set until = $2 where instance_id = $1 and until > $2 and since < $2",
+        "update span set until = case when since > $2 then since else $2 end where instance_id = $1 and until > $2",
         args![instance.to_string(), until.unix()],
     )
 }
