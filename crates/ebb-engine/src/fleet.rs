@@ -204,7 +204,13 @@ impl Fleet {
         host.count(instance.id, 1);
     }
 
-    /// An instance that is promised room elsewhere now.
+    /// What is known of an instance is this, whatever was heard since: that came to nothing.
+    pub fn correct(&mut self, instance: &Instance) {
+        self.forget(instance.host, instance.id);
+        self.put(instance);
+    }
+
+    /// An instance that is promised room elsewhere now, or was never bought.
     pub fn forget(&mut self, from: HostId, id: InstanceId) {
         if let Some(host) = self.hosts.get_mut(&from) {
             host.count(id, -1);

@@ -104,16 +104,6 @@ pub enum Tenancy {
 
 /// The host on which a demand fits now: the one it leaves fullest, so that large gaps stay whole.
 pub fn place(fleet: &Fleet, demand: &Resources, tenancy: Tenancy) -> Option<HostId> {
-    place_besides(fleet, demand, tenancy, &BTreeSet::new())
-}
-
-/// The same on any host but these.
-pub fn place_besides(
-    fleet: &Fleet,
-    demand: &Resources,
-    tenancy: Tenancy,
-    besides: &BTreeSet<HostId>,
-) -> Option<HostId> {
     let demand = fleet.amounts(demand);
     // Spot is sold from room above the reserve only (rules §2.12).
     let reserved = match tenancy {
@@ -127,7 +117,7 @@ pub fn place_besides(
             fit.reserved
         }
     };
-    let open = fleet.hosts.iter().filter(|(id, host)| admits(host, tenancy) && !besides.contains(id));
+    let open = fleet.hosts.iter().filter(|(_, host)| admits(host, tenancy));
     let fits = open.filter_map(|(id, host)| {
         let mut left = host.free();
         if let Some(reserved) = reserved.get(id) {

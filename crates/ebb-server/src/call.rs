@@ -174,6 +174,10 @@ impl<T: DeserializeOwned + Send> FromRequest<App> for Call<T> {
         let digest = digest(&[asked.as_bytes(), &bytes].concat());
         let text = std::str::from_utf8(&bytes).map_err(|_| Denied::BadInput("the body is not UTF-8".to_owned()))?;
         let text = if text.is_empty() { "null" } else { text };
+        // Fields have names; a list of them would be taken by position.
+        if text.trim_start().starts_with('[') {
+            return Err(Denied::BadInput("the body: an object is wanted, not a list".to_owned()));
+        }
         let body = serde_json::from_str(text).map_err(|error| Denied::BadInput(format!("the body: {error}")))?;
         let (key, secret) = (principal.key.clone(), principal.secret.clone());
         Ok(Call { principal, body, asked: Arc::new(Asked { key, secret, token, digest }) })

@@ -3,12 +3,12 @@
 use crate::denied::Denied;
 use crate::unit::{Outcome, Unit, refuse, settled_already};
 use ebb_engine::fleet::Fleet;
-use ebb_engine::placement::{Decision, Demand, Room, Tenancy, cause_of, place, place_besides, plan_besides};
+use ebb_engine::placement::{Decision, Demand, Room, Tenancy, cause_of, place, plan_besides};
 use ebb_engine::quote::Quote;
 use ebb_engine::refusal::Refused;
 use ebb_model::catalog::Limits;
 use ebb_model::id::{AccountId, HostId, InstanceId};
-use ebb_model::instance::{Cause, Purchase, State};
+use ebb_model::instance::{Cause, Instance, Purchase, State};
 use ebb_model::resources::Resources;
 use ebb_model::time::{HOUR, Timestamp};
 use ebb_store::rows::host::RoomChange;
@@ -22,6 +22,9 @@ pub struct Begin {
     pub life: State,
     pub took_room: bool,
 }
+
+/// So many tries of an order trust the picture.
+const TRUSTED: u32 = 3;
 
 /// Hosts of which the picture turned out wrong while one order was placed; then somebody else is let go first.
 pub const MOST_CORRECTIONS: usize = 64;
@@ -106,19 +109,20 @@ pub fn tenancy(quote: &Quote, now: Timestamp, limits: &Limits) -> Tenancy {
     }
 }
 
-/// The host on which a demand fits now, with its room as the database has it.
+/// The host on which a demand fits now, with its room as the database has it. That it fits is guarded when it is taken.
 pub async fn find_free(unit: &mut Unit, zone: &str, resources: &Resources, tenancy: Tenancy) -> Outcome<Option<Room>> {
-    let (app, mut busy) = (unit.app.clone(), BTreeSet::new());
-    for _ in 0..MOST_CORRECTIONS {
-        let found = app.zones.with(&app.catalog, zone, |fleet| place_besides(fleet, resources, tenancy, &busy));
-        let Some(host) = found else { return if busy.is_empty() { Ok(None) } else { Err(contended()) } };
+    let app = unit.app.clone();
+    loop {
+        let found = app.zones.with(&app.catalog, zone, |fleet| place(fleet, resources, tenancy));
+        let Some(host) = found else { return Ok(None) };
         let room = unit.room_of(host).await?;
-        if app.zones.with(&app.catalog, zone, |fleet| fleet.agrees(&room)) {
+        // Whose guard was lost again and again believes something wrong.
+        let wrong = unit.tried > TRUSTED && !app.zones.is_ahead(host);
+        if !wrong || app.zones.with(&app.catalog, zone, |fleet| fleet.agrees(&room)) {
             return Ok(Some(room));
         }
-        correct(unit, host, &mut busy).await?;
+        unit.read_host(host).await?;
     }
-    Err(contended())
 }
 
 /// The reclaims that would make room on one host; what they are based on is what the database says of it.
@@ -163,10 +167,11 @@ pub async fn claim(unit: &mut Unit, decision: &Decision, demand: &Demand<'_>, ta
         let cause = cause_of(unit.person(victim.account).await?, taker);
         victims.push((victim, cause));
     }
+    let chosen: Vec<Instance> = victims.iter().map(|(victim, _)| victim.clone()).collect();
     match unit.take(victims, decision.deadline).await {
         // Somebody else took one of them since the plan was made; it is made again.
         Err(Halt::Refused(denied)) if settled_already(&denied) => {
-            unit.app.zones.doubt_host(best.host);
+            unit.app.zones.hear(&unit.app.catalog, &chosen);
             return Err(contended());
         }
         taken => taken?,

@@ -27,6 +27,7 @@ use ebb_store::rows::{account, alarm, bill, block, delivery, drill, event, host,
 use ebb_store::{Decision, Halt, Query, Reads, StoreError};
 use futures_util::future::BoxFuture;
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// What a unit ends with: an answer, or nothing written.
@@ -53,6 +54,8 @@ pub struct Unit {
     /// What others hear of when this is done.
     touched: Touched,
     told: Arc<Told>,
+    /// How often this unit was decided, with this time.
+    pub tried: u32,
 }
 
 impl Unit {
@@ -60,10 +63,11 @@ impl Unit {
     fn new(app: App, reads: Reads, told: Arc<Told>) -> Self {
         let now = app.clock.now();
         told.come_to_nothing();
+        let tried = told.tries.fetch_add(1, Ordering::Relaxed) + 1;
         let touched = Touched::default();
         let (guards, writes) = (vec![], vec![]);
         let (account, changed, decided, room_changed) = (None, false, None, false);
-        Self { app, reads, now, guards, writes, account, changed, decided, room_changed, touched, told }
+        Self { app, reads, now, guards, writes, account, changed, decided, room_changed, touched, told, tried }
     }
 
     pub fn guard(&mut self, query: Query) {
@@ -394,6 +398,7 @@ impl Unit {
 struct Told {
     app: App,
     touched: Mutex<Touched>,
+    tries: AtomicU32,
 }
 
 impl Told {
@@ -422,7 +427,7 @@ impl App {
         Fut: Future<Output = Outcome<Decision<T>>> + Send + 'static,
     {
         let app = self.clone();
-        let told = Arc::new(Told { app: self.clone(), touched: Mutex::default() });
+        let told = Arc::new(Told { app: self.clone(), touched: Mutex::default(), tries: AtomicU32::new(0) });
         let tries = told.clone();
         let answer =
             self.store.unit(name, key, move |reads| decide(Unit::new(app.clone(), reads, tries.clone()))).await;

@@ -31,8 +31,10 @@ struct Picture {
     fleets: BTreeMap<String, Fleet>,
     zone_of: BTreeMap<HostId, String>,
     persons: BTreeMap<AccountId, AccountId>,
-    /// Hosts of which something was believed that did not come.
-    doubted: BTreeSet<HostId>,
+    /// Instances of which something was believed that did not come, and where.
+    doubted: BTreeMap<InstanceId, (String, HostId)>,
+    /// Hosts that came from another zone.
+    unread: BTreeSet<HostId>,
     /// Hosts of which decisions are believed that are not committed yet, and how many.
     in_flight: BTreeMap<HostId, usize>,
     heard: usize,
@@ -117,12 +119,9 @@ impl Zones {
         self.with(catalog, zone, |fleet| fleet.forget(from, id));
     }
 
-    pub fn doubt_host(&self, host: HostId) {
-        self.lock().doubted.insert(host);
-    }
-
     pub fn doubt(&self, touched: &[Instance]) {
-        self.lock().doubted.extend(touched.iter().map(|instance| instance.host));
+        let doubts = touched.iter().map(|instance| (instance.id, (instance.zone.clone(), instance.host)));
+        self.lock().doubted.extend(doubts);
     }
 
     /// What a host lends, and to whom.
@@ -131,7 +130,7 @@ impl Zones {
         if let Some(before) = picture.zone_of.insert(id, zone.to_owned()).filter(|before| before != zone) {
             let closed = Facts { open: false, ..facts.clone() };
             picture.fleet(catalog, &before).set_host(id, &closed);
-            picture.doubted.insert(id);
+            picture.unread.insert(id);
         }
         picture.fleet(catalog, zone).set_host(id, facts);
     }
@@ -197,15 +196,25 @@ impl App {
 impl Unit {
     /// Reads again what is doubted of a zone. Called before the picture is relied on.
     pub async fn clear_doubts(&self) -> Outcome<()> {
-        while let Some(id) = self.next_doubt() {
-            self.read_host(id).await?;
+        while let Some((id, zone, host)) = self.next_doubt() {
+            let row = self.reads.row(instance::by_id(id)).await?;
+            let known = row.as_ref().map(instance::read);
+            self.app.zones.with(&self.app.catalog, &zone, |fleet| match &known {
+                Some(known) => fleet.correct(known),
+                None => fleet.forget(host, id),
+            });
             self.app.zones.lock().doubted.remove(&id);
+        }
+        let unread = std::mem::take(&mut self.app.zones.lock().unread);
+        for id in unread {
+            self.read_host(id).await?;
         }
         Ok(())
     }
 
-    fn next_doubt(&self) -> Option<HostId> {
-        self.app.zones.lock().doubted.first().copied()
+    fn next_doubt(&self) -> Option<(InstanceId, String, HostId)> {
+        let picture = self.app.zones.lock();
+        picture.doubted.first_key_value().map(|(id, (zone, host))| (*id, zone.clone(), *host))
     }
 
     /// Makes the picture of a whole zone what the database says.
