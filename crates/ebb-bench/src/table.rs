@@ -74,10 +74,6 @@ impl Times {
         self.0.get((last as f64 * share).round() as usize).copied().unwrap_or_default()
     }
 
-    pub fn over(&self, limit: Duration) -> usize {
-        self.0.iter().filter(|time| **time > limit).count()
-    }
-
     pub fn median(&self) -> Duration {
         self.at(0.5)
     }
