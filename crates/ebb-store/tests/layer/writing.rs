@@ -165,14 +165,25 @@ async fn a_panicking_decision_spares_the_others(home: Home) {
 
 async fn a_failing_unit_spares_its_batch(home: Home) {
     home.add("a", 99).await;
+    // How many units share a transaction is the machine's business; in one of a few rounds a failing one is not alone.
+    for round in 1..=100 {
+        fail_every_tenth(&home, round).await;
+        if home.store.counters().split_batches >= 1 {
+            return;
+        }
+    }
+    panic!("no failing unit ever had company: {:?}", home.store.counters());
+}
+
+/// A hundred units, of which every tenth fails in its second statement; the first must not stay.
+async fn fail_every_tenth(home: &Home, round: i64) {
     let unit = |number: u64| {
         let store = home.store.clone();
         let decide = move |_| async move {
             let insert = "insert into counter (id, generation, used) values ($1, 0, 0)";
             let note = "insert into counter (id, generation, used, note) values ($1, 0, 0, 'before')";
-            // The second statement of every tenth fails; the first must not stay.
-            let id = if number.is_multiple_of(10) { "a".to_owned() } else { format!("new-{number}") };
-            let writes = vec![query(note, args![format!("first-{number}")]), query(insert, args![id])];
+            let id = if number.is_multiple_of(10) { "a".to_owned() } else { format!("new-{round}-{number}") };
+            let writes = vec![query(note, args![format!("first-{round}-{number}")]), query(insert, args![id])];
             Ok::<_, Halt<()>>(Decision { guards: vec![], writes, answer: number })
         };
         async move { store.unit("insert", &number.to_string(), decide).await }
@@ -187,9 +198,7 @@ async fn a_failing_unit_spares_its_batch(home: Home) {
     }
     let count = "select count(*) as n, count(note) as notes from counter";
     let row = &home.store.rows(query(count, args![])).await.unwrap()[0];
-    assert_eq!((row.int("n"), row.int("notes")), (181, 90));
-    let counters = home.store.counters();
-    assert!(counters.split_batches >= 1, "{counters:?}");
+    assert_eq!((row.int("n"), row.int("notes")), (1 + 180 * round, 90 * round));
 }
 
 async fn a_wide_guard_is_an_error(home: Home) {
