@@ -141,7 +141,7 @@ fn planner_alone(zone: &Zone) -> Result<Times> {
         let needs = zone.catalog.needs(zone.catalog.flavor(DEMANDS[n % DEMANDS.len()]).context("a flavor")?);
         let demand = Demand { account: None, resources: &needs };
         let started = Instant::now();
-        let planned = plan_reclaim(&fleet, &demand, zone.now, zone.catalog.limits.notice_seconds);
+        let planned = plan_reclaim(&mut fleet, &demand, zone.now, zone.catalog.limits.notice_seconds);
         times.push(started.elapsed());
         if planned.is_none_or(|decision| decision.hosts_possible != HOSTS) {
             bail!("every host could be cleared");

@@ -3,6 +3,7 @@
 //! A fleet is made of the instances themselves, each with its generation, so it does not matter in which order it hears of them.
 
 use crate::lifecycle::period_start_of;
+use crate::offers::Offers;
 use crate::placement::Room;
 use ebb_model::catalog::{Catalog, KINDS};
 use ebb_model::id::{AccountId, HostId, InstanceId};
@@ -26,6 +27,7 @@ pub struct Fleet {
     pub(crate) reserve: Vec<Amounts>,
     /// From here on the operator is short of room: no block may last longer.
     pub(crate) short_from: Option<Timestamp>,
+    pub(crate) offers: Offers,
 }
 
 /// What is known of a host beside its guests.
@@ -165,6 +167,7 @@ impl Fleet {
         let capacity = self.amounts(&facts.capacity);
         let host = self.hosts.entry(id).or_default();
         (host.capacity, host.open, host.lent_until) = (capacity, facts.open, facts.lent_until);
+        self.offers.changed(id);
     }
 
     /// An account belongs to a person, who is called by one of the person's accounts (rules §3.2).
@@ -202,6 +205,7 @@ impl Fleet {
         let guest = Guest { generation: instance.generation, account: instance.account, amounts, stay };
         host.guests.insert(instance.id, guest);
         host.count(instance.id, 1);
+        self.offers.changed(instance.host);
     }
 
     /// What is known of an instance is this, whatever was heard since: that came to nothing.
@@ -215,6 +219,7 @@ impl Fleet {
         if let Some(host) = self.hosts.get_mut(&from) {
             host.count(id, -1);
             host.guests.remove(&id);
+            self.offers.changed(from);
         }
     }
 
@@ -223,6 +228,7 @@ impl Fleet {
         if let Some(host) = self.hosts.get_mut(&id) {
             let (capacity, open, lent_until) = (host.capacity, host.open, host.lent_until);
             *host = Host { capacity, open, lent_until, ..Host::default() };
+            self.offers.changed(id);
         }
         there.iter().for_each(|instance| self.put(instance));
     }
@@ -273,6 +279,14 @@ impl Host {
             add(&mut free, &self.guests[id].amounts, -1);
         }
         free
+    }
+
+    /// Notices that end within `[from, until)` find the same room coming and the same blocks to take as one that ends then.
+    pub fn unchanged_around(&self, deadline: Timestamp) -> (Timestamp, Timestamp) {
+        let turns = || self.ends.iter().map(|(end, _)| end.start()).chain(self.goes.iter().map(|(at, _)| *at));
+        let from = turns().filter(|at| *at <= deadline).max().unwrap_or(Timestamp::from_micros(i64::MIN));
+        let until = turns().filter(|at| *at > deadline).min().unwrap_or(Timestamp::from_micros(i64::MAX));
+        (from, until)
     }
 
     pub fn block(&self, id: InstanceId) -> (&Guest, &Block) {

@@ -13,6 +13,7 @@ pub mod event;
 pub mod fleet;
 pub mod lending;
 pub mod lifecycle;
+mod offers;
 pub mod operation;
 pub mod placement;
 pub mod quote;

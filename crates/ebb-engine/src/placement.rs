@@ -2,7 +2,7 @@
 //!
 //! What the operator needs for a zone as a whole is planned in [`crate::reserve`] and [`crate::shortage`].
 
-use crate::fleet::{Age, Amounts, Fleet, Host, add, holds};
+use crate::fleet::{Age, Amounts, Block, Fleet, Host, add, holds};
 use crate::lifecycle::period_start;
 use ebb_model::id::{AccountId, HostId, InstanceId};
 use ebb_model::instance::{Cause, Instance};
@@ -166,38 +166,38 @@ pub(crate) fn fit(fleet: &Fleet, room: impl Fn(HostId, &Host) -> Amounts) -> Fit
 }
 
 /// Plans the reclaims that make room for a demand; `None` when no host can be cleared.
-pub fn plan_reclaim(fleet: &Fleet, demand: &Demand<'_>, now: Timestamp, notice_seconds: i64) -> Option<Decision> {
+pub fn plan_reclaim(fleet: &mut Fleet, demand: &Demand<'_>, now: Timestamp, notice_seconds: i64) -> Option<Decision> {
     plan_besides(fleet, demand, now, notice_seconds, &BTreeSet::new())
 }
 
 /// The same on any host but these.
 pub fn plan_besides(
-    fleet: &Fleet,
+    fleet: &mut Fleet,
     demand: &Demand<'_>,
     now: Timestamp,
     notice_seconds: i64,
     besides: &BTreeSet<HostId>,
 ) -> Option<Decision> {
     let deadline = now.plus_seconds(notice_seconds);
+    let mut offers = std::mem::take(&mut fleet.offers);
     let wanted = Wanted { fleet, amounts: fleet.amounts(demand.resources), by: demand.account, now, deadline };
-    let open = fleet.hosts.iter().filter(|(id, host)| admits(host, Tenancy::Firm) && !besides.contains(id));
-    let mut best: Vec<(Key, Cleared)> = vec![];
+    let mut best: Vec<Key> = vec![];
     let mut hosts_possible = 0;
-    for (id, host) in open {
-        let Some(cleared) = clear(host, host.coming(deadline), &BTreeSet::new(), &wanted) else { continue };
+    for (id, waived, oldest) in offers.of(fleet, &wanted).filter(|(id, ..)| !besides.contains(id)) {
         hosts_possible += 1;
-        let key = (cleared.waived, Reverse(cleared.oldest()), *id);
-        if best.len() < HOSTS_KEPT || best.last().is_some_and(|(worst, _)| key < *worst) {
-            let at = best.partition_point(|(other, _)| *other < key);
-            best.insert(at, (key, cleared));
+        let key = (waived, Reverse(oldest), id);
+        if best.len() < HOSTS_KEPT || best.last().is_some_and(|worst| key < *worst) {
+            best.insert(best.partition_point(|other| *other < key), key);
             best.truncate(HOSTS_KEPT);
         }
     }
-    let told = best.into_iter().enumerate().map(|(rank, ((_, _, id), cleared))| {
-        let kept = if rank == 0 { CANDIDATES_KEPT } else { 0 };
-        cleared.told(id, &fleet.hosts[&id], deadline, kept)
+    let told = best.into_iter().enumerate().filter_map(|(rank, (.., id))| {
+        let host = &fleet.hosts[&id];
+        let cleared = clear(host, host.coming(deadline), &BTreeSet::new(), &wanted)?;
+        Some(cleared.told(id, host, &wanted, if rank == 0 { CANDIDATES_KEPT } else { 0 }))
     });
     let hosts: Vec<HostPlan> = told.collect();
+    fleet.offers = offers;
     (!hosts.is_empty()).then(|| Decision { demand: demand.resources.clone(), deadline, hosts, hosts_possible })
 }
 
@@ -250,7 +250,6 @@ pub(crate) struct Cleared {
     /// Youngest first.
     pub taken: Vec<Age>,
     pub put_back: BTreeSet<InstanceId>,
-    pub waived: Exact,
 }
 
 /// Clears a host that has `free` room already, without those who go anyway.
@@ -282,12 +281,15 @@ pub(crate) fn clear(
             put_back.insert(age.id);
         }
     }
-    let victims = taken.iter().filter(|age| !put_back.contains(&age.id)).map(|age| host.block(age.id));
+    Some(Cleared { taken, put_back })
+}
+
+/// The money that is given away if these blocks go.
+pub(crate) fn given_up<'a>(blocks: impl Iterator<Item = (AccountId, &'a Block)>, wanted: &Wanted<'_>) -> Exact {
     // What is taken from oneself is charged, so nothing is given away.
-    let own = |account| wanted.by.is_some_and(|by| wanted.fleet.person(by) == wanted.fleet.person(account));
-    let others = victims.filter(|(guest, _)| !own(guest.account));
-    let waived = others.map(|(_, block)| block.waived(wanted.now, wanted.deadline)).sum();
-    Some(Cleared { taken, put_back, waived })
+    let by = wanted.by.map(|by| wanted.fleet.person(by));
+    let others = blocks.filter(|(account, _)| by != Some(wanted.fleet.person(*account)));
+    others.map(|(_, block)| block.waived(wanted.now, wanted.deadline)).sum()
 }
 
 /// Blocks that may be taken, youngest first. Whose lease ends by the deadline goes anyway and is counted as free already.
@@ -310,15 +312,21 @@ impl Cleared {
         self.victims().filter_map(Age::start).min()
     }
 
-    fn told(self, id: HostId, host: &Host, deadline: Timestamp, kept: usize) -> HostPlan {
+    pub fn waived(&self, host: &Host, wanted: &Wanted<'_>) -> Exact {
+        let victims = self.victims().map(|age| host.block(age.id));
+        given_up(victims.map(|(guest, block)| (guest.account, block)), wanted)
+    }
+
+    fn told(self, id: HostId, host: &Host, wanted: &Wanted<'_>, kept: usize) -> HostPlan {
+        let deadline = wanted.deadline;
         HostPlan {
             host: id,
             candidates: candidates(host, deadline).take(kept.max(self.taken.len())).map(|age| age.id).collect(),
             candidates_there: candidates(host, deadline).count(),
             victims: self.victims().map(|age| age.id).collect(),
             oldest_start: self.oldest_start(),
+            waived_units: self.waived(host, wanted).units().to_string(),
             put_back: self.put_back.into_iter().collect(),
-            waived_units: self.waived.units().to_string(),
         }
     }
 }

@@ -88,7 +88,7 @@ impl Plan<'_> {
                 add(&mut free, reserved, -1);
             }
             let cleared = clear(host, free, self.going.get(id).unwrap_or(&none), &wanted)?;
-            let key: Key = (cleared.waived, Reverse(cleared.oldest()), *id);
+            let key: Key = (cleared.waived(host, &wanted), Reverse(cleared.oldest()), *id);
             Some((key, cleared))
         });
         cleared.min_by_key(|(key, _)| *key).map(|((.., id), cleared)| (id, cleared))

@@ -80,7 +80,7 @@ proptest! {
         let demand = size(vcpu, memory);
         let asked = Demand { account: Some(AccountId::new(Uuid::from_u128(2))), resources: &demand };
         let now = Second::from_unix(NOW).start();
-        let Some(decision) = plan_reclaim(&picture(&rooms, &there), &asked, now, NOTICE) else {
+        let Some(decision) = plan_reclaim(&mut picture(&rooms, &there), &asked, now, NOTICE) else {
             // Nothing but firm guests and what is too small stands in the way.
             for room in &rooms {
                 let blocks = there.iter().filter(|i| i.host == room.host && !i.purchase.is_firm());
@@ -134,6 +134,66 @@ proptest! {
     }
 }
 
+/// What may happen between two plans.
+#[derive(Debug, Clone, Copy)]
+enum Meanwhile {
+    Nothing,
+    Goes(usize),
+    Closes(usize),
+    Opens(usize),
+    Empties(usize),
+}
+
+fn meanwhile() -> impl Strategy<Value = (Meanwhile, i64)> {
+    use Meanwhile::{Closes, Empties, Goes, Nothing, Opens};
+    let what = prop_oneof![
+        6 => Just(Nothing),
+        2 => (0..40_usize).prop_map(Goes),
+        1 => (0..5_usize).prop_map(Closes),
+        1 => (0..5_usize).prop_map(Opens),
+        1 => (0..5_usize).prop_map(Empties),
+    ];
+    (what, -1_000..3_000_i64)
+}
+
+proptest! {
+    #[test]
+    fn what_is_remembered_of_hosts_is_what_a_look_at_them_finds(
+        (rooms, mut there) in fleet(), steps in prop::collection::vec(meanwhile(), 1..30), demand in (1..9_i64, 1..12_i64)
+    ) {
+        let demand = size(demand.0, demand.1);
+        let asked = Demand { account: Some(AccountId::new(Uuid::from_u128(2))), resources: &demand };
+        let mut remembers = picture(&rooms, &there);
+        let mut closed = vec![false; rooms.len()];
+        let facts = |room: &Room, closed: bool| Facts { capacity: room.capacity.clone(), open: !closed, lent_until: None };
+        let mut now = Second::from_unix(NOW).start();
+        for (what, pause) in steps {
+            now = now.plus_seconds(pause);
+            match what {
+                Meanwhile::Goes(which) if !there.is_empty() => {
+                    let gone = there.remove(which % there.len());
+                    remembers.forget(gone.host, gone.id);
+                }
+                Meanwhile::Closes(which) | Meanwhile::Opens(which) => {
+                    let at = which % rooms.len();
+                    closed[at] = matches!(what, Meanwhile::Closes(_));
+                    remembers.set_host(rooms[at].host, &facts(&rooms[at], closed[at]));
+                }
+                Meanwhile::Empties(which) => {
+                    let host = rooms[which % rooms.len()].host;
+                    there.retain(|guest| guest.host != host);
+                    remembers.replace(host, &[]);
+                }
+                Meanwhile::Nothing | Meanwhile::Goes(_) => {}
+            }
+            let mut looks = Fleet::with_kinds(["vcpu", "memory_mib"]);
+            rooms.iter().zip(&closed).for_each(|(room, closed)| looks.set_host(room.host, &facts(room, *closed)));
+            there.iter().for_each(|guest| looks.put(guest));
+            prop_assert_eq!(plan_reclaim(&mut remembers, &asked, now, NOTICE), plan_reclaim(&mut looks, &asked, now, NOTICE));
+        }
+    }
+}
+
 /// Somebody who goes later goes too late for a claim, however much room that makes.
 #[test]
 fn a_later_notice_does_not_give_the_room_of_an_earlier_claim_away() {
@@ -182,7 +242,7 @@ fn among_hosts_that_cost_nothing_the_one_with_the_youngest_victim_is_taken() {
             fleet.put(guest);
         }
         let demand = Demand { account: Some(there[0].account), resources: &size(2, 0) };
-        plan_reclaim(&fleet, &demand, now, NOTICE).unwrap().hosts[0].host
+        plan_reclaim(&mut fleet, &demand, now, NOTICE).unwrap().hosts[0].host
     };
     assert_eq!(best(&there), there[2].host);
     assert_eq!(best(&there[..2]), there[1].host);

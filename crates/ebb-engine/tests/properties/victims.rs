@@ -2,7 +2,7 @@
 
 use crate::firm::{act, history};
 use crate::lives::LIMITS;
-use crate::shop::{HOSTS, resources};
+use crate::shop::{FLAVORS, HOSTS, resources};
 use crate::world::{World, account};
 use ebb_engine::placement::Room;
 use ebb_model::id::{AccountId, HostId, InstanceId};
@@ -78,7 +78,11 @@ proptest! {
         for word in words {
             act(&mut world, word);
             let bits = |from: u32, most: u64| ((word >> from) % most) as i64;
-            let (by, demand) = (account(word % 3 + 1), resources(1 + bits(8, 10), 1 + bits(16, 24), bits(24, 3)));
+            // Demands that come again are answered from what is remembered of hosts, whatever happened to them since.
+            let (by, demand) = match bits(32, 4) {
+                0 => (account(word % 3 + 1), resources(1 + bits(8, 10), 1 + bits(16, 24), bits(24, 3))),
+                _ => (account(word % 3 + 1), FLAVORS[bits(8, 3) as usize + 3].resources()),
+            };
             let planned = world.plan(by, &demand).map(|decision| {
                 let best = &decision.hosts[0];
                 (best.host, best.victims.clone(), best.waived_units.parse::<i128>().unwrap())

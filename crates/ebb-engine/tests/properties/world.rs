@@ -238,9 +238,9 @@ impl World {
     }
 
     /// What the planner says to an order now.
-    pub fn plan(&self, by: AccountId, resources: &Resources) -> Option<Decision> {
+    pub fn plan(&mut self, by: AccountId, resources: &Resources) -> Option<Decision> {
         let demand = Demand { account: Some(by), resources };
-        plan_reclaim(&self.fleet, &demand, self.now, self.limits.notice_seconds)
+        plan_reclaim(&mut self.fleet, &demand, self.now, self.limits.notice_seconds)
     }
 
     /// Room that is free for an order now.
