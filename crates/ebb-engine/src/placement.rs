@@ -232,9 +232,9 @@ pub(crate) enum Oldest {
     Nobody,
 }
 
-/// The cause that a block's reclaim has, by the persons of both: nobody gains by taking from himself (rules §2.11).
-pub fn cause_of(victim: AccountId, taker: AccountId) -> Cause {
-    if victim == taker { Cause::OwnOrder } else { Cause::Capacity }
+/// The cause that a block's reclaim has, by the persons of all: nobody gains by taking from himself (rules §2.11).
+pub fn cause_of(cause: Cause, victim: AccountId, takers: &[AccountId]) -> Cause {
+    if takers.contains(&victim) { Cause::OwnOrder } else { cause }
 }
 
 pub(crate) struct Wanted<'a> {

@@ -5,31 +5,54 @@
 use crate::fleet::{Age, Amounts, Fleet, Host, add};
 use crate::placement::{
     CANDIDATES_KEPT, Chosen, Cleared, Decision, Fit, HostPlan, Key, Tenancy, Wanted, admits, candidates, clear, fit,
+    given_up,
 };
-use ebb_model::id::{HostId, InstanceId};
-use ebb_model::money::Exact;
+use ebb_model::id::{AccountId, HostId, InstanceId};
+use ebb_model::resources::Resources;
 use ebb_model::time::Timestamp;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Plans the reclaims that make the reserve fit by the end of a notice given now, as far as blocks can; `None`: nobody must go.
 pub fn plan_reserve(fleet: &Fleet, now: Timestamp, notice_seconds: i64) -> Option<(Decision, Vec<Chosen>)> {
-    let mut plan = Plan { fleet, now, deadline: now.plus_seconds(notice_seconds), going: BTreeMap::new() };
-    let mut put_back = BTreeSet::new();
-    loop {
-        // One more round must make more of it fit, or nobody goes for it. So a later look at the same zone plans nothing.
-        let (before, missing) = (plan.going.clone(), plan.fit().missing.len());
-        plan.grow();
-        put_back.extend(plan.put_back(&before));
-        if plan.fit().missing.len() >= missing {
-            plan.going = before;
-            break;
-        }
-        put_back.extend(plan.put_back(&BTreeMap::new()));
-    }
-    (!plan.going.is_empty()).then(|| plan.told(&put_back))
+    let deadline = now.plus_seconds(notice_seconds);
+    let mut plan = Plan { fleet, now, deadline, order: None, going: BTreeMap::new(), gone_before: BTreeMap::new() };
+    let put_back = plan.make_whole();
+    plan.told(&put_back)
 }
 
+/// A firm order that is about to have room on a host.
+#[derive(Debug, Clone, Copy)]
+pub struct Ordered<'a> {
+    pub by: AccountId,
+    pub host: HostId,
+    pub resources: &'a Resources,
+    /// Who goes from there for it already.
+    pub victims: &'a [InstanceId],
+}
+
+/// What an order does to the reserve.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Beside {
+    /// Who must go for that.
+    pub taking: Option<(Decision, Vec<Chosen>)>,
+    /// Less of the reserve fits then than without the order all the same.
+    pub takes_of_it: bool,
+}
+
+/// The same beside an order, as far as the reserve fits worse with it than without. So it is known for whom they go.
+pub fn plan_beside(fleet: &Fleet, order: &Ordered<'_>, now: Timestamp, notice_seconds: i64) -> Beside {
+    let deadline = now.plus_seconds(notice_seconds);
+    let before = missing_by(fleet, deadline);
+    let going = BTreeMap::from([(order.host, order.victims.iter().copied().collect())]);
+    let mut plan = Plan { fleet, now, deadline, order: Some(*order), gone_before: going.clone(), going };
+    if plan.fit().missing.len() <= before {
+        return Beside::default();
+    }
+    let put_back = plan.make_whole();
+    let takes_of_it = plan.fit().missing.len() > before;
+    Beside { taking: plan.told(&put_back), takes_of_it }
+}
 /// How many flavors of the reserve will not fit by then, if nobody is told to go.
 pub fn missing_by(fleet: &Fleet, deadline: Timestamp) -> usize {
     fit(fleet, |_, host| host.coming(deadline)).missing.len()
@@ -39,12 +62,31 @@ struct Plan<'a> {
     fleet: &'a Fleet,
     now: Timestamp,
     deadline: Timestamp,
+    order: Option<Ordered<'a>>,
     going: Going,
+    /// Of these, who goes for the order and not for the reserve.
+    gone_before: Going,
 }
 
 type Going = BTreeMap<HostId, BTreeSet<InstanceId>>;
 
 impl Plan<'_> {
+    /// Adds those who must go so that as much of the reserve fits as can; gives back who need not after all.
+    fn make_whole(&mut self) -> BTreeSet<InstanceId> {
+        let mut put_back = BTreeSet::new();
+        loop {
+            // One more round must make more of it fit, or nobody goes for it. So a later look at the same zone plans nothing.
+            let (before, missing) = (self.going.clone(), self.fit().missing.len());
+            self.grow();
+            put_back.extend(self.put_back(&before));
+            if self.fit().missing.len() >= missing {
+                self.going = before;
+                return put_back;
+            }
+            put_back.extend(self.put_back(&self.gone_before.clone()));
+        }
+    }
+
     /// Clears one flavor after the other, until nothing is missing or no host can be cleared for it.
     fn grow(&mut self) {
         let mut hopeless: BTreeSet<Amounts> = BTreeSet::new();
@@ -70,7 +112,15 @@ impl Plan<'_> {
         for victim in self.going.get(&id).into_iter().flatten() {
             add(&mut room, &host.block(*victim).0.amounts, 1);
         }
+        if let Some(order) = self.order.filter(|order| order.host == id) {
+            add(&mut room, &self.fleet.amounts(order.resources), -1);
+        }
         room
+    }
+
+    fn wanted(&self, amounts: Amounts) -> Wanted<'_> {
+        let (by, now, deadline) = (self.order.map(|order| order.by), self.now, self.deadline);
+        Wanted { fleet: self.fleet, amounts, by, now, deadline }
     }
 
     fn fit(&self) -> Fit {
@@ -80,7 +130,7 @@ impl Plan<'_> {
     /// The host on which a flavor is cleared for least, beside what is reserved there already.
     fn cheapest(&self, fit: &Fit, flavor: &Amounts) -> Option<(HostId, Cleared)> {
         let none = BTreeSet::new();
-        let wanted = Wanted { fleet: self.fleet, amounts: *flavor, by: None, now: self.now, deadline: self.deadline };
+        let wanted = self.wanted(*flavor);
         let hosts = self.fleet.hosts.iter().filter(|(_, host)| admits(host, Tenancy::Firm));
         let cleared = hosts.filter_map(|(id, host)| {
             let mut free = self.room(*id, host);
@@ -128,32 +178,36 @@ impl Plan<'_> {
         fit.missing.len()
     }
 
-    fn told(&self, put_back: &BTreeSet<InstanceId>) -> (Decision, Vec<Chosen>) {
+    /// The decision, if anybody goes for the reserve.
+    fn told(&self, put_back: &BTreeSet<InstanceId>) -> Option<(Decision, Vec<Chosen>)> {
         let mut demand = Amounts::default();
         self.fleet.reserve.iter().for_each(|flavor| add(&mut demand, flavor, 1));
-        let hosts = self.going.iter().map(|(id, ids)| {
+        let nobody = BTreeSet::new();
+        let hosts = self.going.iter().filter_map(|(id, ids)| {
+            let ids = ids - self.gone_before.get(id).unwrap_or(&nobody);
+            if ids.is_empty() {
+                return None;
+            }
             let host = &self.fleet.hosts[id];
             let there: Vec<InstanceId> = candidates(host, self.deadline).map(|age| age.id).collect();
             let last = there.iter().rposition(|id| ids.contains(id)).map_or(0, |at| at + 1);
             let victims: Vec<InstanceId> = there.iter().filter(|id| ids.contains(id)).copied().collect();
-            let blocks = victims.iter().map(|id| host.block(*id).1);
-            HostPlan {
+            let blocks = victims.iter().map(|id| host.block(*id));
+            let given_up = given_up(blocks.clone().map(|(guest, block)| (guest.account, block)), &self.wanted(demand));
+            Some(HostPlan {
                 host: *id,
                 candidates: there[..there.len().min(CANDIDATES_KEPT.max(last))].to_vec(),
                 candidates_there: there.len(),
-                oldest_start: blocks.clone().filter_map(|block| block.age.start()).min(),
-                waived_units: blocks
-                    .map(|block| block.waived(self.now, self.deadline))
-                    .sum::<Exact>()
-                    .units()
-                    .to_string(),
+                oldest_start: blocks.filter_map(|(_, block)| block.age.start()).min(),
+                waived_units: given_up.units().to_string(),
                 put_back: there.iter().filter(|id| put_back.contains(id) && !ids.contains(id)).copied().collect(),
                 victims,
-            }
+            })
         });
         let hosts: Vec<HostPlan> = hosts.collect();
         let chosen = hosts.iter().flat_map(HostPlan::chosen).collect();
         let hosts_possible = hosts.len();
-        (Decision { demand: self.fleet.resources(&demand), deadline: self.deadline, hosts, hosts_possible }, chosen)
+        let (demand, deadline) = (self.fleet.resources(&demand), self.deadline);
+        (hosts_possible > 0).then_some((Decision { demand, deadline, hosts, hosts_possible }, chosen))
     }
 }

@@ -10,38 +10,46 @@ use std::fmt::Write;
 pub enum Part {
     /// Others had to go for its order.
     Took,
-    /// It had to go: at which place among so many, for which cause.
-    Taken { rank: i64, candidates: i64, cause: Cause },
+    /// It had to go: at which place among so many, and whether for an order of the same person.
+    Taken { rank: i64, candidates: i64, own: bool },
 }
 
 /// The decision in words, without the names of anybody else.
-pub fn why(decision: &Decision, part: Part) -> String {
+pub fn why(decision: &Decision, cause: Cause, part: Part) -> String {
     let deadline = decision.deadline;
+    let demand = needs(&decision.demand);
     match part {
+        Part::Took if cause == Cause::Reserve => {
+            let victims = decision.hosts.iter().map(|plan| plan.victims.len()).sum::<usize>();
+            format!(
+                "beside it {demand} kept free for firm orders did not fit any more; {victims} blocks of the zone were told to go \
+                 by {deadline}"
+            )
+        }
         Part::Took => {
             let best = decision.hosts.first();
             let (victims, could) = best.map_or((0, 0), |plan| (plan.victims.len(), plan.candidates_there));
-            let needs = needs(&decision.demand);
             match victims {
                 0 => format!(
-                    "there was no free room for {needs}; it comes free by {deadline} without anybody told to go"
+                    "there was no free room for {demand}; it comes free by {deadline} without anybody told to go"
                 ),
                 _ => format!(
-                    "there was no free room for {needs}; {victims} of {could} blocks that could go from the best of {} hosts \
+                    "there was no free room for {demand}; {victims} of {could} blocks that could go from the best of {} hosts \
                      were told to go by {deadline}",
                     decision.hosts_possible.max(1)
                 ),
             }
         }
-        Part::Taken { rank, candidates, cause } => {
+        Part::Taken { rank, candidates, own } => {
+            let whose = if own { "of your own account" } else { "of another account" };
             let wanted = match cause {
-                Cause::OwnOrder => {
-                    format!("an order of your own account for {} found no free room", needs(&decision.demand))
+                Cause::Reserve if own => {
+                    format!("beside an order {whose} {demand} kept free for firm orders did not fit any more")
                 }
-                Cause::Reserve => format!("{} kept free for firm orders did not fit any more", needs(&decision.demand)),
-                Cause::Shortage => format!("the operator needs {} free in the zone", needs(&decision.demand)),
+                Cause::Reserve => format!("{demand} kept free for firm orders did not fit any more"),
+                Cause::Shortage => format!("the operator needs {demand} free in the zone"),
                 Cause::Drain | Cause::HostReturn => "its host is needed back".to_owned(),
-                _ => format!("an order of another account for {} found no free room", needs(&decision.demand)),
+                _ => format!("an order {whose} for {demand} found no free room"),
             };
             let place = if cause == Cause::Shortage { "in the zone" } else { "on its host" };
             format!(
@@ -73,7 +81,7 @@ mod tests {
         let deadline = Second::from_unix(1_772_412_300).start();
         let decision = Decision { demand, deadline, hosts: vec![], hosts_possible: 0 };
         assert_eq!(
-            why(&decision, Part::Taken { rank: 1, candidates: 7, cause: Cause::Capacity }),
+            why(&decision, Cause::Capacity, Part::Taken { rank: 1, candidates: 7, own: false }),
             "an order of another account for 4096 memory_mib, 2 vcpu found no free room; of 7 blocks on its host that could go, \
              those that started last go first, and this one was number 1; its release begins at 2026-03-02T00:45:00Z"
         );

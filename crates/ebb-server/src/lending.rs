@@ -282,6 +282,7 @@ async fn replan(mut unit: Unit, id: InstanceId, from: HostId, lost: bool) -> Out
     if before.host != from || !matches!(before.state, State::Waiting { .. }) {
         return Ok(unit.done(false));
     }
+    unit.take_turn(&before.zone).await;
     unit.clear_doubts().await?;
     let demand = Demand { account: Some(before.account), resources: &before.resources };
     let free = find_free(&mut unit, &before.zone, &before.resources, Tenancy::Firm).await?;

@@ -3,16 +3,17 @@
 use crate::denied::Denied;
 use crate::unit::{Outcome, Unit, refuse, settled_already};
 use ebb_engine::fleet::Fleet;
-use ebb_engine::placement::{Decision, Demand, Room, Tenancy, cause_of, place, plan_besides};
+use ebb_engine::placement::{Chosen, Decision, Demand, Room, Tenancy, cause_of, place, plan_besides};
 use ebb_engine::quote::Quote;
 use ebb_engine::refusal::Refused;
+use ebb_engine::reserve::{Beside, Ordered, plan_beside};
 use ebb_model::catalog::Limits;
 use ebb_model::id::{AccountId, HostId, InstanceId};
 use ebb_model::instance::{Cause, Instance, Purchase, State};
 use ebb_model::resources::Resources;
 use ebb_model::time::{HOUR, Timestamp};
 use ebb_store::rows::host::RoomChange;
-use ebb_store::rows::instance;
+use ebb_store::rows::{instance, zone};
 use ebb_store::{Halt, StoreError};
 use std::collections::BTreeSet;
 
@@ -26,7 +27,7 @@ pub struct Begin {
 /// So many tries of an order trust the picture.
 const TRUSTED: u32 = 3;
 
-/// Hosts of which the picture turned out wrong while one order was placed; then somebody else is let go first.
+/// So often the picture is read again while one order is placed; then somebody else is let go first.
 pub const MOST_CORRECTIONS: usize = 64;
 
 /// Takes free room, else plans reclaims for a firm order, else refuses.
@@ -38,36 +39,128 @@ pub async fn room_for(
     quote: &Quote,
 ) -> Outcome<Begin> {
     let limits = unit.app.catalog.limits.clone();
+    unit.take_turn(zone).await;
     unit.clear_doubts().await?;
-    if let Some(host) = place_now(unit, zone, quote).await? {
-        let give_up_at = unit.now.plus_seconds(limits.boot_timeout_seconds);
-        return Ok(Begin { host, life: State::Starting { give_up_at }, took_room: false });
-    }
     // A trial causes no reclaim unless the catalog says so, and a block never takes from a block.
     let takes = match quote.purchase {
         Purchase::OnDemand { .. } => true,
         Purchase::Trial { .. } => limits.trial_takes_room,
         Purchase::SpotBlock { .. } => false,
     };
-    if !takes {
+    let demand = Demand { account: Some(buyer), resources: &quote.resources };
+    let room = match place_now(unit, zone, quote).await? {
+        Some(room) => Planned::Free(room),
+        None if !takes => return refuse(Refused::NoCapacity(zone.to_owned())),
+        None => match plan(unit, zone, &demand).await? {
+            Some(decision) => Planned::Cleared(decision),
+            None => return refuse(Refused::NoCapacity(zone.to_owned())),
+        },
+    };
+    let (host, victims) = match &room {
+        Planned::Free(room) => (room.host, &[][..]),
+        Planned::Cleared(decision) => (decision.hosts[0].host, &decision.hosts[0].victims[..]),
+    };
+    let reserve = if quote.purchase.is_firm() {
+        beside_reserve(unit, zone, &Ordered { by: buyer, host, resources: &quote.resources, victims }).await?
+    } else {
+        Beside::default()
+    };
+    let took_room = !victims.is_empty() || reserve.taking.is_some();
+    if took_room && !takes {
         return refuse(Refused::NoCapacity(zone.to_owned()));
     }
-    let demand = Demand { account: Some(buyer), resources: &quote.resources };
-    let Some(decision) = plan(unit, zone, &demand).await? else {
-        return refuse(Refused::NoCapacity(zone.to_owned()));
-    };
-    let best = &decision.hosts[0];
-    let (host, took_room) = (best.host, !best.victims.is_empty());
     if took_room {
-        let since = unit.now.plus_seconds(-HOUR);
-        let takings = unit.reads.row(instance::takings(buyer, since)).await?.map_or(0, |row| row.int("takings"));
-        if takings >= limits.takings_per_hour {
-            return refuse(Refused::TooManyTakings { most: limits.takings_per_hour });
+        may_take(unit, buyer).await?;
+    }
+    let life = match &room {
+        Planned::Free(room) => {
+            unit.change_room(room, RoomChange::Take, &quote.resources);
+            State::Starting { give_up_at: unit.now.plus_seconds(limits.boot_timeout_seconds) }
+        }
+        Planned::Cleared(decision) => {
+            unit.decide(zone, Cause::Capacity, Some(order), decision, &decision.chosen());
+            claim(unit, decision, &demand, buyer).await?
+        }
+    };
+    if let Some((decision, chosen)) = reserve.taking {
+        unit.decide(zone, Cause::Reserve, Some(order), &decision, &chosen);
+        take_all(unit, &chosen, Cause::Reserve, &[buyer], decision.deadline).await?;
+    }
+    if reserve.takes_of_it {
+        unit.write(zone::took_of_reserve(zone, buyer, unit.now));
+    }
+    Ok(Begin { host, life, took_room })
+}
+
+/// Where an order can go.
+enum Planned {
+    Free(Room),
+    Cleared(Decision),
+}
+
+/// So many orders of an account may make others go in an hour.
+async fn may_take(unit: &Unit, buyer: AccountId) -> Outcome<()> {
+    let most = unit.app.catalog.limits.takings_per_hour;
+    let since = unit.now.plus_seconds(-HOUR);
+    let takings = unit.reads.row(instance::takings(buyer, since)).await?.map_or(0, |row| row.int("takings"));
+    if takings >= most { refuse(Refused::TooManyTakings { most }) } else { Ok(()) }
+}
+
+/// What an order does to the zone's reserve. Who must go for that goes by the commit of the order, so that it is known for whom:
+/// nobody gains by taking from himself (rules §2.11).
+async fn beside_reserve(unit: &Unit, zone: &str, order: &Ordered<'_>) -> Outcome<Beside> {
+    let app = unit.app.clone();
+    if app.catalog.zone(zone).is_none_or(|zone| zone.reserve.is_empty()) {
+        return Ok(Beside::default());
+    }
+    for _ in 0..MOST_CORRECTIONS {
+        let (now, notice) = (unit.now, app.catalog.limits.notice_seconds);
+        let beside = app.zones.with(&app.catalog, zone, |fleet| plan_beside(fleet, order, now, notice));
+        let mut right = true;
+        for plan in beside.taking.iter().flat_map(|(decision, _)| &decision.hosts) {
+            let room = unit.room_of(plan.host).await?;
+            if !app.zones.with(&app.catalog, zone, |fleet| fleet.agrees(&room)) {
+                right = false;
+                if app.zones.is_ahead(plan.host) {
+                    return Err(ahead());
+                }
+                unit.read_host(plan.host).await?;
+            }
+        }
+        if right {
+            return Ok(beside);
         }
     }
-    unit.decide(zone, Cause::Capacity, Some(order), &decision, &decision.chosen());
-    let life = claim(unit, &decision, &demand, buyer).await?;
-    Ok(Begin { host, life, took_room })
+    Err(ahead())
+}
+
+/// Gives notice to those who must go, for what the operator needs or for orders of `takers`.
+pub async fn take_all(
+    unit: &mut Unit,
+    chosen: &[Chosen],
+    cause: Cause,
+    takers: &[AccountId],
+    deadline: Timestamp,
+) -> Outcome<()> {
+    let mut persons = vec![];
+    for taker in takers {
+        persons.push(unit.person(*taker).await?);
+    }
+    let mut victims = vec![];
+    for one in chosen {
+        let victim = unit.instance(one.id).await?;
+        let cause = cause_of(cause, unit.person(victim.account).await?, &persons);
+        victims.push((victim, cause));
+    }
+    let seen: Vec<Instance> = victims.iter().map(|(victim, _)| victim.clone()).collect();
+    match unit.take(victims, deadline).await {
+        // Somebody else took one of them since the plan was made; it is made again.
+        Err(Halt::Refused(denied)) if settled_already(&denied) => {
+            unit.app.zones.hear(&unit.app.catalog, &seen);
+            Err(ahead())
+        }
+        taken => taken,
+    }
 }
 
 /// The host that has free room for an order now.
@@ -82,21 +175,18 @@ fn beyond_return(fleet: &Fleet, quote: &Quote, now: Timestamp, limits: &Limits) 
     (limits.sell_beyond_return && !fleet.short_before(until)).then_some(Tenancy::Block { until: now })
 }
 
-/// Free room for an order, if there is any; it is taken. Where its lease fits before the host's return, else where it is sold though
-/// it does not.
-async fn place_now(unit: &mut Unit, zone: &str, quote: &Quote) -> Outcome<Option<HostId>> {
+/// Free room for an order, if there is any. Where its lease fits before the host's return, else where it is sold though it does not.
+async fn place_now(unit: &mut Unit, zone: &str, quote: &Quote) -> Outcome<Option<Room>> {
     let limits = unit.app.catalog.limits.clone();
-    let mut free = find_free(unit, zone, &quote.resources, tenancy(quote, unit.now, &limits)).await?;
-    if free.is_none() {
-        let (app, now) = (unit.app.clone(), unit.now);
-        let beyond = app.zones.with(&app.catalog, zone, |fleet| beyond_return(fleet, quote, now, &limits));
-        if let Some(tenancy) = beyond {
-            free = find_free(unit, zone, &quote.resources, tenancy).await?;
-        }
+    let free = find_free(unit, zone, &quote.resources, tenancy(quote, unit.now, &limits)).await?;
+    if free.is_some() {
+        return Ok(free);
     }
-    let Some(room) = free else { return Ok(None) };
-    unit.change_room(&room, RoomChange::Take, &quote.resources);
-    Ok(Some(room.host))
+    let (app, now) = (unit.app.clone(), unit.now);
+    match app.zones.with(&app.catalog, zone, |fleet| beyond_return(fleet, quote, now, &limits)) {
+        Some(tenancy) => find_free(unit, zone, &quote.resources, tenancy).await,
+        None => Ok(None),
+    }
 }
 
 /// For how long an order wants its room.
@@ -131,28 +221,25 @@ pub async fn plan(unit: &mut Unit, zone: &str, demand: &Demand<'_>) -> Outcome<O
     for _ in 0..MOST_CORRECTIONS {
         let (now, notice) = (unit.now, app.catalog.limits.notice_seconds);
         let planned = app.zones.with(&app.catalog, zone, |fleet| plan_besides(fleet, demand, now, notice, &busy));
-        let Some(decision) = planned else { return if busy.is_empty() { Ok(None) } else { Err(contended()) } };
+        let Some(decision) = planned else { return if busy.is_empty() { Ok(None) } else { Err(ahead()) } };
         let host = decision.hosts[0].host;
         let room = unit.room_of(host).await?;
         if app.zones.with(&app.catalog, zone, |fleet| fleet.agrees(&room)) {
             return Ok(Some(decision));
         }
-        correct(unit, host, &mut busy).await?;
+        // The picture of the host is not what the database says: it is read again, or left aside with all others where somebody
+        // is about to commit.
+        if app.zones.is_ahead(host) {
+            busy.extend(app.zones.all_ahead());
+        } else {
+            unit.read_host(host).await?;
+        }
     }
-    Err(contended())
+    Err(ahead())
 }
 
-/// The picture of a host is not what the database says: it is read again, or left aside while others are about to commit there.
-async fn correct(unit: &Unit, host: HostId, busy: &mut BTreeSet<HostId>) -> Outcome<()> {
-    if unit.app.zones.is_ahead(host) {
-        busy.insert(host);
-        return Ok(());
-    }
-    unit.read_host(host).await
-}
-
-fn contended() -> Halt<Denied> {
-    Halt::Store(StoreError::Contended)
+fn ahead() -> Halt<Denied> {
+    Halt::Store(StoreError::Ahead)
 }
 
 /// Promises room that is being cleared, and gives notice to those who clear it.
@@ -160,22 +247,7 @@ pub async fn claim(unit: &mut Unit, decision: &Decision, demand: &Demand<'_>, ta
     let best = &decision.hosts[0];
     let room = unit.room_of(best.host).await?;
     unit.change_room(&room, RoomChange::Claim, demand.resources);
-    let taker = unit.person(taker).await?;
-    let mut victims = vec![];
-    for id in &best.victims {
-        let victim = unit.instance(*id).await?;
-        let cause = cause_of(unit.person(victim.account).await?, taker);
-        victims.push((victim, cause));
-    }
-    let chosen: Vec<Instance> = victims.iter().map(|(victim, _)| victim.clone()).collect();
-    match unit.take(victims, decision.deadline).await {
-        // Somebody else took one of them since the plan was made; it is made again.
-        Err(Halt::Refused(denied)) if settled_already(&denied) => {
-            unit.app.zones.hear(&unit.app.catalog, &chosen);
-            return Err(contended());
-        }
-        taken => taken?,
-    }
+    take_all(unit, &decision.chosen(), Cause::Capacity, &[taker], decision.deadline).await?;
     let give_up_at = decision.deadline.plus_seconds(unit.app.catalog.limits.firm_wait_seconds);
     Ok(State::Waiting { give_up_at })
 }

@@ -29,6 +29,7 @@ use futures_util::future::BoxFuture;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use tokio::sync::OwnedMutexGuard;
 
 /// What a unit ends with: an answer, or nothing written.
 pub type Outcome<T> = Result<T, Halt<Denied>>;
@@ -54,6 +55,8 @@ pub struct Unit {
     /// What others hear of when this is done.
     touched: Touched,
     told: Arc<Told>,
+    /// Nobody else decides about the zone's room before this unit has.
+    turn: Option<OwnedMutexGuard<()>>,
     /// How often this unit was decided, with this time.
     pub tried: u32,
 }
@@ -66,8 +69,8 @@ impl Unit {
         let tried = told.tries.fetch_add(1, Ordering::Relaxed) + 1;
         let touched = Touched::default();
         let (guards, writes) = (vec![], vec![]);
-        let (account, changed, decided, room_changed) = (None, false, None, false);
-        Self { app, reads, now, guards, writes, account, changed, decided, room_changed, touched, told, tried }
+        let (account, changed, decided, room_changed, turn) = (None, false, None, false, None);
+        Self { app, reads, now, guards, writes, account, changed, decided, room_changed, touched, told, turn, tried }
     }
 
     pub fn guard(&mut self, query: Query) {
@@ -105,6 +108,12 @@ impl Unit {
         self.app.zones.begin(&self.app.catalog, &self.touched.instances);
         *self.told.lock() = self.touched;
         Decision { guards: self.guards, writes: self.writes, answer }
+    }
+
+    /// From here to its end nobody else of this process decides about the zone's room.
+    pub async fn take_turn(&mut self, zone: &str) {
+        assert!(self.turn.is_none(), "a unit of work decides about one zone's room");
+        self.turn = Some(self.app.zones.turn(zone).await);
     }
 
     /// The account of this unit, as it was read.

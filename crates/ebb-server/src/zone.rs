@@ -14,7 +14,8 @@ use ebb_model::time::Timestamp;
 use ebb_store::rows::{account, host, instance, zone};
 use ebb_store::{Halt, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 const PAGE: i64 = 10_000;
 /// So much is heard before those that are gone are forgotten.
@@ -23,6 +24,8 @@ const SWEEP_AFTER: usize = 1 << 16;
 #[derive(Default)]
 pub struct Zones {
     picture: Mutex<Picture>,
+    /// Who decides about the room of a zone at the moment, by zone.
+    turns: Mutex<BTreeMap<String, Arc<AsyncMutex<()>>>>,
     loaded: tokio::sync::OnceCell<()>,
 }
 
@@ -71,6 +74,15 @@ impl Zones {
         look(self.lock().fleet(catalog, zone))
     }
 
+    /// Waits until nobody else of this process decides about a zone's room. Two that look at one picture would choose alike.
+    pub async fn turn(&self, zone: &str) -> OwnedMutexGuard<()> {
+        let turn = {
+            let mut turns = self.turns.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            turns.entry(zone.to_owned()).or_default().clone()
+        };
+        turn.lock_owned().await
+    }
+
     pub fn hear(&self, catalog: &Catalog, changed: &[Instance]) {
         if changed.is_empty() {
             return;
@@ -112,6 +124,11 @@ impl Zones {
     /// Whether the picture of a host is ahead of what others can read.
     pub fn is_ahead(&self, host: HostId) -> bool {
         self.lock().in_flight.contains_key(&host)
+    }
+
+    /// All of those hosts.
+    pub fn all_ahead(&self) -> BTreeSet<HostId> {
+        self.lock().in_flight.keys().copied().collect()
     }
 
     /// An instance whose claim is elsewhere now.
@@ -236,7 +253,7 @@ impl Unit {
                 self.read_host(id).await?;
             }
         }
-        Err(Halt::Store(StoreError::Contended))
+        Err(Halt::Store(StoreError::Ahead))
     }
 
     /// Makes the picture of a host what the database says.

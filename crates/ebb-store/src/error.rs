@@ -14,6 +14,10 @@ pub enum StoreError {
     #[error("too many others write the same rows; nothing was changed, try again")]
     Contended,
 
+    /// What the decision rests on is about to be changed by somebody whose commit is under way. It is decided anew after it.
+    #[error("others are about to write the same rows; nothing was changed, try again")]
+    Ahead,
+
     /// The database cannot be reached. Nothing was written; the request may be repeated later.
     #[error("the database cannot be reached; nothing was changed, try again")]
     Unavailable(#[source] Cause),
@@ -80,7 +84,7 @@ pub enum StoreError {
 impl StoreError {
     /// Whether it is certain that nothing was written *and* the next try may go better.
     pub fn is_passing(&self) -> bool {
-        matches!(self, StoreError::Contended | StoreError::Unavailable(_))
+        matches!(self, StoreError::Contended | StoreError::Ahead | StoreError::Unavailable(_))
     }
 }
 

@@ -43,7 +43,7 @@ pub enum Kind {
 /// A unit that loses a guard is decided anew so many times before its caller is told.
 const TRIES: u32 = 20;
 
-/// A unit waits so long for a database that went away. Its caller has a person waiting.
+/// A unit waits so long for a database that went away, or for others to commit. Its caller has a person waiting.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Units in flight in this process. More would wait in memory for nothing.
@@ -95,6 +95,7 @@ impl Store {
     async fn settle(&self, name: &'static str, key: Arc<str>, decide: Decide) -> Outcome {
         let _room = self.inner.room.acquire().await;
         let started = Instant::now();
+        let mut lost_tries = 0;
         for tried in 1.. {
             let (reply, answer) = oneshot::channel();
             let job = Job { name, key: key.clone(), decide: decide.clone(), reply };
@@ -105,11 +106,12 @@ impl Store {
             let lost = |_| Outcome::Failed(StoreError::Unknown { unit: name, cause: None });
             let outcome = answer.await.unwrap_or_else(lost);
             let longest = match &outcome {
-                Outcome::Failed(StoreError::Contended) => Duration::from_millis(64),
+                Outcome::Failed(StoreError::Contended | StoreError::Ahead) => Duration::from_millis(64),
                 Outcome::Failed(StoreError::Unavailable(_)) => Duration::from_secs(1),
                 _ => return outcome,
             };
-            if tried >= TRIES || started.elapsed() >= PATIENCE {
+            lost_tries += u32::from(!matches!(outcome, Outcome::Failed(StoreError::Ahead)));
+            if lost_tries >= TRIES || started.elapsed() >= PATIENCE {
                 tracing::warn!(name, tried, "a unit of work is given up");
                 return outcome;
             }

@@ -68,6 +68,7 @@ fn drill(world: &mut World, drilled: &mut i64, id: InstanceId) {
 
 /// One act of a tenant with two accounts, or now and then of a neighbour. `drilled` is none where there are no drills.
 fn scheme(world: &mut World, word: u64, drilled: &mut Option<i64>) {
+    let alone = world.alone;
     let bits = |from: u32, most: u64| (word >> from) % most;
     let of_tenant: Vec<InstanceId> = world.live().filter(|i| i.account != account(3)).map(|i| i.id).collect();
     let one = of_tenant.get(bits(20, of_tenant.len().max(1) as u64) as usize).copied();
@@ -83,7 +84,7 @@ fn scheme(world: &mut World, word: u64, drilled: &mut Option<i64>) {
         _ => bits(44, 30_000) as i64,
     });
     let flavor = bits(12, FLAVORS.len() as u64) as usize;
-    let who = account(if bits(24, 12) == 0 { 3 } else { 1 + bits(8, 2) });
+    let who = account(if !alone && bits(24, 12) == 0 { 3 } else { 1 + bits(8, 2) });
     let block = if bits(16, 2) == 0 { (6, 1 + bits(18, 3) as i64) } else { (1 + bits(18, 6) as i64, 1) };
     match (bits(0, 16), one) {
         (0..5, _) => drop(world.buy(who, flavor, FLAVORS[flavor].block(block.0, block.1))),
@@ -108,6 +109,11 @@ fn scheme(world: &mut World, word: u64, drilled: &mut Option<i64>) {
 
 fn seven_days(words: &[u64], linked: bool, drilled: &mut Option<i64>) -> World {
     let mut world = World::new(&LIMITS, &SMALL, words[0]);
+    world.alone = words[0] % 8 < 3;
+    // Of half the zones the operator keeps some room free.
+    if words[0] % 4 < 2 {
+        world.keep_free(vec![(words[0] >> 8) as usize % FLAVORS.len().min(4); 1 + (words[0] >> 16) as usize % 2]);
+    }
     world.linked = if linked { vec![account(1), account(2)] } else { vec![] };
     for word in words {
         if world.now >= BEGIN.plus_seconds(DAYS * 24 * HOUR) {
@@ -126,6 +132,8 @@ proptest! {
         let world = seven_days(&words, true, &mut None);
         let sums = outcome(&world, &[account(1), account(2)]);
         prop_assert_eq!((sums.taken_free, sums.drilled_free, sums.waived), (0, 0, Exact::ZERO));
+        // Who is alone in a zone can thank nobody else for what is free.
+        prop_assert!(!world.alone || world.bill().iter().all(|charge| charge.waiver.is_none()));
         // Of one account that holds whatever is known.
         let unlinked = seven_days(&words, false, &mut None);
         prop_assert_eq!(outcome(&unlinked, &[account(1)]).taken_free, 0);

@@ -6,9 +6,10 @@ use crate::lives::instance;
 use crate::shop::{KINDS, SIZES, resources};
 use ebb_engine::fleet::{Facts, Fleet};
 use ebb_engine::lifecycle::{Command, Effect, Input, Reclaim, Report, due_at, step};
-use ebb_engine::placement::{Decision, Demand, Room, Tenancy, cause_of, place, plan_reclaim};
+use ebb_engine::placement::{Chosen, Decision, Demand, Room, Tenancy, cause_of, place, plan_reclaim};
 use ebb_engine::rating::{charges, spans_of};
 use ebb_engine::refusal::Refused;
+use ebb_engine::reserve::{Beside, Ordered, missing_by, plan_beside, plan_reserve};
 use ebb_model::billing::{Charge, Meter, Span};
 use ebb_model::calendar::Calendar;
 use ebb_model::catalog::Limits;
@@ -53,6 +54,12 @@ pub struct World {
     pub marked: BTreeMap<InstanceId, i64>,
     /// Accounts of one person.
     pub linked: Vec<AccountId>,
+    /// Flavors that are kept free for firm orders.
+    reserve: Vec<usize>,
+    /// Who took of them what nobody could give back then.
+    took_of_reserve: Vec<AccountId>,
+    /// The tenant has no neighbours.
+    pub alone: bool,
     /// Nobody pauses for long.
     pub busy: bool,
     /// One start in eight fails.
@@ -87,6 +94,9 @@ impl World {
             taken_by: BTreeMap::new(),
             marked: BTreeMap::new(),
             linked: vec![],
+            reserve: vec![],
+            took_of_reserve: vec![],
+            alone: false,
             busy: seed.is_multiple_of(2),
             faults: false,
             replans: false,
@@ -94,6 +104,12 @@ impl World {
             due: BTreeMap::new(),
             dice: seed | 1,
         }
+    }
+
+    /// Keeps room free for these flavors at once.
+    pub fn keep_free(&mut self, flavors: Vec<usize>) {
+        self.fleet.set_reserve(flavors.iter().map(|flavor| SIZES[*flavor].clone()).collect());
+        self.reserve = flavors;
     }
 
     pub fn live(&self) -> impl Iterator<Item = &Instance> {
@@ -126,6 +142,7 @@ impl World {
             let known = self.all[&id].generation;
             self.step(id, input).expect("what happens by itself is not refused");
             assert!(word.is_some() || self.all[&id].generation > known, "what is due changes something");
+            self.restore_reserve();
         }
         self.now = self.now.max(until);
     }
@@ -259,38 +276,84 @@ impl World {
     pub fn buy(&mut self, by: AccountId, flavor: usize, purchase: Purchase) -> Result<InstanceId, Refused> {
         let mut new = instance(self.all.len() as u128 + 1, purchase);
         (new.account, new.created_at, new.resources) = (by, self.now, SIZES[flavor].clone());
-        if let Some(host) = self.place(flavor, purchase) {
+        let free = self.place(flavor, purchase);
+        let plan = if free.is_none() && purchase.is_firm() { self.plan(by, &SIZES[flavor]) } else { None };
+        let victims = plan.as_ref().map_or(vec![], |decision| decision.hosts[0].victims.clone());
+        let Some(host) = free.or(plan.as_ref().map(|decision| decision.hosts[0].host)) else {
+            return Err(Refused::NoCapacity(String::new()));
+        };
+        let order = Ordered { by, host, resources: &SIZES[flavor], victims: &victims };
+        let beside = if purchase.is_firm() && !self.reserve.is_empty() {
+            plan_beside(&self.fleet, &order, self.now, self.limits.notice_seconds)
+        } else {
+            Beside::default()
+        };
+        new.took_room = !victims.is_empty() || beside.taking.is_some();
+        let hour_ago = self.now.plus_seconds(-HOUR);
+        let takings = self.all.values().filter(|i| i.account == by && i.took_room && i.created_at > hour_ago);
+        if new.took_room && takings.count() as i64 >= self.limits.takings_per_hour {
+            return Err(Refused::TooManyTakings { most: self.limits.takings_per_hour });
+        }
+        if beside.takes_of_it {
+            self.took_of_reserve.push(by);
+        }
+        let id = new.id;
+        if let Some(decision) = plan {
+            self.claim(new, &decision);
+        } else {
             let give_up_at = self.now.plus_seconds(self.limits.boot_timeout_seconds);
             (new.host, new.state) = (host, State::Starting { give_up_at });
             let room = self.rooms.get_mut(&host).unwrap();
             room.used = room.used.plus(&new.resources);
-        } else {
-            let plan = if purchase.is_firm() { self.plan(by, &SIZES[flavor]) } else { None };
-            let Some(decision) = plan else { return Err(Refused::NoCapacity(String::new())) };
-            let best = &decision.hosts[0];
-            let hour_ago = self.now.plus_seconds(-HOUR);
-            let takings = self.all.values().filter(|i| i.account == by && i.took_room && i.created_at > hour_ago);
-            if !best.victims.is_empty() && takings.count() as i64 >= self.limits.takings_per_hour {
-                return Err(Refused::TooManyTakings { most: self.limits.takings_per_hour });
-            }
-            let room = self.rooms.get_mut(&best.host).unwrap();
-            room.claimed = room.claimed.plus(&new.resources);
-            let give_up_at = decision.deadline.plus_seconds(self.limits.firm_wait_seconds);
-            (new.host, new.took_room, new.state) = (best.host, !best.victims.is_empty(), State::Waiting { give_up_at });
-            // One commit: the picture hears of the claim and of its victims together.
             self.put(new.clone());
-            for victim in &best.victims {
-                let cause = cause_of(self.person(self.all[victim].account), self.person(by));
-                self.reclaim(*victim, cause, decision.deadline).expect("a victim can be taken");
-                self.taken_by.insert(*victim, by);
-            }
-            self.check(new.host);
-            return Ok(new.id);
+            self.order(&new);
         }
-        self.put(new.clone());
-        self.order(&new);
-        self.check(new.host);
-        Ok(new.id)
+        for victim in beside.taking.into_iter().flat_map(|(decision, _)| decision.hosts).flat_map(|plan| plan.victims) {
+            self.take(victim, Cause::Reserve, &[by]);
+        }
+        self.check(host);
+        self.restore_reserve();
+        Ok(id)
+    }
+
+    /// An order waits for room that others leave.
+    fn claim(&mut self, mut new: Instance, decision: &Decision) {
+        let best = &decision.hosts[0];
+        let room = self.rooms.get_mut(&best.host).unwrap();
+        room.claimed = room.claimed.plus(&new.resources);
+        let give_up_at = decision.deadline.plus_seconds(self.limits.firm_wait_seconds);
+        (new.host, new.state) = (best.host, State::Waiting { give_up_at });
+        let by = new.account;
+        // One commit: the picture hears of the claim and of its victims together.
+        self.put(new);
+        best.victims.iter().for_each(|victim| self.take(*victim, Cause::Capacity, &[by]));
+    }
+
+    fn take(&mut self, victim: InstanceId, cause: Cause, by: &[AccountId]) {
+        let persons: Vec<AccountId> = by.iter().map(|account| self.person(*account)).collect();
+        let loser = self.person(self.all[&victim].account);
+        let cause = cause_of(cause, loser, &persons);
+        let deadline = self.now.plus_seconds(self.limits.notice_seconds);
+        self.reclaim(victim, cause, deadline).expect("a victim can be taken");
+        let own = persons.iter().position(|person| *person == loser);
+        if let Some(taker) = own.map(|at| by[at]).or(by.first().copied()) {
+            self.taken_by.insert(victim, taker);
+        }
+    }
+
+    /// What the operator takes for his reserve without an order, as after every change of room.
+    fn restore_reserve(&mut self) {
+        if self.reserve.is_empty() {
+            return;
+        }
+        let deadline = self.now.plus_seconds(self.limits.notice_seconds);
+        let planned = plan_reserve(&self.fleet, self.now, self.limits.notice_seconds);
+        for Chosen { id, .. } in planned.into_iter().flat_map(|(_, chosen)| chosen) {
+            self.take(id, Cause::Reserve, &self.took_of_reserve.clone());
+        }
+        if missing_by(&self.fleet, deadline) == 0 {
+            self.took_of_reserve.clear();
+        }
     }
 
     fn person(&self, of: AccountId) -> AccountId {
@@ -325,7 +388,7 @@ impl World {
         self.step(order.id, Input::Replanned { host: best.host, give_up_at, took_room: !best.victims.is_empty() })
             .unwrap();
         for victim in &best.victims {
-            let cause = cause_of(self.all[victim].account, order.account);
+            let cause = cause_of(Cause::Capacity, self.all[victim].account, &[order.account]);
             self.reclaim(*victim, cause, decision.deadline).expect("a victim can be taken");
         }
         self.check(order.host);

@@ -413,25 +413,17 @@ pub async fn decisions(
 ) -> Result<Json<Page<wire::Decided>>, Denied> {
     let known = find(&app, &who, &id).await?;
     let operator = who.role == Role::Operator;
+    let cause = match &known.state {
+        Life::Reclaiming { cause, .. } => Some(*cause),
+        over => over.end().map(|end| end.cause),
+    };
+    let own = cause == Some(Cause::OwnOrder);
     let items = app.store.read(move |reads| async move {
         let mut items = vec![];
         for row in reads.rows(decision::about_victim(known.id)).await? {
             let decided = decision::read(&row);
-            let taker = match decided.order {
-                Some(order) => reads.row(instance::by_id(order)).await?.map(|row| instance::read(&row).account),
-                None => None,
-            };
-            let mut own = false;
-            if let Some(taker) = taker {
-                let mut persons = vec![];
-                for id in [taker, known.account] {
-                    persons.extend(reads.row(account::by_id(id)).await?.map(|row| account::read_person(&row)));
-                }
-                own = persons[0] == persons[1];
-            }
-            let cause = if own { Cause::OwnOrder } else { decided.cause };
             let (rank, candidates) = (row.int("rank"), row.int("candidates"));
-            items.push(told(&decided, Part::Taken { rank, candidates, cause }, operator));
+            items.push(told(&decided, Part::Taken { rank, candidates, own }, operator));
         }
         let took = reads.rows(decision::for_order(known.id)).await?;
         items.extend(took.iter().map(|row| told(&decision::read(row), Part::Took, operator)));
@@ -443,12 +435,15 @@ pub async fn decisions(
 /// A decision as one may hear it.
 fn told(decided: &Decided, part: Part, operator: bool) -> wire::Decided {
     let plan = &decided.decision;
-    // For an order the best host was chosen; for the operator all of them.
-    let chosen = if decided.order.is_some() { &plan.hosts[..plan.hosts.len().min(1)] } else { &plan.hosts[..] };
+    // For an order the best host was chosen, else all of them.
+    let chosen =
+        if decided.cause == Cause::Capacity { &plan.hosts[..plan.hosts.len().min(1)] } else { &plan.hosts[..] };
     let count = |of: fn(&HostPlan) -> usize| chosen.iter().map(of).sum::<usize>() as i64;
     let (name, cause, rank, candidates) = match part {
         Part::Took => ("took", decided.cause, None, count(|plan| plan.candidates_there)),
-        Part::Taken { rank, candidates, cause } => ("taken", cause, Some(rank), candidates),
+        Part::Taken { rank, candidates, own } => {
+            ("taken", if own { Cause::OwnOrder } else { decided.cause }, Some(rank), candidates)
+        }
     };
     wire::Decided {
         id: decided.id.to_string(),
@@ -462,7 +457,7 @@ fn told(decided: &Decided, part: Part, operator: bool) -> wire::Decided {
         rank,
         victims: count(|plan| plan.victims.len()),
         put_back: count(|plan| plan.put_back.len()),
-        why: why(plan, part),
+        why: why(plan, decided.cause, part),
         order: decided.order.filter(|_| operator).map(|order| order.to_string()),
         hosts: operator.then(|| serde_json::to_value(&plan.hosts).expect("a decision of plain values")),
     }

@@ -2,17 +2,18 @@
 
 use crate::app::App;
 use crate::denied::Denied;
-use crate::unit::{Outcome, Unit, settled_already};
+use crate::room::take_all;
+use crate::unit::{Outcome, Unit};
 use crate::work::alarms::SHORTAGE;
-use ebb_engine::placement::Chosen;
-use ebb_engine::reserve::plan_reserve;
+use ebb_engine::fleet::Fleet;
+use ebb_engine::reserve::{missing_by, plan_reserve};
 use ebb_engine::shortage::{Relief, plan_shortage};
 use ebb_model::catalog::Limits;
+use ebb_model::id::AccountId;
 use ebb_model::instance::Cause;
 use ebb_model::time::Timestamp;
 use ebb_store::rows::alarm;
 use ebb_store::rows::zone::{self, Shortage};
-use ebb_store::{Halt, StoreError};
 
 impl App {
     /// Has every reserve looked at: while nobody served, the catalog may have changed.
@@ -32,13 +33,21 @@ impl App {
         let restored = self.unit("reserve", zone, move |mut unit| {
             let zone = name.clone();
             async move {
+                unit.take_turn(&zone).await;
                 unit.true_picture(&zone).await?;
                 let app = unit.app.clone();
                 let (now, notice) = (unit.now, app.catalog.limits.notice_seconds);
-                let planned = app.zones.with(&app.catalog, &zone, |fleet| plan_reserve(fleet, now, notice));
+                let by = now.plus_seconds(notice);
+                let look = |fleet: &mut Fleet| (plan_reserve(fleet, now, notice), missing_by(fleet, by) == 0);
+                let (planned, fits) = app.zones.with(&app.catalog, &zone, look);
+                let rows = unit.reads.rows(zone::takers_of_reserve(&zone)).await?;
+                let takers: Vec<AccountId> = rows.iter().map(zone::read_taker).collect();
                 if let Some((decision, chosen)) = planned {
                     unit.decide(&zone, Cause::Reserve, None, &decision, &chosen);
-                    take_all(&mut unit, &chosen, Cause::Reserve, decision.deadline).await?;
+                    take_all(&mut unit, &chosen, Cause::Reserve, &takers, decision.deadline).await?;
+                }
+                if fits && !takers.is_empty() {
+                    unit.write(zone::reserve_fits(&zone));
                 }
                 Ok(unit.done(()))
             }
@@ -79,7 +88,7 @@ pub async fn relief(unit: &Unit, shortage: &Shortage, now: Timestamp) -> Outcome
     let notice = if shortage.urgent { 0 } else { app.catalog.limits.notice_seconds };
     // Who is told late, because nobody served, has his notice all the same.
     let deadline = shortage.at.max(now.plus_seconds(notice));
-    let look = |fleet: &mut _| plan_shortage(fleet, &shortage.free, now, deadline);
+    let look = |fleet: &mut Fleet| plan_shortage(fleet, &shortage.free, now, deadline);
     Ok(app.zones.with(&app.catalog, &shortage.zone, look))
 }
 
@@ -87,19 +96,7 @@ pub async fn relief(unit: &Unit, shortage: &Shortage, now: Timestamp) -> Outcome
 pub async fn relieve(unit: &mut Unit, shortage: &Shortage) -> Outcome<Relief> {
     let relief = relief(unit, shortage, unit.now).await?;
     unit.decide(&shortage.zone, Cause::Shortage, None, &relief.decision, &relief.chosen);
-    take_all(unit, &relief.chosen, Cause::Shortage, relief.decision.deadline).await?;
+    take_all(unit, &relief.chosen, Cause::Shortage, &[], relief.decision.deadline).await?;
     unit.write(zone::declare(&Shortage { noticed_at: Some(unit.now), ..shortage.clone() }));
     Ok(relief)
-}
-
-async fn take_all(unit: &mut Unit, chosen: &[Chosen], cause: Cause, deadline: Timestamp) -> Outcome<()> {
-    let mut victims = vec![];
-    for one in chosen {
-        victims.push((unit.instance(one.id).await?, cause));
-    }
-    match unit.take(victims, deadline).await {
-        // Somebody else took one of them since the plan was made; it is made again.
-        Err(Halt::Refused(denied)) if settled_already(&denied) => Err(Halt::Store(StoreError::Contended)),
-        taken => taken,
-    }
 }

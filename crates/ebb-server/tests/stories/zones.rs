@@ -91,6 +91,65 @@ story!(an_announced_shortage_lets_in_what_ends_before_it, |cloud: Cloud| async m
     assert_eq!(cloud.state("enterprise", &kept).await, "running");
 });
 
+/// Whoever takes of the reserve what his own blocks must give back has taken it from himself (rules §2.11).
+#[tokio::test]
+async fn nobody_gains_by_taking_from_the_reserve_what_his_own_blocks_give_back() {
+    for on in [On::Sqlite, On::Postgres] {
+        let cloud = Cloud::changed(on, &SMALL, |catalog| {
+            catalog.zones[0].reserve = vec!["c6.large.2".to_owned()];
+            catalog.limits.takings_per_hour = 1;
+        })
+        .await;
+        let own = cloud.buy("enterprise", block(3)).await;
+        let others = cloud.buy("individual", block(3)).await;
+        cloud.wait(60).await;
+        let last = cloud.buy("enterprise", block(3)).await;
+        cloud.wait(3_000).await;
+        let firm = cloud.buy("enterprise", on_demand()).await;
+        assert_eq!(cloud.state("enterprise", &firm).await, "running");
+        assert_eq!(cause(&cloud, &last).await, "own-order");
+        // It made a block go, so it may be withdrawn no more than any other that did, and counts among those of the hour.
+        assert_eq!(cloud.refused("enterprise", "/v1/instances", order(on_demand())).await.1, "too-many-takings");
+        let told = cloud.get("operator", &format!("/v1/instances/{firm}/decisions")).await["items"][0].clone();
+        assert_eq!((&told["cause"], &told["part"], &told["victims"]), (&json!("reserve"), &json!("took"), &json!(1)));
+        let told = cloud.get("enterprise", &format!("/v1/instances/{last}/decisions")).await["items"][0].clone();
+        assert_eq!((&told["cause"], &told["part"]), (&json!("own-order"), &json!("taken")));
+        cloud.wait(300).await;
+        assert_eq!(cloud.state("enterprise", &last).await, "released");
+        let charged = cloud.records("enterprise", &last, "compute").await;
+        assert!(charged.iter().all(|line| !line.ends_with(" 0.00000000")), "{charged:?}");
+        assert_eq!(cause(&cloud, &own).await, Value::Null);
+        assert_eq!(cloud.instance("individual", &others).await["interruption"], Value::Null);
+
+        // Whoever takes of it next loses a block of his own as well, the cheapest there is.
+        let neighbours = cloud.buy("individual", on_demand()).await;
+        assert_eq!(cloud.state("individual", &neighbours).await, "running");
+        assert_eq!(cause(&cloud, &own).await, Value::Null);
+        assert_eq!(cloud.instance("individual", &others).await["interruption"]["cause"], "own-order");
+        cloud.nothing_broke().await;
+    }
+}
+
+#[tokio::test]
+async fn a_trial_takes_nothing_that_blocks_must_give_back_to_the_reserve() {
+    for on in [On::Sqlite, On::Postgres] {
+        let cloud =
+            Cloud::changed(on, &SMALL, |catalog| catalog.zones[0].reserve = vec!["c6.large.2".to_owned()]).await;
+        cloud.post("individual", "/v1/trial", json!(null)).await;
+        let trial = || json!({"option": "trial", "flavor": "c6.large.2"});
+        let mut blocks = vec![];
+        for _ in 0..3 {
+            blocks.push(cloud.buy("enterprise", block(3)).await);
+        }
+        assert_eq!(cloud.refused("individual", "/v1/instances", order(trial())).await.1, "no-capacity");
+        assert_eq!(cause(&cloud, &blocks[2]).await, Value::Null);
+        cloud.delete("enterprise", &blocks[2]).await;
+        cloud.wait(5).await;
+        cloud.buy("individual", trial()).await;
+        assert_eq!(cause(&cloud, &blocks[1]).await, Value::Null);
+    }
+}
+
 story!(a_shortage_beyond_what_blocks_have_takes_all_it_can, |cloud: Cloud| async move {
     let firm = cloud.buy("individual", on_demand()).await;
     let victim = cloud.buy("enterprise", block(3)).await;

@@ -196,7 +196,7 @@ impl Plan {
     }
 }
 
-/// A read that failed spoils the transaction for all, a panic or a refusal does not.
+/// A read that failed spoils the transaction for all; a panic, a refusal or a wish to wait does not.
 fn plan(verdict: Verdict) -> Result<Plan, Abort> {
     match verdict {
         Verdict::Write { guards, writes, answer } if guards.is_empty() && writes.is_empty() => {
@@ -204,7 +204,7 @@ fn plan(verdict: Verdict) -> Result<Plan, Abort> {
         }
         Verdict::Write { guards, writes, answer } => Ok(Plan::Write { guards, writes, answer }),
         Verdict::Refused(refusal) => Ok(Plan::Settled(Settled::idle(Outcome::Refused(refusal)))),
-        Verdict::Failed(error @ StoreError::Panicked { .. }) => {
+        Verdict::Failed(error @ (StoreError::Panicked { .. } | StoreError::Ahead)) => {
             Ok(Plan::Settled(Settled::idle(Outcome::Failed(error))))
         }
         Verdict::Failed(error) => Err(blame(error)),

@@ -1,7 +1,8 @@
 //! Which rows hold what the operator needs of a zone, and what there is?
 
-use super::{json, own_json};
+use super::{json, own, own_json};
 use crate::{Query, Row, args, query};
+use ebb_model::id::AccountId;
 use ebb_model::resources::Resources;
 use ebb_model::time::Timestamp;
 
@@ -55,6 +56,29 @@ pub fn shortage_in(zone: &str) -> Query {
 
 pub fn end(zone: &str) -> Query {
     query("delete from shortage where zone = $1", args![zone])
+}
+
+/// An account's order took of a zone's reserve what nobody could give back then.
+pub fn took_of_reserve(zone: &str, account: AccountId, at: Timestamp) -> Query {
+    query(
+        "insert into reserve_taken (zone, account_id, at) values ($1, $2, $3) \
+         on conflict (zone, account_id) do update set at = excluded.at",
+        args![zone, account.to_string(), at.micros()],
+    )
+}
+
+/// The accounts that did, since the reserve last fitted.
+pub fn takers_of_reserve(zone: &str) -> Query {
+    query("select account_id from reserve_taken where zone = $1 order by account_id", args![zone])
+}
+
+pub fn read_taker(row: &Row) -> AccountId {
+    own(row.text("account_id"))
+}
+
+/// The reserve fits again.
+pub fn reserve_fits(zone: &str) -> Query {
+    query("delete from reserve_taken where zone = $1", args![zone])
 }
 
 /// The room of all hosts of a zone.
