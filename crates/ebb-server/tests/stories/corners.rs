@@ -1,6 +1,7 @@
 //! Two things at once: a drill and a breach, a lost host and a stopped guest, a plan that is made twice.
 
-use crate::cloud::{Cloud, On, block};
+use crate::cloud::{Cloud, On, block, order};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 const FIRST: &str = "cn-beijing-a-1";
@@ -104,3 +105,36 @@ corner!(a_drill_hides_nobody_from_a_breach_and_every_reclaim_says_why, [4], |clo
     let why = cloud.get("enterprise", &format!("/v1/instances/{other}/decisions")).await;
     assert_eq!(why["items"].as_array().unwrap().len(), 1, "{why}");
 });
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_that_wants_one_full_host_is_served_to_the_last() {
+    for on in [On::Sqlite, On::Postgres] {
+        let room = [("vcpu", 100), ("memory_mib", 409_600), ("disk_gib", 10_000)];
+        let cloud = Cloud::changed(on, &room, |_| {}).await;
+        for _ in 0..50 {
+            cloud.buy("enterprise", block(3)).await;
+        }
+        let mut buyers = vec![];
+        for number in 0..30 {
+            buyers.push(cloud.tenant(&format!("Buyer {number}"), "individual", "100").await);
+        }
+        // 60 want what 50 can give up.
+        let asked = (0..60).map(|n| {
+            let (cloud, buyer) = (cloud.clone(), buyers[n % buyers.len()].clone());
+            async move { cloud.ask(&buyer, reqwest::Method::POST, "/v1/instances", Some(order(firm()))).await }
+        });
+        let (mut waiting, mut refused) = (0, 0);
+        for (status, answer) in join_all(asked).await {
+            match status.as_u16() {
+                201 => waiting += i32::from(answer["state"] == "pending"),
+                409 => refused += i32::from(answer["code"] == "no-capacity"),
+                _ => panic!("{status} {answer}"),
+            }
+        }
+        assert_eq!((waiting, refused), (50, 10));
+        cloud.wait(302).await;
+        let room = cloud.get("operator", "/v1/zones").await["items"][0]["room"]["vcpu"].clone();
+        assert_eq!((&room["used"], &room["claimed"], &room["releasing"]), (&json!(100), &json!(0), &json!(0)));
+        cloud.nothing_broke().await;
+    }
+}
