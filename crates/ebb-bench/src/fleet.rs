@@ -133,7 +133,7 @@ impl Zone {
 /// The pure planner, without a server.
 fn planner_alone(zone: &Zone) -> Result<Times> {
     let mut fleet = Fleet::new(&zone.catalog, ZONE);
-    let facts = Facts { capacity: zone.capacity(), open: true, lent_until: None };
+    let facts = Facts { capacity: zone.capacity(), open: true, lent_until: None, drained_from: None };
     zone.hosts.iter().for_each(|host| fleet.set_host(*host, &facts));
     zone.blocks().for_each(|block| fleet.put(&block));
     let mut times = vec![];

@@ -38,6 +38,8 @@ pub struct Facts {
     pub open: bool,
     /// When its owner will want it back, or an announced drain begins; it takes nothing firm then, and no block that lasts longer.
     pub lent_until: Option<Timestamp>,
+    /// When an announced drain begins.
+    pub drained_from: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -45,6 +47,7 @@ pub(crate) struct Host {
     pub capacity: Amounts,
     pub open: bool,
     pub lent_until: Option<Timestamp>,
+    pub drained_from: Option<Timestamp>,
     /// Taken by what is there, until it is gone.
     pub used: Amounts,
     /// Promised to firm orders that wait for it.
@@ -166,7 +169,8 @@ impl Fleet {
     pub fn set_host(&mut self, id: HostId, facts: &Facts) {
         let capacity = self.amounts(&facts.capacity);
         let host = self.hosts.entry(id).or_default();
-        (host.capacity, host.open, host.lent_until) = (capacity, facts.open, facts.lent_until);
+        (host.capacity, host.open) = (capacity, facts.open);
+        (host.lent_until, host.drained_from) = (facts.lent_until, facts.drained_from);
         self.offers.changed(id);
     }
 
@@ -226,8 +230,8 @@ impl Fleet {
     /// Forgets everything about a host's guests and hears it anew: what was thought to come did not.
     pub fn replace(&mut self, id: HostId, there: &[Instance]) {
         if let Some(host) = self.hosts.get_mut(&id) {
-            let (capacity, open, lent_until) = (host.capacity, host.open, host.lent_until);
-            *host = Host { capacity, open, lent_until, ..Host::default() };
+            let Host { capacity, open, lent_until, drained_from, .. } = *host;
+            *host = Host { capacity, open, lent_until, drained_from, ..Host::default() };
             self.offers.changed(id);
         }
         there.iter().for_each(|instance| self.put(instance));

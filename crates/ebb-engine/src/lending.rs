@@ -60,6 +60,8 @@ pub struct Stance {
     pub open: bool,
     /// Nothing firm, and no block that lasts longer.
     pub lent_until: Option<Timestamp>,
+    /// No block that lasts longer, whatever the catalog allows.
+    pub drained_from: Option<Timestamp>,
     /// Blocks are to be told now.
     pub clears: Option<Clearing>,
     /// When something of this will be different.
@@ -84,7 +86,8 @@ struct End {
 impl Stance {
     /// The same for the planner; `up` if nothing else stands against using the host.
     pub fn facts(&self, capacity: Resources, up: bool) -> Facts {
-        Facts { capacity, open: up && self.open, lent_until: self.lent_until }
+        let Stance { lent_until, drained_from, .. } = *self;
+        Facts { capacity, open: up && self.open, lent_until, drained_from }
     }
 }
 
@@ -113,6 +116,7 @@ impl Lending {
             doing,
             open: clears.is_none() && self.wanted_since.is_none(),
             lent_until: ends.iter().map(|end| end.at).min(),
+            drained_from: drain.map(|end| end.at),
             clears,
             changes_at: marks.filter(|at| *at > now).min(),
         }
@@ -184,7 +188,14 @@ mod tests {
         let stance = stance(&Lending::default(), "2026-03-02T12:00");
         assert_eq!(
             stance,
-            Stance { doing: Doing::Lent { until: None }, open: true, lent_until: None, clears: None, changes_at: None }
+            Stance {
+                doing: Doing::Lent { until: None },
+                open: true,
+                lent_until: None,
+                drained_from: None,
+                clears: None,
+                changes_at: None
+            }
         );
     }
 

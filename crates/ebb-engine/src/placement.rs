@@ -99,6 +99,8 @@ pub enum Tenancy {
     /// A spot block, whose lease ends by then at the latest.
     Block {
         until: Timestamp,
+        /// It may be taken back earlier by an owner whose return is known.
+        beyond_return: bool,
     },
 }
 
@@ -108,7 +110,7 @@ pub fn place(fleet: &Fleet, demand: &Resources, tenancy: Tenancy) -> Option<Host
     // Spot is sold from room above the reserve only (rules §2.12).
     let reserved = match tenancy {
         Tenancy::Firm => BTreeMap::new(),
-        Tenancy::Block { until } if fleet.short_before(until) => return None,
+        Tenancy::Block { until, .. } if fleet.short_before(until) => return None,
         Tenancy::Block { .. } => {
             let fit = fit(fleet, |_, host| host.free());
             if !fit.missing.is_empty() {
@@ -134,7 +136,8 @@ pub fn place(fleet: &Fleet, demand: &Resources, tenancy: Tenancy) -> Option<Host
 pub(crate) fn admits(host: &Host, tenancy: Tenancy) -> bool {
     let long_enough = match tenancy {
         Tenancy::Firm => host.lent_until.is_none(),
-        Tenancy::Block { until } => host.lent_until.is_none_or(|end| until <= end),
+        Tenancy::Block { until, beyond_return: false } => host.lent_until.is_none_or(|end| until <= end),
+        Tenancy::Block { until, beyond_return: true } => host.drained_from.is_none_or(|end| until <= end),
     };
     host.open && long_enough
 }

@@ -308,6 +308,7 @@ async fn replan(mut unit: Unit, id: InstanceId, from: HostId, lost: bool) -> Out
             None => return Ok(unit.done(false)),
         },
     };
+    unit.open_still(to).await?;
     let next = unit.step(&before, Input::Replanned { host: to, give_up_at, took_room }).await?;
     unit.drop_claim(&before).await?;
     if free.is_some() {

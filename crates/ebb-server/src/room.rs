@@ -72,6 +72,7 @@ pub async fn room_for(
     if took_room {
         may_take(unit, buyer).await?;
     }
+    unit.open_still(host).await?;
     let life = match &room {
         Planned::Free(room) => {
             unit.change_room(room, RoomChange::Take, &quote.resources);
@@ -165,38 +166,40 @@ pub async fn take_all(
 
 /// The host that has free room for an order now.
 pub fn host_for(fleet: &Fleet, limits: &Limits, quote: &Quote, now: Timestamp) -> Option<HostId> {
-    let place = |tenancy| place(fleet, &quote.resources, tenancy);
-    place(tenancy(quote, now, limits)).or_else(|| beyond_return(fleet, quote, now, limits).and_then(place))
+    tenancies(quote, now, limits).find_map(|tenancy| place(fleet, &quote.resources, tenancy))
 }
 
-/// A block that is sold though its host goes back to its owner before its lease ends. Nothing is sold into a shortage.
-fn beyond_return(fleet: &Fleet, quote: &Quote, now: Timestamp, limits: &Limits) -> Option<Tenancy> {
-    let Tenancy::Block { until } = tenancy(quote, now, limits) else { return None };
-    (limits.sell_beyond_return && !fleet.short_before(until)).then_some(Tenancy::Block { until: now })
+/// Whether a block finds room only where its lease goes beyond the next return of its host.
+pub fn only_beyond_return(fleet: &Fleet, limits: &Limits, quote: &Quote, now: Timestamp) -> bool {
+    let found = tenancies(quote, now, limits).find(|tenancy| place(fleet, &quote.resources, *tenancy).is_some());
+    matches!(found, Some(Tenancy::Block { beyond_return: true, .. }))
 }
 
-/// Free room for an order, if there is any. Where its lease fits before the host's return, else where it is sold though it does not.
+/// For how long an order wants its room, the way that is tried first before all: where a lease fits before the host's return, else
+/// where it is sold though it does not (rules §2.13).
+fn tenancies(quote: &Quote, now: Timestamp, limits: &Limits) -> impl Iterator<Item = Tenancy> {
+    let block = match quote.purchase {
+        Purchase::SpotBlock { hours, periods, .. } => {
+            Some(now.plus_seconds(limits.boot_timeout_seconds + hours * periods * HOUR))
+        }
+        _ => None,
+    };
+    let way = move |beyond_return| match block {
+        Some(until) => Tenancy::Block { until, beyond_return },
+        None => Tenancy::Firm,
+    };
+    std::iter::once(way(false)).chain((block.is_some() && limits.sell_beyond_return).then(|| way(true)))
+}
+
+/// Free room for an order, if there is any.
 async fn place_now(unit: &mut Unit, zone: &str, quote: &Quote) -> Outcome<Option<Room>> {
     let limits = unit.app.catalog.limits.clone();
-    let free = find_free(unit, zone, &quote.resources, tenancy(quote, unit.now, &limits)).await?;
-    if free.is_some() {
-        return Ok(free);
-    }
-    let (app, now) = (unit.app.clone(), unit.now);
-    match app.zones.with(&app.catalog, zone, |fleet| beyond_return(fleet, quote, now, &limits)) {
-        Some(tenancy) => find_free(unit, zone, &quote.resources, tenancy).await,
-        None => Ok(None),
-    }
-}
-
-/// For how long an order wants its room.
-pub fn tenancy(quote: &Quote, now: Timestamp, limits: &Limits) -> Tenancy {
-    match quote.purchase {
-        Purchase::SpotBlock { hours, periods, .. } => {
-            Tenancy::Block { until: now.plus_seconds(limits.boot_timeout_seconds + hours * periods * HOUR) }
+    for tenancy in tenancies(quote, unit.now, &limits) {
+        if let Some(room) = find_free(unit, zone, &quote.resources, tenancy).await? {
+            return Ok(Some(room));
         }
-        _ => Tenancy::Firm,
     }
+    Ok(None)
 }
 
 /// The host on which a demand fits now, with its room as the database has it. That it fits is guarded when it is taken.

@@ -23,7 +23,7 @@ use ebb_model::time::{HOUR, Period, Second, Timestamp};
 use ebb_store::rows::account::Account;
 use ebb_store::rows::decision::{self, Decided};
 use ebb_store::rows::host::RoomChange;
-use ebb_store::rows::{account, alarm, bill, block, delivery, drill, event, host, instance, notice};
+use ebb_store::rows::{account, alarm, bill, block, delivery, drill, event, host, instance, lending, notice};
 use ebb_store::{Decision, Halt, Query, Reads, StoreError};
 use futures_util::future::BoxFuture;
 use std::collections::BTreeSet;
@@ -272,6 +272,13 @@ impl Unit {
     pub async fn drop_claim(&mut self, left: &Instance) -> Outcome<()> {
         self.room(left, RoomChange::DropClaim).await?;
         self.grant_room(left, &Resources::default()).await
+    }
+
+    /// What is placed on a host is placed only if nobody closes it meanwhile: whoever does looks at who is there afterwards.
+    pub async fn open_still(&mut self, host: ebb_model::id::HostId) -> Outcome<()> {
+        let row = self.reads.row(host::by_id(host)).await?;
+        self.guard(lending::unsaid(&row.expect("hosts are never deleted")));
+        Ok(())
     }
 
     pub async fn is_lost(&self, host: ebb_model::id::HostId) -> Outcome<bool> {

@@ -101,7 +101,7 @@ proptest! {
         let empty = || {
             let mut fleet = Fleet::with_kinds(KINDS);
             for room in world.rooms.values() {
-                fleet.set_host(room.host, &Facts { capacity: room.capacity.clone(), open: true, lent_until: None });
+                fleet.set_host(room.host, &Facts { capacity: room.capacity.clone(), open: true, lent_until: None, drained_from: None });
             }
             fleet
         };

@@ -22,7 +22,10 @@ pub fn size(vcpu: i64, memory: i64) -> Resources {
 pub fn picture(rooms: &[Room], there: &[Instance]) -> Fleet {
     let mut fleet = Fleet::with_kinds(["vcpu", "memory_mib"]);
     for room in rooms {
-        fleet.set_host(room.host, &Facts { capacity: room.capacity.clone(), open: true, lent_until: None });
+        fleet.set_host(
+            room.host,
+            &Facts { capacity: room.capacity.clone(), open: true, lent_until: None, drained_from: None },
+        );
     }
     there.iter().for_each(|instance| fleet.put(instance));
     assert!(rooms.iter().all(|room| fleet.agrees(room)));
@@ -165,7 +168,7 @@ proptest! {
         let asked = Demand { account: Some(AccountId::new(Uuid::from_u128(2))), resources: &demand };
         let mut remembers = picture(&rooms, &there);
         let mut closed = vec![false; rooms.len()];
-        let facts = |room: &Room, closed: bool| Facts { capacity: room.capacity.clone(), open: !closed, lent_until: None };
+        let facts = |room: &Room, closed: bool| Facts { capacity: room.capacity.clone(), open: !closed, lent_until: None, drained_from: None };
         let mut now = Second::from_unix(NOW).start();
         for (what, pause) in steps {
             now = now.plus_seconds(pause);
@@ -200,7 +203,7 @@ fn a_later_notice_does_not_give_the_room_of_an_earlier_claim_away() {
     let (earlier, later) = (Second::from_unix(NOW).start(), Second::from_unix(NOW + 200).start());
     let mut fleet = Fleet::with_kinds(["vcpu"]);
     let host = HostId::new(Uuid::from_u128(1));
-    fleet.set_host(host, &Facts { capacity: size(8, 0), open: true, lent_until: None });
+    fleet.set_host(host, &Facts { capacity: size(8, 0), open: true, lent_until: None, drained_from: None });
     let mut put = |id: u128, vcpu: i64, at: Timestamp, state: State| {
         let mut guest = instance(id, Purchase::SpotBlock { price: Price::from_micros(1), hours: 6, periods: 1 });
         (guest.resources, guest.created_at, guest.state) = (size(vcpu, 0), at, state);
@@ -238,7 +241,10 @@ fn among_hosts_that_cost_nothing_the_one_with_the_youngest_victim_is_taken() {
     let best = |hosts: &[Instance]| {
         let mut fleet = Fleet::with_kinds(["vcpu"]);
         for guest in hosts {
-            fleet.set_host(guest.host, &Facts { capacity: size(2, 0), open: true, lent_until: None });
+            fleet.set_host(
+                guest.host,
+                &Facts { capacity: size(2, 0), open: true, lent_until: None, drained_from: None },
+            );
             fleet.put(guest);
         }
         let demand = Demand { account: Some(there[0].account), resources: &size(2, 0) };

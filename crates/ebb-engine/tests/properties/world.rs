@@ -79,7 +79,10 @@ impl World {
         for (at, (vcpu, memory, gpu)) in hosts.iter().enumerate() {
             let host = HostId::new(Uuid::from_u128(at as u128 + 1));
             let capacity = resources(*vcpu, *memory, *gpu);
-            fleet.set_host(host, &Facts { capacity: capacity.clone(), open: true, lent_until: None });
+            fleet.set_host(
+                host,
+                &Facts { capacity: capacity.clone(), open: true, lent_until: None, drained_from: None },
+            );
             let nothing = Resources::default;
             rooms.insert(host, Room { host, capacity, used: nothing(), claimed: nothing(), releasing: nothing() });
         }
@@ -265,7 +268,7 @@ impl World {
         let tenancy = match purchase {
             Purchase::SpotBlock { hours, periods, .. } => {
                 let lease = self.limits.boot_timeout_seconds + hours * periods * HOUR;
-                Tenancy::Block { until: self.now.plus_seconds(lease) }
+                Tenancy::Block { until: self.now.plus_seconds(lease), beyond_return: false }
             }
             _ => Tenancy::Firm,
         };
@@ -398,7 +401,7 @@ impl World {
     pub fn lose(&mut self, host: HostId) {
         if self.replans {
             let capacity = self.rooms[&host].capacity.clone();
-            self.fleet.set_host(host, &Facts { capacity, open: false, lent_until: None });
+            self.fleet.set_host(host, &Facts { capacity, open: false, lent_until: None, drained_from: None });
             let waits = |i: &&Instance| i.host == host && matches!(i.state, State::Waiting { .. });
             let waiting: Vec<Instance> = self.all.values().filter(waits).cloned().collect();
             waiting.iter().for_each(|order| self.replan(order));

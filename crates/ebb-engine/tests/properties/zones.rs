@@ -118,7 +118,7 @@ proptest! {
         let mut fleet = picture(&rooms, &there);
         fleet.set_reserve(vec![size(need.0, need.1)]);
         let (demand, until) = (size(vcpu, memory), now().plus_seconds(7_200));
-        let Some(host) = place(&fleet, &demand, Tenancy::Block { until }) else { return Ok(()) };
+        let Some(host) = place(&fleet, &demand, Tenancy::Block { until, beyond_return: false }) else { return Ok(()) };
         let left = |room: &ebb_engine::placement::Room| room.capacity.minus(&room.used);
         let still = rooms.iter().any(|room| {
             let left = if room.host == host { left(room).minus(&demand) } else { left(room) };
@@ -127,7 +127,7 @@ proptest! {
         prop_assert!(still, "the reserve does not fit any more");
         // A shortage stands before it as well.
         fleet.set_short_from(Some(until));
-        let block = Tenancy::Block { until };
+        let block = Tenancy::Block { until, beyond_return: false };
         prop_assert_eq!(place(&fleet, &demand, block), Some(host));
         fleet.set_short_from(Some(until.plus_seconds(-1)));
         prop_assert_eq!(place(&fleet, &demand, block), None);

@@ -4,10 +4,10 @@ use super::offer::available;
 use crate::app::App;
 use crate::call::{Call, Principal};
 use crate::denied::Denied;
-use crate::room::tenancy;
+use crate::room::only_beyond_return;
 use axum::Json;
 use axum::extract::State;
-use ebb_engine::placement::{Tenancy, place};
+use ebb_engine::fleet::Fleet;
 use ebb_engine::quote::{self, Order, PurchaseOption};
 use ebb_model::catalog::Trial;
 use ebb_model::money::Price;
@@ -77,6 +77,9 @@ pub async fn quote(State(app): State<App>, call: Call<Buy>) -> Result<Json<Quote
     let quote = quote::quote(&app.catalog, &order)?;
     app.zones_loaded().await?;
     let (available, longest) = available(&app, &order.zone, &order.flavor, &quote);
+    let (limits, now) = (&app.catalog.limits, app.clock.now());
+    let beyond = |fleet: &mut Fleet| only_beyond_return(fleet, limits, &quote, now);
+    let may_be_taken_back = app.zones.with(&app.catalog, &order.zone, beyond);
     Ok(Json(Quote {
         available: available.to_owned(),
         hours_now: longest.map(|(hours, _)| hours),
@@ -88,18 +91,8 @@ pub async fn quote(State(app): State<App>, call: Call<Buy>) -> Result<Json<Quote
         price_per_hour_shown: quote.price().charge(ebb_model::time::HOUR).to_cents(),
         whole_lease_shown: quote.whole_lease().map(|whole| whole.to_cents()),
         hold: if app.catalog.limits.hold { quote.hold() } else { Default::default() }.to_string(),
-        may_be_taken_back: beyond_return(&app, &order.zone, &quote),
+        may_be_taken_back,
     }))
-}
-
-/// Whether a block finds room only where its lease goes beyond the next return (rules §2.13).
-fn beyond_return(app: &App, zone: &str, quote: &quote::Quote) -> bool {
-    let (limits, now) = (&app.catalog.limits, app.clock.now());
-    let fits = |tenancy| app.zones.with(&app.catalog, zone, |fleet| place(fleet, &quote.resources, tenancy)).is_some();
-    !quote.purchase.is_firm()
-        && limits.sell_beyond_return
-        && !fits(tenancy(quote, now, limits))
-        && fits(Tenancy::Block { until: now })
 }
 
 /// The order that a request means.

@@ -138,3 +138,35 @@ async fn a_crowd_that_wants_one_full_host_is_served_to_the_last() {
         cloud.nothing_broke().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_moves_in_while_a_host_is_closed() {
+    for on in [On::Sqlite, On::Postgres] {
+        let room = [("vcpu", 100), ("memory_mib", 409_600), ("disk_gib", 10_000)];
+        let cloud = Cloud::changed(on, &room, |_| {}).await;
+        let mut buyers = vec![];
+        for number in 0..20 {
+            buyers.push(cloud.tenant(&format!("Buyer {number}"), "individual", "100").await);
+        }
+        let here = format!("/v1/hosts/{FIRST}");
+        for _ in 0..5 {
+            let buys = buyers.iter().enumerate().map(|(n, buyer)| {
+                let cloud = cloud.clone();
+                async move {
+                    tokio::time::sleep(std::time::Duration::from_millis(n as u64)).await;
+                    cloud.ask(buyer, reqwest::Method::POST, "/v1/instances", Some(order(block(1)))).await
+                }
+            });
+            let drain = async {
+                tokio::time::sleep(std::time::Duration::from_millis(8)).await;
+                cloud.post("operator", &format!("{here}/drain"), json!({"urgent": true})).await
+            };
+            let (bought, _) = tokio::join!(join_all(buys), drain);
+            assert!(bought.iter().all(|(status, _)| matches!(status.as_u16(), 201 | 409)), "{bought:?}");
+            cloud.wait(5).await;
+            assert_eq!(cloud.get("operator", &here).await["instances"], json!([]));
+            cloud.post("operator", &format!("{here}/resume"), json!(null)).await;
+        }
+        cloud.nothing_broke().await;
+    }
+}

@@ -233,6 +233,11 @@ hosts_story!(
         assert_eq!(cloud.post("enterprise", "/v1/quote", order(firm())).await["may_be_taken_back"], false);
         let id = cloud.buy("enterprise", block(3)).await;
         sold_out(&cloud, firm()).await;
+        // An announced drain is another thing than an owner who returns: no lease goes beyond it.
+        tell(&cloud, FIRST, "drain", json!({"at": "2026-03-02T01:59:00Z"})).await;
+        sold_out(&cloud, block(1)).await;
+        assert_eq!(cloud.post("enterprise", "/v1/quote", order(block(3))).await["may_be_taken_back"], false);
+        tell(&cloud, FIRST, "resume", json!(null)).await;
         cloud.until("10:00:00").await;
         assert_eq!(cloud.instance("enterprise", &id).await["end_cause"], "host-return");
         sold_out(&cloud, block(1)).await;

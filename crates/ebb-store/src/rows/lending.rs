@@ -14,6 +14,14 @@ pub fn say(host: HostId, before: &Lending, now: &Lending) -> Query {
     )
 }
 
+/// Guard: nothing was said about a host since its row was read.
+pub fn unsaid(host: &Row) -> Query {
+    query(
+        "update host set lending = lending where id = $1 and lending = $2 and state = $3",
+        args![host.text("id"), host.text("lending"), host.text("state")],
+    )
+}
+
 /// Guard: nothing is awaited from the host any more, unless it was heard since.
 pub fn lose(host: HostId, seen_at: Timestamp) -> Query {
     query("update host set state = 'lost' where id = $1 and seen_at = $2", args![host.to_string(), seen_at.micros()])
