@@ -2,10 +2,10 @@
 
 use crate::events::details;
 use crate::failure::Failure;
+use crate::money::whole_instant;
 use crate::session::Session;
 use crate::table::{Table, facts, instant, optional_instant};
 use crate::which::short;
-use ebb_model::time::Timestamp;
 use ebb_wire::host::{DeclareLost, Host, HostSaid, HostShown, Leave, OnHost, SetCalendar};
 use ebb_wire::problem::Page;
 
@@ -35,8 +35,8 @@ pub enum Hosts {
     #[command(after_help = "Example:\n  ebb hosts lost cn-beijing-a-1 --fenced --as operator")]
     Lost {
         host: String,
-        /// It is certain that the machine runs none of its guests any more
-        #[arg(long)]
+        /// It is certain that the machine runs none of its guests any more: it is off, or off the network
+        #[arg(long, required = true)]
         fenced: bool,
     },
     /// Pull a host's network cable (sandbox, operator)
@@ -63,7 +63,7 @@ pub struct LeaveArgs {
     host: String,
     /// Blocks are gone by then; as soon as their notice is over, if not given
     #[arg(long, value_name = "TIME", conflicts_with = "urgent")]
-    at: Option<Timestamp>,
+    at: Option<String>,
     /// No notice: blocks are released at once
     #[arg(long)]
     urgent: bool,
@@ -116,7 +116,7 @@ pub async fn hosts(session: &Session, command: &Hosts) -> Result<(), Failure> {
 }
 
 async fn leave(session: &Session, args: &LeaveArgs, verb: &str) -> Result<(), Failure> {
-    let body = Leave { at: args.at.map(|at| at.to_string()), urgent: args.urgent };
+    let body = Leave { at: args.at.as_deref().map(whole_instant), urgent: args.urgent };
     let said: HostSaid = session.client.post(&format!("/v1/hosts/{}/{verb}", args.host), &body).await?;
     session.show(&said, said_text)
 }
