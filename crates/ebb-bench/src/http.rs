@@ -39,18 +39,18 @@ pub async fn run() -> Result<()> {
 }
 
 /// What a run uses: the service, the database beside it.
-struct Meter<'a> {
-    cloud: &'a Cloud,
-    postgres: Option<&'a TempPostgres>,
+pub struct Meter<'a> {
+    pub cloud: &'a Cloud,
+    pub postgres: Option<&'a TempPostgres>,
 }
 
 impl Meter<'_> {
-    fn read(&self) -> [Duration; 2] {
+    pub fn read(&self) -> [Duration; 2] {
         let database = self.postgres.map_or(Duration::ZERO, |server| process::cpu_with_children(server.process()));
         [self.cloud.cpu(), database]
     }
 
-    fn since(&self, before: [Duration; 2]) -> [Duration; 2] {
+    pub fn since(&self, before: [Duration; 2]) -> [Duration; 2] {
         let now = self.read();
         [now[0] - before[0], now[1] - before[1]]
     }

@@ -14,7 +14,9 @@ mod memory;
 mod process;
 mod release;
 mod rows;
+mod sleepers;
 mod ssh;
+mod stage;
 mod table;
 
 use anyhow::{Result, anyhow, bail};

@@ -44,6 +44,19 @@ pub struct Behaviour {
     pub read_millis: Option<i64>,
     #[serde(default)]
     pub heed_millis: Option<i64>,
+    #[serde(default)]
+    pub stamps: Stamps,
+}
+
+/// With which instant it says what it did and saw, should it come to it late.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stamps {
+    /// With that at which it was due: where time is simulated, it jumps over what happens on the dot.
+    #[default]
+    Due,
+    /// With what the clock says, as on a machine.
+    Clock,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -101,8 +114,12 @@ impl FakeHost {
     /// Everything that is due by `now`, in order of time.
     pub fn step(&mut self, now: Timestamp) -> Vec<FromHost> {
         let mut said = vec![];
-        while let Some(at) = self.next_due().filter(|at| *at <= now) {
-            let seen = self.coming.first().copied().filter(|(when, ..)| *when <= at);
+        while let Some(due) = self.next_due().filter(|due| *due <= now) {
+            let at = match self.behaviour.stamps {
+                Stamps::Due => due,
+                Stamps::Clock => now,
+            };
+            let seen = self.coming.first().copied().filter(|(when, ..)| *when <= due);
             let actions = match seen {
                 Some(next @ (_, id, coming)) => {
                     self.coming.remove(&next);
@@ -203,5 +220,60 @@ impl FakeHost {
         let text = self.console_text(guest);
         let skip = text.len().saturating_sub(bytes as usize);
         FromHost::ConsoleLog { request, text: text[skip..].to_owned(), error: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{DesiredGuest, GuestSpec, Metadata, PlannedEnd, Want};
+    use ebb_model::id::AccountId;
+    use uuid::Uuid;
+
+    const NOTICE_AT: Timestamp = Timestamp::from_micros(10_000_000);
+    const DEADLINE: Timestamp = Timestamp::from_micros(20_000_000);
+
+    /// A host with a guest that is to end at the deadline.
+    fn host(stamps: Stamps) -> FakeHost {
+        let behaviour = Behaviour { stamps, ..Behaviour::default() };
+        let mut host = FakeHost::new("here", "here-a", Resources::default(), behaviour);
+        let guest = DesiredGuest {
+            id: InstanceId::new(Uuid::from_u128(1)),
+            generation: 1,
+            account: AccountId::new(Uuid::from_u128(2)),
+            want: Want::Running,
+            spec: GuestSpec { resources: Resources::default(), image: String::new(), disposable: true },
+            metadata: Metadata {
+                name: String::new(),
+                hostname: String::new(),
+                region: String::new(),
+                zone: String::new(),
+                flavor: String::new(),
+                public_keys: BTreeMap::new(),
+                user_data: None,
+            },
+            end: Some(PlannedEnd { notice_at: NOTICE_AT, at: DEADLINE }),
+        };
+        let start = Timestamp::from_micros(0);
+        host.hear(ToHost::Desire { sequence: 1, guests: vec![guest] }, start);
+        host.step(start);
+        host
+    }
+
+    /// By how many ms the notice and the end are late, as the host says, if it comes to both so late.
+    fn late(stamps: Stamps, millis: i64) -> (i64, i64) {
+        let mut host = host(stamps);
+        host.step(NOTICE_AT.plus_millis(millis));
+        let said = host.step(DEADLINE.plus_millis(millis));
+        let Some(FromHost::Observed(guest)) = said.last() else { panic!("{said:?}") };
+        let Is::Gone { at } = guest.is else { panic!("{guest:?}") };
+        (guest.notice_readable_at.expect("a notice").millis_since(NOTICE_AT), at.millis_since(DEADLINE))
+    }
+
+    #[test]
+    fn a_host_with_a_clock_says_how_late_it_was() {
+        assert_eq!(late(Stamps::Clock, 700), (700, 700));
+        assert_eq!(late(Stamps::Clock, 0), (0, 0));
+        assert_eq!(late(Stamps::Due, 700), (0, 0), "simulated time jumps");
     }
 }

@@ -8,7 +8,7 @@ use crate::files::{self, Files};
 use crate::signal::Signal;
 use crate::socket::{self, Call, Door};
 use crate::{capacity, timer};
-use ebb_driver::fake::{Behaviour, FakeHost};
+use ebb_driver::fake::{Behaviour, FakeHost, Stamps};
 use ebb_driver::protocol::{FromHost, ToHost};
 use ebb_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,7 @@ const BATCH: usize = 256;
 
 pub async fn run(config: HostConfig, behaviour: Behaviour, files: Arc<Files>) -> Result<(), HostError> {
     let clock = Clock::default();
+    let behaviour = Behaviour { stamps: Stamps::Clock, ..behaviour };
     let capacity = config.capacity.unwrap_or_else(|| capacity::of_this_machine(files.root()));
     let fresh = FakeHost::new(&config.name, &config.zone, capacity.clone(), behaviour);
     let (mut host, mut diary) = Diary::open(files.root(), fresh, |host| {

@@ -1,6 +1,6 @@
 //! What happens while one half is away? The host keeps its deadlines, and the server believes what it hears afterwards.
 
-use crate::api::{Refused, text, wait_for};
+use crate::api::{Client, Refused, text, wait_for};
 use crate::books::{self, Purchases};
 use crate::world::{Guests, On, Pace, Shape, World};
 use ebb_model::time::Timestamp;
@@ -17,10 +17,7 @@ fn a_deadline_is_kept_while_the_server_is_down() {
     let block = bob.buy("small", "spot-block");
     bob.until(&block, "running");
     operator.tell(&block, "reclaim").expect("a block may be taken back");
-    let notice = wait_for("the notice is where the guest reads it", || {
-        let interruption = bob.instance(&block)["interruption"].clone();
-        interruption["readable_at"].is_string().then_some(interruption.clone()).ok_or(interruption.to_string())
-    });
+    let deadline = until_noticed(&bob, &block);
     world.server.kill();
 
     wait_for("the guest is gone", || {
@@ -31,12 +28,33 @@ fn a_deadline_is_kept_while_the_server_is_down() {
     bob.until(&block, "released");
     assert_eq!(world.server.deaths(), 1);
     let released = event(&operator.all("/v1/events"), &block, "released");
-    let late = instant(&released["gone_at"]).millis_since(instant(&notice["deadline"]));
+    let late = instant(&released["gone_at"]).millis_since(deadline);
     assert!((0..1000).contains(&late), "released {late} ms after the deadline");
     let bill = bob.get("/v1/bills");
     let compute: Vec<&Value> =
         bill["records"].as_array().expect("records").iter().filter(|r| r["meter"] == "compute").collect();
     assert!(!compute.is_empty() && compute.iter().all(|r| r["amount"] == "0.00000000"), "{compute:?}");
+    books::check(&world, &Purchases::from([(bob.account.clone(), BTreeSet::from([block]))]));
+}
+
+/// Nobody was there to end the guest; its host does it late and does not pretend otherwise.
+#[test]
+fn a_host_that_was_away_at_a_deadline_says_how_late_it_was() {
+    let world = World::new(Shape::Halves, On::Sqlite, &[]);
+    let operator = world.open();
+    let bob = operator.tenant("Bob");
+    let block = bob.buy("small", "spot-block");
+    bob.until(&block, "running");
+    operator.tell(&block, "reclaim").expect("a block may be taken back");
+    let deadline = until_noticed(&bob, &block);
+    world.host().kill();
+    sleep(Duration::from_millis(3500));
+    world.host().endpoint();
+
+    bob.until(&block, "released");
+    let released = event(&operator.all("/v1/events"), &block, "released");
+    let late = instant(&released["gone_at"]).millis_since(deadline);
+    assert!((1000..10_000).contains(&late), "released {late} ms after the deadline");
     books::check(&world, &Purchases::from([(bob.account.clone(), BTreeSet::from([block]))]));
 }
 
@@ -137,4 +155,13 @@ fn event(all: &[Value], about: &str, kind: &str) -> Value {
 
 fn instant(value: &Value) -> Timestamp {
     text(value).parse().expect("an instant")
+}
+
+/// Waits until the host shows the notice to the guest, so that it knows of the deadline.
+fn until_noticed(tenant: &Client<'_>, block: &str) -> Timestamp {
+    wait_for("the notice is where the guest reads it", || {
+        let interruption = tenant.instance(block)["interruption"].clone();
+        let deadline = interruption["readable_at"].is_string().then(|| instant(&interruption["deadline"]));
+        deadline.ok_or(interruption.to_string())
+    })
 }

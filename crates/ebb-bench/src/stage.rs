@@ -1,0 +1,176 @@
+//! Where are releases measured? On a database with an hour of 100,000 other instances, which ends when it is told to.
+
+use crate::bare;
+use crate::cloud::{Cloud, Guests, Scratch, ZONE};
+use crate::deadlines::{BLOCKS, NOTICE};
+use crate::rows::{id, now};
+use crate::table::Times;
+use anyhow::{Context, Result, bail};
+use ebb_engine::rating::spans_of;
+use ebb_model::catalog::Catalog;
+use ebb_model::id::{AccountId, HostId, InstanceId, SpanId};
+use ebb_model::instance::{Cause, Instance, Purchase, State};
+use ebb_model::time::{HOUR, Second};
+use ebb_store::rows::host::{self, Host};
+use ebb_store::rows::{account, bill, instance};
+use ebb_store::{Place, Query, Row, Store, args, query};
+use ebb_testing::TempPostgres;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const ACCOUNTS: usize = 100;
+const INSTANCES_EACH: usize = 1_000;
+/// Before any hour ends.
+const NEVER: i64 = 4_000_000_000;
+
+/// A database with an hour that can be ended, and where it is.
+pub struct Stage {
+    dir: Option<Scratch>,
+    place: Place,
+    address: Option<String>,
+    boundary: Second,
+    /// Its directory holds the database.
+    ended: Option<Cloud>,
+}
+
+impl Stage {
+    pub async fn new(postgres: Option<&TempPostgres>) -> Result<Self> {
+        let dir = Scratch::new()?;
+        std::fs::create_dir_all(dir.path().join("serve"))?;
+        let address = match postgres {
+            Some(server) => Some(server.database().await),
+            None => None,
+        };
+        let place = match &address {
+            Some(address) => Place::Postgres(address.clone()),
+            None => Place::Sqlite(dir.path().join("serve").join("ebb.db")),
+        };
+        let boundary = now().second().hour();
+        bare::fill(&place, rows(boundary)).await?;
+        Ok(Self { dir: Some(dir), place, address, boundary, ended: None })
+    }
+
+    pub async fn start(&mut self) -> Result<Arc<Cloud>> {
+        let text = include_str!("../../../catalog/sample.toml");
+        let catalog = text.replace("notice_seconds = 300", &format!("notice_seconds = {NOTICE}"));
+        let dir = self.dir.take().context("it is started once")?;
+        let cloud = Cloud::start_in(dir, self.address.as_deref(), Guests::Fake { hosts: 2 }, Some(&catalog)).await?;
+        Ok(Arc::new(cloud))
+    }
+
+    async fn store(&self) -> Result<Store> {
+        Ok(Store::open(self.place.clone()).await?)
+    }
+
+    /// The hour of the accounts with many instances ends, for the service, now.
+    pub async fn end_the_hour(&self) -> Result<()> {
+        let (store, boundary) = (self.store().await?, self.boundary.unix());
+        let ended = store.unit::<_, String, _, _>("end-hour", "bench", move |_| async move {
+            let sql = "update account set close_at = $1 where close_at = $2";
+            Ok(ebb_store::Decision { guards: vec![], writes: vec![query(sql, args![boundary, NEVER])], answer: () })
+        });
+        ended.await?;
+        Ok(store.close().await?)
+    }
+
+    pub async fn until_closed(&self) -> Result<()> {
+        let (store, started) = (self.store().await?, Instant::now());
+        let left = || query("select count(*) as open from account where close_at = $1", args![self.boundary.unix()]);
+        while store.rows(left()).await?[0].int("open") > 0 {
+            if started.elapsed() > Duration::from_secs(300) {
+                bail!("the hour is not closed");
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok(store.close().await?)
+    }
+
+    /// Ends the cloud; its directory stays.
+    pub fn take(&mut self, cloud: Arc<Cloud>) -> Result<()> {
+        let mut cloud = Arc::into_inner(cloud).context("nobody else holds the cloud")?;
+        cloud.end();
+        self.ended = Some(cloud);
+        Ok(())
+    }
+
+    /// When each of those ended that the operator took back.
+    pub async fn ends(&self) -> Result<Ends> {
+        let store = self.store().await?;
+        let sql = "select gone_at, late from block where cause = $1";
+        let rows = store.rows(query(sql, args![Cause::Operator.name()])).await?;
+        store.close().await?;
+        if rows.len() != BLOCKS {
+            bail!("{} of {BLOCKS} blocks were taken back", rows.len());
+        }
+        let late = |row: &Row| u64::try_from(row.int("late")).context("gone before its deadline");
+        let late = rows.iter().map(|row| Ok(Duration::from_micros(late(row)?))).collect::<Result<Vec<_>>>()?;
+        let turns: BTreeSet<i64> = rows.iter().map(|row| row.int("gone_at")).collect();
+        Ok(Ends { late: Times::of(late), turns: turns.len() })
+    }
+}
+
+/// What the tables say of the releases.
+pub struct Ends {
+    pub late: Times,
+    /// Different instants, each a look of the host at its clock.
+    pub turns: usize,
+}
+
+/// Accounts with many running instances on the second host.
+fn rows(boundary: Second) -> impl Iterator<Item = Query> {
+    let catalog: Catalog = ebb_server::sample_catalog();
+    let since = boundary.plus(-HOUR);
+    let there = HostId::new(id(since.start()));
+    let flavor = catalog.flavor("t6.small.1").expect("a flavor of the sample").clone();
+    let needs = catalog.needs(&flavor);
+    let full =
+        "insert into host_room (host_id, resource, capacity, used, claimed, releasing) values ($1, $2, $3, $3, 0, 0)";
+    let count = (ACCOUNTS * INSTANCES_EACH) as i64;
+    let mut first = vec![host::insert(&Host {
+        id: there,
+        name: "bench-2".to_owned(),
+        zone: ZONE.to_owned(),
+        driver: "fake".to_owned(),
+        state: "up".to_owned(),
+        sequence: 0,
+        seen_at: since.start(),
+        lending: Default::default(),
+    })];
+    first.extend(needs.iter().map(|(kind, amount)| query(full, args![there.to_string(), kind, amount * count])));
+    let accounts = (0..ACCOUNTS).flat_map(move |_| {
+        let owner = AccountId::new(id(since.start()));
+        let mut rows = vec![
+            account::insert(owner, "Hourly", since.start()),
+            query("update account set close_at = $2, ran = 1 where id = $1", args![owner.to_string(), NEVER]),
+        ];
+        for _ in 0..INSTANCES_EACH {
+            let instance = Instance {
+                id: InstanceId::new(id(since.start())),
+                account: owner,
+                name: "hourly".to_owned(),
+                zone: ZONE.to_owned(),
+                host: there,
+                flavor: flavor.id.clone(),
+                image: "ebb-guest".to_owned(),
+                key_pair: None,
+                resources: needs.clone(),
+                purchase: Purchase::OnDemand { price: flavor.on_demand.expect("on sale on demand") },
+                disk_price: catalog.disk_price(),
+                created_at: since.start(),
+                tags: Default::default(),
+                keep: Default::default(),
+                took_room: false,
+                first_running: Some(since),
+                end_announced: false,
+                generation: 2,
+                state: State::Running,
+            };
+            rows.push(instance::insert(&instance, None));
+            let spans = spans_of(&instance, since, || SpanId::new(id(since.start())));
+            rows.extend(spans.iter().map(bill::insert_span));
+        }
+        rows
+    });
+    first.into_iter().chain(accounts)
+}
