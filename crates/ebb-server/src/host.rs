@@ -19,6 +19,7 @@ use ebb_store::rows::instance::Seen;
 use ebb_store::rows::lending;
 use ebb_store::rows::{account, alarm, drill, host, instance, notice};
 use ebb_store::{Decision, Halt, StoreError};
+use futures_util::future::try_join_all;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -103,14 +104,19 @@ pub struct Greeted {
 /// The most guests in one message.
 const ORDERS_AT_ONCE: i64 = 500;
 
+/// So many guests of a host are written down together, in as few commits as the store can.
+pub const OBSERVED_AT_ONCE: usize = 256;
+
 impl App {
     /// Takes a host up: writes down what it lends and compares what it has with what it should have.
     pub async fn greet(&self, hello: Hello) -> Result<Greeted, Denied> {
         let known = hello.clone();
         let greeted = self.unit("greet-host", &hello.host, move |unit| greet(unit, known.clone())).await?;
         self.look_at_host(greeted.id).await?;
-        for observed in &hello.guests {
-            self.observe(greeted.id, observed.clone()).await?;
+        // In a sandbox one thing is done at a time.
+        let at_once = if self.is_sandbox() { 1 } else { OBSERVED_AT_ONCE };
+        for guests in hello.guests.chunks(at_once) {
+            try_join_all(guests.iter().map(|observed| self.observe(greeted.id, observed.clone()))).await?;
         }
         if !greeted.gap {
             let there: Vec<InstanceId> = hello.guests.iter().map(|guest| guest.id).collect();

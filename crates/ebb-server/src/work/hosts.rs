@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::denied::Denied;
-use crate::host::{Ask, Greeted, Link, forgotten};
+use crate::host::{Ask, Greeted, Link, OBSERVED_AT_ONCE, forgotten};
 use ebb_driver::link;
 use ebb_driver::protocol::{FromHost, Hello, ObservedGuest, ToHost};
 use ebb_model::id::HostId;
@@ -20,8 +20,6 @@ use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 const PING_EVERY: Duration = Duration::from_millis(500);
-/// Guests of which something was seen that are written down together.
-const OBSERVED_AT_ONCE: usize = 256;
 /// How often orders are looked for though nobody said that there are any.
 const NET: Duration = Duration::from_secs(10);
 /// So often it is written down until when a host was heard: should this process end, too, that is what a lost host is charged to.
