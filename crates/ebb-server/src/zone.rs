@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::room::MOST_CORRECTIONS;
 use crate::unit::{Outcome, Unit};
 use ebb_engine::fleet::{Facts, Fleet};
+use ebb_engine::placement::Room;
 use ebb_model::catalog::Catalog;
 use ebb_model::id::{AccountId, HostId, InstanceId};
 use ebb_model::instance::Instance;
@@ -164,9 +165,10 @@ impl App {
     }
 
     async fn load_zones(&self) -> Result<(), StoreError> {
+        let rooms = host::read_rooms(&self.store.rows(host::rooms()).await?);
+        let mut rooms: BTreeMap<HostId, Room> = rooms.into_iter().map(|room| (room.host, room)).collect();
         for known in self.store.rows(host::all()).await?.iter().map(host::read) {
-            let rows = self.store.rows(host::room_of(known.id)).await?;
-            self.set_host(&known, &host::read_rooms(&rows));
+            self.set_host(&known, rooms.remove(&known.id).as_slice());
         }
         self.load_shortages().await?;
         self.load_persons().await?;
@@ -203,7 +205,7 @@ impl App {
         Ok(())
     }
 
-    pub fn set_host(&self, known: &host::Host, room: &[ebb_engine::placement::Room]) {
+    pub fn set_host(&self, known: &host::Host, room: &[Room]) {
         let capacity = room.first().map(|room| room.capacity.clone()).unwrap_or_default();
         let facts = self.stance(known, self.clock.now()).facts(capacity, known.state == "up");
         self.zones.set_host(&self.catalog, &known.zone, known.id, &facts);

@@ -104,6 +104,11 @@ pub fn room_of(host: HostId) -> Query {
     query("select * from host_room where host_id = $1", args![host.to_string()])
 }
 
+/// The room of all hosts.
+pub fn rooms() -> Query {
+    query("select * from host_room", args![])
+}
+
 pub fn read_rooms(rows: &[Row]) -> Vec<Room> {
     let mut rooms: BTreeMap<HostId, Room> = BTreeMap::new();
     for row in rows {
