@@ -4,12 +4,13 @@
 //! order goes and who must make room, [`reserve`] and [`shortage`] who makes room for the operator, [`lending`] what a host may
 //! still take,
 //! [`lifecycle`] what happens to an instance next, [`rating`] what a span of use costs, [`evidence`] what two accounts share,
-//! [`trial`] what a grant pays,
+//! [`eligibility`] who may claim a trial, [`trial`] what a grant pays,
 //! [`settlement`] what moves in the ledger, [`topic`] who is told of an event, [`refusal`] why not, and [`why`] why just this one.
 
 #![deny(clippy::float_arithmetic)]
 
 pub mod drill;
+pub mod eligibility;
 pub mod event;
 pub mod evidence;
 pub mod fleet;
