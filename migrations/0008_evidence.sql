@@ -57,6 +57,8 @@ create table verification (
   outcome text
 );
 
+create index verification_account on verification (account_id) where settled_at is null;
+
 create table appeal (
   id text primary key,
   account_id text not null references account (id),

@@ -179,9 +179,11 @@ impl<T: DeserializeOwned + Send> FromRequest<App> for Call<T> {
         };
         let bytes = whole(body).await?;
         let asked = format!("{} {}\n", parts.method, parts.uri);
-        let digest = digest(&[asked.as_bytes(), &bytes].concat());
+        // Under the caller's own secret, which is nowhere at rest: a body may say what somebody could find by trying.
+        let secret = principal.secret.clone();
+        let digest = digest(&[b"request\0", secret.as_bytes(), b"\0", asked.as_bytes(), &bytes].concat());
         let body = body_of(&bytes)?;
-        let (key, secret) = (principal.key.clone(), principal.secret.clone());
+        let key = principal.key.clone();
         Ok(Call { principal, body, asked: Arc::new(Asked { key, secret, token, digest }) })
     }
 }
@@ -256,11 +258,11 @@ impl<T> Call<T> {
 }
 
 impl Asked {
-    /// What came under another name than a key's: a message that is signed instead.
-    pub fn message(from: &str, id: &str, text: &[u8]) -> Arc<Self> {
+    /// What came under another name than a key's: a message that is signed instead. `digest` is of what it says, under a key.
+    pub fn message(from: &str, id: &str, digest: String) -> Arc<Self> {
         // Its answer is no secret, so what hides it need not be one.
         let (key, secret) = (from.to_owned(), from.into());
-        Arc::new(Asked { key, secret, token: Some(id.to_owned()), digest: digest(text) })
+        Arc::new(Asked { key, secret, token: Some(id.to_owned()), digest })
     }
 
     /// Carries out a change once; see [`Call::once`].

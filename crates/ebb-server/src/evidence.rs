@@ -86,6 +86,11 @@ impl Keys {
         Some(chain.skip(usize::try_from(oldest - 1).ok()?).collect())
     }
 
+    /// What is kept of a message that holds evidence, to know it again. The oldest key is never given up.
+    pub fn digest(&self, message: &[u8]) -> String {
+        mac(self.all().first().expect("at least one key"), &digest(message))
+    }
+
     /// What a hash under key `from` is under key `to`.
     fn wrap(&self, hash: &str, from: i64, to: i64) -> Option<String> {
         let keys = self.all();

@@ -217,9 +217,11 @@ impl App {
 impl Unit {
     /// Reads again what is doubted of a zone. Called before the picture is relied on.
     pub async fn clear_doubts(&self) -> Outcome<()> {
-        if std::mem::take(&mut self.app.zones.lock().persons_doubted) {
-            let rows = self.reads.rows(account::linked()).await?;
-            self.app.zones.hear_persons(&rows.iter().map(linked).collect::<Vec<_>>(), true);
+        let doubted = std::mem::take(&mut self.app.zones.lock().persons_doubted);
+        if doubted {
+            let rows = self.reads.rows(account::linked()).await;
+            self.app.zones.lock().persons_doubted |= rows.is_err();
+            self.app.zones.hear_persons(&rows?.iter().map(linked).collect::<Vec<_>>(), true);
         }
         while let Some((id, zone, host)) = self.next_doubt() {
             let row = self.reads.row(instance::by_id(id)).await?;

@@ -169,6 +169,8 @@ pub async fn prove(State(app): State<App>, call: Call<Option<()>>) -> Result<Res
             let reference = unit.app.mint.secret().replace("ebb_", "ref_");
             let expires_at = unit.now.plus_seconds(REFERENCE_SECONDS);
             let hash = digest(reference.as_bytes());
+            // A new one takes the place of those that were not used.
+            unit.write(person::forget_verifications(id));
             unit.write(person::insert_verification(&hash, id, unit.now, expires_at));
             Ok(unit.done(wire::Reference { reference, expires_at: expires_at.to_string(), verifier }))
         }
@@ -208,7 +210,7 @@ pub async fn verdict(State(app): State<App>, headers: HeaderMap, body: Body) -> 
     };
     let report = app.report(Source::Verifier, &said.evidence)?;
     let reference = digest(said.reference.as_bytes());
-    let asked = Asked::message("verifier", message.id, &bytes);
+    let asked = Asked::message("verifier", message.id, app.evidence.digest(&bytes));
     let answer = asked
         .once(&app, "verification", "persons", move |unit| take(unit, reference.clone(), verified, report.clone()));
     Ok(json(StatusCode::OK, answer.await?))

@@ -48,7 +48,7 @@ pub const OPERATOR: &str = "a-secret-of-the-operators-own";
 /// A service, which does many things at a time, and whose database outlives it.
 #[derive(Clone)]
 pub struct Service {
-    endpoint: String,
+    pub endpoint: String,
     client: Client,
     stop: Arc<watch::Sender<bool>>,
 }

@@ -223,6 +223,11 @@ pub fn sightings(account: AccountId, after: &str, limit: i64) -> Query {
     )
 }
 
+/// Those of an account that were not used.
+pub fn forget_verifications(account: AccountId) -> Query {
+    query("delete from verification where account_id = $1 and settled_at is null", args![account.to_string()])
+}
+
 /// A request of an account to be verified from outside.
 pub fn insert_verification(reference_hash: &str, account: AccountId, at: Timestamp, expires_at: Timestamp) -> Query {
     query(
