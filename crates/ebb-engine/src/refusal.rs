@@ -105,15 +105,15 @@ pub enum Refused {
     )]
     RanBefore,
     #[error(
-        "one person claims once (rules §3.2), and an account that shares {shared} with this one claimed; if that is wrong, `ebb trial appeal`"
+        "one person claims once (rules §3.2), and another account of this person claimed (shared: {shared}); if that is wrong, `ebb trial appeal`"
     )]
     PersonClaimed { shared: String },
     #[error(
-        "the trial is for those who never ran an instance (rules §3.2), and an account that shares {shared} with this one did; if that is wrong, `ebb trial appeal`"
+        "the trial is for those who never ran an instance (rules §3.2), and another account of this person did (shared: {shared}); if that is wrong, `ebb trial appeal`"
     )]
     PersonRan { shared: String },
     #[error(
-        "individual and enterprise exclude each other (rules §3.2), and an account that shares {shared} with this one claimed as {claimed}; if that is wrong, `ebb trial appeal`"
+        "individual and enterprise exclude each other (rules §3.2), and another account of this person claimed as {claimed} (shared: {shared}); if that is wrong, `ebb trial appeal`"
     )]
     OtherHolderClaimed { claimed: &'static str, shared: String },
     #[error(

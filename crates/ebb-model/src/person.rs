@@ -91,6 +91,11 @@ impl Default for PersonTerms {
 }
 
 impl PersonTerms {
+    /// Whether a kind of mark, such as `phone` or `device+address`, makes accounts one person.
+    pub fn links_by(&self, kind: &str) -> bool {
+        self.links.iter().any(|set| set.iter().map(|one| one.name()).eq(kind.split('+')))
+    }
+
     /// Everything that is wrong with them, in words for the operator.
     pub fn problems(&self) -> Vec<String> {
         let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());

@@ -257,6 +257,10 @@ impl Unit {
 /// The kind of evidence that an operator's word is.
 const WORD: &str = "the operator's word";
 
+fn links(terms: &PersonTerms, kind: &str) -> bool {
+    kind == WORD || terms.links_by(kind)
+}
+
 /// What calls the person of an account.
 pub fn root(account: &Account) -> AccountId {
     account.person.unwrap_or(account.id)
@@ -270,7 +274,7 @@ pub struct Known {
 }
 
 /// What the rules ask of somebody who wants to claim. Looks at a few rows, however large the person is.
-pub async fn claimant(reads: &Reads, account: &Account) -> Result<Known, StoreError> {
+pub async fn claimant(reads: &Reads, terms: &PersonTerms, account: &Account) -> Result<Known, StoreError> {
     let claimed = reads.row(account::grant(account.id)).await?.is_some();
     let overrule = reads.row(appeal::overrule_of(account.id)).await?.map(|row| appeal::read(&row));
     let (mut person, mut others) = (None, Others::default());
@@ -281,6 +285,10 @@ pub async fn claimant(reads: &Reads, account: &Account) -> Result<Known, StoreEr
         others.ran = reads.row(person::another_ran(id, account.id)).await?.is_some();
         let shared = reads.rows(person::shared_kinds(account.id)).await?;
         others.shared = shared.iter().map(|row| row.text("kind").to_owned()).collect();
+        // A device alone, though it is shared, made nobody one person; where the terms were others, all of it is named.
+        if others.shared.iter().any(|kind| links(terms, kind)) {
+            others.shared.retain(|kind| links(terms, kind));
+        }
         person = Some(known);
     }
     let claimant = Claimant {

@@ -40,7 +40,7 @@ pub async fn make(State(app): State<App>, call: Call<wire::MakeAppeal>) -> Resul
         async move {
             // The account's generation lets one of two appeals wait.
             let account = unit.change_account(id).await?.clone();
-            if !may_appeal(&claimant(&unit.reads, &account).await?.claimant) {
+            if !may_appeal(&claimant(&unit.reads, &unit.app.catalog.person, &account).await?.claimant) {
                 return refuse(Refused::NothingToAppeal);
             }
             if unit.reads.row(appeal::waiting_of(id)).await?.is_some() {
@@ -117,7 +117,7 @@ async fn decide(app: App, id: String, call: Call<wire::Because>, decision: &'sta
                 (None, _) => return refuse(Refused::NoAppeal),
             };
             if decision == "overruled" {
-                let known = claimant(&unit.reads, &account).await?;
+                let known = claimant(&unit.reads, &unit.app.catalog.person, &account).await?;
                 if known.overrule.is_some() {
                     return refuse(Refused::AlreadyOverruled);
                 }

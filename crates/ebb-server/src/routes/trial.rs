@@ -37,7 +37,7 @@ pub async fn claim(State(app): State<App>, call: Call<Option<()>>) -> Result<Res
 async fn grant(mut unit: Unit, id: AccountId) -> Outcome<Decision<wire::Trial>> {
     let now = unit.now.second();
     let account = unit.account(id).await?.clone();
-    let known = claimant(&unit.reads, &account).await?;
+    let known = claimant(&unit.reads, &unit.app.catalog.person, &account).await?;
     let grant = match eligibility::claim(&unit.app.catalog, &known.claimant, now) {
         Ok(grant) => grant,
         Err(refused) => return refuse(refused),
@@ -57,9 +57,10 @@ async fn grant(mut unit: Unit, id: AccountId) -> Outcome<Decision<wire::Trial>> 
     responses((status = 200, body = person_wire::Check), (status = 404, body = Problem)))]
 pub async fn check(State(app): State<App>, who: Principal) -> Result<Json<person_wire::Check>, Denied> {
     let id = who.account()?;
+    let shared = app.clone();
     let known = app.store.read(move |reads| async move {
         let Some(row) = reads.row(account::by_id(id)).await? else { return Ok(None) };
-        claimant(&reads, &account::read(&row)).await.map(Some)
+        claimant(&reads, &shared.catalog.person, &account::read(&row)).await.map(Some)
     });
     let known = known.await?.ok_or_else(|| Denied::not_found("account", id))?;
     let conditions: Vec<person_wire::Condition> =
