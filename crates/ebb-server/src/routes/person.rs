@@ -22,7 +22,7 @@ use ebb_model::person::Source;
 use ebb_model::time::Timestamp;
 use ebb_model::trial::Holder;
 use ebb_store::Decision;
-use ebb_store::rows::{account, instance, person};
+use ebb_store::rows::{account, drill, instance, person};
 use ebb_wire::account::{Account, Link};
 use ebb_wire::person as wire;
 use ebb_wire::problem::{Page, Problem};
@@ -151,8 +151,9 @@ async fn close_it(mut unit: Unit, id: AccountId) -> Outcome<Decision<Account>> {
     }
     let now = unit.now;
     unit.change_account(id).await?.closed_at = Some(now);
+    unit.write(drill::end_schedules_of(id, now));
     unit.log(id, None, &Event::AccountClosed);
-    Ok(unit.done(shown(&ebb_store::rows::account::Account { closed_at: Some(now), ..account })))
+    Ok(unit.done(shown(&account::Account { closed_at: Some(now), ..account })))
 }
 
 /// Begins a verification from outside (owner): gives what the account's owner takes to the verifier.

@@ -172,9 +172,12 @@ story!(a_closed_account_is_remembered, |cloud: Cloud| async move {
     cloud.delete(&key, &machine).await;
     assert_eq!(cloud.refused(&key, &close, json!(null)).await.1, "account-in-use", "the hour is open");
     cloud.until("10:00:00").await;
+    cloud.post(&key, "/v1/drill-schedules", json!({"what": {"all": true}, "every_seconds": 3_600})).await;
     let closed = cloud.post(&key, &close, json!(null)).await;
     assert_eq!(closed["closed_at"], "2026-03-02T02:00:00Z");
     assert_eq!(cloud.post(&key, &close, json!(null)).await, closed);
+
+    assert_eq!(cloud.get(&key, "/v1/drill-schedules").await["items"], json!([]), "they end with it");
 
     // It refuses everything but being looked at.
     assert_eq!(cloud.get(&key, "/v1/bills").await["records"].as_array().unwrap().len(), 2);
