@@ -169,6 +169,8 @@ class Person:
     id: str
     paid_in: int = 0
     grant: dict = None
+    overruled: bool = False  # it may claim once in spite of what its person did [3.2]
+    gone: bool = False  # closed
     closed: list = field(default_factory=list)
     drills: dict = field(default_factory=dict)  # instance: its day, and the free seconds it has, or has had
 
@@ -207,19 +209,35 @@ class Log:
             return
         if person is None:
             return self.complain(event["id"], f"{kind} of an account that was never opened")
-        if kind == "account-linked":
+        if person.gone and kind not in ("account-linked", "released"):
+            self.complain(event["id"], f"{kind} of an account that is closed")
+        if kind == "account-closed":
+            person.gone = True
+        elif kind == "account-linked":
             self.persons[self.whose(account)] = self.whose(body["person"])
         elif kind == "topped-up":
             person.paid_in += amount(body["amount"])
         elif kind == "trial-claimed":
             if person.grant:
                 self.complain(account, "a second trial was claimed")
+            if self.tried(account) and not person.overruled:
+                self.complain(account, "its person claimed or ran before, and nobody overruled that")
+            person.overruled = False
             person.grant = {
                 "issued": amount(body["amount"]) * SHOWN,
                 "cap": price(body["hourly_cap"]) * HOUR,
                 "since": at // 1_000_000,
                 "until": second(body["valid_until"]),
+                "revoked": 0,
+                "valid_until": second(body["valid_until"]),
             }
+        elif kind == "trial-overruled":
+            person.overruled = True
+        elif kind == "trial-revoked":
+            if not person.grant or not person.grant["since"] <= second(body["at"]) < person.grant["until"]:
+                return self.complain(account, "a grant was taken that there is not")
+            person.grant["until"] = second(body["at"])
+            person.grant["revoked"] += amount(body["amount"]) * SHOWN
         elif kind == "hour-closed":
             person.closed.append((second(body["hour"]["since"]), second(body["hour"]["until"])))
         elif kind == "bought":
@@ -230,6 +248,12 @@ class Log:
                 return self.complain(event["instance"], f"{kind}, but this account never bought it")
             self.live(life, kind, body, at, takings)
 
+    def tried(self, account):
+        """Whether an account of this one's person ran an instance or claimed [3.2]."""
+        mine = [other for other in self.people if self.whose(other) == self.whose(account)]
+        ran = any(life.account in mine and life.start is not None for life in self.lives.values())
+        return ran or any(self.people[other].grant for other in mine)
+
     def buy(self, event, body, at, takings):
         terms = body["purchase"]
         life = Life(event["instance"], event["account"], len(self.lives), body["zone"], body["flavor"], terms,
@@ -238,6 +262,9 @@ class Log:
         if life.id in self.lives:
             self.complain(life.id, "it was bought twice")
         self.lives[life.id] = life
+        grant = self.people[life.account].grant
+        if life.option == "trial" and grant and grant["revoked"]:
+            self.complain(life.id, "bought as a trial after what was left of the grant was taken")
         self.take(life, at, takings)
 
     def take(self, life, at, takings):
@@ -413,7 +440,7 @@ def check_terms(life, grant, catalog, complain):
         must(flavor.get("on_demand") and life.price == price(flavor["on_demand"]), "the on-demand price is another")
     if life.option == "trial":
         must(grant and flavor["trial"] and zone["trial"], "there is no trial for this")
-        must(grant and grant["since"] <= life.bought_at // 1_000_000 < grant["until"], "the trial was not valid")
+        must(grant and grant["since"] <= life.bought_at // 1_000_000 < grant["valid_until"], "the trial was not valid")
 
 
 # ---- what it costs ----------------------------------------------------------------------------------------------
@@ -506,7 +533,7 @@ def pieces(life, grant, zone, now):
 
 def deduct(all_pieces, grant):
     """Lets the grant pay, hour by hour: min(covered charges, cap, what is left), oldest instance first [3.3]."""
-    hours, left = {}, grant["issued"]
+    hours, left = {}, grant["issued"] - grant["revoked"]
     for piece in all_pieces:
         if piece.covered:
             hours.setdefault(piece.since // HOUR, []).append(piece)
@@ -601,7 +628,12 @@ def check_books(person, books, mine, lives, complain):
         equal("grant: issued", trial["issued"], posted(person.grant["issued"]))
         equal("grant: settled", trial["settled"], posted(used))
         equal("grant: accruing", trial["accruing"], posted(running))
-        equal("grant: left", trial["left"], posted(person.grant["issued"] - used - running))
+        equal("grant: revoked", trial["revoked"], posted(person.grant["revoked"]))
+        left = person.grant["issued"] - person.grant["revoked"] - used - running
+        equal("grant: left", trial["left"], posted(left))
+        # All that is left is taken, in whole units; an end that is found to have been earlier may bring some back.
+        if person.grant["revoked"] and not 0 <= left < SHOWN and not any(life.cut for life in lives):
+            complain(person.id, "what was taken of the grant is not what was left of it")
 
 
 def hold(life, settled):
@@ -726,6 +758,14 @@ def tamperings(dump):
         users = {b["account"]["id"] for b in of["accounts"] if b["trial"] and amount(b["trial"]["settled"]) > 1}
         return (n for n in events("trial-claimed")(of) if of["events"][n]["account"] in users)
 
+    def used_overrules(of):
+        """Those that somebody claimed by. The same account may be overruled for nothing it did not have anyway."""
+        for n in events("trial-overruled")(of):
+            account = of["events"][n]["account"]
+            later = (e["body"]["event"] for e in of["events"][n + 1:] if e["account"] == account)
+            if next((kind for kind in later if kind in ("trial-claimed", "trial-overruled")), None) == "trial-claimed":
+                yield n
+
     def resumed(of):
         """Starts that end the loss of a host."""
         lost = set()
@@ -838,6 +878,11 @@ def tamperings(dump):
     yield from copies("a closed hour is left out of the log", events("hour-closed"), lambda of, n: of["events"].pop(n))
     yield from copies("the trial's cap is next to nothing", used_claims,
                       lambda of, n: body(of, n).update(hourly_cap="0.000001"))
+    yield from copies("a revoke is left out of the log", events("trial-revoked"), lambda of, n: of["events"].pop(n))
+    yield from copies("a revoke took a cent less", events("trial-revoked"), lambda of, n: add(body(of, n), "amount", -10**6))
+    yield from copies("nobody overruled", used_overrules, lambda of, n: of["events"].pop(n))
+    yield from copies("an account is closed at once", events("topped-up"),
+                      lambda of, n: of["events"][n - 1].update(body={"event": "account-closed"}))
     yield from copies("the log is told in another order", events("bought"),
                       lambda of, n: of["events"].insert(0, of["events"].pop(n)))
 

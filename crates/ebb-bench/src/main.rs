@@ -11,6 +11,7 @@ mod http;
 mod line;
 mod load;
 mod memory;
+mod persons;
 mod process;
 mod release;
 mod rows;
@@ -23,7 +24,7 @@ use anyhow::{Result, anyhow, bail};
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
-const PARTS: [&str; 7] = ["http", "advance", "memory", "fleet", "deadlines", "release", "ssh"];
+const PARTS: [&str; 8] = ["http", "advance", "memory", "fleet", "persons", "deadlines", "release", "ssh"];
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> ExitCode {
@@ -54,6 +55,7 @@ async fn run(asked: &[String]) -> Result<()> {
             "memory" => memory::run().await?,
             "deadlines" => deadlines::run().await?,
             "fleet" => fleet::run().await?,
+            "persons" => persons::run().await?,
             "release" => release::run().await?,
             _ => ssh::run().await?,
         }

@@ -35,18 +35,7 @@ impl Shop {
     pub fn new(accounts: usize, answer: &str) -> Self {
         let now = Timestamp::from_micros(1_790_000_000_000_000);
         let catalog = ebb_server::sample_catalog();
-        let open = |_| Account {
-            id: AccountId::new(id(now)),
-            name: "Tenant".to_owned(),
-            holder: None,
-            generation: 1,
-            opened_at: now,
-            purse: Default::default(),
-            held: Amount::ZERO,
-            totals: Default::default(),
-            ran: false,
-            close_at: None,
-        };
+        let open = |_| account::new(AccountId::new(id(now)), "Tenant", now);
         let host = Host {
             id: HostId::new(id(now)),
             name: "here".to_owned(),

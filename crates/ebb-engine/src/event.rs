@@ -3,6 +3,7 @@
 use ebb_model::id::{AccountId, DecisionId};
 use ebb_model::instance::{Cause, End, Keep, Purchase};
 use ebb_model::money::{Amount, Price};
+use ebb_model::person::Source;
 use ebb_model::time::{Period, Second, Timestamp};
 use ebb_model::trial::Holder;
 use serde::{Deserialize, Serialize};
@@ -14,11 +15,25 @@ pub enum Event {
     AccountOpened,
     AccountVerified {
         holder: Holder,
+        /// Whose word it is, if not the operator's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Source>,
     },
-    /// The operator knows that it belongs to the same person as another account, by which the person is called.
+    /// The outside verifier could not confirm who the account belongs to.
+    VerificationRefused,
+    /// Evidence was seen that was not known of this account: its kinds, never what it says.
+    EvidenceSeen {
+        kinds: Vec<String>,
+        source: Source,
+    },
+    /// It belongs to the same person as another account, by which the person is called.
     AccountLinked {
         person: AccountId,
+        /// The kinds of evidence that both share; none if it is the operator's word.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        shared: Vec<String>,
     },
+    AccountClosed,
     ToppedUp {
         amount: Amount,
     },
@@ -27,6 +42,20 @@ pub enum Event {
         amount: Amount,
         hourly_cap: Price,
         valid_until: Second,
+    },
+    TrialAppealed,
+    /// The operator lets it claim once in spite of what its person did.
+    TrialOverruled {
+        reason: String,
+    },
+    AppealRejected {
+        reason: String,
+    },
+    /// The operator took what was left of the grant, and it pays for nothing after `at`.
+    TrialRevoked {
+        at: Second,
+        amount: Amount,
+        reason: String,
     },
     Bought {
         zone: String,
@@ -92,9 +121,16 @@ impl Event {
         match self {
             Event::AccountOpened => "account-opened",
             Event::AccountVerified { .. } => "account-verified",
+            Event::VerificationRefused => "verification-refused",
+            Event::EvidenceSeen { .. } => "evidence-seen",
             Event::AccountLinked { .. } => "account-linked",
+            Event::AccountClosed => "account-closed",
             Event::ToppedUp { .. } => "topped-up",
             Event::TrialClaimed { .. } => "trial-claimed",
+            Event::TrialAppealed => "trial-appealed",
+            Event::TrialOverruled { .. } => "trial-overruled",
+            Event::AppealRejected { .. } => "appeal-rejected",
+            Event::TrialRevoked { .. } => "trial-revoked",
             Event::Bought { .. } => "bought",
             Event::Running { .. } => "running",
             Event::KeepChanged(_) => "keep-changed",

@@ -52,8 +52,26 @@ pub enum Refused {
     DrillsBusy { most: i64 },
     #[error("the price is {price} per hour now, not the expected {expected}; ask for a quote again")]
     PriceChanged { price: String, expected: String },
-    #[error("the account is not verified; only verified accounts may buy")]
+    #[error(
+        "the account is not verified, and only verified ones may buy or claim: the operator verifies it, or an outside verifier (`ebb accounts prove`)"
+    )]
     Unverified,
+    #[error("the account is closed; what it had can still be looked at")]
+    AccountClosed,
+    #[error("the account cannot be closed while {0}")]
+    NotYetClosed(String),
+    #[error("{kind}: {why} (rules §3.2)")]
+    Evidence { kind: &'static str, why: String },
+    #[error("a report holds at most {most} pieces of evidence, this one {given}; send several")]
+    TooMuchEvidence { given: usize, most: usize },
+    #[error("no outside verifier works for this installation; ask the operator to verify the account")]
+    NoVerifier,
+    #[error("the message is not signed as the verifier signs (Standard Webhooks, `v1`): {0}")]
+    Forged(&'static str),
+    #[error("the message was signed more than {0} seconds before or after this instant; sign it anew")]
+    StaleSignature(i64),
+    #[error("the reference is unknown, used or over; the account's owner gets a new one with `ebb accounts prove`")]
+    ReferenceOver,
     #[error("the account owes {0}; top it up first")]
     Arrears(Amount),
     #[error(
@@ -80,10 +98,38 @@ pub enum Refused {
         "others were given notice for this order, so it can no longer be withdrawn (it starts when their room is free)"
     )]
     CausedNotice,
-    #[error("the account already has a trial grant; one person claims once")]
+    #[error("this account claimed before, and one person claims once (rules §3.2); `ebb trial show` shows its grant")]
     AlreadyClaimed,
-    #[error("the trial is for those who never ran an instance, and this account has")]
+    #[error(
+        "this account ran an instance before, and the trial is for those who never did (rules §3.2); if that is wrong, `ebb trial appeal`"
+    )]
     RanBefore,
+    #[error(
+        "one person claims once (rules §3.2), and another account of this person claimed (shared: {shared}); if that is wrong, `ebb trial appeal`"
+    )]
+    PersonClaimed { shared: String },
+    #[error(
+        "the trial is for those who never ran an instance (rules §3.2), and another account of this person did (shared: {shared}); if that is wrong, `ebb trial appeal`"
+    )]
+    PersonRan { shared: String },
+    #[error(
+        "individual and enterprise exclude each other (rules §3.2), and another account of this person claimed as {claimed} (shared: {shared}); if that is wrong, `ebb trial appeal`"
+    )]
+    OtherHolderClaimed { claimed: &'static str, shared: String },
+    #[error(
+        "individual and enterprise exclude each other once one was claimed (rules §3.2), and this account claimed as {0}; leave it verified as that"
+    )]
+    HolderSettled(&'static str),
+    #[error("nothing stands against a claim that an operator could overrule; `ebb trial check` says what to do")]
+    NothingToAppeal,
+    #[error("an appeal of this account waits for the operator; its answer is in `ebb trial appeals`")]
+    AppealWaits,
+    #[error("the account was allowed to claim already, and has not claimed since; `ebb trial claim`")]
+    AlreadyOverruled,
+    #[error("no appeal of this account waits for an answer; `ebb trial appeals` lists those that do")]
+    NoAppeal,
+    #[error("nothing is left of the account's grant, so nothing can be taken")]
+    NothingToRevoke,
     #[error("the account has no trial grant; claim it first with `ebb trial claim`")]
     NoGrant,
     #[error("the grant ended at {0}")]
@@ -139,8 +185,25 @@ impl Refused {
             Refused::WrongState { .. } => "wrong-state",
             Refused::LeaseEndsFirst { .. } => "lease-ends-first",
             Refused::CausedNotice => "order-caused-notice",
+            Refused::AccountClosed => "account-closed",
+            Refused::NotYetClosed(_) => "account-in-use",
+            Refused::Evidence { .. } => "evidence-not-usable",
+            Refused::TooMuchEvidence { .. } => "too-much-evidence",
+            Refused::NoVerifier => "no-verifier",
+            Refused::Forged(_) => "signature",
+            Refused::StaleSignature(_) => "signature-stale",
+            Refused::ReferenceOver => "reference-over",
             Refused::AlreadyClaimed => "trial-already-claimed",
             Refused::RanBefore => "trial-ran-before",
+            Refused::PersonClaimed { .. } => "trial-person-claimed",
+            Refused::PersonRan { .. } => "trial-person-ran",
+            Refused::OtherHolderClaimed { .. } => "trial-other-holder-claimed",
+            Refused::HolderSettled(_) => "holder-settled",
+            Refused::NothingToAppeal => "nothing-to-appeal",
+            Refused::AppealWaits => "appeal-waits",
+            Refused::AlreadyOverruled => "already-overruled",
+            Refused::NoAppeal => "no-appeal",
+            Refused::NothingToRevoke => "nothing-to-revoke",
             Refused::NoGrant => "no-trial-grant",
             Refused::GrantOver(_) => "trial-grant-over",
             Refused::NotOnTrialList { .. } => "not-on-trial-list",

@@ -18,7 +18,14 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::Released { .. } => true,
         Event::AccountOpened
         | Event::AccountVerified { .. }
+        | Event::VerificationRefused
+        | Event::EvidenceSeen { .. }
         | Event::AccountLinked { .. }
+        | Event::AccountClosed
+        | Event::TrialAppealed
+        | Event::TrialOverruled { .. }
+        | Event::AppealRejected { .. }
+        | Event::TrialRevoked { .. }
         | Event::ToppedUp { .. }
         | Event::TrialClaimed { .. }
         | Event::Bought { .. }

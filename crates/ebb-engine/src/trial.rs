@@ -1,44 +1,12 @@
-//! Who may claim a trial, what may be started with it, and what does it pay of an hour? (rules §3.2, §3.3, §3.5)
+//! What may be started with a trial, and what does it pay of an hour? (rules §3.3, §3.5)
 
-use crate::quote::{Buyer, Quote};
+use crate::quote::Quote;
 use crate::refusal::Refused;
 use ebb_model::billing::{Charge, Split};
 use ebb_model::catalog::Catalog;
-use ebb_model::money::{Amount, Exact, Price};
+use ebb_model::money::{Exact, Price};
 use ebb_model::time::Second;
-use ebb_model::trial::{Holder, TrialGrant};
-
-/// Gives the grant that a claim earns.
-///
-/// # Errors
-/// Not verified, in arrears, claimed before, or ran an instance before.
-pub fn claim(
-    catalog: &Catalog,
-    buyer: &Buyer,
-    ran_before: bool,
-    claimed: bool,
-    now: Second,
-) -> Result<TrialGrant, Refused> {
-    let holder: Holder = buyer.verified.ok_or(Refused::Unverified)?;
-    if buyer.debt > Amount::ZERO {
-        return Err(Refused::Arrears(buyer.debt));
-    }
-    if claimed {
-        return Err(Refused::AlreadyClaimed);
-    }
-    if ran_before {
-        return Err(Refused::RanBefore);
-    }
-    let terms = catalog.trial(holder);
-    Ok(TrialGrant {
-        holder,
-        claimed_at: now,
-        valid_until: catalog.time_zone.plus_months(now, terms.months),
-        issued: terms.amount.exact(),
-        used: Exact::ZERO,
-        hourly_cap: terms.hourly_cap,
-    })
-}
+use ebb_model::trial::TrialGrant;
 
 /// How an account stands with its trial at the moment of a purchase.
 #[derive(Debug, Clone, PartialEq)]

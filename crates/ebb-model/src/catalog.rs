@@ -2,6 +2,7 @@
 
 use crate::calendar::Calendar;
 use crate::money::{AMOUNT_PER_UNIT, Amount, Price};
+use crate::person::PersonTerms;
 use crate::resources::Resources;
 use crate::trial::Holder;
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,9 @@ pub struct Catalog {
     #[serde(rename = "image")]
     pub images: Vec<Image>,
     pub trial: Trials,
+    /// Which accounts are one person (rules §3.2).
+    #[serde(default)]
+    pub person: PersonTerms,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -371,6 +375,7 @@ impl Catalog {
             );
             check((1..=120).contains(&trial.months), format!("trial.{holder}: months is not from 1 to 120"));
         }
+        found.extend(self.person.problems());
         found
     }
 }

@@ -104,6 +104,14 @@ id!(
     RecordId, "r", "a bill record"
 );
 id!(
+    /// A piece of evidence of whose an account is; what it says is nowhere.
+    EvidenceId, "s", "a piece of evidence"
+);
+id!(
+    /// An appeal against what stands against a claim.
+    AppealId, "l", "an appeal"
+);
+id!(
     /// A balanced entry of the ledger.
     EntryId, "e", "an entry"
 );

@@ -10,6 +10,7 @@ pub mod catalog;
 pub mod id;
 pub mod instance;
 pub mod money;
+pub mod person;
 pub mod resources;
 pub mod time;
 pub mod trial;

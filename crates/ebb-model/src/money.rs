@@ -53,6 +53,11 @@ impl Exact {
         self.0
     }
 
+    /// The whole units of the ledger in it; what is below one is left out.
+    pub fn whole(self) -> Amount {
+        Amount(i64::try_from(self.0.div_euclid(EXACT_PER_AMOUNT)).expect("an amount within 92 thousand million"))
+    }
+
     /// What a running total posts to the ledger: rounded half up, `⌊x + ½⌋` (rules §1.2).
     /// An entry moves the *difference* of two of these, so rounding never accumulates.
     pub fn posted(self) -> Amount {

@@ -21,7 +21,7 @@ impl Holder {
     }
 }
 
-/// A claimed grant. What is left is `issued - used`; it pays within `[claimed_at, valid_until)`.
+/// A claimed grant. What is left is `issued - used - revoked`; it pays within `[claimed_at, valid_until)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrialGrant {
     pub holder: Holder,
@@ -29,13 +29,15 @@ pub struct TrialGrant {
     pub valid_until: Second,
     pub issued: Exact,
     pub used: Exact,
+    /// Taken away by the operator.
+    pub revoked: Exact,
     /// The most that is paid within one clock hour, also within a part of one.
     pub hourly_cap: Price,
 }
 
 impl TrialGrant {
     pub fn left(&self) -> Exact {
-        self.issued - self.used
+        self.issued - self.used - self.revoked
     }
 
     pub fn cap(&self) -> Exact {

@@ -2,9 +2,11 @@
 
 use crate::clock::Clock;
 use crate::deliver::Deliverer;
+use crate::evidence::Keys;
 use crate::host::Hosts;
 use crate::metrics::Metrics;
 use crate::mint::Mint;
+use crate::verifier::Verifier;
 use crate::zone::Zones;
 use ebb_model::catalog::Catalog;
 use ebb_model::time::Timestamp;
@@ -29,6 +31,10 @@ pub struct Inner {
     pub zones: Zones,
     pub metrics: Metrics,
     pub deliverer: Deliverer,
+    /// Under which what shows a person is hashed.
+    pub evidence: Keys,
+    /// Who verifies accounts from outside, if anybody does.
+    pub verifier: Option<Verifier>,
     /// Counts commits; workers that wait for something new watch it.
     pub news: watch::Sender<u64>,
     /// A sandbox runs one thing at a time, so that the same calls give the same log.

@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Query as UrlQuery, Request};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use ebb_engine::refusal::Refused;
 use ebb_model::id::AccountId;
 use ebb_model::time::Timestamp;
 use ebb_store::rows::{account, token};
@@ -54,6 +55,8 @@ pub struct Principal {
     secret: Arc<str>,
     pub role: Role,
     pub account: Option<AccountId>,
+    /// The account of the key is closed: it may look, and no more.
+    closed: bool,
 }
 
 /// `?account=`: an operator says whose things he looks at.
@@ -86,10 +89,11 @@ impl FromRequestParts<App> for Principal {
             }
         }
         let rows = app.store.rows(account::key_by_hash(&hash)).await?;
-        let key = account::read_key(rows.first().ok_or(Denied::NoKey)?);
+        let row = rows.first().ok_or(Denied::NoKey)?;
+        let (key, closed) = (account::read_key(row), account::key_is_closed(row));
         let role = Role::parse(&key.role).ok_or(Denied::NoKey)?;
         let secret = secret.into();
-        let mut principal = Principal { key: key.id.to_string(), secret, role, account: key.account };
+        let mut principal = Principal { key: key.id.to_string(), secret, role, account: key.account, closed };
         let UrlQuery(about) = UrlQuery::<About>::try_from_uri(&parts.uri)
             .map_err(|error| Denied::BadInput(format!("the query is not understood: {error}")))?;
         if let Some(id) = about.account {
@@ -122,7 +126,7 @@ impl Principal {
     /// May also claim, and make and end keys.
     pub fn owner(&self) -> Result<AccountId, Denied> {
         match self.role {
-            Role::Owner => self.account(),
+            Role::Owner => self.open_account(),
             role => Err(Denied::Role { needed: "owner", has: role.name() }),
         }
     }
@@ -130,9 +134,13 @@ impl Principal {
     /// May run, stop, delete and buy.
     pub fn member(&self) -> Result<AccountId, Denied> {
         match self.role {
-            Role::Owner | Role::Member => self.account(),
+            Role::Owner | Role::Member => self.open_account(),
             role => Err(Denied::Role { needed: "owner or member", has: role.name() }),
         }
+    }
+
+    fn open_account(&self) -> Result<AccountId, Denied> {
+        if self.closed { Err(Refused::AccountClosed.into()) } else { self.account() }
     }
 
     /// Whether it may see things of this account.
@@ -149,7 +157,7 @@ pub struct Call<T> {
 }
 
 /// What makes a request the same as one before: whose it is, the client's token, and what it says.
-struct Asked {
+pub struct Asked {
     key: String,
     secret: Arc<str>,
     token: Option<String>,
@@ -171,15 +179,11 @@ impl<T: DeserializeOwned + Send> FromRequest<App> for Call<T> {
         };
         let bytes = whole(body).await?;
         let asked = format!("{} {}\n", parts.method, parts.uri);
-        let digest = digest(&[asked.as_bytes(), &bytes].concat());
-        let text = std::str::from_utf8(&bytes).map_err(|_| Denied::BadInput("the body is not UTF-8".to_owned()))?;
-        let text = if text.is_empty() { "null" } else { text };
-        // Fields have names; a list of them would be taken by position.
-        if text.trim_start().starts_with('[') {
-            return Err(Denied::BadInput("the body: an object is wanted, not a list".to_owned()));
-        }
-        let body = serde_json::from_str(text).map_err(|error| Denied::BadInput(format!("the body: {error}")))?;
-        let (key, secret) = (principal.key.clone(), principal.secret.clone());
+        // Under the caller's own secret, which is nowhere at rest: a body may say what somebody could find by trying.
+        let secret = principal.secret.clone();
+        let digest = digest(&[b"request\0", secret.as_bytes(), b"\0", asked.as_bytes(), &bytes].concat());
+        let body = body_of(&bytes)?;
+        let key = principal.key.clone();
         Ok(Call { principal, body, asked: Arc::new(Asked { key, secret, token, digest }) })
     }
 }
@@ -200,6 +204,17 @@ pub async fn whole(body: Body) -> Result<Vec<u8>, Denied> {
     if length > LARGEST_BODY { Err(Denied::TooLarge) } else { Ok(bytes) }
 }
 
+/// What the bytes of a body say.
+pub fn body_of<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Denied> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Denied::BadInput("the body is not UTF-8".to_owned()))?;
+    let text = if text.is_empty() { "null" } else { text };
+    // Fields have names; a list of them would be taken by position.
+    if text.trim_start().starts_with('[') {
+        return Err(Denied::BadInput("the body: an object is wanted, not a list".to_owned()));
+    }
+    serde_json::from_str(text).map_err(|error| Denied::BadInput(format!("the body: {error}")))
+}
+
 impl<T> Call<T> {
     /// Carries out a change once: a repetition under the same token gets the first answer (rules §5.6).
     ///
@@ -216,22 +231,7 @@ impl<T> Call<T> {
         F: Fn(Unit) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = Outcome<Decision<A>>> + Send + 'static,
     {
-        let (asked, key) = (self.asked.clone(), key.to_string());
-        let answer = app.unit(name, &key, move |unit| {
-            let (asked, decide) = (asked.clone(), decide.clone());
-            async move {
-                if let Some(answer) = asked.before(&unit.reads, unit.now).await? {
-                    return Ok(Decision::unchanged(answer));
-                }
-                let now = unit.now;
-                let decision = decide(unit).await?;
-                let answer = serde_json::to_string(&decision.answer).expect("an answer of plain values");
-                let mut guards = decision.guards;
-                guards.extend(asked.keep(&answer, now));
-                Ok(Decision { guards, writes: decision.writes, answer })
-            }
-        });
-        Ok(answer.await?)
+        self.asked.once(app, name, key, decide).await
     }
 
     /// The same for work that is no single unit: what was answered before, if it was.
@@ -258,6 +258,44 @@ impl<T> Call<T> {
 }
 
 impl Asked {
+    /// What came under another name than a key's: a message that is signed instead. `digest` is of what it says, under a key.
+    pub fn message(from: &str, id: &str, digest: String) -> Arc<Self> {
+        // Its answer is no secret, so what hides it need not be one.
+        let (key, secret) = (from.to_owned(), from.into());
+        Arc::new(Asked { key, secret, token: Some(id.to_owned()), digest })
+    }
+
+    /// Carries out a change once; see [`Call::once`].
+    pub async fn once<A, F, Fut>(
+        self: &Arc<Self>,
+        app: &App,
+        name: &'static str,
+        key: impl ToString,
+        decide: F,
+    ) -> Result<String, Denied>
+    where
+        A: Serialize + Send + 'static,
+        F: Fn(Unit) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Outcome<Decision<A>>> + Send + 'static,
+    {
+        let (asked, key) = (self.clone(), key.to_string());
+        let answer = app.unit(name, &key, move |unit| {
+            let (asked, decide) = (asked.clone(), decide.clone());
+            async move {
+                if let Some(answer) = asked.before(&unit.reads, unit.now).await? {
+                    return Ok(Decision::unchanged(answer));
+                }
+                let now = unit.now;
+                let decision = decide(unit).await?;
+                let answer = serde_json::to_string(&decision.answer).expect("an answer of plain values");
+                let mut guards = decision.guards;
+                guards.extend(asked.keep(&answer, now));
+                Ok(Decision { guards, writes: decision.writes, answer })
+            }
+        });
+        Ok(answer.await?)
+    }
+
     async fn before(&self, reads: &Reads, now: Timestamp) -> Outcome<Option<String>> {
         let Some(token) = &self.token else { return Ok(None) };
         let Some(row) = reads.row(token::by_token(&self.key, token, now)).await? else { return Ok(None) };

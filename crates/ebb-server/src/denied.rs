@@ -100,10 +100,14 @@ impl Denied {
                 | Refused::TooManyPeriods { .. }
                 | Refused::MarketplaceImage(_)
                 | Refused::AutoRecovery
+                | Refused::Evidence { .. }
+                | Refused::TooMuchEvidence { .. }
                 | Refused::HoursWithoutBlock { .. } => StatusCode::UNPROCESSABLE_ENTITY,
                 Refused::InsufficientFunds { .. } | Refused::Arrears(_) => StatusCode::PAYMENT_REQUIRED,
-                Refused::Unverified => StatusCode::FORBIDDEN,
-                Refused::NotOffered(_) => StatusCode::NOT_IMPLEMENTED,
+                Refused::Unverified | Refused::AccountClosed => StatusCode::FORBIDDEN,
+                Refused::Forged(_) | Refused::StaleSignature(_) => StatusCode::UNAUTHORIZED,
+                Refused::ReferenceOver => StatusCode::NOT_FOUND,
+                Refused::NotOffered(_) | Refused::NoVerifier => StatusCode::NOT_IMPLEMENTED,
                 Refused::TooManyTakings { .. } | Refused::TooManyDrills { .. } | Refused::DrillsBusy { .. } => {
                     StatusCode::TOO_MANY_REQUESTS
                 }

@@ -217,6 +217,7 @@ mod tests {
             capacity: vec![Resources::of([("vcpu", 64), ("memory_mib", 262_144), ("disk_gib", 10_000)])],
             behaviour: Default::default(),
             deliveries: Default::default(),
+            verifier: Default::default(),
         };
         let (serving, ready) = crate::sandbox(config).await.expect("a sandbox");
         let app = serving.app.clone();

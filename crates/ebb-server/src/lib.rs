@@ -10,16 +10,19 @@ mod clock;
 mod deliver;
 mod denied;
 mod drill;
+mod evidence;
 mod host;
 mod lending;
 mod metrics;
 mod mint;
+mod person;
 mod room;
 mod routes;
 mod sandbox;
 mod scorecard;
 mod serve;
 mod unit;
+mod verifier;
 mod work;
 mod zone;
 
@@ -28,4 +31,6 @@ pub use deliver::address::Network;
 pub use deliver::mail::SmtpConfig;
 pub use routes::openapi_json;
 pub use sandbox::{SandboxConfig, sandbox};
-pub use serve::{ServeConfig, ServeError, Serving, load_catalog, sample_catalog, serve};
+pub use serve::{
+    IdentityConfig, ServeConfig, ServeError, Serving, VerifierConfig, load_catalog, sample_catalog, serve,
+};

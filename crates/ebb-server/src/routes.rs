@@ -1,6 +1,7 @@
 //! Which path leads where?
 
 mod account;
+mod appeal;
 mod bill;
 mod catalog;
 mod drill;
@@ -10,6 +11,7 @@ mod instance;
 mod key_pair;
 mod lending;
 mod offer;
+mod person;
 mod report;
 mod sandbox;
 mod stream;
@@ -46,9 +48,11 @@ const DOCS: &str = "/docs";
             Every mutation takes an `Idempotency-Key`: the same key gives the same answer for 24 hours."
     ),
     paths(
-        account::whoami, account::open, account::list, account::show, account::verify, account::link, account::top_up,
+        account::whoami, account::open, account::list, account::show, account::verify, account::top_up,
         account::create_key, account::list_keys, account::delete_key, account::balance, key_pair::add,
-        key_pair::list, key_pair::delete, trial::claim, trial::show,
+        key_pair::list, key_pair::delete, trial::claim, trial::show, trial::check,
+        person::report, person::sightings, person::link, person::accounts, person::close, person::prove, person::verdict,
+        person::keys, person::rotate, appeal::make, appeal::list, appeal::overrule, appeal::reject, appeal::revoke,
         catalog::show, catalog::quote, offer::list, offer::limits,
         instance::buy, instance::list, instance::show, instance::release, instance::stop, instance::start,
         instance::reclaim, instance::console_log, instance::decisions, instance::change, instance::operations, instance::operate,
@@ -95,7 +99,12 @@ pub fn router(app: App) -> Router {
         .route("/v1/accounts", post(account::open).get(account::list))
         .route("/v1/accounts/{id}", get(account::show))
         .route("/v1/accounts/{id}/verification", post(account::verify))
-        .route("/v1/accounts/{id}/person", post(account::link))
+        .route("/v1/accounts/{id}/person", post(person::link).get(person::accounts))
+        .route("/v1/accounts/{id}/evidence", post(person::report).get(person::sightings))
+        .route("/v1/accounts/{id}/close", post(person::close))
+        .route("/v1/accounts/{id}/trial/overrule", post(appeal::overrule))
+        .route("/v1/accounts/{id}/trial/reject", post(appeal::reject))
+        .route("/v1/accounts/{id}/trial/revoke", post(appeal::revoke))
         .route("/v1/accounts/{id}/top-ups", post(account::top_up))
         .route("/v1/accounts/{id}/keys", post(account::create_key).get(account::list_keys))
         .route("/v1/accounts/{id}/keys/{key}", delete(account::delete_key))
@@ -103,6 +112,11 @@ pub fn router(app: App) -> Router {
         .route("/v1/key-pairs", post(key_pair::add).get(key_pair::list))
         .route("/v1/key-pairs/{name}", delete(key_pair::delete))
         .route("/v1/trial", post(trial::claim).get(trial::show))
+        .route("/v1/trial/check", get(trial::check))
+        .route("/v1/trial/appeals", post(appeal::make).get(appeal::list))
+        .route("/v1/verification", post(person::prove))
+        .route("/v1/verifications", post(person::verdict))
+        .route("/v1/evidence-keys", post(person::rotate).get(person::keys))
         .route("/v1/catalog", get(catalog::show))
         .route("/v1/quote", post(catalog::quote))
         .route("/v1/offers", get(offer::list))
@@ -269,6 +283,7 @@ mod tests {
             capacity: vec![Default::default()],
             behaviour: Default::default(),
             deliveries: Default::default(),
+            verifier: Default::default(),
         };
         let (serving, _) = crate::sandbox(config).await.expect("a sandbox");
         let app = serving.app.clone();

@@ -5,10 +5,11 @@ use crate::call::Role;
 use crate::clock::Clock;
 use crate::deliver::{Deliverer, DeliveryConfig};
 use crate::denied::Denied;
+use crate::evidence::Keys;
 use crate::host::{Fake, Hosts};
 use crate::metrics::Metrics;
 use crate::mint::{Mint, digest};
-use crate::serve::{Keys, Newest, ServeError, Serving, ensure_key, installation, listen};
+use crate::serve::{NamedKeys, Newest, ServeError, Serving, VerifierConfig, ensure_key, installation, listen};
 use ebb_driver::fake::{Behaviour, FakeHost};
 use ebb_engine::event::Event;
 use ebb_model::catalog::Catalog;
@@ -54,6 +55,7 @@ pub struct SandboxConfig {
     pub behaviour: Behaviour,
     /// Without keys: they follow the seed.
     pub deliveries: DeliveryConfig,
+    pub verifier: VerifierConfig,
 }
 
 /// Starts a sandbox; gives back what its first line says.
@@ -72,6 +74,7 @@ pub async fn sandbox(config: SandboxConfig) -> Result<(Serving, Ready), ServeErr
     let mut deliveries = config.deliveries.clone();
     deliveries.keys.get_or_insert_with(|| digest(format!("a sandbox with seed {}", config.seed).as_bytes()));
     deliveries.public_url.get_or_insert_with(|| endpoint.clone());
+    let verifier = config.verifier.clone().verifier()?;
     let deliverer = Deliverer::new(deliveries).map_err(ServeError::Setup)?;
     let store = Store::open(place).await?;
     let (fakes, kept_at) = fakes(&config)?;
@@ -95,10 +98,13 @@ pub async fn sandbox(config: SandboxConfig) -> Result<(Serving, Ready), ServeErr
         zones: Default::default(),
         metrics: Metrics::new(),
         deliverer,
+        evidence: Keys::of_seed(config.seed),
+        verifier,
         news: watch::Sender::new(0),
         turn: Some(Mutex::new(())),
         well_known: well_known(),
     });
+    app.settle_evidence_keys().await?;
     app.find_unplugged().await?;
     app.settle_hosts().await.map_err(|error| ServeError::Setup(error.to_string()))?;
     furnish(&app).await?;
@@ -106,7 +112,7 @@ pub async fn sandbox(config: SandboxConfig) -> Result<(Serving, Ready), ServeErr
     let ready = Ready {
         docs: format!("{endpoint}/docs"),
         endpoint,
-        keys: named.map(|(name, secret)| (name.to_owned(), secret.to_owned())).into_iter().collect::<Keys>(),
+        keys: named.map(|(name, secret)| (name.to_owned(), secret.to_owned())).into_iter().collect::<NamedKeys>(),
         clock: ShownClock { now: app.clock.now().to_string(), speed: config.speed },
     };
     Ok((Serving { address, app, listener }, ready))
@@ -172,7 +178,7 @@ async fn furnish(app: &App) -> Result<(), ServeError> {
                 return Ok(unit.done(()));
             }
             unit.change_account(id).await?.holder = Some(holder);
-            unit.log(id, None, &Event::AccountVerified { holder });
+            unit.log(id, None, &Event::AccountVerified { holder, by: None });
             unit.top_up(id, Amount::from_units(10_000 * ebb_model::money::AMOUNT_PER_UNIT)).await?;
             Ok(unit.done(()))
         });

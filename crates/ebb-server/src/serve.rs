@@ -4,12 +4,14 @@ use crate::app::{App, Inner, Installation};
 use crate::call::Role;
 use crate::clock::Clock;
 use crate::deliver::{Deliverer, DeliveryConfig};
+use crate::evidence::Keys;
 use crate::host::Hosts;
 use crate::metrics::Metrics;
 use crate::mint::{Mint, digest};
 use crate::routes;
 use crate::sandbox::well_known;
 use crate::unit::Unit;
+use crate::verifier::Verifier;
 use crate::work::deliveries::keep_delivering;
 use crate::work::hosts::keep_host;
 use crate::work::{keep_closing, keep_working};
@@ -38,6 +40,31 @@ pub struct ServeConfig {
     /// An operator key that is to exist, such as one from a file that only the operator reads.
     pub operator_secret: Option<String>,
     pub deliveries: DeliveryConfig,
+    pub identity: IdentityConfig,
+}
+
+/// How an installation knows whose an account is.
+#[derive(Clone)]
+pub struct IdentityConfig {
+    /// The file of the keys under which evidence is hashed; made if it does not exist.
+    pub evidence_keys: PathBuf,
+    pub verifier: VerifierConfig,
+}
+
+/// Who verifies accounts from outside.
+#[derive(Clone, Default)]
+pub struct VerifierConfig {
+    /// What his messages are signed with, one secret a line; nobody does if not given.
+    pub secrets: Option<String>,
+    /// Where customers reach him.
+    pub url: Option<String>,
+}
+
+impl VerifierConfig {
+    pub(crate) fn verifier(self) -> Result<Option<Verifier>, ServeError> {
+        let made = self.secrets.map(|secrets| Verifier::new(&secrets, self.url));
+        made.transpose().map_err(ServeError::Setup)
+    }
 }
 
 /// Why the service does not start.
@@ -92,6 +119,8 @@ fn parse_catalog(path: &Path, text: &str) -> Result<Catalog, ServeError> {
 /// Opens the store and listens. Nothing is answered before [`Serving::run`].
 pub async fn serve(config: ServeConfig) -> Result<Serving, ServeError> {
     let deliverer = Deliverer::new(config.deliveries).map_err(ServeError::Setup)?;
+    let verifier = config.identity.verifier.verifier()?;
+    let evidence = Keys::in_file(&config.identity.evidence_keys)?;
     let store = Store::open(config.store).await?;
     let newest = Newest::of(&store).await?;
     let clock = Clock::wall(newest.as_ref().map(|newest| newest.at));
@@ -108,10 +137,13 @@ pub async fn serve(config: ServeConfig) -> Result<Serving, ServeError> {
         zones: Default::default(),
         metrics: Metrics::new(),
         deliverer,
+        evidence,
+        verifier,
         news: watch::Sender::new(0),
         turn: None,
         well_known: well_known(),
     });
+    app.settle_evidence_keys().await?;
     app.look_after_reserves().await.map_err(|error| ServeError::Setup(error.to_string()))?;
     if let Some(secret) = config.operator_secret {
         ensure_key(&app, Role::Operator, &secret).await?;
@@ -217,4 +249,4 @@ pub(crate) async fn ensure_key(app: &App, role: Role, secret: &str) -> Result<()
 }
 
 /// Keys by name, for whoever reads the first line of a sandbox.
-pub(crate) type Keys = BTreeMap<String, String>;
+pub(crate) type NamedKeys = BTreeMap<String, String>;

@@ -129,9 +129,24 @@ impl Unit {
 
     /// The same, to be changed; the change is written when the unit is done.
     pub async fn change_account(&mut self, id: AccountId) -> Outcome<&mut Account> {
-        self.account(id).await?;
+        if self.account(id).await?.closed_at.is_some() {
+            return refuse(Refused::AccountClosed);
+        }
         self.changed = true;
         Ok(self.account.as_mut().expect("an account that was just read"))
+    }
+
+    /// The account that this unit opens; nobody can know it yet.
+    pub fn open_account(&mut self, new: Account) {
+        assert!(!self.changed, "a unit of work changes one account");
+        // A guard, so that it is there for what refers to it.
+        self.guards.push(account::insert(new.id, &new.name, new.opened_at));
+        self.account = Some(new);
+    }
+
+    /// Accounts that are another person's once this is committed.
+    pub fn link_in_picture(&mut self, accounts: impl IntoIterator<Item = AccountId>, person: AccountId) {
+        self.touched.persons.extend(accounts.into_iter().map(|account| (account, person)));
     }
 
     /// The person that an account belongs to, called by one of the person's accounts.
@@ -424,6 +439,7 @@ impl Told {
 
     fn come_to_nothing(&self) {
         let before = std::mem::take(&mut *self.lock());
+        self.app.zones.hear_persons(&before.persons, false);
         self.app.zones.end(&self.app.catalog, &before.instances, false);
     }
 }
@@ -451,6 +467,7 @@ impl App {
         if matches!(answer, Err(Halt::Store(StoreError::Panicked { .. }))) {
             self.metrics.panicked();
         }
+        self.zones.hear_persons(&touched.persons, answer.is_ok());
         if answer.is_ok() {
             self.zones.end(&self.catalog, &touched.instances, true);
             self.wake_hosts(&touched.ordered);

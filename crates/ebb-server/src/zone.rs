@@ -4,6 +4,7 @@
 //! decisions that are not committed yet; when one of those comes to nothing, the hosts that it touched are read again.
 
 use crate::app::App;
+use crate::person::root;
 use crate::room::MOST_CORRECTIONS;
 use crate::unit::{Outcome, Unit};
 use ebb_engine::fleet::{Facts, Fleet};
@@ -13,7 +14,7 @@ use ebb_model::id::{AccountId, HostId, InstanceId};
 use ebb_model::instance::Instance;
 use ebb_model::time::Timestamp;
 use ebb_store::rows::{account, host, instance, zone};
-use ebb_store::{Halt, StoreError};
+use ebb_store::{Halt, Row, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
@@ -35,6 +36,8 @@ struct Picture {
     fleets: BTreeMap<String, Fleet>,
     zone_of: BTreeMap<HostId, String>,
     persons: BTreeMap<AccountId, AccountId>,
+    /// Accounts may have become one person, or not; the database knows.
+    persons_doubted: bool,
     /// Instances of which something was believed that did not come, and where.
     doubted: BTreeMap<InstanceId, (String, HostId)>,
     /// Hosts that came from another zone.
@@ -63,6 +66,8 @@ pub struct Touched {
     pub ordered: BTreeSet<HostId>,
     /// Notices that were given.
     pub notices: Vec<(InstanceId, Timestamp)>,
+    /// Accounts that belong to another person now.
+    pub persons: Vec<(AccountId, AccountId)>,
 }
 
 impl Zones {
@@ -137,6 +142,22 @@ impl Zones {
         self.with(catalog, zone, |fleet| fleet.forget(from, id));
     }
 
+    /// Accounts became a person's; if it is not certain that they did, the database is asked before they count.
+    pub fn hear_persons(&self, linked: &[(AccountId, AccountId)], committed: bool) {
+        if linked.is_empty() {
+            return;
+        }
+        let mut picture = self.lock();
+        if !committed {
+            picture.persons_doubted = true;
+            return;
+        }
+        for (account, person) in linked {
+            picture.persons.insert(*account, *person);
+            picture.fleets.values_mut().for_each(|fleet| fleet.set_person(*account, *person));
+        }
+    }
+
     pub fn doubt(&self, touched: &[Instance]) {
         let doubts = touched.iter().map(|instance| (instance.id, (instance.zone.clone(), instance.host)));
         self.lock().doubted.extend(doubts);
@@ -152,6 +173,11 @@ impl Zones {
         }
         picture.fleet(catalog, zone).set_host(id, facts);
     }
+}
+
+fn linked(row: &Row) -> (AccountId, AccountId) {
+    let account = account::read(row);
+    (account.id, root(&account))
 }
 
 fn hosts_of(changed: &[Instance]) -> BTreeSet<HostId> {
@@ -183,14 +209,9 @@ impl App {
     }
 
     /// Which accounts are one person, as the database has it.
-    pub async fn load_persons(&self) -> Result<(), StoreError> {
+    async fn load_persons(&self) -> Result<(), StoreError> {
         let rows = self.store.rows(account::linked()).await?;
-        let mut picture = self.zones.lock();
-        for row in &rows {
-            let (id, person) = (account::read(row).id, account::read_person(row));
-            picture.persons.insert(id, person);
-            picture.fleets.values_mut().for_each(|fleet| fleet.set_person(id, person));
-        }
+        self.zones.hear_persons(&rows.iter().map(linked).collect::<Vec<_>>(), true);
         Ok(())
     }
 
@@ -215,6 +236,12 @@ impl App {
 impl Unit {
     /// Reads again what is doubted of a zone. Called before the picture is relied on.
     pub async fn clear_doubts(&self) -> Outcome<()> {
+        let doubted = std::mem::take(&mut self.app.zones.lock().persons_doubted);
+        if doubted {
+            let rows = self.reads.rows(account::linked()).await;
+            self.app.zones.lock().persons_doubted |= rows.is_err();
+            self.app.zones.hear_persons(&rows?.iter().map(linked).collect::<Vec<_>>(), true);
+        }
         while let Some((id, zone, host)) = self.next_doubt() {
             let row = self.reads.row(instance::by_id(id)).await?;
             let known = row.as_ref().map(instance::read);

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod alarm;
+pub mod appeal;
 pub mod bill;
 pub mod block;
 pub mod decision;
@@ -12,6 +13,7 @@ pub mod host;
 pub mod instance;
 pub mod lending;
 pub mod notice;
+pub mod person;
 pub mod subscription;
 pub mod token;
 pub mod zone;

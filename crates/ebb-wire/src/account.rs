@@ -1,5 +1,6 @@
 //! Accounts, keys, money and the trial, as the API says them. Money is a decimal text in the catalog's currency.
 
+use crate::person::Evidence;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -8,6 +9,9 @@ use utoipa::ToSchema;
 pub struct OpenAccount {
     #[schema(example = "Ada", max_length = 100)]
     pub name: String,
+    /// What was seen at the registration, at most 16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Evidence>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -18,6 +22,9 @@ pub struct Account {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified_as: Option<String>,
     pub opened_at: String,
+    /// From then on it can only be looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_at: Option<String>,
 }
 
 /// A new account and its owner's key, shown this once.
@@ -114,6 +121,8 @@ pub struct Trial {
     pub hourly_cap: String,
     /// Used by closed hours.
     pub settled: String,
+    /// Taken away by the operator.
+    pub revoked: String,
     /// Used by the running hour, to this second.
     pub accruing: String,
     /// Left after both.

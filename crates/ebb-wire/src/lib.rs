@@ -9,6 +9,7 @@ pub mod host;
 pub mod instance;
 pub mod metadata;
 pub mod offer;
+pub mod person;
 pub mod problem;
 pub mod report;
 pub mod sandbox;

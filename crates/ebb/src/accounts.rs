@@ -7,6 +7,7 @@ use crate::which;
 use ebb_wire::account::{
     Account, ApiKey, Balance, CreateApiKey, Link, NewApiKey, OpenAccount, OpenedAccount, TopUp, Verify, Whoami,
 };
+use ebb_wire::person::{Evidence, Reference};
 use ebb_wire::problem::Page;
 
 #[derive(Debug, clap::Subcommand)]
@@ -16,7 +17,12 @@ pub enum Accounts {
     List,
     /// Open an account and print its owner's key, once (operator)
     #[command(after_help = "Example:\n  ebb accounts open Ada --as operator")]
-    Open { name: String },
+    Open {
+        name: String,
+        /// What was seen at the registration, as KIND=VALUE: document, phone, payment-account, device or address
+        #[arg(long = "evidence", value_name = "EVIDENCE", value_parser = crate::evidence::evidence)]
+        evidence: Vec<Evidence>,
+    },
     /// Record that an account is verified, and as whose (operator)
     #[command(after_help = "Example:\n  ebb accounts verify Ada individual --as operator")]
     Verify {
@@ -36,6 +42,23 @@ pub enum Accounts {
         /// The other account: id, start of an id, or name
         #[arg(value_name = "OTHER")]
         with: String,
+    },
+    /// List the accounts of an account's person (operator)
+    #[command(after_help = "Example:\n  ebb accounts person Ada --as operator")]
+    Person {
+        /// Id, start of an id, or name
+        #[arg(value_name = "ACCOUNT")]
+        whose: String,
+    },
+    /// Begin a verification from outside: prints what to take to the verifier, once
+    #[command(after_help = "Example:\n  ebb accounts prove")]
+    Prove,
+    /// Close your account for good, or another (operator); it can still be looked at
+    #[command(after_help = "Example:\n  ebb accounts close Ada --as operator")]
+    Close {
+        /// Id, start of an id, or name; your own if not given
+        #[arg(value_name = "ACCOUNT")]
+        whose: Option<String>,
     },
     /// Record money that came in (operator)
     #[command(after_help = "Example:\n  ebb accounts top-up Ada 100.00 --as operator")]
@@ -87,9 +110,10 @@ pub async fn whoami(session: &Session) -> Result<(), Failure> {
 pub async fn accounts(session: &Session, command: &Accounts) -> Result<(), Failure> {
     let client = &session.client;
     match command {
-        Accounts::List => list(session).await,
-        Accounts::Open { name } => {
-            let opened: OpenedAccount = client.post("/v1/accounts", &OpenAccount { name: name.clone() }).await?;
+        Accounts::List => list(session, "/v1/accounts").await,
+        Accounts::Open { name, evidence } => {
+            let body = OpenAccount { name: name.clone(), evidence: evidence.clone() };
+            let opened: OpenedAccount = client.post("/v1/accounts", &body).await?;
             session.show(&opened, |opened| {
                 facts(&[
                     ("account", opened.account.id.clone()),
@@ -109,6 +133,29 @@ pub async fn accounts(session: &Session, command: &Accounts) -> Result<(), Failu
             let account: Account = client.post(&format!("/v1/accounts/{id}/person"), &Link { with }).await?;
             session.show(&account, account_text)
         }
+        Accounts::Person { whose } => {
+            let id = which::account(client, whose).await?;
+            list(session, &format!("/v1/accounts/{id}/person")).await
+        }
+        Accounts::Prove => {
+            let given: Reference = client.ask("/v1/verification").await?;
+            session.show(&given, |given| {
+                let where_to = given.verifier.clone().unwrap_or_else(|| "ask the operator".to_owned());
+                facts(&[
+                    ("reference", given.reference.clone()),
+                    ("verifier", where_to),
+                    ("until", instant(&given.expires_at)),
+                ]) + "Take the reference to the verifier: it is shown this once.\n"
+            })
+        }
+        Accounts::Close { whose } => {
+            let id = match whose {
+                Some(whose) => which::account(client, whose).await?,
+                None => own_account(session).await?,
+            };
+            let closed: Account = client.ask(&format!("/v1/accounts/{id}/close")).await?;
+            session.show(&closed, account_text)
+        }
         Accounts::TopUp { whose, amount } => {
             let id = which::account(client, whose).await?;
             let body = TopUp { amount: amount.clone() };
@@ -122,13 +169,14 @@ pub async fn accounts(session: &Session, command: &Accounts) -> Result<(), Failu
     }
 }
 
-async fn list(session: &Session) -> Result<(), Failure> {
-    let page: Page<Account> = session.client.all("/v1/accounts", &[]).await?;
+async fn list(session: &Session, path: &str) -> Result<(), Failure> {
+    let page: Page<Account> = session.client.all(path, &[]).await?;
     session.show(&page, |page| {
-        let mut table = Table::new(&["ID", "NAME", "VERIFIED AS", "OPENED"]);
+        let mut table = Table::new(&["ID", "NAME", "VERIFIED AS", "OPENED", "CLOSED"]);
         for account in &page.items {
             let verified = account.verified_as.clone().unwrap_or_default();
-            table.row([account.id.clone(), account.name.clone(), verified, instant(&account.opened_at)]);
+            let closed = account.closed_at.as_deref().map(instant).unwrap_or_default();
+            table.row([account.id.clone(), account.name.clone(), verified, instant(&account.opened_at), closed]);
         }
         table.text("No accounts. `ebb accounts open NAME` opens one.")
     })
@@ -177,5 +225,6 @@ fn account_text(account: &Account) -> String {
         ("name", account.name.clone()),
         ("verified as", account.verified_as.clone().unwrap_or_default()),
         ("opened", instant(&account.opened_at)),
+        ("closed", account.closed_at.as_deref().map(instant).unwrap_or_default()),
     ])
 }

@@ -8,6 +8,7 @@ mod delivery_args;
 mod demo;
 mod drills;
 mod events;
+mod evidence;
 mod failure;
 mod host;
 mod hosts;
@@ -24,6 +25,7 @@ mod session;
 mod ssh;
 mod subscriptions;
 mod table;
+mod trial;
 mod up;
 mod wait;
 mod which;
@@ -101,9 +103,9 @@ enum Command {
     /// Show cash, debt, and what is settled and accruing
     #[command(after_help = "Example:\n  ebb balance")]
     Balance,
-    /// Show the trial grant, or claim it
+    /// Whether you may claim the trial, claiming it, what is left, and appeals
     #[command(subcommand)]
-    Trial(money::TrialCommand),
+    Trial(trial::TrialCommand),
     /// Show bill records, and what accrues until now
     #[command(after_help = "Example:\n  ebb bill --since 2026-03-01")]
     Bill(money::BillArgs),
@@ -122,6 +124,9 @@ enum Command {
     /// Customers and their API keys
     #[command(subcommand)]
     Accounts(accounts::Accounts),
+    /// What accounts were seen with, by which those of one person are known (operator)
+    #[command(subcommand)]
+    Evidence(evidence::EvidenceCommand),
     /// Machines that lend capacity, as the operator sees them
     #[command(subcommand)]
     Hosts(hosts::Hosts),
@@ -203,13 +208,14 @@ async fn talk(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Ssh(args) => ssh::ssh(session, &args).await,
         Command::Tunnel { id } => console::tunnel(session, &id).await,
         Command::Balance => money::balance(session).await,
-        Command::Trial(command) => money::trial(session, &command).await,
+        Command::Trial(command) => trial::trial(session, &command).await,
         Command::Bill(args) => money::bill(session, &args).await,
         Command::Events(args) => events::events(session, &args).await,
         Command::KeyPairs(command) => key_pairs::key_pairs(session, &command).await,
         Command::Subscriptions(command) => subscriptions::subscriptions(session, &command).await,
         Command::Whoami => accounts::whoami(session).await,
         Command::Accounts(command) => accounts::accounts(session, &command).await,
+        Command::Evidence(command) => evidence::run(session, &command).await,
         Command::Hosts(command) => hosts::hosts(session, &command).await,
         Command::Zones(command) => zones::zones(session, &command).await,
         Command::Report(command) => report::report(session, &command).await,

@@ -1,21 +1,11 @@
-//! `ebb balance`, `ebb bill` and `ebb trial`: what is there, what did it cost, and who pays?
+//! `ebb balance` and `ebb bill`: what is there, what did it cost, and who pays?
 
 use crate::failure::Failure;
 use crate::session::Session;
 use crate::table::{Table, facts, instant};
 use crate::which::short;
-use ebb_wire::account::{Balance, Parts, Trial};
+use ebb_wire::account::{Balance, Parts};
 use ebb_wire::bill::{Bill, Record};
-
-#[derive(Debug, clap::Subcommand)]
-pub enum TrialCommand {
-    /// Show what is left of the trial grant
-    #[command(after_help = "Example:\n  ebb trial show")]
-    Show,
-    /// Claim the trial grant, once per person
-    #[command(after_help = "Example:\n  ebb trial claim")]
-    Claim,
-}
 
 /// Which part of the bill.
 #[derive(Debug, clap::Args)]
@@ -53,25 +43,6 @@ pub async fn bill(session: &Session, args: &BillArgs) -> Result<(), Failure> {
     let query: Vec<(&str, &str)> = bounds.iter().filter_map(|(name, at)| Some((*name, at.as_deref()?))).collect();
     let bill: Bill = session.client.get("/v1/bills", &query).await?;
     session.show(&bill, bill_text)
-}
-
-pub async fn trial(session: &Session, command: &TrialCommand) -> Result<(), Failure> {
-    let trial: Trial = match command {
-        TrialCommand::Show => session.client.get("/v1/trial", &[]).await?,
-        TrialCommand::Claim => session.client.ask("/v1/trial").await?,
-    };
-    session.show(&trial, |trial| {
-        facts(&[
-            ("holder", trial.holder.clone()),
-            ("claimed", instant(&trial.claimed_at)),
-            ("valid until", instant(&trial.valid_until)),
-            ("issued", trial.issued.clone()),
-            ("most per clock hour", trial.hourly_cap.clone()),
-            ("used by closed hours", trial.settled.clone()),
-            ("used by this hour", trial.accruing.clone()),
-            ("left", trial.left.clone()),
-        ])
-    })
 }
 
 /// A bill as a person reads it.

@@ -2,6 +2,7 @@
 
 use crate::delivery_args::DeliveryArgs;
 use crate::failure::Failure;
+use crate::serve::VerifierArgs;
 use crate::session::print;
 use clap::Args;
 use ebb_driver::fake::Behaviour;
@@ -45,6 +46,8 @@ pub struct SandboxArgs {
     #[arg(long, value_name = "MILLIS", default_value_t = 0)]
     start_millis: i64,
     #[command(flatten)]
+    verifier: VerifierArgs,
+    #[command(flatten)]
     deliveries: DeliveryArgs,
 }
 
@@ -75,6 +78,7 @@ fn config(args: SandboxArgs) -> Result<SandboxConfig, Failure> {
         capacity: args.capacity,
         behaviour: Behaviour { start_millis: args.start_millis, shutdown_millis: Some(0), ..Behaviour::default() },
         deliveries,
+        verifier: args.verifier.config()?,
     })
 }
 

@@ -4,7 +4,7 @@ use crate::delivery_args::DeliveryArgs;
 use crate::failure::Failure;
 use crate::session::print;
 use clap::Args;
-use ebb_server::{ServeConfig, load_catalog, sample_catalog};
+use ebb_server::{IdentityConfig, ServeConfig, VerifierConfig, load_catalog, sample_catalog};
 use ebb_store::Place;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -37,8 +37,35 @@ pub struct ServeArgs {
     /// operator's key if not given
     #[arg(long, value_name = "FILE")]
     subscription_key: Option<PathBuf>,
+    /// The file of the keys under which is hashed what shows a person, the newest first; made if it does not exist. Beside the
+    /// operator's key if not given
+    #[arg(long, value_name = "FILE")]
+    evidence_keys: Option<PathBuf>,
+    #[command(flatten)]
+    verifier: VerifierArgs,
     #[command(flatten)]
     deliveries: DeliveryArgs,
+}
+
+/// Who verifies accounts from outside.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Outside verifier")]
+pub struct VerifierArgs {
+    /// A file with the secret (`whsec_…`) that an outside verifier signs his messages with; without it there is none
+    #[arg(long, value_name = "FILE")]
+    verifier_secret: Option<PathBuf>,
+    /// Where customers reach him
+    #[arg(long, value_name = "URL", requires = "verifier_secret")]
+    verifier_url: Option<String>,
+}
+
+impl VerifierArgs {
+    pub fn config(self) -> Result<VerifierConfig, Failure> {
+        let secrets = self.verifier_secret.map(|file| {
+            std::fs::read_to_string(&file).map_err(Failure::io(format!("the verifier's secret in {}", file.display())))
+        });
+        Ok(VerifierConfig { secrets: secrets.transpose()?, url: self.verifier_url })
+    }
 }
 
 /// Serves until it is interrupted. Its first line says where.
@@ -55,11 +82,13 @@ pub async fn run(args: ServeArgs) -> Result<(), Failure> {
     };
     let operator_secret = Some(operator_key(&args.operator_key)?);
     let beside = || args.operator_key.with_file_name("subscription.key");
+    let evidence_keys = args.evidence_keys.unwrap_or_else(|| args.operator_key.with_file_name("evidence.key"));
+    let identity = IdentityConfig { evidence_keys, verifier: args.verifier.config()? };
     let deliveries = args.deliveries.config(Some(subscription_keys(&args.subscription_key.unwrap_or_else(beside))?))?;
     let failed = |error: ebb_server::ServeError| Failure::Outcome(format!("the service: {error}"));
     let catalog = args.catalog.as_deref().map_or_else(|| Ok(sample_catalog()), load_catalog).map_err(failed)?;
     let (listen, hosts, restored) = (args.listen, args.hosts, args.restored);
-    let config = ServeConfig { listen, store, catalog, hosts, restored, operator_secret, deliveries };
+    let config = ServeConfig { listen, store, catalog, hosts, restored, operator_secret, deliveries, identity };
     let serving = ebb_server::serve(config).await.map_err(failed)?;
     print(&format!("{{\"endpoint\":\"http://{}\"}}\n", serving.address))?;
     serving.run(interrupted()).await.map_err(Failure::io("serving"))

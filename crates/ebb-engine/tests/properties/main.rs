@@ -2,6 +2,7 @@
 
 mod drills;
 mod ends;
+mod evidence;
 mod fates;
 mod firm;
 mod lives;

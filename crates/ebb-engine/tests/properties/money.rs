@@ -39,7 +39,7 @@ proptest! {
     ) {
         let mut grant = TrialGrant {
             holder: Holder::Individual, claimed_at: Second::from_unix(0), valid_until: Second::from_unix(i64::MAX),
-            issued: Exact::from_units(issued), used: Exact::ZERO, hourly_cap: Price::from_micros(cap),
+            issued: Exact::from_units(issued), used: Exact::ZERO, revoked: Exact::ZERO, hourly_cap: Price::from_micros(cap),
         };
         let (mut totals, mut purse) = (Totals::default(), Purse::default());
         let mut books = std::collections::BTreeMap::<Place, Amount>::new();

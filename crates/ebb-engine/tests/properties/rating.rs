@@ -53,7 +53,7 @@ proptest! {
         let claimed_at = Second::from_unix(since + claimed);
         let grant = TrialGrant {
             holder: Holder::Individual, claimed_at, valid_until: claimed_at.plus(valid),
-            issued: Exact::ZERO, used: Exact::ZERO, hourly_cap: Price::default(),
+            issued: Exact::ZERO, used: Exact::ZERO, revoked: Exact::ZERO, hourly_cap: Price::default(),
         };
         let end = End { at: span.until.unwrap(), cause: Cause::Capacity, waived_since: Some(span.since.plus(waived)), waived_until: None, notice: None };
         let charges = charges(&span, window(&span), &calendar, Some(&grant), Some(&end));

@@ -5,6 +5,7 @@ use crate::app::App;
 use crate::call::{Call, Principal, Role, checked_name};
 use crate::denied::Denied;
 use crate::mint::digest;
+use crate::person::Whose;
 use crate::unit::{Unit, refuse};
 use crate::work::hours::accruing;
 use axum::Json;
@@ -13,8 +14,10 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use ebb_engine::event::Event;
 use ebb_engine::quote::Buyer;
+use ebb_engine::refusal::Refused;
 use ebb_model::id::{AccountId, ApiKeyId};
 use ebb_model::money::Amount;
+use ebb_model::person::Source;
 use ebb_model::time::Second;
 use ebb_model::trial::Holder;
 use ebb_store::StoreError;
@@ -62,15 +65,19 @@ pub async fn whoami(State(app): State<App>, who: Principal) -> Result<Json<wire:
 pub async fn open(State(app): State<App>, call: Call<wire::OpenAccount>) -> Result<Response, Denied> {
     call.principal.operator()?;
     let name = checked_name("name", &call.body.name)?;
-    let answer = call.once(&app, "open-account", "accounts", move |mut unit| {
-        let name = name.clone();
+    let report = app.report(Source::Registration, &call.body.evidence)?;
+    // Those who learn something of somebody take turns; else nobody has to wait.
+    let turn = if report.is_empty() { "accounts" } else { "persons" };
+    let answer = call.once(&app, "open-account", turn, move |mut unit| {
+        let (name, report) = (name.clone(), report.clone());
         async move {
-            let id = AccountId::new(unit.app.mint.uuid(unit.now));
-            unit.write(account::insert(id, &name, unit.now));
+            let new = account::new(AccountId::new(unit.app.mint.uuid(unit.now)), &name, unit.now);
+            let id = new.id;
+            let account = shown(&new);
+            unit.open_account(new);
             unit.log(id, None, &Event::AccountOpened);
             let key = new_key(&mut unit, Some(id), Role::Owner);
-            let (id, opened_at) = (id.to_string(), unit.now.to_string());
-            let account = wire::Account { id, name, verified_as: None, opened_at };
+            unit.see(id, &report, Whose::New).await?;
             Ok(unit.done(wire::OpenedAccount { account, key }))
         }
     });
@@ -121,50 +128,35 @@ pub async fn verify(
 ) -> Result<Response, Denied> {
     call.principal.operator()?;
     let id = seen_by(&call.principal, &id)?;
-    let holder = match call.body.holder.as_str() {
-        "individual" => Holder::Individual,
-        "enterprise" => Holder::Enterprise,
-        _ => return Err(Denied::BadInput("holder: it is individual or enterprise".to_owned())),
-    };
+    let holder = parse_holder(&call.body.holder)?;
     let answer = call.once(&app, "verify", id, move |mut unit| async move {
         let claimed = unit.reads.row(account::grant(id)).await?.is_some();
         let account = unit.change_account(id).await?;
-        if claimed && account.holder != Some(holder) {
-            let why = "the account claimed the trial of another kind of holder; the two exclude each other";
-            return refuse(Denied::Conflict(why.to_owned()));
-        }
-        account.holder = Some(holder);
+        verify_as(account, holder, claimed)?;
         let answer = shown(account);
-        unit.log(id, None, &Event::AccountVerified { holder });
+        unit.log(id, None, &Event::AccountVerified { holder, by: None });
         Ok(unit.done(answer))
     });
     Ok(json(StatusCode::OK, answer.await?))
 }
 
-/// Says that two accounts belong to one person (operator). What one of them takes from the other is then charged (rules §2.11).
-#[utoipa::path(post, path = "/v1/accounts/{id}/person", operation_id = "link_account", params(("id" = String, Path)), request_body = wire::Link,
-    responses((status = 200, body = wire::Account), (status = 403, body = Problem), (status = 404, body = Problem)))]
-pub async fn link(State(app): State<App>, Path(id): Path<String>, call: Call<wire::Link>) -> Result<Response, Denied> {
-    call.principal.operator()?;
-    let id = seen_by(&call.principal, &id)?;
-    let other = seen_by(&call.principal, &call.body.with)?;
-    // Under one name, so that two links cannot cross.
-    let answer = call.once(&app, "link", "persons", move |mut unit| async move {
-        let account = unit.account(id).await?.clone();
-        if unit.reads.row(account::by_id(other)).await?.is_none() {
-            return refuse(Denied::not_found("account", other));
+pub fn parse_holder(name: &str) -> Result<Holder, Denied> {
+    match name {
+        "individual" => Ok(Holder::Individual),
+        "enterprise" => Ok(Holder::Enterprise),
+        _ => Err(Denied::BadInput("holder: it is individual or enterprise".to_owned())),
+    }
+}
+
+/// An account is found to be this holder's. What it claimed as settles it (rules §3.2).
+pub fn verify_as(account: &mut Account, holder: Holder, claimed: bool) -> Result<(), Denied> {
+    match account.holder {
+        Some(before) if claimed && before != holder => Err(Refused::HolderSettled(before.name()).into()),
+        _ => {
+            account.holder = Some(holder);
+            Ok(())
         }
-        let (mine, theirs) = (unit.person(id).await?, unit.person(other).await?);
-        let person = mine.min(theirs);
-        unit.write(account::link(mine.max(theirs), person));
-        for linked in [id, other] {
-            unit.log(linked, None, &Event::AccountLinked { person });
-        }
-        Ok(unit.done(shown(&account)))
-    });
-    let answer = answer.await?;
-    app.load_persons().await?;
-    Ok(json(StatusCode::OK, answer))
+    }
 }
 
 /// Adds money (operator). It pays what is owed first.
@@ -209,7 +201,9 @@ pub async fn create_key(
         _ => return Err(Denied::BadInput("role: it is owner, member or auditor".to_owned())),
     };
     let answer = call.once(&app, "create-key", id, move |mut unit| async move {
-        unit.account(id).await?;
+        if unit.account(id).await?.closed_at.is_some() {
+            return refuse(Refused::AccountClosed);
+        }
         let key = new_key(&mut unit, Some(id), role);
         Ok(unit.done(key))
     });
@@ -273,7 +267,7 @@ async fn read(app: &App, id: AccountId) -> Result<Account, Denied> {
 }
 
 /// The account that a path names, if this caller may know of it.
-fn seen_by(who: &Principal, id: &str) -> Result<AccountId, Denied> {
+pub fn seen_by(who: &Principal, id: &str) -> Result<AccountId, Denied> {
     let parsed: AccountId = id.parse().map_err(|_| Denied::not_found("account", id))?;
     if who.sees(parsed) { Ok(parsed) } else { Err(Denied::not_found("account", id)) }
 }
@@ -286,7 +280,7 @@ fn manages_keys(who: &Principal, id: &str) -> Result<AccountId, Denied> {
     }
 }
 
-/// What a purchase or a claim asks of an account.
+/// What a purchase asks of an account.
 pub fn buyer(account: &Account, instances: i64) -> Buyer {
     Buyer {
         verified: account.holder,
@@ -318,11 +312,12 @@ async fn balance_of(
     })
 }
 
-fn shown(account: &Account) -> wire::Account {
+pub fn shown(account: &Account) -> wire::Account {
     wire::Account {
         id: account.id.to_string(),
         name: account.name.clone(),
         verified_as: account.holder.map(|holder| holder.name().to_owned()),
         opened_at: account.opened_at.to_string(),
+        closed_at: account.closed_at.map(|at| at.to_string()),
     }
 }

@@ -76,7 +76,12 @@ pub async fn events(
         _ => event::of_account(who.account()?, &paging.after, paging.limit()),
     };
     let rows = app.store.rows(query).await?;
-    let items = rows.iter().map(|row| logged(event::read(row))).collect();
+    let mut items: Vec<LoggedEvent> = rows.iter().map(|row| logged(event::read(row))).collect();
+    if who.role != Role::Operator {
+        // Whose else an account is, is the operator's business (rules §3.2).
+        let bodies = items.iter_mut().filter_map(|event| event.body.as_object_mut());
+        bodies.filter(|body| body["event"] == "account-linked").for_each(|body| drop(body.remove("person")));
+    }
     Ok(Json(paging.page(items, |event| event.id.clone())))
 }
 

@@ -1,16 +1,17 @@
-//! The free trial: claiming it, looking at it, and how an account stands with it.
+//! The free trial: whether it can be claimed, claiming it, looking at it, and how an account stands with it.
 
-use super::account::buyer;
 use super::json;
 use crate::app::App;
 use crate::call::{Call, Principal};
 use crate::denied::Denied;
+use crate::person::{claimant, guard_claim};
 use crate::unit::{Outcome, Unit, refuse};
 use crate::work::hours::accruing;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use ebb_engine::eligibility::{self, Condition, Finding};
 use ebb_engine::event::Event;
 use ebb_engine::trial;
 use ebb_ledger::{Entry, Place};
@@ -21,6 +22,7 @@ use ebb_model::trial::TrialGrant;
 use ebb_store::Decision;
 use ebb_store::rows::{account, instance};
 use ebb_wire::account as wire;
+use ebb_wire::person as person_wire;
 use ebb_wire::problem::Problem;
 
 /// Claims the free trial: once per person, verified, and before any instance ran.
@@ -34,19 +36,52 @@ pub async fn claim(State(app): State<App>, call: Call<Option<()>>) -> Result<Res
 
 async fn grant(mut unit: Unit, id: AccountId) -> Outcome<Decision<wire::Trial>> {
     let now = unit.now.second();
-    let claimed = unit.reads.row(account::grant(id)).await?.is_some();
-    // The account's generation serialises claims of one account.
-    let account = unit.change_account(id).await?.clone();
-    let grant = match trial::claim(&unit.app.catalog, &buyer(&account, 0), account.ran, claimed, now) {
+    let account = unit.account(id).await?.clone();
+    let known = claimant(&unit.reads, &unit.app.catalog.person, &account).await?;
+    let grant = match eligibility::claim(&unit.app.catalog, &known.claimant, now) {
         Ok(grant) => grant,
         Err(refused) => return refuse(refused),
     };
+    // The account's generation serialises claims of one account, the person's those of several.
+    guard_claim(&mut unit, id, &known, grant.holder).await?;
     let amount = grant.issued.posted();
     unit.write(account::insert_grant(id, &grant));
     unit.post(id, "trial grant", &Entry::transfer(Place::Grant(id), Place::Promotion, amount), now);
     let (holder, hourly_cap, valid_until) = (grant.holder, grant.hourly_cap, grant.valid_until);
     unit.log(id, None, &Event::TrialClaimed { holder, amount, hourly_cap, valid_until });
     Ok(unit.done(shown_trial(&grant, Exact::ZERO)))
+}
+
+/// Whether the account could claim now: each condition, with what stands against it and the way out. It changes nothing.
+#[utoipa::path(get, path = "/v1/trial/check", operation_id = "check_trial", params(("account" = Option<String>, Query, description = "operator: whose")),
+    responses((status = 200, body = person_wire::Check), (status = 404, body = Problem)))]
+pub async fn check(State(app): State<App>, who: Principal) -> Result<Json<person_wire::Check>, Denied> {
+    let id = who.account()?;
+    let shared = app.clone();
+    let known = app.store.read(move |reads| async move {
+        let Some(row) = reads.row(account::by_id(id)).await? else { return Ok(None) };
+        claimant(&reads, &shared.catalog.person, &account::read(&row)).await.map(Some)
+    });
+    let known = known.await?.ok_or_else(|| Denied::not_found("account", id))?;
+    let conditions: Vec<person_wire::Condition> =
+        eligibility::conditions(&known.claimant).iter().map(shown_condition).collect();
+    let eligible = conditions.iter().all(|condition| condition.finding != "failed");
+    let may_appeal = eligibility::may_appeal(&known.claimant);
+    Ok(Json(person_wire::Check { eligible, may_appeal, conditions }))
+}
+
+fn shown_condition(condition: &Condition) -> person_wire::Condition {
+    let (finding, refused) = match &condition.finding {
+        Finding::Met => ("met", None),
+        Finding::Overruled(refused) => ("overruled", Some(refused)),
+        Finding::Failed(refused) => ("failed", Some(refused)),
+    };
+    person_wire::Condition {
+        name: condition.name.to_owned(),
+        finding: finding.to_owned(),
+        code: refused.map(|refused| refused.code().to_owned()),
+        message: refused.map(ToString::to_string),
+    }
 }
 
 /// The trial: what is used, settled and accruing, and what is left.
@@ -81,7 +116,7 @@ pub async fn standing(unit: &mut Unit, id: AccountId, grant: &TrialGrant) -> Out
     })
 }
 
-fn shown_trial(grant: &TrialGrant, accruing: Exact) -> wire::Trial {
+pub fn shown_trial(grant: &TrialGrant, accruing: Exact) -> wire::Trial {
     wire::Trial {
         holder: grant.holder.name().to_owned(),
         claimed_at: grant.claimed_at.to_string(),
@@ -89,6 +124,7 @@ fn shown_trial(grant: &TrialGrant, accruing: Exact) -> wire::Trial {
         issued: grant.issued.to_string(),
         hourly_cap: grant.hourly_cap.to_string(),
         settled: grant.used.to_string(),
+        revoked: grant.revoked.to_string(),
         accruing: accruing.to_string(),
         left: (grant.left() - accruing).to_string(),
     }

@@ -3,14 +3,98 @@
 use ebb_driver::fake::Behaviour;
 use ebb_model::catalog::Catalog;
 use ebb_model::resources::Resources;
-use ebb_server::{DeliveryConfig, SandboxConfig, load_catalog, sandbox};
+use ebb_server::{
+    DeliveryConfig, IdentityConfig, SandboxConfig, ServeConfig, ServeError, VerifierConfig, load_catalog, sandbox,
+    serve,
+};
 use ebb_store::Place;
 use ebb_testing::TempPostgres;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
+
+/// What the outside verifier signs with.
+pub const VERIFIER_SECRET: &str = "whsec_dGhlIHZlcmlmaWVyIGFuZCBFYmIga25vdyB0aGlz";
+
+/// A directory that goes with the story.
+pub struct Directory(PathBuf);
+
+impl Directory {
+    pub fn new() -> Directory {
+        Directory(crate::post_office::directory())
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// With the evidence keys in a file there.
+    pub fn identity(&self) -> IdentityConfig {
+        IdentityConfig { evidence_keys: self.0.join("evidence.key"), verifier: VerifierConfig::default() }
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The secret of a service's operator.
+pub const OPERATOR: &str = "a-secret-of-the-operators-own";
+
+/// A service, which does many things at a time, and whose database outlives it.
+#[derive(Clone)]
+pub struct Service {
+    pub endpoint: String,
+    client: Client,
+    stop: Arc<watch::Sender<bool>>,
+}
+
+impl Service {
+    pub async fn start(store: Place, identity: IdentityConfig) -> Result<Service, ServeError> {
+        let config = ServeConfig {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            store,
+            catalog: Cloud::catalog(),
+            hosts: vec![],
+            restored: false,
+            operator_secret: Some(OPERATOR.to_owned()),
+            deliveries: DeliveryConfig { keys: Some("k".repeat(64)), ..DeliveryConfig::default() },
+            identity,
+        };
+        let serving = serve(config).await?;
+        let endpoint = format!("http://{}", serving.address);
+        let (stop, mut stopped) = watch::channel(false);
+        tokio::spawn(async move {
+            let ended = async move { drop(stopped.changed().await) };
+            serving.run(ended).await
+        });
+        Ok(Service { endpoint, client: Client::new(), stop: Arc::new(stop) })
+    }
+
+    pub async fn ask(&self, key: &str, method: Method, path: &str, body: Value) -> (u16, Value) {
+        let request = self.client.request(method, format!("{}{path}", self.endpoint)).bearer_auth(key);
+        let answer = request.body(body.to_string()).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
+    pub async fn post(&self, key: &str, path: &str, body: Value) -> (u16, Value) {
+        self.ask(key, Method::POST, path, body).await
+    }
+
+    /// Until nobody listens there any more.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        let address = self.endpoint.strip_prefix("http://").unwrap();
+        crate::receiver::until("the end of the service", async || {
+            tokio::net::TcpStream::connect(address).await.is_err()
+        })
+        .await;
+    }
+}
 
 /// Which database a story runs on.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -140,6 +224,10 @@ impl Cloud {
             capacity: capacity.to_vec(),
             behaviour,
             deliveries,
+            verifier: VerifierConfig {
+                secrets: Some(VERIFIER_SECRET.to_owned()),
+                url: Some("https://verifier.example/ebb".to_owned()),
+            },
         };
         let (serving, ready) = sandbox(config).await.unwrap();
         let (stop, stopped) = oneshot::channel();
@@ -260,6 +348,28 @@ impl Cloud {
             )
         })
         .collect()
+    }
+
+    /// An account that was seen with this at its registration: its id and its owner's key.
+    pub async fn registered(&self, name: &str, evidence: Value) -> (String, String) {
+        let opened = self.post("operator", "/v1/accounts", json!({ "name": name, "evidence": evidence })).await;
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        (text(&opened["account"]["id"]), text(&opened["key"]["secret"]))
+    }
+
+    /// The same, verified.
+    pub async fn verified(&self, name: &str, holder: &str, evidence: Value) -> (String, String) {
+        let (id, key) = self.registered(name, evidence).await;
+        self.post("operator", &format!("/v1/accounts/{id}/verification"), json!({ "holder": holder })).await;
+        (id, key)
+    }
+
+    /// The code and the sentence of what a claim would be refused for, or nothing.
+    pub async fn stands_against(&self, who: &str) -> Vec<String> {
+        let check = self.get(who, "/v1/trial/check").await;
+        let conditions = check["conditions"].as_array().unwrap().iter();
+        let failed = conditions.filter(|one| one["finding"] == "failed");
+        failed.map(|one| one["code"].as_str().unwrap().to_owned()).collect()
     }
 
     /// An account with money, and its owner's key.

@@ -1,6 +1,6 @@
 //! What does a program read in the place of a sandbox's guest, in each cloud's form?
 
-use crate::cloud::{Cloud, On, block};
+use crate::cloud::{Cloud, Directory, On, block};
 use crate::story;
 use ebb_server::{DeliveryConfig, ServeConfig, sample_catalog, serve};
 use ebb_store::Place;
@@ -140,6 +140,7 @@ async fn a_base_address_serves_programs_that_know_nothing_of_it() {
 
 #[tokio::test]
 async fn a_service_answers_for_no_guest() {
+    let directory = Directory::new();
     let config = ServeConfig {
         listen: "127.0.0.1:0".parse().unwrap(),
         store: Place::Memory,
@@ -148,6 +149,7 @@ async fn a_service_answers_for_no_guest() {
         restored: false,
         operator_secret: None,
         deliveries: DeliveryConfig { keys: Some("k".repeat(64)), ..DeliveryConfig::default() },
+        identity: directory.identity(),
     };
     let serving = serve(config).await.unwrap();
     let address = serving.address;

@@ -1,6 +1,6 @@
 //! Bad input: each a clear error with its own code, and nothing half done.
 
-use crate::cloud::{Cloud, block, order};
+use crate::cloud::{Cloud, Directory, block, order};
 use crate::story;
 use ebb_driver::fake::Behaviour;
 use ebb_server::{DeliveryConfig, ServeConfig, sample_catalog, serve};
@@ -206,6 +206,7 @@ async fn a_sandboxs_keys_open_no_service() {
     let sandbox = Cloud::at(place.clone(), &[("vcpu", 4)], Behaviour::default()).await;
     assert_eq!(sandbox.get("operator", "/v1/whoami").await["role"], "operator");
     drop(sandbox);
+    let directory = Directory::new();
     let config = ServeConfig {
         listen: "127.0.0.1:0".parse().unwrap(),
         store: place,
@@ -214,6 +215,7 @@ async fn a_sandboxs_keys_open_no_service() {
         restored: false,
         operator_secret: Some("a-secret-of-the-operators-own".to_owned()),
         deliveries: DeliveryConfig { keys: Some("k".repeat(64)), ..DeliveryConfig::default() },
+        identity: directory.identity(),
     };
     let serving = serve(config).await.unwrap();
     let url = format!("http://{}/v1/whoami", serving.address);

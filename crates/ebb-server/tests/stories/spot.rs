@@ -79,7 +79,7 @@ async fn nobody_gains_by_taking_from_himself() {
 
 #[tokio::test]
 async fn who_takes_from_another_account_of_his_own_is_charged() {
-    for on in [On::Sqlite, On::Postgres] {
+    for (on, by_evidence) in [(On::Sqlite, false), (On::Postgres, false), (On::Sqlite, true), (On::Postgres, true)] {
         let cloud = small(on).await;
         cloud.buy("enterprise", block(3)).await;
         let taken = cloud.buy("enterprise", block(3)).await;
@@ -87,7 +87,19 @@ async fn who_takes_from_another_account_of_his_own_is_charged() {
         let ada = cloud.get("individual", "/v1/whoami").await["account"]["id"].clone();
         let path = format!("/v1/accounts/{}/person", ada.as_str().unwrap());
         assert_eq!(cloud.refused("individual", &path, json!({"with": lab})).await, (403, "role".to_owned()));
-        cloud.post("operator", &path, json!({"with": lab})).await;
+        if by_evidence {
+            // Each of the two is a family already; a third account turns out to be in both.
+            let (phone, document) =
+                (json!({"kind": "phone", "value": "13800138000"}), json!({"kind": "document", "value": "P-1234567"}));
+            for (account, piece) in [(&ada, &phone), (&lab, &document)] {
+                cloud.registered("Friend", json!([piece])).await;
+                let path = format!("/v1/accounts/{}/evidence", account.as_str().unwrap());
+                cloud.post("operator", &path, json!({"seen_at": "use", "evidence": [piece]})).await;
+            }
+            cloud.registered("Third", json!([phone, document])).await;
+        } else {
+            cloud.post("operator", &path, json!({"with": lab})).await;
+        }
         cloud.wait(900).await;
         cloud.buy("individual", on_demand()).await;
         cloud.wait(300).await;

@@ -17,6 +17,10 @@ pub struct Account {
     pub holder: Option<Holder>,
     pub generation: i64,
     pub opened_at: Timestamp,
+    /// From then on it can only be looked at.
+    pub closed_at: Option<Timestamp>,
+    /// Called by one of its accounts, if it has several.
+    pub person: Option<AccountId>,
     pub purse: Purse,
     /// Held back for what runs and is not settled yet.
     pub held: Amount,
@@ -34,6 +38,8 @@ pub fn read(row: &Row) -> Account {
         holder: row.opt_text("holder").map(holder),
         generation: row.int("generation"),
         opened_at: Timestamp::from_micros(row.int("opened_at")),
+        closed_at: row.opt_int("closed_at").map(Timestamp::from_micros),
+        person: row.opt_text("person").map(own),
         purse: Purse { cash: Amount::from_units(row.int("cash")), debt: Amount::from_units(row.int("debt")) },
         held: Amount::from_units(row.int("held")),
         totals: Totals {
@@ -60,15 +66,7 @@ pub fn linked() -> Query {
     query("select * from account where person is not null", args![])
 }
 
-/// Everything that is `other`'s is `person`'s.
-pub fn link(other: AccountId, person: AccountId) -> Query {
-    query(
-        "update account set person = $2 where id = $1 or person = $1 or id = $2",
-        args![other.to_string(), person.to_string()],
-    )
-}
-
-fn holder(name: &str) -> Holder {
+pub(super) fn holder(name: &str) -> Holder {
     own_json(&format!("\"{name}\""))
 }
 
@@ -80,6 +78,24 @@ pub fn page(after: &str, limit: i64) -> Query {
     query("select * from account where id > $1 order by id limit $2", args![after, limit])
 }
 
+/// A new account has nothing yet.
+pub fn new(id: AccountId, name: &str, at: Timestamp) -> Account {
+    Account {
+        id,
+        name: name.to_owned(),
+        holder: None,
+        generation: 1,
+        opened_at: at,
+        closed_at: None,
+        person: None,
+        purse: Purse::default(),
+        held: Amount::ZERO,
+        totals: Totals::default(),
+        ran: false,
+        close_at: None,
+    }
+}
+
 pub fn insert(id: AccountId, name: &str, at: Timestamp) -> Query {
     query(
         "insert into account (id, name, generation, opened_at, cash, debt, held, waived_total, grant_total, payable_total, \
@@ -88,12 +104,13 @@ pub fn insert(id: AccountId, name: &str, at: Timestamp) -> Query {
     )
 }
 
-/// Guard: writes the account as it is now, if nobody changed it since it was read.
+/// Guard: writes the account as it is now, if nobody changed it since it was read. Whose it is, is written by who links it alone
+/// ([`super::person`]).
 pub fn change(account: &Account) -> Query {
     let totals = &account.totals;
     query(
         "update account set holder = $3, cash = $4, debt = $5, held = $6, waived_total = $7, grant_total = $8, \
-         payable_total = $9, compute_total = $10, disk_total = $11, ran = $12, close_at = $13, \
+         payable_total = $9, compute_total = $10, disk_total = $11, ran = $12, close_at = $13, closed_at = $14, \
          generation = generation + 1 where id = $1 and generation = $2",
         args![
             account.id.to_string(),
@@ -109,6 +126,7 @@ pub fn change(account: &Account) -> Query {
             units(totals.system_disk),
             i64::from(account.ran),
             account.close_at.map(Second::unix),
+            account.closed_at.map(|at| at.micros()),
         ],
     )
 }
@@ -135,8 +153,17 @@ pub struct ApiKey {
     pub created_at: Timestamp,
 }
 
+/// Whether the account of a key is closed.
+pub fn key_is_closed(row: &Row) -> bool {
+    row.opt_int("closed_at").is_some()
+}
+
+/// With whether its account is closed.
 pub fn key_by_hash(hash: &str) -> Query {
-    query("select * from api_key where hash = $1", args![hash])
+    query(
+        "select k.*, a.closed_at from api_key k left join account a on a.id = k.account_id where k.hash = $1",
+        args![hash],
+    )
 }
 
 pub fn keys_of(account: AccountId) -> Query {
@@ -238,6 +265,7 @@ pub fn read_grant(row: &Row) -> TrialGrant {
         valid_until: Second::from_unix(row.int("valid_until")),
         issued: exact(row.int("issued")),
         used: exact(row.int("used")),
+        revoked: exact(row.int("revoked")),
         hourly_cap: Price::from_micros(row.int("hourly_cap")),
     }
 }
@@ -260,6 +288,14 @@ pub fn insert_grant(account: AccountId, grant: &TrialGrant) -> Query {
 
 pub fn use_grant(account: AccountId, used: ebb_model::money::Exact) -> Query {
     query("update trial_grant set used = $2 where account_id = $1", args![account.to_string(), units(used)])
+}
+
+/// Takes so much of a grant away; it pays for nothing from `until` on.
+pub fn revoke_grant(account: AccountId, revoked: ebb_model::money::Exact, until: Second) -> Query {
+    query(
+        "update trial_grant set revoked = revoked + $2, valid_until = $3 where account_id = $1",
+        args![account.to_string(), units(revoked), until.unix()],
+    )
 }
 
 pub fn holds(account: AccountId) -> Query {

@@ -209,6 +209,14 @@ pub fn move_on(schedule: &Schedule, next_at: Timestamp) -> Query {
     )
 }
 
+/// All of an account, which closes.
+pub fn end_schedules_of(account: AccountId, at: Timestamp) -> Query {
+    query(
+        "update drill_schedule set ended_at = $2 where account_id = $1 and ended_at is null",
+        args![account.to_string(), at.micros()],
+    )
+}
+
 /// Guard: nobody ended it since it was read.
 pub fn end_schedule(id: ScheduleId, at: Timestamp) -> Query {
     query(

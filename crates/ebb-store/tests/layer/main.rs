@@ -2,6 +2,7 @@
 
 mod crash;
 mod home;
+mod persons;
 mod postgres;
 mod reading;
 mod sqlite;

@@ -7,6 +7,7 @@ use ebb_model::time::Timestamp;
 use ebb_wire::drill::{Drill, Rehearse};
 use ebb_wire::host::{DeclareLost, Host, Leave};
 use ebb_wire::instance::{Buy, Instance};
+use ebb_wire::person::{Because, Evidence, Learned, Report};
 use ebb_wire::problem::Page;
 use ebb_wire::sandbox::Advance;
 use serde_json::Value;
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 /// Purchases that are refused do not count, but do not go on for ever either.
 const TRIES_PER_LIFE: u32 = 60;
 const LIVES_PER_CUSTOMER: u32 = 12;
+const WHIMS: u64 = 0x7768_696d;
 
 /// What was done, how often, and how much time it took in the sandbox.
 pub struct Played {
@@ -26,6 +28,8 @@ pub struct Played {
 struct Theatre<'a> {
     stage: &'a Stage,
     dice: Dice,
+    /// Others, for whose an account is: so that a seed's lives stay as they were.
+    whims: Dice,
     customers: Vec<Customer>,
     done: BTreeMap<String, u32>,
     bought: u32,
@@ -37,7 +41,8 @@ struct Theatre<'a> {
 /// The service failed, or refused so much that the lives never came about.
 pub async fn play(stage: &Stage, lives: u32, seed: u64) -> Result<Played, Failure> {
     let opening = stage.now().await?;
-    let mut theatre = Theatre { stage, dice: Dice::new(seed), customers: vec![], done: BTreeMap::new(), bought: 0 };
+    let (dice, whims) = (Dice::new(seed), Dice::new(seed ^ WHIMS));
+    let mut theatre = Theatre { stage, dice, whims, customers: vec![], done: BTreeMap::new(), bought: 0 };
     for at in 0..=(lives / LIVES_PER_CUSTOMER) {
         theatre.enter(at).await?;
     }
@@ -51,6 +56,9 @@ pub async fn play(stage: &Stage, lives: u32, seed: u64) -> Result<Played, Failur
             )));
         }
         theatre.something().await?;
+        if theatre.whims.percent(3) {
+            theatre.word_about_a_trial().await?;
+        }
     }
     theatre.curtain().await?;
     let seconds = stage.now().await?.millis_since(opening) / 1_000;
@@ -64,6 +72,14 @@ impl Theatre<'_> {
         let most = if self.dice.percent(30) { 5 } else { 400 };
         let cash = format!("{}.{:08}", self.dice.from(0, most), self.dice.from(1, 99_999_999));
         let customer = self.stage.customer(&format!("顾客 {at}"), holder, &cash).await?;
+        // Some are another account of somebody who is there already.
+        let document = if self.whims.percent(35) { self.whims.from(0, i64::from(at)) } else { i64::from(at) };
+        let report = Report {
+            seen_at: "registration".to_owned(),
+            evidence: vec![Evidence { kind: "document".to_owned(), value: format!("P-{:07}", 1_234_567 + document) }],
+        };
+        let path = format!("/v1/accounts/{}/evidence", customer.id);
+        let _: Learned = self.stage.operator.post(&path, &report).await?;
         if self.dice.percent(70) {
             let claimed = customer.client.ask::<Value>("/v1/trial").await;
             self.tally("claim", claimed)?;
@@ -89,6 +105,20 @@ impl Theatre<'_> {
                 self.tally("claim", claimed).map(drop)
             }
         }
+    }
+
+    /// The operator lets somebody claim in spite of all, or takes what is left of a grant.
+    async fn word_about_a_trial(&mut self) -> Result<(), Failure> {
+        let at = self.whims.from(0, self.customers.len() as i64 - 1) as usize;
+        let (verb, what) = if self.whims.percent(70) { ("overrule", "overrule") } else { ("revoke", "revoke a grant") };
+        let path = format!("/v1/accounts/{}/trial/{verb}", self.customers[at].id);
+        let because = Because { reason: "a whim".to_owned() };
+        let answer = self.stage.operator.post::<Value>(&path, &because).await;
+        if self.tally(what, answer)?.is_some() && verb == "overrule" {
+            let claimed = self.customers[at].client.ask::<Value>("/v1/trial").await;
+            self.tally("claim", claimed)?;
+        }
+        Ok(())
     }
 
     fn customer(&mut self) -> usize {

@@ -73,6 +73,7 @@ impl Stage {
             capacity: vcpus.iter().map(|vcpus| Resources::of(lent(vcpus))).collect(),
             behaviour,
             deliveries: Default::default(),
+            verifier: Default::default(),
         };
         let started = ebb_server::sandbox(config).await;
         let (serving, ready) = started.map_err(|error| Failure::Outcome(format!("the sandbox: {error}")))?;
@@ -84,7 +85,8 @@ impl Stage {
 
     /// Opens an account, verifies it and puts money into it.
     pub async fn customer(&self, name: &str, holder: &str, cash: &str) -> Result<Customer, Failure> {
-        let opened: OpenedAccount = self.operator.post("/v1/accounts", &OpenAccount { name: name.to_owned() }).await?;
+        let body = OpenAccount { name: name.to_owned(), evidence: vec![] };
+        let opened: OpenedAccount = self.operator.post("/v1/accounts", &body).await?;
         let id = opened.account.id;
         let body = Verify { holder: holder.to_owned() };
         let _: Account = self.operator.post(&format!("/v1/accounts/{id}/verification"), &body).await?;

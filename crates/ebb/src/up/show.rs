@@ -195,7 +195,8 @@ impl Show<'_> {
                 return Ok(Tenant { name, client, key: key.trim().to_owned(), private_key });
             }
         }
-        let opened: OpenedAccount = self.operator.post("/v1/accounts", &OpenAccount { name: name.to_owned() }).await?;
+        let body = OpenAccount { name: name.to_owned(), evidence: vec![] };
+        let opened: OpenedAccount = self.operator.post("/v1/accounts", &body).await?;
         let account = opened.account.id;
         let verify = Verify { holder: holder.to_owned() };
         let _: Account = self.operator.post(&format!("/v1/accounts/{account}/verification"), &verify).await?;

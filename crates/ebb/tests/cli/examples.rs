@@ -4,12 +4,13 @@ use crate::sandbox::{EBB, Sandbox};
 use std::process::Command;
 
 /// What cannot succeed in a sandbox, whose guests are made of nothing and whose receivers do not answer: the example, its exit code, and the reason given.
-const REFUSED: [(&str, i32, &str); 7] = [
+const REFUSED: [(&str, i32, &str); 8] = [
     ("ebb console web", 1, "made of nothing"),
     ("ebb ssh web -i id_ed25519 -- uptime", 255, "made of nothing"),
     ("ebb hosts accept-gap cn-beijing-a-1 --as operator", 1, "there is nothing to accept"),
     ("ebb hosts lost cn-beijing-a-1 --fenced --as operator", 1, "is connected"),
     ("ebb hosts destroy-guest cn-beijing-a-1 $GUEST --as operator", 1, "no guest in quarantine"),
+    ("ebb accounts prove", 1, "no outside verifier"),
     ("ebb subscriptions confirm http://127.0.0.1:8080/ebb 0123456789abcdef", 1, "not the token"),
     ("ebb subscriptions test http://127.0.0.1:8080/ebb", 1, "has not confirmed"),
 ];
@@ -70,7 +71,8 @@ fn prepare(sandbox: &Sandbox, example: &str) -> String {
         sandbox.ok("ebb subscriptions add http://127.0.0.1:8080/ebb");
     }
     if example.contains(" Ada ") && !example.contains(" open ") {
-        sandbox.ok("ebb accounts open Ada --as operator");
+        let opened = sandbox.json("ebb accounts open Ada --as operator");
+        sandbox.add_profile("ada", opened["key"]["secret"].as_str().expect("a secret"));
     }
     if example.starts_with("ebb drills show") || example.starts_with("ebb drills list") {
         sandbox.ok("ebb buy c6.large.2 --spot 3 --name job --wait");
@@ -81,6 +83,18 @@ fn prepare(sandbox: &Sandbox, example: &str) -> String {
     }
     if example.contains("trial show") {
         sandbox.ok("ebb trial claim");
+    }
+    if example.contains("trial appeal") {
+        // One who ran may ask to claim all the same.
+        sandbox.ok("ebb buy c6.large.2 --spot 3 --name job --wait");
+    }
+    if example.contains("revoke Ada") {
+        sandbox.ok("ebb accounts verify Ada individual --as operator && ebb trial claim --as ada");
+    }
+    if example.contains("overrule Ada") || example.contains("reject Ada") {
+        // One person with somebody who claimed.
+        sandbox.ok("ebb accounts verify Ada individual --as operator && ebb trial claim");
+        sandbox.ok("ebb accounts link Ada Individual --as operator && ebb trial appeal --text please --as ada");
     }
     if example.contains("$KEY") {
         let key = sandbox.json("ebb accounts keys create auditor");

@@ -44,6 +44,13 @@ impl Sandbox {
         Self { process, endpoint, home }
     }
 
+    /// A further key, by a name.
+    pub fn add_profile(&self, name: &str, key: &str) {
+        let file = self.home.join("profiles.toml");
+        let known = std::fs::read_to_string(&file).expect("our own file");
+        private(&file, &format!("{known}[{name}]\nendpoint = \"{}\"\nkey = \"{key}\"\n", self.endpoint));
+    }
+
     /// Runs a line as a person would type it; `$KEY` and the like are the shell's business.
     pub fn run(&self, line: &str) -> Said {
         self.run_with(line, &[])

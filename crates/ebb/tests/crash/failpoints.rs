@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 /// Without these the log of failpoints would be a log of nothing.
-const BOTH: [&str; 27] = [
+const BOTH: [&str; 37] = [
     "commit.installation",
     "commit.ensure-key",
     "commit.greet-host",
@@ -16,6 +16,16 @@ const BOTH: [&str; 27] = [
     "commit.verify",
     "commit.top-up",
     "commit.claim-trial",
+    "commit.evidence-keys",
+    "commit.evidence",
+    "commit.wrap-evidence",
+    "commit.link",
+    "commit.appeal",
+    "commit.rejected",
+    "commit.overruled",
+    "commit.revoke-trial",
+    "commit.close-account",
+    "commit.token",
     "commit.create-key",
     "commit.delete-key",
     "commit.add-key-pair",
@@ -36,7 +46,7 @@ const BOTH: [&str; 27] = [
     "effect.forget.before",
     "effect.forget.after",
 ];
-const HALVES: [&str; 1] = ["commit.part-host"];
+const HALVES: [&str; 3] = ["commit.part-host", "effect.evidence-key.before", "effect.evidence-key.after"];
 const SANDBOX: [&str; 17] = [
     "commit.furnish",
     "commit.due",
@@ -111,6 +121,7 @@ fn each_failpoint(shape: Shape, on: On) {
 fn hits(name: &str) -> &'static [u64] {
     match name {
         "commit.buy" | "commit.observe" | "commit.close-hour" | "commit.due" => &[1, 3],
+        _ if name.starts_with("effect.evidence-key") => &[1],
         _ if name.starts_with("effect.") => &[1, 4],
         _ => &[1],
     }

@@ -38,6 +38,49 @@ impl<'a> Market<'a> {
         assert_eq!(self.bob.all("/v1/drills").len(), before + 1);
     }
 
+    /// Somebody is seen with what others were seen with, before, while and after a new key takes over; each is one person with one
+    /// other, whatever died meanwhile. One of them is let claim, what is left is taken, and another leaves.
+    fn people_come_and_go(&self) {
+        let open = |name: &str, number: usize| {
+            let evidence = json!([{"kind": "document", "value": format!("P-{number:07}")}]);
+            let opened = self.operator.post("/v1/accounts", json!({"name": name, "evidence": evidence}));
+            (text(&opened["account"]["id"]), text(&opened["key"]["secret"]))
+        };
+        let person = |id: &str| self.operator.all(&format!("/v1/accounts/{id}/person")).len();
+        let report = |id: &str, kind: &str, value: &str| {
+            let body = json!({"seen_at": "log-in", "evidence": [{"kind": kind, "value": value}]});
+            self.operator.post(&format!("/v1/accounts/{id}/evidence"), body)
+        };
+        let first: Vec<_> = (1..6).map(|number| open("First", number)).collect();
+        self.operator.post("/v1/evidence-keys", Value::Null);
+        let second: Vec<_> = (1..6).map(|number| open("Second", number)).collect();
+        assert!(first.iter().chain(&second).all(|(id, _)| person(id) == 2));
+        report(&first[0].0, "phone", "13800138000");
+        report(&second[1].0, "phone", "+86 138 0013 8000");
+        assert_eq!(person(&second[0].0), 4);
+        wait_for("the new key to have taken over", || {
+            let keys = self.operator.get("/v1/evidence-keys")["items"].clone();
+            let old = keys.as_array().expect("keys").iter().rev().skip(1).all(|key| key["hashes"] == 0);
+            old.then_some(()).ok_or(keys.to_string())
+        });
+
+        let (owner, account) =
+            (self.operator.as_tenant(&second[4].1, &second[4].0), format!("/v1/accounts/{}", second[4].0));
+        let because = json!({"reason": "a story"});
+        for (id, key) in [&first[4], &second[4]] {
+            self.operator.post(&format!("/v1/accounts/{id}/verification"), json!({"holder": "individual"}));
+            self.operator.as_tenant(key, id).ask("POST", "/v1/trial", Value::Null).ok();
+        }
+        assert_eq!(owner.get("/v1/trial/check")["conditions"][6]["code"], "trial-person-claimed");
+        owner.post("/v1/trial/appeals", json!({"text": "please"}));
+        self.operator.post(&format!("{account}/trial/reject"), because.clone());
+        self.operator.post(&format!("{account}/trial/overrule"), because.clone());
+        owner.post("/v1/trial", Value::Null);
+        self.operator.post(&format!("{account}/trial/revoke"), because);
+        owner.post(&format!("{account}/close"), Value::Null);
+        self.operator.post(&format!("/v1/accounts/{}/person", first[2].0), json!({"with": first[3].0}));
+    }
+
     fn until(&self, id: &str, state: &str) {
         self.operator.until(id, state);
     }
@@ -46,6 +89,7 @@ impl<'a> Market<'a> {
 /// By the wall clock, beside a host of its own: blocks fill the house, a firm order takes two of them, things stop and start.
 pub fn by_the_wall(world: &World) -> Purchases {
     let mut market = Market::open(world);
+    market.people_come_and_go();
     let blocks: Vec<String> = (0..4).map(|_| market.buys(|m| &m.bob, "small", "spot-block")).collect();
     blocks.iter().for_each(|id| market.until(id, "running"));
 
@@ -120,6 +164,7 @@ fn hosts_come_and_go<'a>(market: &mut Market<'a>, last: &str, at: impl Fn(&Marke
 /// By a clock that is advanced: hours close, a trial pays, leases end, blocks settle.
 pub fn by_a_clock(world: &World) -> Purchases {
     let mut market = Market::open(world);
+    market.people_come_and_go();
     let at = |market: &Market<'_>, time: &str| {
         let to = format!("2026-01-01T{time}Z");
         market.operator.post("/v1/clock/advance", json!({ "to": to }));

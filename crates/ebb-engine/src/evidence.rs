@@ -1,0 +1,252 @@
+//! What do two accounts share? Evidence in one spelling, and the marks by which it is compared (rules §3.2).
+
+use crate::refusal::Refused;
+use ebb_model::person::{Kind, PersonTerms};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use unicode_normalization::UnicodeNormalization;
+
+/// So many pieces are in one report. It bounds how many sets of them there are.
+pub const MOST_IN_REPORT: usize = 16;
+const LONGEST: usize = 256;
+
+/// One piece of evidence in the spelling in which it is compared. It is personal: nothing but its keyed hash is kept.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Evidence {
+    kind: Kind,
+    normal: String,
+}
+
+/// What is compared: one piece, or a set of pieces of one report that the terms take together.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark {
+    /// `document`, or `device+address`.
+    pub kind: String,
+    /// What is hashed under the installation's keys.
+    pub text: String,
+    /// Whoever shares it is one person.
+    pub links: bool,
+}
+
+impl Evidence {
+    /// Brings what was seen into one spelling, so that letter case, width, spaces and country codes make no difference.
+    ///
+    /// # Errors
+    /// What is empty, too short or too long, or such that it would be shared by people who have nothing to do with each other.
+    pub fn new(kind: Kind, seen: &str, terms: &PersonTerms) -> Result<Evidence, Refused> {
+        let refuse = |why: String| Err(Refused::Evidence { kind: kind.name(), why });
+        let length = seen.chars().count();
+        if length > LONGEST {
+            return refuse(format!("it has {length} characters, more than {LONGEST}"));
+        }
+        if seen.chars().any(|c| c.is_control() && !c.is_whitespace()) {
+            return refuse("control characters are not allowed".to_owned());
+        }
+        let folded = fold(seen);
+        let normal = match kind {
+            Kind::Document => folded.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_uppercase(),
+            Kind::Phone => match phone(&folded, terms) {
+                Ok(whole) => whole,
+                Err(why) => return refuse(why),
+            },
+            Kind::PaymentAccount => folded.chars().filter(|c| !c.is_whitespace() && !is_dash(*c)).collect(),
+            Kind::Device => spaced_once(&folded),
+            Kind::Address => address(&folded),
+        };
+        let (count, least) = (normal.chars().count(), least(kind));
+        if count < least {
+            return refuse(format!("{count} characters are left of it without spaces and signs, {least} are needed"));
+        }
+        let mut characters = normal.chars().filter(|c| c.is_alphanumeric());
+        let first = characters.next();
+        if characters.all(|c| Some(c) == first) {
+            return refuse("it is one character again and again, which anybody could share; leave it out".to_owned());
+        }
+        Ok(Evidence { kind, normal })
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+}
+
+/// Fewer characters than these say nothing about a person.
+fn least(kind: Kind) -> usize {
+    match kind {
+        Kind::Document => 5,
+        Kind::Phone => 8,
+        Kind::PaymentAccount => 4,
+        Kind::Device => 4,
+        Kind::Address => 3,
+    }
+}
+
+/// The marks of one report: each piece by itself, and each set that links only together.
+pub fn marks(report: &[Evidence], terms: &PersonTerms) -> BTreeSet<Mark> {
+    let alone = |kind: Kind| terms.links.contains(&BTreeSet::from([kind]));
+    let single = |piece: &Evidence| Mark {
+        kind: piece.kind.name().to_owned(),
+        text: format!("{}\0{}", piece.kind.name(), piece.normal),
+        links: alone(piece.kind),
+    };
+    let mut marks: BTreeSet<Mark> = report.iter().map(single).collect();
+    for set in terms.links.iter().filter(|set| set.len() > 1) {
+        let mut together: Vec<Vec<&Evidence>> = vec![vec![]];
+        for kind in set {
+            let choices = report.iter().filter(|piece| piece.kind == *kind);
+            let longer = choices.flat_map(|piece| together.iter().map(move |chosen| [&chosen[..], &[piece]].concat()));
+            together = longer.collect();
+        }
+        marks.extend(together.iter().map(|chosen| {
+            let names: Vec<&str> = chosen.iter().map(|piece| piece.kind.name()).collect();
+            let values: Vec<&str> = chosen.iter().map(|piece| piece.normal.as_str()).collect();
+            let kind = names.join("+");
+            Mark { text: format!("{kind}\0{}", values.join("\0")), kind, links: true }
+        }));
+    }
+    marks
+}
+
+/// Compatible forms made one (full-width digits, ligatures), letter case too; what is invisible is dropped.
+fn fold(text: &str) -> String {
+    let upper = text.nfkc().filter(|c| !is_invisible(*c)).flat_map(char::to_uppercase);
+    upper.flat_map(char::to_lowercase).nfkc().collect()
+}
+
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}')
+}
+
+fn is_dash(c: char) -> bool {
+    matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}')
+}
+
+fn spaced_once(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// An address of the Internet has many spellings, any other only its spaces.
+fn address(text: &str) -> String {
+    let text = spaced_once(text);
+    text.parse::<IpAddr>().map_or(text, |address| address.to_canonical().to_string())
+}
+
+/// E.164, with the country code that is meant where none is written.
+fn phone(text: &str, terms: &PersonTerms) -> Result<String, String> {
+    let wrong = || "write a phone as +86 138 0013 8000, 0086 … or as it is dialled within the country".to_owned();
+    let text = text.trim();
+    let international = text.starts_with('+') || text.starts_with("00");
+    // A zero in brackets is the one that is left out when calling from abroad.
+    let text = if international { text.replace("(0)", "") } else { text.to_owned() };
+    let apart = |c: char| c.is_whitespace() || is_dash(c) || matches!(c, '.' | '(' | ')' | '/');
+    let dialled: String = text.strip_prefix('+').unwrap_or(&text).chars().filter(|c| !apart(*c)).collect();
+    if dialled.is_empty() || !dialled.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(wrong());
+    }
+    let (code, trunk) = (terms.country_code.as_str(), terms.trunk_prefix.as_str());
+    let within = |number: &str| {
+        let number = number.strip_prefix(trunk).unwrap_or(number);
+        format!("+{code}{number}")
+    };
+    let abroad = |number: &str| match number.strip_prefix(code) {
+        Some(number) => within(number),
+        None => format!("+{number}"),
+    };
+    let whole = match dialled.strip_prefix("00") {
+        _ if text.starts_with('+') => abroad(&dialled),
+        Some(number) => abroad(number),
+        None if !trunk.is_empty() && dialled.starts_with(trunk) => within(&dialled),
+        None if dialled.len() > terms.national_digits => abroad(&dialled),
+        None => within(&dialled),
+    };
+    match whole.len() {
+        9..=16 => Ok(whole),
+        _ => Err(wrong()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn normal(kind: Kind, seen: &str) -> String {
+        Evidence::new(kind, seen, &PersonTerms::default()).map_or_else(|refused| refused.to_string(), |one| one.normal)
+    }
+
+    #[test]
+    fn one_document_in_many_spellings() {
+        for seen in [
+            "11010519491231002X",
+            "１１０１０５１９４９１２３１００２ｘ",
+            " 110105 19491231-002x ",
+            "110105\u{200b}19491231002X",
+        ] {
+            assert_eq!(normal(Kind::Document, seen), "11010519491231002X", "{seen}");
+        }
+        assert_eq!(normal(Kind::Document, "a123456(7)"), "A1234567");
+    }
+
+    #[test]
+    fn one_phone_with_and_without_its_country() {
+        let seen = [
+            "13800138000",
+            "+86 138 0013 8000",
+            "0086-138-0013-8000",
+            "86 13800138000",
+            "0138 0013 8000",
+            "＋８６（１３８）００１３８０００",
+            "+86 (0) 138 0013 8000",
+        ];
+        for seen in seen {
+            assert_eq!(normal(Kind::Phone, seen), "+8613800138000", "{seen}");
+        }
+        assert_eq!(normal(Kind::Phone, "010 6552 9988"), "+861065529988");
+        assert_eq!(normal(Kind::Phone, "+86 010 6552 9988"), "+861065529988");
+        assert_eq!(normal(Kind::Phone, "+44 (0)20 7946 0958"), "+442079460958");
+        for seen in ["", "call me", "+", "123", "+1234567890123456", "138 0013 8000 ext. 5"] {
+            assert!(normal(Kind::Phone, seen).contains("rules §3.2"), "{seen}");
+        }
+    }
+
+    #[test]
+    fn spaces_case_and_spellings_of_addresses_make_no_difference() {
+        assert_eq!(normal(Kind::PaymentAccount, "6222 0200-0000 1234"), "6222020000001234");
+        assert_eq!(normal(Kind::PaymentAccount, "Ada@Example.COM"), "ada@example.com");
+        assert_eq!(normal(Kind::Device, " ThinkPad\t X1 "), "thinkpad x1");
+        assert_eq!(normal(Kind::Address, "2001:DB8:0::1"), "2001:db8::1");
+        assert_eq!(normal(Kind::Address, "::ffff:192.0.2.7"), "192.0.2.7");
+        assert_eq!(normal(Kind::Address, "1  Main  St."), "1 main st.");
+    }
+
+    #[test]
+    fn what_says_nothing_is_refused() {
+        let long = "x1".repeat(200);
+        for (kind, seen) in [
+            (Kind::Document, "000000000000000000"),
+            (Kind::Document, "x-x-x-x-x-x"),
+            (Kind::Document, "12"),
+            (Kind::Document, ""),
+            (Kind::Document, "\u{200b}\u{200b}"),
+            (Kind::Device, "   "),
+            (Kind::Device, long.as_str()),
+            (Kind::Phone, "00000000000"),
+            (Kind::Address, "a\u{7}bc"),
+            (Kind::PaymentAccount, "----"),
+        ] {
+            assert!(normal(kind, seen).contains("rules §3.2"), "{kind:?} {seen:?}");
+        }
+    }
+
+    #[test]
+    fn what_links_only_together_is_a_mark_of_its_own() {
+        let terms = PersonTerms::default();
+        let piece = |kind, seen| Evidence::new(kind, seen, &terms).unwrap();
+        let report =
+            [piece(Kind::Device, "laptop"), piece(Kind::Address, "192.0.2.7"), piece(Kind::Address, "192.0.2.8")];
+        let linking = marks(&report, &terms).into_iter().filter(|mark| mark.links).map(|mark| mark.kind);
+        assert_eq!(linking.collect::<Vec<_>>(), ["device+address", "device+address"]);
+        let alone = marks(&report[..1], &terms);
+        assert_eq!(alone.iter().map(|mark| (mark.kind.as_str(), mark.links)).collect::<Vec<_>>(), [("device", false)]);
+    }
+}
