@@ -102,6 +102,12 @@ class Life:
     delete_at: int = None
     notices: list = field(default_factory=list)
     pauses: list = field(default_factory=list)  # [since, until]: its host was lost, until it ran again [1.6]
+    used: dict = field(default_factory=lambda: {meter: [] for meter in METERS})  # [since, until, price, flavor]
+    power: str = "new"  # then on, off, away (stopped economically), again (to start after that)
+    asked_away: bool = False  # an economical stop was asked for and is not done
+    took_since: int = None  # the use of room for which others had to go began then [2.11]
+    now_flavor: str = None  # after resizes
+    now_price: int = None
 
     @property
     def option(self):
@@ -146,16 +152,24 @@ class Life:
         """The notice of its drill, if it had one: cause, instant, deadline, free until."""
         return next((notice for notice in self.notices if notice[0] == "drill"), None)
 
-    def uses(self, now):
-        """When it was charged: from its start to its end, but not while its host was lost."""
-        since = self.start
-        for lost, again in self.pauses:
-            yield since, lost
-            if again is None:
-                return
-            since = again
+    def begin(self, meter, at):
+        cost = self.now_price if meter == "compute" else self.disk_price
+        self.used[meter].append([at, None, cost, self.now_flavor])
+
+    def cease(self, meter, at):
+        """Its use of this ends, if it goes on."""
+        if self.used[meter] and self.used[meter][-1][1] is None:
+            self.used[meter][-1][1] = max(at, self.used[meter][-1][0])
+
+    def uses(self, meter, now):
+        """When it was charged: from its start to its end, but not while its host was lost, nor its vCPU and memory while it was
+        stopped economically [1.6, 4.2]."""
         # Who made others go may be charged beyond his delete: what is still to come is not there yet.
-        yield since, now if self.end is None else min(self.end, max(now, self.start))
+        last = now if self.end is None else min(self.end, max(now, self.start))
+        for since, until, cost, flavor in self.used[meter]:
+            until = last if until is None else min(until, last)
+            if since < until:
+                yield since, until, cost, flavor
 
     def period_start(self, at):
         """The start of the guarantee period that holds a second [2.2]."""
@@ -184,6 +198,7 @@ class Log:
         self.drill_free_seconds = dump["catalog"]["drill_free_seconds"]
         self.drills_per_day = dump["catalog"]["drills_per_day"]
         self.taking_minimum = dump["catalog"].get("taking_minimum_seconds", 0)
+        self.on_demand = {f["id"]: price(f["on_demand"]) for f in dump["catalog"]["flavors"] if f.get("on_demand")}
         takings = []  # notices for a firm order that is still to come in the log
         before = ("", 0)
         for event in dump["events"]:
@@ -224,6 +239,7 @@ class Log:
                 self.complain(account, "its person claimed or ran before, and nobody overruled that")
             person.overruled = False
             person.grant = {
+                "holder": body["holder"],
                 "issued": amount(body["amount"]) * SHOWN,
                 "cap": price(body["hourly_cap"]) * HOUR,
                 "since": at // 1_000_000,
@@ -259,22 +275,23 @@ class Log:
         life = Life(event["instance"], event["account"], len(self.lives), body["zone"], body["flavor"], terms,
                     price(terms["price"]), price(body["disk_price"]), body["waits"], at,
                     body.get("took_room", False))
+        life.now_flavor, life.now_price = life.flavor, life.price
         if life.id in self.lives:
             self.complain(life.id, "it was bought twice")
         self.lives[life.id] = life
         grant = self.people[life.account].grant
         if life.option == "trial" and grant and grant["revoked"]:
             self.complain(life.id, "bought as a trial after what was left of the grant was taken")
-        self.take(life, at, takings)
+        self.take(life, at, takings, life.waits)
 
-    def take(self, life, at, takings):
+    def take(self, life, at, takings, waits):
         """Those who were given notice stand right before the order that took them [2.5, 2.11]."""
         for when, victim, cause in takings:
             right = "own-order" if self.whose(victim.account) == self.whose(life.account) else "capacity"
-            if when != at or not life.waits or cause != right:
+            if when != at or not waits or cause != right:
                 self.complain(victim.id, f"taken for {life.id} as {cause}; it should be {right}")
         # Those who did not run yet are cancelled without a notice [2.5].
-        if takings and not life.took_room or life.took_room and not life.waits:
+        if takings and not life.took_room or life.took_room and not waits:
             self.complain(life.id, "it is not said rightly whether others had to go for it")
         takings.clear()
 
@@ -283,23 +300,38 @@ class Log:
             if life.start is not None or life.end is not None:
                 self.complain(life.id, "it ran for the first time twice, or after its end")
             life.start = second(body["at"])
+            for meter in METERS:
+                life.begin(meter, life.start)
+            life.power, life.took_since = "on", life.start if life.took_room else None
         elif kind == "running" and life.pauses and life.pauses[-1][1] is None:
             if second(body["at"]) < life.pauses[-1][0]:
                 self.complain(life.id, "it ran again before it was lost")
             life.pauses[-1][1] = second(body["at"])
+            if life.power == "away":
+                self.complain(life.id, "its vCPU and memory are charged after a loss, though it was stopped economically")
+            for meter in METERS:
+                life.begin(meter, second(body["at"]))
+        elif kind in ("running", "stop-asked", "economical-stop-asked", "stopped", "start-asked", "firm-start-asked", "resized"):
+            self.switch(life, kind, body, at, takings)
         elif kind == "host-lost":
             since = second(body["since"])
             if life.start is None or life.option == "spot-block" or since > at // 1_000_000 or (
                     life.pauses and (life.pauses[-1][1] is None or life.pauses[-1][1] > since)):
                 self.complain(life.id, "its host was lost when it did not run, or it is a block")
             life.pauses.append([since, None])
+            for meter in METERS:
+                life.cease(meter, since)
+            if life.power in ("again", "stopping away"):
+                life.power, life.took_since, life.took_room = "away", None, False
         elif kind == "replanned":
             if not life.waits or life.start is not None:
                 self.complain(life.id, "planned anew, though it does not wait")
             life.took_room = life.took_room or body.get("took_room", False)
-            self.take(life, at, takings)
+            self.take(life, at, takings, life.waits)
         elif kind == "delete-asked":
             life.delete_at = at // 1_000_000
+            if life.power == "again" and life.took_room:
+                self.complain(life.id, "its start was withdrawn though others had to go for it")
         elif kind == "interruptServer":
             notice, deadline = micros(body["notice_at"]), micros(body["deadline"])
             # The operator may be in a hurry, also after a notice; a deadline never moves back [2.6].
@@ -337,6 +369,63 @@ class Log:
                 asked, allotted = life.drill[1] // 1_000_000, drills[life.id][1]
                 used = min(life.end - asked, allotted) if life.cause == "drill" else 0
                 drills[life.id] = (drills[life.id][0], used)
+
+    def switch(self, life, kind, body, at, takings):
+        """On, off, off without charge, of another size [1.6, 2.11, 2.12, 3.4, 4.2]."""
+        now, lost = at // 1_000_000, bool(life.pauses) and life.pauses[-1][1] is None
+        early = life.took_since is not None and now < life.took_since + self.taking_minimum
+
+        def must(right, what):
+            if not right:
+                self.complain(life.id, what)
+
+        if kind == "running":
+            must(life.power in ("off", "again"), "it ran again, and was not started")
+            if life.power == "again":
+                life.begin("compute", second(body["at"]))
+                life.took_since = second(body["at"]) if life.took_room else None
+            life.power = "on"
+        elif kind == "economical-stop-asked":
+            until = second(body["charged_until"]) if "charged_until" in body else None
+            must(life.option != "spot-block", "a spot block is never stopped economically")
+            must(until is not None or not early, "others had to go for its room, and it left too soon")
+            must(not (life.power == "again" and life.took_room), "its start was withdrawn though others had to go for it")
+            if until is not None:
+                life.cease("compute", until)
+            if life.power == "again" or lost:
+                life.power, life.took_since, life.took_room = "away", None, False
+            else:
+                life.power = "stopping away"
+        elif kind == "stopped" and body.get("economical"):
+            off = second(body["at"])
+            must(off <= now, "it was off before it is")
+            must(life.power in ("stopping away", "again", "away"), "it is stopped economically, and nobody asked for it")
+            life.cease("compute", off)
+            if lost:
+                life.pauses[-1][1] = off
+                life.begin("system-disk", off)
+            life.power, life.took_since, life.took_room = "away", None, False
+        elif kind == "stopped":
+            must(life.power != "stopping away" or life.option == "spot-block", "an economical stop was asked for, and an ordinary one came")
+            life.power = "off"
+        elif kind == "start-asked":
+            must(life.power == "off", "it was started without looking for the room that it had given back")
+        elif kind == "firm-start-asked":
+            must(life.power == "away" and not lost, "it looks for room, and was not stopped economically")
+            life.power, life.took_room = "again", body["took_room"]
+            self.take(life, at, takings, body["waits"])
+        elif kind == "resized":
+            terms, since = body["purchase"], second(body["at"])
+            must(life.power in ("off", "away") and not lost, "it was resized and not stopped")
+            must(not early, "others had to go for its room, and it gave the size up too soon")
+            must(terms["option"] == life.option != "spot-block", "a resize does not change the purchase option")
+            must(body["flavor"] != life.now_flavor and since == now, "a resize is to another flavor, and of its instant")
+            must(price(terms["price"]) == self.on_demand.get(body["flavor"]), "it is resized at another price than that of the flavor")
+            life.now_flavor, life.now_price = body["flavor"], price(terms["price"])
+            for meter in METERS:
+                if life.used[meter] and life.used[meter][-1][1] is None:
+                    life.cease(meter, since)
+                    life.begin(meter, since)
 
     def rehearse(self, life, at, notice, deadline, free_until):
         """May this drill begin, and how much of it is free? What earlier ones of the month were allotted counts [2.10]."""
@@ -379,7 +468,7 @@ def check_life(life, taking_minimum, complain):
         must(life.end == lease, f"the lease ends at {clock(lease or 0)}, the charge at {clock(life.end)}")
     elif life.cause == "deleted":
         lost = life.pauses and life.pauses[-1][1] is None
-        least = life.start + taking_minimum if life.took_room and not lost else life.start
+        least = life.took_since + taking_minimum if life.took_since is not None and not lost else life.start
         asked = min(life.delete_at, life.pauses[-1][0]) if lost and life.delete_at else life.delete_at
         if asked is None and life.approved is not None:
             asked = life.approved // 1_000_000
@@ -496,22 +585,43 @@ class Piece:
         return self.gross - self.waived - self.grant
 
 
-def pieces(life, grant, zone, now):
+def listed(life, flavor, grant, catalog):
+    """Whether the grant's list has a flavor where the instance is [3.3]."""
+    zone = next((z for z in catalog["zones"] if z["id"] == life.zone), None)
+    terms = next((t for t in catalog["trials"] if grant and t["holder"] == grant["holder"]), None)
+    if life.option != "trial" or zone is None or terms is None or not zone["trial"]:
+        return False
+    return flavor in terms["flavors_in"].get(zone["region"], terms["flavors"])
+
+
+def stretches(life, meter, grant, catalog, now):
+    """Its uses of one thing: since, until, price, whether a grant may pay. A disk whose coverage stays the same is not cut by a resize."""
+    together = []
+    for since, until, cost, flavor in life.uses(meter, now):
+        may = listed(life, flavor, grant, catalog)
+        if meter == "system-disk" and together and together[-1][1:] == [since, cost, may]:
+            together[-1][1] = until
+        else:
+            together.append([since, until, cost, may])
+    return together
+
+
+def pieces(life, grant, zone, catalog, now):
     """All of an instance's use, cut where a record is cut [1.1, 2.4, 3.3]; `settled_at` says since when it is billed."""
     if life.start is None:
         return
-    block, trial = life.option == "spot-block", life.option == "trial"
+    block = life.option == "spot-block"
     for meter in METERS:
         whole = meter == "compute" and block
-        uses = list(life.uses(now))
-        since, end = uses.pop(0)
-        while since < end or uses:
-            if since >= end:
-                since, end = uses.pop(0)
+        uses = stretches(life, meter, grant, catalog, now)
+        since = end = cost = may = None
+        while since != end or uses:
+            if since == end:
+                since, end, cost, may = uses.pop(0)
                 continue
             hour_end = zone.next_cut(since)
             until = min(end, hour_end)
-            marks = [grant["since"], grant["until"]] if trial and grant else []
+            marks = [grant["since"], grant["until"]] if may and grant else []
             if whole:
                 marks.append(life.period_start(since) + life.period)
             if whole and life.free_since is not None:
@@ -520,8 +630,7 @@ def pieces(life, grant, zone, now):
             until = min([until] + [mark for mark in marks if mark > since])
             free = whole and life.free_since is not None and since >= life.free_since
             free = free and (life.free_to is None or since < life.free_to)
-            covered = bool(trial and grant and grant["since"] <= since < grant["until"])
-            cost = life.price if meter == "compute" else life.disk_price
+            covered = bool(may and grant and grant["since"] <= since < grant["until"])
             piece = Piece(life, meter, cost, since, until, life.free_for if free else None, covered)
             if whole:
                 piece.settled_at = None if life.released is None else life.released // 1_000_000
@@ -587,8 +696,9 @@ def check_whole(life, all_pieces, shown, complain):
         used = [p for p in all_pieces if p.life is life and p.meter == meter and p.settled_at is not None]
         if not mine and not used:
             continue
-        lost = {(since, again) for since, again in life.pauses}
-        joints = all(a[1] == b[0] or (a[1], b[0]) in lost for a, b in zip(mine, mine[1:]))
+        # But where it was lost, or stopped economically.
+        gaps = {(a.until, b.since) for a, b in zip(used, used[1:])}
+        joints = all(a[1] == b[0] or (a[1], b[0]) in gaps for a, b in zip(mine, mine[1:]))
         ends = bool(mine and used) and mine[0][0] == life.start and mine[-1][1] == max(p.until for p in used)
         if not (joints and ends):
             complain(life.id, f"the records of {meter} do not lie end to end over its life")
@@ -663,7 +773,7 @@ def check(dump):
             continue
         now = second(books["bill"]["as_of"])
         lives = [life for life in log.lives.values() if life.account == person.id]
-        mine = [piece for life in lives for piece in pieces(life, person.grant, zone, now)]
+        mine = [piece for life in lives for piece in pieces(life, person.grant, zone, dump["catalog"], now)]
         if person.grant:
             deduct(mine, person.grant)
         for life in lives:
@@ -807,10 +917,76 @@ def tamperings(dump):
             elif what["event"] == "ended" and id_ in took and id_ in asked and asked[id_] < starts[id_] + least:
                 yield n
 
-    def noticed_takings(of):
-        before = [None] + of["events"]
-        return (n for n in events("bought", lambda b: b.get("took_room"))(of)
-                if before[n] and before[n]["body"]["event"] == "interruptServer")
+    def noticed_takings(kind):
+        def places(of):
+            before = [None] + of["events"]
+            return (n for n in events(kind, lambda b: b.get("took_room"))(of)
+                    if before[n] and before[n]["body"]["event"] == "interruptServer")
+
+        return places
+
+    def billed(of, which):
+        """Where uses of vCPU and memory begin (`since`) or end (`until`) by the records."""
+        rows = [r for books in of["accounts"] for r in books["bill"]["records"] + books["bill"]["accruing"]]
+        return {(r["instance"], second(r[which])) for r in rows if r["meter"] == "compute"}
+
+    def economical_ends(of):
+        """Economical stops with which a use that is on the bill ends."""
+        ends = billed(of, "until") - billed(of, "since")
+        return (n for n in events("stopped", lambda b: b.get("economical"))(of)
+                if (of["events"][n]["instance"], second(body(of, n)["at"])) in ends)
+
+    def asked_away(of):
+        """Requests for an economical stop that came to it."""
+        for n, event in enumerate(of["events"]):
+            if event["body"]["event"] == "economical-stop-asked":
+                after = (e["body"] for e in of["events"][n + 1:] if e.get("instance") == event["instance"])
+                then = next(after, {})
+                if then.get("event") == "stopped" and then.get("economical"):
+                    yield n
+
+    def followed_by_running(of):
+        """Requests for a start after an economical stop that came to it."""
+        for n in events("firm-start-asked")(of):
+            after = (e["body"] for e in of["events"][n + 1:] if e.get("instance") == of["events"][n]["instance"])
+            if next(after, {}).get("event") == "running":
+                yield n
+
+    def starts_again(of):
+        """Of those that were stopped economically: first seconds that are on the bill."""
+        begun, away = billed(of, "since"), set()
+        for n, event in enumerate(of["events"]):
+            kind, id_ = event["body"]["event"], event.get("instance")
+            if kind == "firm-start-asked":
+                away.add(id_)
+            elif kind == "running" and id_ in away:
+                away.discard(id_)
+                if (id_, second(event["body"]["at"])) in begun:
+                    yield n
+
+    def resizes(of):
+        """Of what is charged meanwhile, with a record on each side."""
+        both = billed(of, "since") & billed(of, "until")
+        return (n for n in events("resized")(of) if (of["events"][n]["instance"], second(body(of, n)["at"])) in both)
+
+    def reprice(of, place):
+        terms = body(of, place)["purchase"]
+        more = f"{price(terms['price']) + 1:07}"
+        terms["price"] = f"{more[:-6]}.{more[-6:]}"
+
+    def unlist(of, place):
+        """A flavor of a resized trial leaves the grants' lists, or comes back to them."""
+        flavor = body(of, place)["flavor"]
+        for terms in of["catalog"]["trials"]:
+            for flavors in [terms["flavors"], *terms["flavors_in"].values()]:
+                flavors.remove(flavor) if flavor in flavors else flavors.append(flavor)
+
+    def covered_resizes(of):
+        """Of trials whose grant pays, or could."""
+        rows = {(r["instance"], second(r["since"])) for books in of["accounts"] if books["trial"]
+                for r in books["bill"]["records"] if amount(r["grant"]) > 0}
+        trial = events("resized", lambda b: b["purchase"]["option"] == "trial")
+        return (n for n in trial(of) if (of["events"][n]["instance"], second(body(of, n)["at"])) in rows)
 
     paid, granted = (lambda r: amount(r["amount"]) > 0), (lambda r: amount(r["grant"]) > 0)
     waived, ran = (lambda r: amount(r["waived"]) > 0), (lambda b: b["first"])
@@ -868,10 +1044,29 @@ def tamperings(dump):
     yield from copies("a free record of a drill is charged", some(lambda r: r.get("reason") == "drill"), charge)
     yield from copies("a month has fewer free seconds", lambda of: [0] if any(events("interruptServer", drill)(of)) else [],
                       lambda of, _: of["catalog"].update(drill_free_seconds=299))
-    yield from copies("one for which others had notices is called one that took nobody", noticed_takings,
+    yield from copies("one for which others had notices is called one that took nobody", noticed_takings("bought"),
                       lambda of, n: body(of, n).update(took_room=False))
     yield from copies("one that took nobody is said to have taken",
                       events("bought", lambda b: not b["waits"]), lambda of, n: body(of, n).update(took_room=True))
+    yield from copies("a start again for which others had notices is called one that took nobody",
+                      noticed_takings("firm-start-asked"), lambda of, n: body(of, n).update(took_room=False))
+    yield from copies("an economical stop is a second later", economical_ends, lambda of, n: shift(body(of, n), "at", 1))
+    yield from copies("an economical stop is left out of the log", economical_ends, lambda of, n: of["events"].pop(n))
+    yield from copies("an economical stop is called an ordinary one", economical_ends,
+                      lambda of, n: body(of, n).pop("economical"))
+    yield from copies("nobody asked for an economical stop", asked_away,
+                      lambda of, n: body(of, n).update(event="stop-asked"))
+    yield from copies("an economical stop ends the charge an hour before", economical_ends,
+                      lambda of, n: of["events"].insert(n, dict(of["events"][n], id=of["events"][n - 1]["id"] + "x", body={
+                          "event": "economical-stop-asked", "charged_until": clock(second(body(of, n)["at"]) - HOUR)})))
+    yield from copies("a start again is a second later", starts_again, lambda of, n: shift(body(of, n), "at", 1))
+    yield from copies("a start again is left out of the log", followed_by_running, lambda of, n: of["events"].pop(n))
+    yield from copies("a resize is left out of the log", resizes, lambda of, n: of["events"].pop(n))
+    yield from copies("a resize is a second later", resizes, lambda of, n: shift(body(of, n), "at", 1))
+    yield from copies("a resize is a millionth dearer", events("resized"), reprice)
+    yield from copies("a resize is to the flavor that it had", resizes,
+                      lambda of, n: of["events"].insert(n, copy.deepcopy(of["events"][n])))
+    yield from copies("a trial's list is another", covered_resizes, unlist)
     yield from copies("the taking minimum is ten seconds more", short_takings,
                       lambda of, n: of["catalog"].update(taking_minimum_seconds=of["catalog"]["taking_minimum_seconds"] + 10))
     yield from copies("who took room leaves without the minimum", short_takings, lambda of, n: shift(body(of, n), "at", -60))

@@ -4,6 +4,7 @@ use ebb_engine::event::Event;
 use ebb_engine::lifecycle::due_at;
 use ebb_engine::placement::Room;
 use ebb_engine::rating::spans_of;
+use ebb_model::billing::Meter;
 use ebb_model::catalog::{Catalog, Limits};
 use ebb_model::id::{AccountId, EventId, HostId, InstanceId, SpanId};
 use ebb_model::instance::{Instance, Purchase, State};
@@ -109,12 +110,20 @@ impl Shop {
     fn run(&mut self, place: usize, bought: Instance) -> Unit {
         let account = &mut self.accounts[place];
         let since = self.now.second();
-        let next = Instance { state: State::Running, first_running: Some(since), generation: 2, ..bought };
+        let next = Instance {
+            state: State::Running,
+            first_running: Some(since),
+            in_use_since: Some(since),
+            generation: 2,
+            ..bought
+        };
         account.ran = true;
         account.close_at = Some(self.catalog.time_zone.next_cut(since));
         let mut unit = vec![account::change(account), instance::change(1, &next, due_at(&next, &self.limits))];
         account.generation += 1;
-        unit.extend(spans_of(&next, since, || SpanId::new(id(self.now))).iter().map(bill::insert_span));
+        unit.extend(
+            spans_of(&next, Meter::ALL, true, since, || SpanId::new(id(self.now))).iter().map(bill::insert_span),
+        );
         let happened = Event::Running { at: since, first: true };
         unit.push(event::insert(EventId::new(id(self.now)), account.id, Some(next.id), self.now, &happened));
         unit
@@ -136,8 +145,10 @@ impl Shop {
             created_at: self.now,
             tags: Default::default(),
             keep: Default::default(),
+            has_room: true,
             took_room: false,
             first_running: None,
+            in_use_since: None,
             end_announced: false,
             generation: 1,
             state: State::Starting { give_up_at: self.now.plus_seconds(self.limits.boot_timeout_seconds) },

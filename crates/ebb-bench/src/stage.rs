@@ -7,6 +7,7 @@ use crate::rows::{id, now};
 use crate::table::Times;
 use anyhow::{Context, Result, bail};
 use ebb_engine::rating::spans_of;
+use ebb_model::billing::Meter;
 use ebb_model::catalog::Catalog;
 use ebb_model::id::{AccountId, HostId, InstanceId, SpanId};
 use ebb_model::instance::{Cause, Instance, Purchase, State};
@@ -160,14 +161,16 @@ fn rows(boundary: Second) -> impl Iterator<Item = Query> {
                 created_at: since.start(),
                 tags: Default::default(),
                 keep: Default::default(),
+                has_room: true,
                 took_room: false,
                 first_running: Some(since),
+                in_use_since: Some(since),
                 end_announced: false,
                 generation: 2,
                 state: State::Running,
             };
             rows.push(instance::insert(&instance, None));
-            let spans = spans_of(&instance, since, || SpanId::new(id(since.start())));
+            let spans = spans_of(&instance, Meter::ALL, true, since, || SpanId::new(id(since.start())));
             rows.extend(spans.iter().map(bill::insert_span));
         }
         rows

@@ -75,10 +75,31 @@ pub enum Event {
     /// What stays when it goes.
     KeepChanged(Keep),
     StopAsked,
+    /// It is to be off with its room given back, all but the disk.
+    EconomicalStopAsked {
+        /// vCPU and memory are charged up to here at most, however late it is off.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        charged_until: Option<Second>,
+    },
     Stopped {
         at: Second,
+        /// From here on only its disk is charged.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        economical: bool,
     },
     StartAsked,
+    /// A start after an economical stop, for which there is room on its host, now or soon. Charge begins when it runs.
+    FirmStartAsked {
+        waits: bool,
+        /// Others were given notice for it.
+        took_room: bool,
+    },
+    /// It is of another flavor and at another price from here on.
+    Resized {
+        flavor: String,
+        purchase: Purchase,
+        at: Second,
+    },
     DeleteAsked,
     /// A notice; the name is the one that tenants' tools filter the audit trail by.
     #[serde(rename = "interruptServer")]
@@ -135,8 +156,11 @@ impl Event {
             Event::Running { .. } => "running",
             Event::KeepChanged(_) => "keep-changed",
             Event::StopAsked => "stop-asked",
+            Event::EconomicalStopAsked { .. } => "economical-stop-asked",
             Event::Stopped { .. } => "stopped",
             Event::StartAsked => "start-asked",
+            Event::FirmStartAsked { .. } => "firm-start-asked",
+            Event::Resized { .. } => "resized",
             Event::DeleteAsked => "delete-asked",
             Event::InterruptServer { .. } => "interruptServer",
             Event::Replanned { .. } => "replanned",

@@ -89,7 +89,10 @@ impl Age {
 pub(crate) struct Guest {
     pub generation: i64,
     pub account: AccountId,
+    /// What it takes of the host.
     pub amounts: Amounts,
+    /// What it was promised of it.
+    claimed: Amounts,
     pub stay: Stay,
 }
 
@@ -98,7 +101,7 @@ pub(crate) struct Guest {
 pub(crate) enum Stay {
     /// It may not be taken.
     Firm,
-    /// It waits for its room, since it was bought.
+    /// It waits for its room, or for all of it but its disk, since it was asked for.
     Claim(Timestamp),
     /// It was given notice, and goes at its deadline.
     Reclaiming {
@@ -199,14 +202,14 @@ impl Fleet {
 
     /// Hears of an instance; older news than what is known are not taken.
     pub fn put(&mut self, instance: &Instance) {
-        let amounts = self.amounts(&instance.resources);
+        let (amounts, claimed) = (self.amounts(&instance.used()), self.amounts(&instance.claimed()));
         let host = self.hosts.entry(instance.host).or_default();
         if host.guests.get(&instance.id).is_some_and(|known| known.generation >= instance.generation) {
             return;
         }
         host.count(instance.id, -1);
         let stay = stay(instance);
-        let guest = Guest { generation: instance.generation, account: instance.account, amounts, stay };
+        let guest = Guest { generation: instance.generation, account: instance.account, amounts, claimed, stay };
         host.guests.insert(instance.id, guest);
         host.count(instance.id, 1);
         self.offers.changed(instance.host);
@@ -265,7 +268,7 @@ impl Host {
             while let Some((_, gone)) = noticed.next_if(|(notice_at, _)| notice_at <= since) {
                 add(&mut then, &self.guests[gone].amounts, 1);
             }
-            add(&mut then, &self.guests[id].amounts, -1);
+            add(&mut then, &self.guests[id].claimed, -1);
             free = std::array::from_fn(|k| free[k].min(then[k]));
         }
         free
@@ -303,14 +306,12 @@ impl Host {
     /// Adds a guest to the sums, or takes it out of them.
     fn count(&mut self, id: InstanceId, sign: i64) {
         let Some(guest) = self.guests.get(&id) else { return };
-        let (amounts, stay) = (guest.amounts, guest.stay);
-        if !matches!(stay, Stay::Claim(_) | Stay::Gone) {
-            add(&mut self.used, &amounts, sign);
-        }
+        let (amounts, claimed, stay) = (guest.amounts, guest.claimed, guest.stay);
+        add(&mut self.used, &amounts, sign);
         match stay {
             Stay::Firm | Stay::Gone => {}
             Stay::Claim(since) => {
-                add(&mut self.claimed, &amounts, sign);
+                add(&mut self.claimed, &claimed, sign);
                 keep(&mut self.waiting, (since, id), sign);
             }
             Stay::Reclaiming { notice_at, deadline } => {
@@ -330,7 +331,7 @@ impl Host {
 
 fn stay(instance: &Instance) -> Stay {
     match (&instance.state, instance.purchase) {
-        (State::Waiting { .. }, _) => Stay::Claim(instance.created_at),
+        (State::Waiting { .. }, _) => Stay::Claim(instance.waits_since().expect("it waits")),
         (State::Reclaiming { notice_at, deadline, .. }, _) => {
             Stay::Reclaiming { notice_at: *notice_at, deadline: *deadline }
         }

@@ -3,13 +3,15 @@
 //! [`quote`] says whether an order may be placed and at which price, [`fleet`] what there is in a zone, [`placement`] where an
 //! order goes and who must make room, [`reserve`] and [`shortage`] who makes room for the operator, [`lending`] what a host may
 //! still take,
-//! [`lifecycle`] what happens to an instance next, [`rating`] what a span of use costs, [`evidence`] what two accounts share,
+//! [`lifecycle`] what happens to an instance next, [`resize`] whether it may
+//! have another size, [`rating`] what a span of use costs, [`evidence`] what two accounts share,
 //! [`eligibility`] who may claim a trial, [`trial`] what a grant pays,
 //! [`settlement`] what moves in the ledger, [`topic`] who is told of an event, [`refusal`] why not, and [`why`] why just this one.
 
 #![deny(clippy::float_arithmetic)]
 
 pub mod drill;
+mod economical;
 pub mod eligibility;
 pub mod event;
 pub mod evidence;
@@ -23,6 +25,7 @@ pub mod quote;
 pub mod rating;
 pub mod refusal;
 pub mod reserve;
+pub mod resize;
 pub mod settlement;
 pub mod shortage;
 pub mod topic;

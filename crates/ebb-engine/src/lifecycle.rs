@@ -1,7 +1,9 @@
 //! What happens to an instance next? `step(instance, input, now)` gives the next instance and what is to be done.
 
+use crate::economical;
 use crate::event::Event;
 use crate::refusal::Refused;
+use ebb_model::billing::Meter;
 use ebb_model::catalog::Limits;
 use ebb_model::id::HostId;
 use ebb_model::instance::{Cause, End, Instance, Notice, Purchase, State};
@@ -14,6 +16,13 @@ pub enum Input {
     Report(Report),
     /// The room that it waits for is free.
     RoomFree,
+    /// Its owner wants it to run again after an economical stop, and there is room on the host that has its disk (rules §2.12).
+    StartAgain {
+        /// The room is being cleared and it waits, at most until then; `None`: it is free, and taken.
+        give_up_at: Option<Timestamp>,
+        /// Others were given notice for it.
+        took_room: bool,
+    },
     /// The host on which its room was promised is lost; another one clears it.
     Replanned {
         host: HostId,
@@ -33,6 +42,12 @@ pub enum Input {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
     Stop,
+    /// The same, and its room but for the disk is given back as soon as it is off; nothing else is charged then (rules §4.2).
+    StopEconomically {
+        /// vCPU and memory are charged up to here, however late this is carried out; `None`: until the guest is off.
+        charged_until: Option<Second>,
+    },
+    /// With the room that it has; after an economical stop that is found first, see [`Input::StartAgain`].
     Start,
     Delete,
     /// The operator ends it for a breach of the terms; charged like a delete.
@@ -75,19 +90,23 @@ pub enum Report {
 pub enum Effect {
     /// The host must learn the new order.
     Order,
-    /// Charge begins: one span per meter.
+    /// Charge begins: one span for each of these.
     OpenSpans {
+        meters: &'static [Meter],
         since: Second,
     },
     CloseSpans {
+        meters: &'static [Meter],
         until: Second,
     },
+    /// More room becomes its own, which is free.
+    TakeRoom,
     /// The claimed room becomes used room.
     UseClaim,
     DropClaim,
     /// A notice is out: the room will be free at the deadline.
     MarkReleasing,
-    /// The room is free; `releasing` if it was marked so.
+    /// What it does not use any more is free; `releasing` if it was marked so.
     FreeRoom {
         releasing: bool,
     },
@@ -125,21 +144,28 @@ pub fn step(instance: &Instance, input: Input, now: Timestamp, limits: &Limits) 
         Input::Report(Report::Off { .. }) if matches!(instance.state, State::Lost { off: true, .. }) => {
             // The host is back with it, stopped as it was; from now on it is charged as such.
             let since = now.second();
+            if let State::Lost { economical: true, .. } = instance.state {
+                return Ok(economical::back(instance, since));
+            }
             let log = Effect::Log(Event::Running { at: since, first: false });
-            Ok(change(instance, State::Stopped, vec![Effect::OpenSpans { since }, log]))
+            Ok(change(instance, State::Stopped, vec![Effect::OpenSpans { meters: Meter::ALL, since }, log]))
         }
         Input::Report(report) => Ok(learn(instance, report)),
         Input::RoomFree => Ok(match instance.state {
             State::Waiting { .. } => {
                 let give_up_at = now.plus_seconds(limits.boot_timeout_seconds);
-                change(instance, State::Starting { give_up_at }, vec![Effect::UseClaim, Effect::Order])
+                let mut step = change(instance, State::Starting { give_up_at }, vec![Effect::UseClaim, Effect::Order]);
+                step.next.as_mut().expect("a changed instance").has_room = true;
+                step
             }
             _ => unchanged(),
         }),
+        Input::StartAgain { give_up_at, took_room } => economical::start(instance, give_up_at, took_room, now, limits),
         Input::Replanned { host, give_up_at, took_room } => Ok(match instance.state {
-            State::Waiting { .. } => {
+            // Whose disk is there waits there.
+            State::Waiting { asked_at, .. } if instance.first_running.is_none() => {
                 let log = Effect::Log(Event::Replanned { took_room });
-                let mut step = change(instance, State::Waiting { give_up_at }, vec![log]);
+                let mut step = change(instance, State::Waiting { give_up_at, asked_at }, vec![log]);
                 let next = step.next.as_mut().expect("a changed instance");
                 next.host = host;
                 next.took_room |= took_room;
@@ -157,8 +183,10 @@ pub fn due_at(instance: &Instance, limits: &Limits) -> Option<Timestamp> {
     let lease_end = instance.lease_end().map(Second::start);
     let announce = lease_end.filter(|_| !instance.end_announced).map(|end| end.plus_seconds(-limits.notice_seconds));
     let own = match instance.state {
-        State::Waiting { give_up_at } | State::Starting { give_up_at } => Some(give_up_at),
-        State::Running | State::Stopping { .. } | State::Stopped | State::Lost { .. } => None,
+        State::Waiting { give_up_at, .. } | State::Starting { give_up_at } => Some(give_up_at),
+        State::Running | State::Stopping { .. } | State::Stopped | State::StoppedEconomically | State::Lost { .. } => {
+            None
+        }
         // The host carries the deadline out by itself; its report ends this state.
         State::Reclaiming { .. } | State::Releasing { .. } | State::Released { .. } => return None,
     };
@@ -169,6 +197,7 @@ fn obey(instance: &Instance, command: Command, now: Timestamp, limits: &Limits) 
     let wrong = |verb| Err(Refused::WrongState { state: instance.state.name(), verb });
     match (&instance.state, command) {
         (State::Releasing { .. } | State::Released { .. }, _) => Err(Refused::Released),
+        (_, Command::StopEconomically { charged_until }) => economical::stop(instance, charged_until, now, limits),
         (State::Reclaiming { .. }, Command::Reclaim(order)) => hurry(instance, order),
         (State::Reclaiming { cause: Cause::Drill, .. }, Command::Breach) => Ok(cut_drill(instance, now)),
         (State::Reclaiming { deadline, .. }, _) => Err(Refused::Reclaiming { deadline: *deadline }),
@@ -176,9 +205,9 @@ fn obey(instance: &Instance, command: Command, now: Timestamp, limits: &Limits) 
         (State::Running, Command::Stop) => {
             let force_at = now.plus_seconds(limits.stop_timeout_seconds);
             let effects = vec![Effect::Order, Effect::Log(Event::StopAsked)];
-            Ok(change(instance, State::Stopping { force_at }, effects))
+            Ok(change(instance, State::Stopping { force_at, economical: false }, effects))
         }
-        (State::Stopping { .. } | State::Stopped, Command::Stop) => Ok(unchanged()),
+        (State::Stopping { .. } | State::Stopped | State::StoppedEconomically, Command::Stop) => Ok(unchanged()),
         (_, Command::Stop) => wrong("stop"),
 
         (State::Stopped, Command::Start) => {
@@ -186,16 +215,27 @@ fn obey(instance: &Instance, command: Command, now: Timestamp, limits: &Limits) 
             let effects = vec![Effect::Order, Effect::Log(Event::StartAsked)];
             Ok(change(instance, State::Starting { give_up_at }, effects))
         }
+        (State::StoppedEconomically, Command::Start) => Err(Refused::NoRoomToStart),
         (State::Running | State::Starting { .. }, Command::Start) => Ok(unchanged()),
+        (State::Waiting { .. }, Command::Start) if instance.first_running.is_some() => Ok(unchanged()),
         (_, Command::Start) => wrong("start"),
 
-        (_, Command::Delete) if instance.took_room && instance.first_running.is_none() => Err(Refused::CausedNotice),
-        (State::Waiting { .. }, Command::Delete) => Ok(given_up(instance, now, Some(Event::DeleteAsked))),
-        (_, Command::Delete) => {
-            Ok(releasing(instance, ended(instance, Cause::Deleted, now, limits), vec![Effect::Log(Event::DeleteAsked)]))
+        (_, Command::Delete) if instance.took_room && instance.in_use_since.is_none() => Err(Refused::CausedNotice),
+        (State::Waiting { .. }, Command::Delete) if instance.first_running.is_none() => {
+            Ok(given_up(instance, now, Some(Event::DeleteAsked)))
         }
-        (State::Waiting { .. }, Command::Breach) => Ok(given_up(instance, now, None)),
-        (_, Command::Breach) => Ok(releasing(instance, ended(instance, Cause::Breach, now, limits), vec![])),
+        (_, Command::Delete) => {
+            let mut effects = vec![Effect::Log(Event::DeleteAsked)];
+            effects.extend(no_longer_waiting(instance));
+            Ok(releasing(instance, ended(instance, Cause::Deleted, now, limits), effects))
+        }
+        (State::Waiting { .. }, Command::Breach) if instance.first_running.is_none() => {
+            Ok(given_up(instance, now, None))
+        }
+        (_, Command::Breach) => {
+            let end = ended(instance, Cause::Breach, now, limits);
+            Ok(releasing(instance, end, no_longer_waiting(instance)))
+        }
 
         (_, Command::Reclaim(order)) => reclaim(instance, order, now),
     }
@@ -206,10 +246,20 @@ fn ended(instance: &Instance, cause: Cause, now: Timestamp, limits: &Limits) -> 
     let (at, cause) = match (&instance.state, instance.first_running) {
         (_, None) => (now.second(), Cause::NeverRan),
         (State::Lost { since, .. }, Some(_)) => (*since, cause),
-        (_, Some(start)) if instance.took_room => (now.second().max(start.plus(limits.taking_minimum_seconds)), cause),
-        (_, Some(_)) => (now.second(), cause),
+        (_, Some(_)) => (least_until(instance, limits).unwrap_or(now.second()).max(now.second()), cause),
     };
     End { at, cause, waived_since: None, waived_until: None, notice: None }
+}
+
+/// Up to here one for whose room others had to go is charged at least (rules §2.11).
+pub(crate) fn least_until(instance: &Instance, limits: &Limits) -> Option<Second> {
+    let since = instance.in_use_since.filter(|_| instance.took_room)?;
+    Some(since.plus(limits.taking_minimum_seconds))
+}
+
+/// What waits for a start gives its claim back when it ends.
+fn no_longer_waiting(instance: &Instance) -> Vec<Effect> {
+    matches!(instance.state, State::Waiting { .. }).then_some(Effect::DropClaim).into_iter().collect()
 }
 
 fn reclaim(instance: &Instance, order: Reclaim, now: Timestamp) -> Result<Step, Refused> {
@@ -230,7 +280,7 @@ fn reclaim(instance: &Instance, order: Reclaim, now: Timestamp) -> Result<Step, 
     let notice = Event::InterruptServer { cause, notice_at: now, deadline, free_until, decision: None };
     let effects = vec![Effect::MarkReleasing, Effect::Order, Effect::Log(notice)];
     let off_by = match instance.state {
-        State::Stopping { force_at } => Some(force_at),
+        State::Stopping { force_at, .. } => Some(force_at),
         State::Stopped => Some(now),
         _ => None,
     };
@@ -291,7 +341,7 @@ fn lose(instance: &Instance, heard_at: Timestamp, now: Timestamp) -> Step {
     match &instance.state {
         State::Lost { .. } | State::Released { .. } => unchanged(),
         // No other host could be found for it, or it would have been planned anew before.
-        State::Waiting { .. } => given_up(instance, now, None),
+        State::Waiting { .. } if instance.first_running.is_none() => given_up(instance, now, None),
         // It ended after the host did: what was charged in between was not used.
         State::Releasing { end } => match instance.first_running {
             Some(start) if heard_at.second() < end.at => {
@@ -305,7 +355,8 @@ fn lose(instance: &Instance, heard_at: Timestamp, now: Timestamp) -> Step {
                 };
                 let end = if instance.purchase.is_firm() { End { at, ..*end } } else { lost };
                 let mut step = released(instance, end, now);
-                step.effects.splice(0..0, [Effect::CloseSpans { until: at }, Effect::Log(Event::Ended(end))]);
+                let close = Effect::CloseSpans { meters: Meter::ALL, until: at };
+                step.effects.splice(0..0, [close, Effect::Log(Event::Ended(end))]);
                 step
             }
             _ => released(instance, *end, now),
@@ -315,13 +366,19 @@ fn lose(instance: &Instance, heard_at: Timestamp, now: Timestamp) -> Step {
             Some(start) => {
                 let at = heard_at.second().max(start);
                 if instance.purchase.is_firm() {
-                    let effects = vec![
-                        Effect::CloseSpans { until: at },
+                    let mut effects = vec![
+                        Effect::CloseSpans { meters: Meter::ALL, until: at },
                         Effect::Order,
                         Effect::Log(Event::HostLost { since: at }),
                     ];
-                    let off = matches!(instance.state, State::Stopping { .. } | State::Stopped);
-                    return change(instance, State::Lost { since: at, off }, effects);
+                    effects.extend(no_longer_waiting(instance));
+                    let economical = economical::will_be(instance);
+                    let off = economical || matches!(instance.state, State::Stopping { .. } | State::Stopped);
+                    let mut step = change(instance, State::Lost { since: at, off, economical }, effects);
+                    if economical {
+                        economical::given_back(step.next.as_mut().expect("a changed instance"));
+                    }
+                    return step;
                 }
                 let notice = ending(instance, at).and_then(|end| end.notice);
                 let waived_since =
@@ -336,16 +393,19 @@ fn learn(instance: &Instance, report: Report) -> Step {
     match (&instance.state, report) {
         (State::Released { .. }, _) => unchanged(),
         // No host was told of it, and it has no room to give back.
-        (State::Waiting { .. }, _) => unchanged(),
+        (State::Waiting { .. }, _) if instance.first_running.is_none() => unchanged(),
 
         (State::Starting { .. }, Report::Running { at }) => {
             let first = instance.first_running.is_none();
             let log = Effect::Log(Event::Running { at: at.second(), first });
             let mut step = change(instance, State::Running, vec![log]);
             let next = step.next.as_mut().expect("a changed instance");
-            if first {
-                next.first_running = Some(at.second());
-                step.effects.insert(0, Effect::OpenSpans { since: at.second() });
+            if instance.in_use_since.is_none() {
+                // After an economical stop the disk has been charged all the time.
+                let meters = if first { Meter::ALL } else { &[Meter::Compute] };
+                next.first_running = instance.first_running.or(Some(at.second()));
+                next.in_use_since = Some(at.second());
+                step.effects.insert(0, Effect::OpenSpans { meters, since: at.second() });
             }
             // The host learns the end of the lease, which begins with this second.
             if next.lease_end().is_some() {
@@ -355,8 +415,7 @@ fn learn(instance: &Instance, report: Report) -> Step {
         }
 
         (State::Starting { .. }, Report::Off { at } | Report::Failed { at }) if instance.first_running.is_some() => {
-            let effects = vec![Effect::Order, Effect::Log(Event::Stopped { at: at.second() })];
-            change(instance, State::Stopped, effects)
+            stopped(instance, at)
         }
         (State::Starting { .. }, Report::Off { at }) => releasing(instance, never_ran(at), vec![]),
         (State::Starting { .. }, Report::Failed { at } | Report::Gone { at, .. })
@@ -365,10 +424,7 @@ fn learn(instance: &Instance, report: Report) -> Step {
             released(instance, never_ran(at), at)
         }
 
-        (State::Running | State::Stopping { .. }, Report::Off { at }) => {
-            let effects = vec![Effect::Order, Effect::Log(Event::Stopped { at: at.second() })];
-            change(instance, State::Stopped, effects)
-        }
+        (State::Running | State::Stopping { .. }, Report::Off { at }) => stopped(instance, at),
 
         // It stopped by itself before the deadline; nobody starts it again.
         (State::Reclaiming { notice_at, deadline, cause, off_by: None, free_until }, Report::Off { at }) => {
@@ -379,7 +435,8 @@ fn learn(instance: &Instance, report: Report) -> Step {
                 off_by: Some(at),
                 free_until: *free_until,
             };
-            change(instance, state, vec![Effect::Order, Effect::Log(Event::Stopped { at: at.second() })])
+            let log = Effect::Log(Event::Stopped { at: at.second(), economical: false });
+            change(instance, state, vec![Effect::Order, log])
         }
         (State::Reclaiming { .. }, Report::Gone { at, approved: true }) => {
             let mut step = released(instance, ending(instance, at.second()).expect("it is being taken back"), at);
@@ -391,10 +448,13 @@ fn learn(instance: &Instance, report: Report) -> Step {
         }
         (State::Releasing { end }, Report::Gone { at, .. } | Report::Failed { at }) => released(instance, *end, at),
 
+        // The host will see its order to be off.
+        (State::Lost { economical: true, .. }, Report::Running { .. }) => unchanged(),
         // The host came back with it after all: charge goes on once it runs.
         (State::Lost { .. }, Report::Running { at }) => {
             let log = Effect::Log(Event::Running { at: at.second(), first: false });
-            change(instance, State::Running, vec![Effect::OpenSpans { since: at.second() }, log])
+            let open = Effect::OpenSpans { meters: Meter::ALL, since: at.second() };
+            change(instance, State::Running, vec![open, log])
         }
         (State::Lost { .. }, Report::Off { .. }) => unchanged(),
 
@@ -415,7 +475,9 @@ fn learn(instance: &Instance, report: Report) -> Step {
             };
             let waived_since = period_start(instance, at_second);
             let end = End { at: at_second, cause: Cause::Lost, waived_since, waived_until: None, notice: None };
-            released(instance, end, at)
+            let mut step = released(instance, end, at);
+            step.effects.splice(0..0, no_longer_waiting(instance));
+            step
         }
 
         (_, Report::Running { .. } | Report::Off { .. }) => unchanged(),
@@ -424,10 +486,16 @@ fn learn(instance: &Instance, report: Report) -> Step {
 
 fn due(instance: &Instance, now: Timestamp, limits: &Limits) -> Step {
     match instance.state {
-        State::Waiting { give_up_at } if give_up_at <= now => given_up(instance, now, None),
+        State::Waiting { give_up_at, .. } if give_up_at <= now => match instance.first_running {
+            None => given_up(instance, now, None),
+            Some(_) => economical::waited_in_vain(instance, now),
+        },
         State::Starting { give_up_at } if give_up_at <= now => match instance.first_running {
             None => releasing(instance, never_ran(now), vec![]),
-            Some(_) => change(instance, State::Stopping { force_at: now }, vec![Effect::Order]),
+            Some(_) => {
+                let economical = economical::will_be(instance);
+                change(instance, State::Stopping { force_at: now, economical }, vec![Effect::Order])
+            }
         },
         _ => match instance.lease_end() {
             Some(end) if !instance.end_announced && end.start().plus_seconds(-limits.notice_seconds) <= now => {
@@ -515,16 +583,25 @@ fn released(instance: &Instance, end: End, gone_at: Timestamp) -> Step {
 fn close(instance: &Instance, end: End) -> Vec<Effect> {
     let mut effects = vec![Effect::Log(Event::Ended(end))];
     if instance.first_running.is_some() {
-        effects.insert(0, Effect::CloseSpans { until: end.at });
+        effects.insert(0, Effect::CloseSpans { meters: Meter::ALL, until: end.at });
     }
     effects
 }
 
-fn change(instance: &Instance, state: State, effects: Vec<Effect>) -> Step {
+/// The guest is off, its disk there.
+fn stopped(instance: &Instance, at: Timestamp) -> Step {
+    if economical::will_be(instance) {
+        return economical::off(instance, at);
+    }
+    let log = Effect::Log(Event::Stopped { at: at.second(), economical: false });
+    change(instance, State::Stopped, vec![Effect::Order, log])
+}
+
+pub(crate) fn change(instance: &Instance, state: State, effects: Vec<Effect>) -> Step {
     let next = Instance { state, generation: instance.generation + 1, ..instance.clone() };
     Step { next: Some(next), effects }
 }
 
-fn unchanged() -> Step {
+pub(crate) fn unchanged() -> Step {
     Step { next: None, effects: vec![] }
 }

@@ -9,6 +9,7 @@ pub enum Operation {
     ImageOfSystemDisk,
     ImageOfMachine,
     ImageOfDataDisk,
+    EconomicalStop,
     Resize,
     ToSubscription,
     ToOnDemand,
@@ -18,10 +19,11 @@ pub enum Operation {
 }
 
 impl Operation {
-    pub const ALL: [Operation; 9] = [
+    pub const ALL: [Operation; 10] = [
         Operation::ImageOfSystemDisk,
         Operation::ImageOfMachine,
         Operation::ImageOfDataDisk,
+        Operation::EconomicalStop,
         Operation::Resize,
         Operation::ToSubscription,
         Operation::ToOnDemand,
@@ -35,6 +37,7 @@ impl Operation {
             Operation::ImageOfSystemDisk => "image-of-system-disk",
             Operation::ImageOfMachine => "image-of-machine",
             Operation::ImageOfDataDisk => "image-of-data-disk",
+            Operation::EconomicalStop => "economical-stop",
             Operation::Resize => "resize",
             Operation::ToSubscription => "to-subscription",
             Operation::ToOnDemand => "to-on-demand",
@@ -44,10 +47,20 @@ impl Operation {
         }
     }
 
+    /// The request by which it is asked for, where it is more than a word.
+    pub fn request(self) -> Option<&'static str> {
+        match self {
+            Operation::EconomicalStop => Some("`stop` with `economical` (`ebb stop --economical`)"),
+            Operation::Resize => Some("`resize` with a flavor (`ebb instances resize`)"),
+            _ => None,
+        }
+    }
+
     /// What a spot block can never be, with the code of the refusal.
     fn never_for_blocks(self) -> Option<(&'static str, &'static str)> {
         match self {
             Operation::ImageOfSystemDisk | Operation::ImageOfMachine | Operation::ImageOfDataDisk => None,
+            Operation::EconomicalStop => Some(("stopped economically", "spot-no-economical-stop")),
             Operation::Resize => Some(("resized", "spot-no-resize")),
             Operation::ToSubscription => Some(("converted to a subscription", "spot-no-subscription")),
             Operation::ToOnDemand => Some(("converted to on-demand", "spot-no-on-demand")),
@@ -68,6 +81,9 @@ pub fn permit(instance: &Instance, operation: Operation) -> Result<(), Refused> 
     }
     if let (Some((what, code)), false) = (operation.never_for_blocks(), instance.purchase.is_firm()) {
         return Err(Refused::NeverForBlocks { what, code });
+    }
+    if operation == Operation::Resize && !matches!(instance.state, State::Stopped | State::StoppedEconomically) {
+        return Err(Refused::NotStopped { state: instance.state.name() });
     }
     let State::Reclaiming { deadline, .. } = instance.state else { return Ok(()) };
     match operation {

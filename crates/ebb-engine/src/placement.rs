@@ -204,6 +204,28 @@ pub fn plan_besides(
     (!hosts.is_empty()).then(|| Decision { demand: demand.resources.clone(), deadline, hosts, hosts_possible })
 }
 
+/// Whether one host takes what is firm, and has room for a demand now.
+pub fn fits_on(fleet: &Fleet, host: HostId, demand: &Resources) -> bool {
+    let host = fleet.hosts.get(&host).filter(|host| admits(host, Tenancy::Firm));
+    host.is_some_and(|host| holds(&host.free(), &fleet.amounts(demand)))
+}
+
+/// Plans the reclaims that make room on one host, for what cannot go elsewhere since its disk is there (rules §2.12).
+pub fn plan_on(
+    fleet: &Fleet,
+    on: HostId,
+    demand: &Demand<'_>,
+    now: Timestamp,
+    notice_seconds: i64,
+) -> Option<Decision> {
+    let deadline = now.plus_seconds(notice_seconds);
+    let wanted = Wanted { fleet, amounts: fleet.amounts(demand.resources), by: demand.account, now, deadline };
+    let host = fleet.hosts.get(&on).filter(|host| admits(host, Tenancy::Firm))?;
+    let cleared = clear(host, host.coming(deadline), &BTreeSet::new(), &wanted)?;
+    let hosts = vec![cleared.told(on, host, &wanted, CANDIDATES_KEPT)];
+    Some(Decision { demand: demand.resources.clone(), deadline, hosts, hosts_possible: 1 })
+}
+
 /// The decision that all these blocks leave a host, which somebody else wants.
 pub fn clear_host(host: HostId, blocks: &[&Instance], now: Timestamp, deadline: Timestamp) -> Decision {
     let waived = blocks.iter().filter_map(|block| {

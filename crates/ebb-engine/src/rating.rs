@@ -7,19 +7,27 @@ use ebb_model::instance::{End, Instance, Purchase};
 use ebb_model::time::{HOUR, Period, Second};
 use ebb_model::trial::TrialGrant;
 
-/// The spans that open when an instance first runs.
-pub fn spans_of(instance: &Instance, since: Second, mut id: impl FnMut() -> SpanId) -> Vec<Span> {
-    let trial = matches!(instance.purchase, Purchase::Trial { .. });
+/// The spans that open when these meters of an instance begin to count. A trial is covered while its flavor is `listed`
+/// (rules §3.3, §3.4); for what is no trial that means nothing.
+pub fn spans_of(
+    instance: &Instance,
+    meters: &[Meter],
+    listed: bool,
+    since: Second,
+    mut id: impl FnMut() -> SpanId,
+) -> Vec<Span> {
+    let trial = listed && matches!(instance.purchase, Purchase::Trial { .. });
     let compute = match instance.purchase {
         Purchase::SpotBlock { hours, .. } => Settled::AtRelease { hours },
         _ => Settled::Hourly { trial },
     };
-    let meters = [
-        (Meter::Compute, instance.purchase.price(), compute),
-        (Meter::SystemDisk, instance.disk_price, Settled::Hourly { trial }),
-    ];
+    let terms = |meter: &Meter| match meter {
+        Meter::Compute => (Meter::Compute, instance.purchase.price(), compute),
+        Meter::SystemDisk => (Meter::SystemDisk, instance.disk_price, Settled::Hourly { trial }),
+    };
     meters
-        .into_iter()
+        .iter()
+        .map(terms)
         .map(|(meter, price, settled)| Span {
             id: id(),
             account: instance.account,

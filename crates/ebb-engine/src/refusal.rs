@@ -83,6 +83,26 @@ pub enum Refused {
     #[error("zone `{0}` has no room for this now, and none can be made; try another zone, a smaller flavor or later")]
     NoCapacity(String),
     #[error(
+        "its host has no room to start it now, and none can be made; try later, or resize it to a smaller flavor first"
+    )]
+    NoRoomToStart,
+    #[error(
+        "its disk is on a host that is {host_is}, and it can start nowhere else; try again when the host takes instances"
+    )]
+    HostOfDisk { host_is: String },
+    #[error(
+        "others had to go for its room, which it therefore keeps, and is charged for, until {until} at least; do it then (a stop that is not economical is possible now)"
+    )]
+    RoomWasTaken { until: Timestamp },
+    #[error("only a stopped instance can be resized, and this one is {state}; stop it first, with `ebb stop`")]
+    NotStopped { state: &'static str },
+    #[error("the instance is of flavor `{0}` already; name another one (`ebb catalog` lists them)")]
+    SameFlavor(String),
+    #[error(
+        "its host has no room free for the larger flavor; stop it economically (`ebb stop --economical`) and resize it then: its start makes room"
+    )]
+    NoRoomToGrow,
+    #[error(
         "an interruption notice is out: until its release at {deadline} the instance takes no stop, start or delete"
     )]
     Reclaiming { deadline: Timestamp },
@@ -178,7 +198,12 @@ impl Refused {
             Refused::Arrears(_) => "arrears",
             Refused::InsufficientFunds { .. } => "insufficient-funds",
             Refused::Quota(_) => "over-quota",
-            Refused::NoCapacity(_) => "no-capacity",
+            Refused::NoCapacity(_) | Refused::NoRoomToStart => "no-capacity",
+            Refused::HostOfDisk { .. } => "host-of-disk-closed",
+            Refused::RoomWasTaken { .. } => "room-was-taken",
+            Refused::NotStopped { .. } => "not-stopped",
+            Refused::SameFlavor(_) => "same-flavor",
+            Refused::NoRoomToGrow => "no-room-to-grow",
             Refused::Reclaiming { .. } => "reclaiming",
             Refused::Released => "released",
             Refused::NotABlock { .. } => "not-a-spot-block",

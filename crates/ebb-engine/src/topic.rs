@@ -10,7 +10,7 @@ pub const TOPICS: [&str; 6] = ["running", "stopped", "interruptServer", "host-lo
 /// himself is no news to him, so a stop is told only where nobody asked.
 pub fn is_told(event: &Event, before: &State) -> bool {
     match event {
-        Event::Stopped { .. } => !matches!(before, State::Stopping { .. }),
+        Event::Stopped { .. } => !matches!(before, State::Stopping { .. } | State::Stopped),
         Event::Running { .. }
         | Event::InterruptServer { .. }
         | Event::HostLost { .. }
@@ -30,7 +30,10 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::TrialClaimed { .. }
         | Event::Bought { .. }
         | Event::StopAsked
+        | Event::EconomicalStopAsked { .. }
         | Event::StartAsked
+        | Event::FirmStartAsked { .. }
+        | Event::Resized { .. }
         | Event::DeleteAsked
         | Event::Replanned { .. }
         | Event::KeepChanged(_)
@@ -48,10 +51,13 @@ mod tests {
     #[test]
     fn a_stop_is_told_only_where_nobody_asked_for_it() {
         let at = Timestamp::from_micros(0);
-        let stopped = Event::Stopped { at: Second::from_unix(0) };
+        let stopped = Event::Stopped { at: Second::from_unix(0), economical: false };
         assert!(is_told(&stopped, &State::Running));
         assert!(is_told(&stopped, &State::Starting { give_up_at: at }), "it was to start and did not");
-        assert!(!is_told(&stopped, &State::Stopping { force_at: at }));
+        let waiting = State::Waiting { give_up_at: at, asked_at: Some(at) };
+        assert!(is_told(&stopped, &waiting), "it was to start and no room came");
+        assert!(!is_told(&stopped, &State::Stopping { force_at: at, economical: false }));
+        assert!(!is_told(&stopped, &State::Stopped), "its owner gave its room back");
     }
 
     #[test]
@@ -59,7 +65,7 @@ mod tests {
         let at = Timestamp::from_micros(0);
         let told = [
             Event::Running { at: at.second(), first: true },
-            Event::Stopped { at: at.second() },
+            Event::Stopped { at: at.second(), economical: false },
             Event::InterruptServer {
                 cause: Cause::Capacity,
                 notice_at: at,

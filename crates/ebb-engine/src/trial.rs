@@ -4,9 +4,10 @@ use crate::quote::Quote;
 use crate::refusal::Refused;
 use ebb_model::billing::{Charge, Split};
 use ebb_model::catalog::Catalog;
+use ebb_model::instance::{Instance, Purchase};
 use ebb_model::money::{Exact, Price};
 use ebb_model::time::Second;
-use ebb_model::trial::TrialGrant;
+use ebb_model::trial::{Holder, TrialGrant};
 
 /// How an account stands with its trial at the moment of a purchase.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,8 +37,7 @@ pub fn may_start(
     if !grant.valid_at(now) {
         return Err(Refused::GrantOver(grant.valid_until.start()));
     }
-    let listed = catalog.trial.regions.contains(&quote.region);
-    if !listed || !catalog.trial(grant.holder).covers(&quote.region, flavor) {
+    if !lists(catalog, grant.holder, &quote.region, flavor) {
         return Err(Refused::NotOnTrialList { flavor: flavor.to_owned(), region: quote.region.clone() });
     }
     let cap = grant.hourly_cap;
@@ -62,6 +62,39 @@ pub fn may_start(
         }
     }
     Ok(())
+}
+
+/// Whether the grant's list has a flavor in a region; what has not is charged and not covered (rules §3.3).
+pub fn lists(catalog: &Catalog, holder: Holder, region: &str, flavor: &str) -> bool {
+    catalog.trial.regions.contains(region) && catalog.trial(holder).covers(region, flavor)
+}
+
+/// Whether an instance is covered now.
+pub fn covers(catalog: &Catalog, grant: &TrialGrant, instance: &Instance, now: Second) -> bool {
+    let region = catalog.zone(&instance.zone).map_or("", |zone| zone.region.as_str());
+    let trial = matches!(instance.purchase, Purchase::Trial { .. });
+    trial && grant.valid_at(now) && lists(catalog, grant.holder, region, &instance.flavor)
+}
+
+/// What an hour of trial instances costs if all of them run, with their system disks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    pub covered: Price,
+    /// What of that passes the cap.
+    pub above_cap: Price,
+    pub uncovered: Price,
+}
+
+/// How much of such an hour the grant pays at most; none of it is refused (rules §3.5).
+pub fn share(catalog: &Catalog, grant: &TrialGrant, instances: &[Instance], now: Second) -> Share {
+    let sum = |wanted: bool| {
+        let trials = instances.iter().filter(|one| matches!(one.purchase, Purchase::Trial { .. }));
+        let these = trials.filter(|one| covers(catalog, grant, one, now) == wanted);
+        these.fold(Price::from_micros(0), |sum, one| sum + one.purchase.price() + one.disk_price)
+    };
+    let covered = sum(true);
+    let above = (covered.micros() - grant.hourly_cap.micros()).max(0);
+    Share { covered, above_cap: Price::from_micros(above), uncovered: sum(false) }
 }
 
 /// What the grant pays of one clock hour's charges: `min(covered, cap, left)`, given to them in the order in which they come.

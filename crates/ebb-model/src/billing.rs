@@ -16,6 +16,8 @@ pub enum Meter {
 }
 
 impl Meter {
+    pub const ALL: &[Meter] = &[Meter::Compute, Meter::SystemDisk];
+
     pub fn name(self) -> &'static str {
         match self {
             Meter::Compute => "compute",

@@ -11,6 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The most kinds of resources that a catalog may have.
 pub const KINDS: usize = 8;
 
+/// The kind of which a system disk takes room; the part of it that an economical stop leaves.
+pub const SYSTEM_DISK: &str = "disk_gib";
+
 /// The price book, the places and the limits of one installation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -258,14 +261,14 @@ impl Catalog {
         self.flavors
             .iter()
             .flat_map(|flavor| flavor.resources.iter().map(|(kind, _)| kind))
-            .chain(["disk_gib"])
+            .chain([SYSTEM_DISK])
             .collect()
     }
 
     /// What an instance of a flavor needs, its system disk included.
     pub fn needs(&self, flavor: &Flavor) -> Resources {
         let mut resources = flavor.resources.clone();
-        resources.set("disk_gib", self.system_disk.gib);
+        resources.set(SYSTEM_DISK, self.system_disk.gib);
         resources
     }
 

@@ -1,10 +1,12 @@
 //! What is an instance, and which states can it be in?
 
+use crate::catalog::SYSTEM_DISK;
 use crate::id::{AccountId, HostId, InstanceId, KeyPairId};
 use crate::money::Price;
 use crate::resources::Resources;
 use crate::time::{HOUR, Second, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// One bought machine.
@@ -19,7 +21,7 @@ pub struct Instance {
     pub flavor: String,
     pub image: String,
     pub key_pair: Option<KeyPairId>,
-    /// vCPU, memory, system disk and whatever else its flavor has.
+    /// vCPU, memory, system disk and whatever else its flavor has; how much of it its host keeps for it, [`Instance::used`] says.
     pub resources: Resources,
     pub purchase: Purchase,
     /// Price per hour of the system disk, charged as on-demand whatever the purchase option.
@@ -29,10 +31,14 @@ pub struct Instance {
     pub tags: BTreeMap<String, String>,
     /// What stays when it goes.
     pub keep: Keep,
-    /// Others were given notice for its room, so it must take it, and use it for a while (rules §2.11).
+    /// Whether it has the room of all its resources. Before that it has nothing, and stopped economically its disk alone.
+    pub has_room: bool,
+    /// Others were given notice for that room, so it must take it, and use it for a while (rules §2.11).
     pub took_room: bool,
     /// The second in which the guest was first seen running; charge begins there.
     pub first_running: Option<Second>,
+    /// Since then its vCPU and memory are charged, from one economical stop to the next; none while they are not its own.
+    pub in_use_since: Option<Second>,
     /// The natural end of the lease has been announced.
     pub end_announced: bool,
     /// Grows with every change of state; a change names the generation it saw.
@@ -93,6 +99,42 @@ impl Instance {
             _ => None,
         }
     }
+
+    /// What of its host's room is taken by it, until it is gone.
+    pub fn used(&self) -> Cow<'_, Resources> {
+        match self.state {
+            State::Released { .. } => Cow::Owned(Resources::default()),
+            _ if self.has_room => Cow::Borrowed(&self.resources),
+            // What never ran has no disk.
+            _ if self.first_running.is_none() => Cow::Owned(Resources::default()),
+            _ => Cow::Owned(self.resources.only(SYSTEM_DISK)),
+        }
+    }
+
+    /// What it lacks of its resources: what an economical stop gave back and a start needs again, or all of an order that waits.
+    pub fn lacks(&self) -> Resources {
+        match (self.has_room, self.first_running) {
+            (true, _) => Resources::default(),
+            (false, None) => self.resources.clone(),
+            (false, Some(_)) => self.resources.except(SYSTEM_DISK),
+        }
+    }
+
+    /// What of its host's room is promised to it.
+    pub fn claimed(&self) -> Resources {
+        match self.state {
+            State::Waiting { .. } => self.lacks(),
+            _ => Resources::default(),
+        }
+    }
+
+    /// Since when it waits for room, if it does: first come, first served (rules §2.12).
+    pub fn waits_since(&self) -> Option<Timestamp> {
+        match self.state {
+            State::Waiting { asked_at, .. } => Some(asked_at.unwrap_or(self.created_at)),
+            _ => None,
+        }
+    }
 }
 
 /// Where an instance is in its life. What belongs to a state lives inside it.
@@ -102,6 +144,9 @@ pub enum State {
     /// A firm order whose room is being cleared; given up at `give_up_at` (rules §2.12).
     Waiting {
         give_up_at: Timestamp,
+        /// When a start after an economical stop was asked for; `None`: it waits since it was bought.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        asked_at: Option<Timestamp>,
     },
     /// The host was told to run it; a first start that takes longer than this is given up.
     Starting {
@@ -111,8 +156,14 @@ pub enum State {
     /// Asked to shut down; powered off at `force_at`.
     Stopping {
         force_at: Timestamp,
+        /// Its room, all but the disk, is given back as soon as it is off.
+        #[serde(default)]
+        economical: bool,
     },
+    /// Off, with its room, and charged as if it ran.
     Stopped,
+    /// Off, and of its room only the disk is left; nothing else is charged (rules §4.2).
+    StoppedEconomically,
     /// A notice is out; the release begins at `deadline` (rules §2.6). `off_by`: it was stopped, or being stopped, and stays so.
     Reclaiming {
         notice_at: Timestamp,
@@ -129,6 +180,9 @@ pub enum State {
         /// It was stopped then, or being stopped, and stays so.
         #[serde(default)]
         off: bool,
+        /// And economically so.
+        #[serde(default)]
+        economical: bool,
     },
     /// Charge has ended; the host has been told to remove the guest.
     Releasing {
@@ -148,7 +202,7 @@ impl State {
             State::Starting { .. } => "starting",
             State::Running => "running",
             State::Stopping { .. } => "stopping",
-            State::Stopped => "stopped",
+            State::Stopped | State::StoppedEconomically => "stopped",
             State::Reclaiming { .. } => "reclaiming",
             State::Lost { .. } => "lost",
             // The source document calls a block that ends by itself reclaiming too, from its lease end on.

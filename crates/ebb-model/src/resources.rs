@@ -33,6 +33,25 @@ impl Resources {
         self.combine(other, |a, b| a - b)
     }
 
+    /// One of them alone; nothing, if there is none of it.
+    pub fn only(&self, name: &str) -> Resources {
+        Resources(
+            self.0.iter().filter(|(known, _)| *known == name).map(|(name, amount)| (name.clone(), *amount)).collect(),
+        )
+    }
+
+    /// All the others.
+    pub fn except(&self, name: &str) -> Resources {
+        Resources(
+            self.0.iter().filter(|(known, _)| *known != name).map(|(name, amount)| (name.clone(), *amount)).collect(),
+        )
+    }
+
+    /// Whether there is nothing of anything.
+    pub fn is_nothing(&self) -> bool {
+        self.0.values().all(|amount| *amount == 0)
+    }
+
     /// What is above nothing, name by name.
     pub fn positive(&self) -> Resources {
         Resources(self.0.iter().map(|(name, amount)| (name.clone(), *amount.max(&0))).collect())

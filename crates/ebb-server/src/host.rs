@@ -188,7 +188,7 @@ impl App {
             unit.write(host::accept_gap(known.id, sequence));
             for row in unit.reads.rows(instance::on_host(known.id)).await? {
                 let live = instance::read(&row);
-                if !matches!(live.state, State::Waiting { .. }) {
+                if desired(&live, &unit.app.catalog.limits).is_some() {
                     unit.order(&live);
                 }
             }
@@ -293,10 +293,12 @@ fn desired(instance: &Instance, limits: &Limits) -> Option<(Want, Option<Planned
         .map(Second::start)
         .map(|at| PlannedEnd { notice_at: at.plus_seconds(-limits.notice_seconds), at });
     Some(match instance.state {
-        State::Waiting { .. } => return None,
+        State::Waiting { .. } if instance.first_running.is_none() => return None,
         State::Starting { .. } | State::Running | State::Lost { off: false, .. } => (Want::Running, natural),
-        State::Stopping { force_at } => (Want::Off { force_at }, natural),
-        State::Stopped | State::Lost { off: true, .. } => (Want::Off { force_at: instance.created_at }, natural),
+        State::Stopping { force_at, .. } => (Want::Off { force_at }, natural),
+        State::Stopped | State::StoppedEconomically | State::Waiting { .. } | State::Lost { off: true, .. } => {
+            (Want::Off { force_at: instance.created_at }, natural)
+        }
         State::Reclaiming { notice_at, deadline, off_by, .. } => {
             let want = off_by.map_or(Want::Running, |force_at| Want::Off { force_at });
             (want, Some(PlannedEnd { notice_at, at: deadline }))

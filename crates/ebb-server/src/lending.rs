@@ -94,7 +94,8 @@ impl App {
         let there = self.unit("tend-host", &id.to_string(), move |unit| tend(unit, id)).await;
         self.look_at_host(id).await?;
         let (known, there) = there?;
-        let waits = |one: &&Instance| matches!(one.state, State::Waiting { .. });
+        // Whose disk is there can wait nowhere else: it keeps its promise, or is lost with its host.
+        let waits = |one: &&Instance| matches!(one.state, State::Waiting { .. }) && one.first_running.is_none();
         // One that fails stands in nobody's way.
         let mut done = Ok(());
         for waiting in there.iter().filter(waits) {
@@ -279,7 +280,7 @@ async fn notify(unit: &mut Unit, block: &Instance, clearing: Clearing) -> Outcom
 /// Whether it found other room.
 async fn replan(mut unit: Unit, id: InstanceId, from: HostId, lost: bool) -> Outcome<Decision<bool>> {
     let before = unit.instance(id).await?;
-    if before.host != from || !matches!(before.state, State::Waiting { .. }) {
+    if before.host != from || !matches!(before.state, State::Waiting { .. }) || before.first_running.is_some() {
         return Ok(unit.done(false));
     }
     unit.take_turn(&before.zone).await;
@@ -297,7 +298,7 @@ async fn replan(mut unit: Unit, id: InstanceId, from: HostId, lost: bool) -> Out
             Some(decision) => {
                 unit.decide(&before.zone, Cause::Capacity, Some(id), &decision, &decision.chosen());
                 let life = claim(&mut unit, &decision, &demand, before.account).await?;
-                let State::Waiting { give_up_at } = life else { unreachable!("whoever claims waits") };
+                let State::Waiting { give_up_at, .. } = life else { unreachable!("whoever claims waits") };
                 took_room = !decision.hosts[0].victims.is_empty();
                 (decision.hosts[0].host, give_up_at)
             }

@@ -1,9 +1,11 @@
-//! Where does a new order get its room: what is free, else what blocks give up, else nowhere? (rules §2.5, §2.12)
+//! Where does an order get its room, and a start after an economical stop: what is free, else what blocks give up, else nowhere? (rules §2.5, §2.12)
 
+use crate::app::App;
 use crate::denied::Denied;
+use crate::routes::host::doing;
 use crate::unit::{Outcome, Unit, refuse, settled_already};
 use ebb_engine::fleet::Fleet;
-use ebb_engine::placement::{Chosen, Decision, Demand, Room, Tenancy, cause_of, place, plan_besides};
+use ebb_engine::placement::{Chosen, Decision, Demand, Room, Tenancy, cause_of, fits_on, place, plan_besides, plan_on};
 use ebb_engine::quote::Quote;
 use ebb_engine::refusal::Refused;
 use ebb_engine::reserve::{Beside, Ordered, plan_beside};
@@ -12,12 +14,12 @@ use ebb_model::id::{AccountId, HostId, InstanceId};
 use ebb_model::instance::{Cause, Instance, Purchase, State};
 use ebb_model::resources::Resources;
 use ebb_model::time::{HOUR, Timestamp};
-use ebb_store::rows::host::RoomChange;
-use ebb_store::rows::{instance, zone};
+use ebb_store::rows::host::{Host, RoomChange};
+use ebb_store::rows::{host, instance, zone};
 use ebb_store::{Halt, StoreError};
 use std::collections::BTreeSet;
 
-/// Where a new instance begins its life.
+/// Where an instance begins its life, or goes on with it.
 pub struct Begin {
     pub host: HostId,
     pub life: State,
@@ -56,18 +58,120 @@ pub async fn room_for(
             None => return refuse(Refused::NoCapacity(zone.to_owned())),
         },
     };
+    let (resources, zone) = (&quote.resources, zone.to_owned());
+    let wanted = Wanted { order, buyer, zone: zone.clone(), resources, takes, refusal: Refused::NoCapacity(zone) };
+    promise(unit, &wanted, room, quote.purchase.is_firm()).await
+}
+
+/// Room for a start after an economical stop: on the host that has the disk, and nowhere else (rules §2.12).
+pub async fn room_again(unit: &mut Unit, stopped: &Instance) -> Outcome<Begin> {
+    let app = unit.app.clone();
+    let row = unit.reads.row(host::by_id(stopped.host)).await?;
+    let known = host::read(&row.expect("hosts are never deleted"));
+    if let Some(host_is) = takes_nothing_firm(&app, &known, unit.now) {
+        return refuse(Refused::HostOfDisk { host_is });
+    }
+    unit.take_turn(&stopped.zone).await;
+    unit.clear_doubts().await?;
+    right_about(unit, &stopped.zone, stopped.host).await?;
+    let takes = match stopped.purchase {
+        Purchase::Trial { .. } => app.catalog.limits.trial_takes_room,
+        _ => true,
+    };
+    let (lacks, buyer) = (stopped.lacks(), stopped.account);
+    let demand = Demand { account: Some(buyer), resources: &lacks };
+    let (now, notice) = (unit.now, app.catalog.limits.notice_seconds);
+    let (fits, plan) = app.zones.with(&app.catalog, &stopped.zone, |fleet| {
+        let fits = fits_on(fleet, stopped.host, &lacks);
+        let wants_plan = !fits && takes;
+        (fits, wants_plan.then(|| plan_on(fleet, stopped.host, &demand, now, notice)).flatten())
+    });
+    let room = match plan {
+        _ if fits => Planned::Free(unit.room_of(stopped.host).await?),
+        Some(decision) => Planned::Cleared(decision),
+        None => return refuse(Refused::NoRoomToStart),
+    };
+    let (order, zone) = (stopped.id, stopped.zone.clone());
+    let wanted = Wanted { order, buyer, zone, resources: &lacks, takes, refusal: Refused::NoRoomToStart };
+    promise(unit, &wanted, room, true).await
+}
+
+/// What an instance that has its room needs more of its host for another size must be free there, and nobody may have to go for it.
+pub async fn room_to_grow(unit: &mut Unit, stopped: &Instance, to: &Resources) -> Outcome<()> {
+    let more = to.minus(&stopped.used()).positive();
+    if more.is_nothing() {
+        return Ok(());
+    }
+    let app = unit.app.clone();
+    unit.take_turn(&stopped.zone).await;
+    unit.clear_doubts().await?;
+    right_about(unit, &stopped.zone, stopped.host).await?;
+    if !app.zones.with(&app.catalog, &stopped.zone, |fleet| fits_on(fleet, stopped.host, &more)) {
+        return refuse(Refused::NoRoomToGrow);
+    }
+    let order = Ordered { by: stopped.account, host: stopped.host, resources: &more, victims: &[] };
+    let reserve = beside_reserve(unit, &stopped.zone, &order).await?;
+    if reserve.taking.is_some() {
+        return refuse(Refused::NoRoomToGrow);
+    }
+    if reserve.takes_of_it {
+        unit.write(zone::took_of_reserve(&stopped.zone, stopped.account, unit.now));
+    }
+    Ok(())
+}
+
+/// Why nothing firm begins on a host now, in words, if that is so.
+fn takes_nothing_firm(app: &App, known: &Host, now: Timestamp) -> Option<String> {
+    let stance = app.stance(known, now);
+    let (_, connected) = app.heard(known);
+    let takes = known.state == "up" && connected && stance.open && stance.lent_until.is_none();
+    let away = known.state == "up" && !connected;
+    (!takes).then(|| if away { "away".to_owned() } else { doing(app, known, &stance) })
+}
+
+/// Makes the picture of one host what the database says.
+async fn right_about(unit: &Unit, zone: &str, host: HostId) -> Outcome<()> {
+    let app = unit.app.clone();
+    let room = unit.room_of(host).await?;
+    let agrees = || app.zones.with(&app.catalog, zone, |fleet| fleet.agrees(&room));
+    if agrees() {
+        return Ok(());
+    }
+    if app.zones.is_ahead(host) {
+        return Err(ahead());
+    }
+    unit.read_host(host).await?;
+    if agrees() { Ok(()) } else { Err(ahead()) }
+}
+
+/// An order for which room was found.
+struct Wanted<'a> {
+    order: InstanceId,
+    buyer: AccountId,
+    zone: String,
+    resources: &'a Resources,
+    /// Whether others may be made to go for it.
+    takes: bool,
+    /// If they may not and would have to.
+    refusal: Refused,
+}
+
+/// Takes the room that was found, or claims it and gives notice to those who leave it; also to those who go so that the reserve fits
+/// beside it.
+async fn promise(unit: &mut Unit, wanted: &Wanted<'_>, room: Planned, firm: bool) -> Outcome<Begin> {
+    let Wanted { order, buyer, ref zone, resources, takes, .. } = *wanted;
     let (host, victims) = match &room {
         Planned::Free(room) => (room.host, &[][..]),
         Planned::Cleared(decision) => (decision.hosts[0].host, &decision.hosts[0].victims[..]),
     };
-    let reserve = if quote.purchase.is_firm() {
-        beside_reserve(unit, zone, &Ordered { by: buyer, host, resources: &quote.resources, victims }).await?
+    let reserve = if firm {
+        beside_reserve(unit, zone, &Ordered { by: buyer, host, resources, victims }).await?
     } else {
         Beside::default()
     };
     let took_room = !victims.is_empty() || reserve.taking.is_some();
     if took_room && !takes {
-        return refuse(Refused::NoCapacity(zone.to_owned()));
+        return refuse(wanted.refusal.clone());
     }
     if took_room {
         may_take(unit, buyer).await?;
@@ -75,12 +179,12 @@ pub async fn room_for(
     unit.open_still(host).await?;
     let life = match &room {
         Planned::Free(room) => {
-            unit.change_room(room, RoomChange::Take, &quote.resources);
-            State::Starting { give_up_at: unit.now.plus_seconds(limits.boot_timeout_seconds) }
+            unit.change_room(room, RoomChange::Take, resources);
+            State::Starting { give_up_at: unit.now.plus_seconds(unit.app.catalog.limits.boot_timeout_seconds) }
         }
         Planned::Cleared(decision) => {
             unit.decide(zone, Cause::Capacity, Some(order), decision, &decision.chosen());
-            claim(unit, decision, &demand, buyer).await?
+            claim(unit, decision, &Demand { account: Some(buyer), resources }, buyer).await?
         }
     };
     if let Some((decision, chosen)) = reserve.taking {
@@ -252,5 +356,5 @@ pub async fn claim(unit: &mut Unit, decision: &Decision, demand: &Demand<'_>, ta
     unit.change_room(&room, RoomChange::Claim, demand.resources);
     take_all(unit, &decision.chosen(), Cause::Capacity, &[taker], decision.deadline).await?;
     let give_up_at = decision.deadline.plus_seconds(unit.app.catalog.limits.firm_wait_seconds);
-    Ok(State::Waiting { give_up_at })
+    Ok(State::Waiting { give_up_at, asked_at: None })
 }

@@ -6,7 +6,7 @@ mod bill;
 mod catalog;
 mod drill;
 mod guest;
-mod host;
+pub mod host;
 mod instance;
 mod key_pair;
 mod lending;
@@ -54,7 +54,7 @@ const DOCS: &str = "/docs";
         person::report, person::sightings, person::link, person::accounts, person::close, person::prove, person::verdict,
         person::keys, person::rotate, appeal::make, appeal::list, appeal::overrule, appeal::reject, appeal::revoke,
         catalog::show, catalog::quote, offer::list, offer::limits,
-        instance::buy, instance::list, instance::show, instance::release, instance::stop, instance::start,
+        instance::buy, instance::list, instance::show, instance::release, instance::stop, instance::start, instance::resize,
         instance::reclaim, instance::console_log, instance::decisions, instance::change, instance::operations, instance::operate,
         bill::bill, bill::events,
         drill::run, drill::list, drill::show, drill::schedule, drill::schedules, drill::unschedule,
@@ -125,6 +125,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/instances/{id}", get(instance::show).delete(instance::release))
         .route("/v1/instances/{id}/stop", post(instance::stop))
         .route("/v1/instances/{id}/start", post(instance::start))
+        .route("/v1/instances/{id}/resize", post(instance::resize))
         .route("/v1/instances/{id}/reclaim", post(instance::reclaim))
         .route("/v1/instances/{id}/change", post(instance::change))
         .route("/v1/instances/{id}/operations", get(instance::operations))

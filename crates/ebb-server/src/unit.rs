@@ -7,17 +7,18 @@ use crate::zone::Touched;
 use ebb_driver::protocol::ObservedGuest;
 use ebb_engine::drill::free_seconds;
 use ebb_engine::event::Event;
-use ebb_engine::lifecycle::{self, Command, Effect, Input, Reclaim};
+use ebb_engine::lifecycle::{self, Command, Effect, Input, Reclaim, Step};
 use ebb_engine::placement::{Chosen, Decision as Plan, Room};
 use ebb_engine::rating;
 use ebb_engine::refusal::Refused;
+use ebb_engine::resize::{self, Size};
 use ebb_engine::settlement::{self, settle};
 use ebb_engine::topic;
-use ebb_engine::trial::deduct;
+use ebb_engine::trial::{deduct, lists};
 use ebb_ledger::Entry;
-use ebb_model::billing::{BillRecord, Charge, Settled, Span, Split};
+use ebb_model::billing::{BillRecord, Charge, Meter, Settled, Span, Split};
 use ebb_model::id::{AccountId, DecisionId, EntryId, EventId, InstanceId, RecordId, SpanId};
-use ebb_model::instance::{Cause, End, Instance, State};
+use ebb_model::instance::{Cause, End, Instance, Purchase, State};
 use ebb_model::resources::Resources;
 use ebb_model::time::{HOUR, Period, Second, Timestamp};
 use ebb_store::rows::account::Account;
@@ -171,11 +172,7 @@ impl Unit {
                 Ok(step) => step,
                 Err(refused) => return refuse(refused),
             };
-            let Some(next) = step.next else { return Ok(before.clone()) };
-            self.change_instance(before.generation, &next);
-            for effect in step.effects {
-                self.carry(before, &next, effect).await?;
-            }
+            let Some(next) = self.follow(before, step).await? else { return Ok(before.clone()) };
             let removed = matches!((&before.state, &next.state), (State::Lost { .. }, State::Releasing { .. }));
             if removed && self.is_lost(next.host).await? {
                 // Nobody is there to remove it, and nobody will say that it is gone.
@@ -187,6 +184,27 @@ impl Unit {
             }
             Ok(next)
         })
+    }
+
+    /// Gives a stopped instance another size, with all that follows.
+    pub async fn resize(&mut self, before: &Instance, to: &Size) -> Outcome<Instance> {
+        let app = self.app.clone();
+        let step = match resize::resize(before, to, self.now, &app.catalog.limits) {
+            Ok(step) => step,
+            Err(refused) => return refuse(refused),
+        };
+        let next = self.follow(before, step).await?.expect("another size is a change");
+        self.write(instance::resize(&next));
+        Ok(next)
+    }
+
+    async fn follow(&mut self, before: &Instance, step: Step) -> Outcome<Option<Instance>> {
+        let Some(next) = step.next else { return Ok(None) };
+        self.change_instance(before.generation, &next);
+        for effect in step.effects {
+            self.carry(before, &next, effect).await?;
+        }
+        Ok(Some(next))
     }
 
     /// Writes the next state of an instance, if nobody else did meanwhile.
@@ -251,16 +269,26 @@ impl Unit {
             }
             Effect::Log(what) => self.log_and_tell(before, &what),
             Effect::Order => self.order(next),
-            Effect::OpenSpans { since } => self.open_spans(next, since).await?,
-            Effect::CloseSpans { until } => self.write(bill::close_spans(next.id, until)),
+            Effect::OpenSpans { meters, since } => self.open_spans(next, meters, since).await?,
+            Effect::CloseSpans { meters: Meter::ALL, until } => self.write(bill::close_spans(next.id, until)),
+            Effect::CloseSpans { meters, until } => {
+                meters.iter().for_each(|meter| self.write(bill::close_spans_of(next.id, *meter, until)));
+            }
             Effect::SettleBlock => self.settle_block(next).await?,
             Effect::DropHold => self.drop_hold(next.account, next.id).await?,
-            Effect::UseClaim => self.room(next, RoomChange::UseClaim).await?,
-            Effect::DropClaim => self.drop_claim(next).await?,
-            Effect::MarkReleasing => self.room(next, RoomChange::MarkReleasing).await?,
+            Effect::UseClaim => self.room(next, RoomChange::UseClaim, &before.claimed()).await?,
+            Effect::DropClaim => self.drop_claim(before).await?,
+            Effect::MarkReleasing => self.room(next, RoomChange::MarkReleasing, &next.used()).await?,
+            Effect::TakeRoom => {
+                let more = next.used().minus(&before.used()).positive();
+                self.room(next, RoomChange::Take, &more).await?;
+            }
             Effect::FreeRoom { releasing } => {
-                self.room(next, if releasing { RoomChange::FreeReleasing } else { RoomChange::Free }).await?;
-                self.grant_room(next, &next.resources).await?;
+                let less = before.used().minus(&next.used());
+                let change = if releasing { RoomChange::FreeReleasing } else { RoomChange::Free };
+                self.room(next, change, &less.positive()).await?;
+                // With what it takes of another kind at the same time.
+                self.grant_room(next, &less).await?;
             }
         }
         Ok(())
@@ -272,9 +300,9 @@ impl Unit {
         self.touched.ordered.insert(about.host);
     }
 
-    async fn room(&mut self, about: &Instance, change: RoomChange) -> Outcome<()> {
+    async fn room(&mut self, about: &Instance, change: RoomChange, by: &Resources) -> Outcome<()> {
         let room = self.room_of(about.host).await?;
-        self.change_room(&room, change, &about.resources);
+        self.change_room(&room, change, by);
         Ok(())
     }
 
@@ -285,7 +313,7 @@ impl Unit {
 
     /// Gives up room that was promised to `left`; whoever waits behind it may fit now.
     pub async fn drop_claim(&mut self, left: &Instance) -> Outcome<()> {
-        self.room(left, RoomChange::DropClaim).await?;
+        self.room(left, RoomChange::DropClaim, &left.claimed()).await?;
         self.grant_room(left, &Resources::default()).await
     }
 
@@ -315,12 +343,14 @@ impl Unit {
         let mut free = room.capacity.minus(&room.used).plus(freed);
         let there = self.reads.rows(instance::on_host(left.host)).await?;
         let waits = |i: &Instance| matches!(i.state, State::Waiting { .. }) && i.id != left.id;
-        let waiting = there.iter().map(instance::read).filter(waits);
-        for next in waiting.collect::<Vec<_>>() {
-            if !free.holds(&next.resources) {
+        let mut waiting: Vec<Instance> = there.iter().map(instance::read).filter(waits).collect();
+        waiting.sort_by_key(|one| (one.waits_since(), one.id));
+        for next in waiting {
+            let claimed = next.claimed();
+            if !free.holds(&claimed) {
                 break;
             }
-            free = free.minus(&next.resources);
+            free = free.minus(&claimed);
             self.step(&next, Input::RoomFree).await?;
         }
         Ok(())
@@ -335,16 +365,28 @@ impl Unit {
         })
     }
 
-    async fn open_spans(&mut self, running: &Instance, since: Second) -> Outcome<()> {
+    async fn open_spans(&mut self, of: &Instance, meters: &[Meter], since: Second) -> Outcome<()> {
         let (mint, now) = (self.app.mint.clone(), self.now);
-        for span in rating::spans_of(running, since, || SpanId::new(mint.uuid(now))) {
+        let listed = match of.purchase {
+            Purchase::Trial { .. } => self.is_listed(of).await?,
+            _ => false,
+        };
+        for span in rating::spans_of(of, meters, listed, since, || SpanId::new(mint.uuid(now))) {
             self.write(bill::insert_span(&span));
         }
         let cut = since.next_hour();
-        let account = self.change_account(running.account).await?;
+        let account = self.change_account(of.account).await?;
         account.ran = true;
         account.close_at = Some(account.close_at.map_or(cut, |at| at.min(cut)));
         Ok(())
+    }
+
+    /// Whether the account's grant has the instance's flavor on its list.
+    async fn is_listed(&self, of: &Instance) -> Outcome<bool> {
+        let Some(row) = self.reads.row(account::grant(of.account)).await? else { return Ok(false) };
+        let (holder, catalog) = (account::read_grant(&row).holder, &self.app.catalog);
+        let region = catalog.zone(&of.zone).map_or("", |zone| zone.region.as_str());
+        Ok(lists(catalog, holder, region, &of.flavor))
     }
 
     async fn settle_block(&mut self, of: &Instance) -> Outcome<()> {

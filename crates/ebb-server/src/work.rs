@@ -51,7 +51,7 @@ impl App {
             .unit("due", &id.to_string(), move |mut unit| async move {
                 let about = unit.instance(id).await?;
                 let limits = unit.app.clone();
-                if let State::Starting { give_up_at } | State::Waiting { give_up_at } = about.state
+                if let State::Starting { give_up_at } | State::Waiting { give_up_at, .. } = about.state
                     && give_up_at <= unit.now
                     && !unit.app.host_heard(about.host, give_up_at)
                 {

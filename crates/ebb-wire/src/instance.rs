@@ -53,6 +53,51 @@ pub struct Buy {
     pub auto_recovery: bool,
 }
 
+/// How an instance is stopped.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Stop {
+    /// Its room, all but the disk, is given back and not charged from the second in which it is off; its start may be refused.
+    #[serde(default)]
+    pub economical: bool,
+}
+
+/// Another flavor for a stopped instance.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Resize {
+    #[schema(example = "c6.xlarge.2")]
+    pub flavor: String,
+    /// Says only what the answer would be.
+    #[serde(default)]
+    pub quote: bool,
+}
+
+/// An instance of its new flavor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Resized {
+    pub instance: Instance,
+    /// Per hour of vCPU and memory, up to the resize.
+    pub price_before: String,
+    /// Of a trial: what its grant pays from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<TrialShare>,
+}
+
+/// What an hour of all trial instances of the account costs if all of them run, system disks included.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TrialShare {
+    /// Whether the grant may pay for the resized one: its flavor is on the list, and the grant is valid.
+    pub covered: bool,
+    /// The most that the grant pays of an hour.
+    pub hourly_cap: String,
+    pub covered_per_hour: String,
+    /// What of that is above the cap, and payable.
+    pub above_cap_per_hour: String,
+    /// What is not on the grant's list, and payable.
+    pub uncovered_per_hour: String,
+}
+
 /// How a spot block is taken back.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -85,7 +130,7 @@ pub struct Permitted {
     pub operation: String,
     /// By the rules; what they allow may still be `not-offered`.
     pub allowed: bool,
-    /// Of the refusal that asking for it would get.
+    /// Of the refusal that asking for it would get; empty for what has a request of its own.
     pub code: String,
     pub message: String,
 }
@@ -97,13 +142,16 @@ pub struct Instance {
     pub name: String,
     /// pending, starting, running, stopping, stopped, reclaiming, lost, releasing or released.
     pub state: String,
+    /// Stopped, or to be stopped, with its room given back; only its disk is charged then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub economical: bool,
     pub option: String,
     pub zone: String,
     pub flavor: String,
     pub image: String,
     #[schema(value_type = std::collections::BTreeMap<String, i64>)]
     pub resources: BTreeMap<String, i64>,
-    /// Per hour of vCPU and memory, fixed when bought.
+    /// Per hour of vCPU and memory, fixed when bought or resized.
     pub price: String,
     /// Per hour.
     pub system_disk_price: String,

@@ -6,7 +6,7 @@ use crate::table::{Table, facts, instant, optional_instant, plain, plain_lines};
 use crate::wait::{Until, wait};
 use crate::which::{self, short};
 use ebb_model::money::Exact;
-use ebb_wire::instance::{Change, ConsoleLog, Decided, Instance, Permitted, TakeBack};
+use ebb_wire::instance::{Change, ConsoleLog, Decided, Instance, Permitted, Resize, Resized, Stop, TakeBack};
 use ebb_wire::problem::Page;
 use serde_json::Value;
 use std::io::IsTerminal;
@@ -47,6 +47,20 @@ pub enum Instances {
         #[arg(long, value_name = "YES")]
         keep_public_ip: Option<bool>,
     },
+    /// Shut a guest down, as `ebb stop` does
+    #[command(after_help = "Example:\n  ebb instances stop web --economical --wait")]
+    Stop(StopArgs),
+    /// Give a stopped instance another flavor, at that flavor's price
+    #[command(after_help = "Example:\n  ebb instances resize web c6.xlarge.2 --quote")]
+    Resize {
+        /// Id, start of an id, or name
+        id: String,
+        /// A flavor that is sold on demand; `ebb catalog` lists them
+        flavor: String,
+        /// Say only what it would be
+        #[arg(long)]
+        quote: bool,
+    },
     /// Say what may be done with it now, and which rule stands against the rest
     #[command(after_help = "Example:\n  ebb instances operations web")]
     Operations {
@@ -68,6 +82,16 @@ pub struct ReclaimArgs {
     breach: bool,
 }
 
+/// What is stopped, and how.
+#[derive(Debug, clap::Args)]
+pub struct StopArgs {
+    #[command(flatten)]
+    one: One,
+    /// Give its room back: only its disk is charged once it is off, and its start may be refused
+    #[arg(long)]
+    economical: bool,
+}
+
 /// One instance, and whether to wait for the outcome.
 #[derive(Debug, clap::Args)]
 pub struct One {
@@ -81,7 +105,6 @@ pub struct One {
 /// What may be asked of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
-    Stop,
     Start,
     Delete,
 }
@@ -104,6 +127,13 @@ pub async fn instances(session: &Session, command: &Instances) -> Result<(), Fai
             let instance: Instance = session.client.post(&format!("/v1/instances/{id}/change"), &change).await?;
             session.show(&instance, instance_text)
         }
+        Instances::Stop(args) => stop(session, args).await,
+        Instances::Resize { id, flavor, quote } => {
+            let id = which::instance(&session.client, id).await?;
+            let to = Resize { flavor: flavor.clone(), quote: *quote };
+            let resized: Resized = session.client.post(&format!("/v1/instances/{id}/resize"), &to).await?;
+            session.show(&resized, |resized| resized_text(resized, *quote))
+        }
         Instances::Operations { id } => operations(session, id).await,
         Instances::Why { id } => {
             let id = which::instance(&session.client, id).await?;
@@ -121,17 +151,25 @@ pub async fn ask(session: &Session, one: &One, verb: Verb) -> Result<(), Failure
     let path = format!("/v1/instances/{id}");
     let client = &session.client;
     let mut instance: Instance = match verb {
-        Verb::Stop => client.ask(&format!("{path}/stop")).await?,
         Verb::Start => client.ask(&format!("{path}/start")).await?,
         Verb::Delete => client.delete(&path).await?,
     };
     if one.wait {
         let until = match verb {
-            Verb::Stop => Until::Stopped,
             Verb::Start => Until::Running,
             Verb::Delete => Until::Released,
         };
         instance = wait(session, instance, until).await?;
+    }
+    session.show(&instance, instance_text)
+}
+
+pub async fn stop(session: &Session, args: &StopArgs) -> Result<(), Failure> {
+    let id = which::instance(&session.client, &args.one.id).await?;
+    let how = Stop { economical: args.economical };
+    let mut instance: Instance = session.client.post(&format!("/v1/instances/{id}/stop"), &how).await?;
+    if args.one.wait {
+        instance = wait(session, instance, Until::Stopped).await?;
     }
     session.show(&instance, instance_text)
 }
@@ -153,7 +191,8 @@ async fn operations(session: &Session, id: &str) -> Result<(), Failure> {
         let mut table = Table::new(&["OPERATION", "RULES", "WHY NOT"]);
         for one in &page.items {
             let rules = if one.allowed { "allow it" } else { "forbid it" };
-            table.row([one.operation.clone(), rules.to_owned(), format!("{}: {}", one.code, one.message)]);
+            let why = if one.code.is_empty() { one.message.clone() } else { format!("{}: {}", one.code, one.message) };
+            table.row([one.operation.clone(), rules.to_owned(), why]);
         }
         table.text("Nothing.")
     })
@@ -180,7 +219,7 @@ async fn list(session: &Session, state: &str) -> Result<(), Failure> {
             table.row([
                 short(&one.id),
                 one.name.clone(),
-                one.state.clone(),
+                state_text(one),
                 option_text(one),
                 one.zone.clone(),
                 one.flavor.clone(),
@@ -205,7 +244,7 @@ pub fn instance_text(one: &Instance) -> String {
     let mut lines = vec![
         ("id", one.id.clone()),
         ("name", one.name.clone()),
-        ("state", one.state.clone()),
+        ("state", state_text(one)),
         ("option", option_text(one)),
         ("zone", one.zone.clone()),
         ("flavor", one.flavor.clone()),
@@ -236,6 +275,34 @@ pub fn instance_text(one: &Instance) -> String {
     lines.push(("released", optional_instant(one.released_at.as_ref())));
     lines.push(("ended by", one.end_cause.clone().unwrap_or_default()));
     facts(&lines)
+}
+
+/// `stopped (economically)`.
+fn state_text(one: &Instance) -> String {
+    if one.economical { format!("{} (economically)", one.state) } else { one.state.clone() }
+}
+
+fn resized_text(resized: &Resized, quote: bool) -> String {
+    let one = &resized.instance;
+    let (was, is) = (&resized.price_before, &one.price);
+    let head = if quote { "It would be resized" } else { "It is resized" };
+    let mut text = format!(
+        "{head} to {}, at {is} per hour instead of {was} (system disk {}).\n",
+        one.flavor, one.system_disk_price
+    );
+    if let Some(trial) = &resized.trial {
+        let whether = if trial.covered {
+            "The trial grant covers it."
+        } else {
+            "The trial grant does not cover it: it is payable."
+        };
+        text += &format!(
+            "{whether} If all your trial instances run, an hour of those covered costs {} (the grant pays at most {}, so {} is \
+             payable), of the others {}.\n",
+            trial.covered_per_hour, trial.hourly_cap, trial.above_cap_per_hour, trial.uncovered_per_hour
+        );
+    }
+    if quote { text } else { text + &instance_text(one) }
 }
 
 /// `spot-block 6 h × 2`.

@@ -67,10 +67,10 @@ enum Command {
     /// List instances, show one, or say why it was taken or took others
     #[command(subcommand)]
     Instances(instances::Instances),
-    /// Shut a guest down; an ordinary stop goes on being charged
-    #[command(after_help = "Example:\n  ebb stop web --wait")]
-    Stop(instances::One),
-    /// Start a stopped guest
+    /// Shut a guest down; charge goes on, unless it is stopped economically
+    #[command(after_help = "Example:\n  ebb stop web --wait\n  ebb stop web --economical")]
+    Stop(instances::StopArgs),
+    /// Start a stopped guest; after an economical stop it may have to wait for room, or be refused
     #[command(after_help = "Example:\n  ebb start web --wait")]
     Start(instances::One),
     /// Release an instance and its system disk; charge ends at once
@@ -198,7 +198,7 @@ async fn talk(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Quote(order) => sale::quote(session, &order).await,
         Command::Buy(args) => sale::buy(session, &args).await,
         Command::Instances(command) => instances::instances(session, &command).await,
-        Command::Stop(one) => instances::ask(session, &one, Verb::Stop).await,
+        Command::Stop(args) => instances::stop(session, &args).await,
         Command::Start(one) => instances::ask(session, &one, Verb::Start).await,
         Command::Delete(one) => instances::ask(session, &one, Verb::Delete).await,
         Command::Reclaim(args) => instances::reclaim(session, &args).await,

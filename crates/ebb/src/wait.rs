@@ -33,7 +33,7 @@ impl Until {
 /// Waits until the instance is as wanted, and gives it back.
 ///
 /// # Errors
-/// It was released instead, or the clock of a sandbox stands still, so that nothing can happen.
+/// It was released instead, could not be started, or the clock of a sandbox stands still, so that nothing can happen.
 pub async fn wait(session: &Session, instance: Instance, until: Until) -> Result<Instance, Failure> {
     let path = format!("/v1/instances/{}", instance.id);
     let mut line = Line::start();
@@ -43,6 +43,13 @@ pub async fn wait(session: &Session, instance: Instance, until: Until) -> Result
             let cause = now.end_cause.as_deref().unwrap_or("an unknown cause");
             let why = format!("{} was released ({cause}) before it was {}", now.id, until.state());
             return Err(Failure::Outcome(format!("{why}; `ebb instances show {}` has the details", now.id)));
+        }
+        if until == Until::Running && now.state == "stopped" {
+            let why = format!("{} is stopped again: it could not be started", now.id);
+            return Err(Failure::Outcome(format!(
+                "{why}; try again later, `ebb instances show {}` has the details",
+                now.id
+            )));
         }
         line.show(&format!("{} is {}", called(&now), now.state));
         tokio::time::sleep(LOOK_EVERY).await;

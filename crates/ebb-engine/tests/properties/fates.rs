@@ -111,7 +111,7 @@ impl Life {
     pub fn take(&mut self, input: Input, now: Timestamp) {
         let done = step(&self.block, input, now, &LIMITS).unwrap();
         self.closed.extend(done.effects.iter().filter_map(|effect| match effect {
-            Effect::CloseSpans { until } => Some(*until),
+            Effect::CloseSpans { until, .. } => Some(*until),
             _ => None,
         }));
         self.block = done.next.unwrap_or(self.block.clone());

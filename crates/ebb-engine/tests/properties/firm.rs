@@ -29,7 +29,11 @@ pub fn act(world: &mut World, word: u64) {
         (10, Some(id)) if bits(16, 8) == 0 => drop(world.ask(id, Command::Breach)),
         (9..11, Some(id)) => drop(world.ask(id, Command::Delete)),
         (11, Some(id)) => drop(world.ask(id, Command::Stop)),
-        (12, Some(id)) => drop(world.ask(id, Command::Start)),
+        (12, Some(id)) => drop(world.start(id)),
+        (13, Some(id)) if world.all[&id].purchase.is_firm() => match (bits(16, 3), &world.all[&id].state) {
+            (0, State::Stopped | State::StoppedEconomically) => drop(world.resize(id, flavor)),
+            _ => drop(world.ask(id, Command::StopEconomically { charged_until: None })),
+        },
         (13, Some(id)) => drop(world.reclaim(id, Cause::Drill, usual)),
         (14, Some(id)) if bits(16, 4) == 0 => drop(world.reclaim(id, Cause::Operator, world.now)),
         (14, Some(id)) if bits(16, 4) == 1 => drop(world.reclaim(id, Cause::Operator, usual)),
@@ -46,8 +50,11 @@ pub fn history(acts: std::ops::Range<usize>) -> impl Strategy<Value = Vec<u64>> 
 
 fn firm_orders_are_in_time(world: &World) {
     for order in world.all.values().filter(|i| i.purchase.is_firm()) {
+        // A purchase, or a start after an economical stop.
+        let asked_at = order.waits_since().unwrap_or(world.now);
+        let in_time = world.now <= asked_at.plus_seconds(world.limits.notice_seconds + 2);
+        assert!(in_time, "still waiting: {order:?}");
         let latest = order.created_at.plus_seconds(world.limits.notice_seconds + 2);
-        assert!(!matches!(order.state, State::Waiting { .. }) || world.now <= latest, "still waiting: {order:?}");
         let running = latest.plus_seconds(BOOT_SECONDS);
         assert!(order.first_running.is_none_or(|at| at.start() <= running), "late: {order:?}");
     }
@@ -66,7 +73,7 @@ proptest! {
         world.wait(world.limits.notice_seconds + 2 + BOOT_SECONDS + 1);
         firm_orders_are_in_time(&world);
         for order in world.live().filter(|i| i.purchase.is_firm() && i.took_room) {
-            prop_assert!(order.first_running.is_some(), "it made others go and never ran: {:?}", order);
+            prop_assert!(order.in_use_since.is_some(), "it made others go and never ran: {:?}", order);
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use ebb_engine::event::Event;
 use ebb_engine::lifecycle::{Command, Effect, Input, Reclaim, Report, due_at, step};
+use ebb_engine::resize::{Size, resize};
+use ebb_model::billing::Meter;
 use ebb_model::catalog::Limits;
 use ebb_model::id::{AccountId, HostId, InstanceId};
 use ebb_model::instance::{Cause, Instance, Keep, Purchase, State};
@@ -44,14 +46,16 @@ pub fn instance(id: u128, purchase: Purchase) -> Instance {
         flavor: "f".to_owned(),
         image: "i".to_owned(),
         key_pair: None,
-        resources: Resources::of([("vcpu", 2)]),
+        resources: Resources::of([("vcpu", 2), ("disk_gib", 40)]),
         purchase,
         disk_price: Price::from_micros(500),
         created_at,
         tags: BTreeMap::new(),
         keep: Keep::default(),
+        has_room: true,
         took_room: false,
         first_running: None,
+        in_use_since: None,
         end_announced: false,
         generation: 1,
         state: State::Starting { give_up_at: created_at.plus_seconds(LIMITS.boot_timeout_seconds) },
@@ -66,7 +70,12 @@ pub fn reclaim(cause: Cause, now: Timestamp) -> Command {
 #[derive(Debug, Clone, Copy)]
 enum What {
     Stop,
+    StopEconomically,
+    StopEconomicallyAt,
     Start,
+    Wait,
+    RoomFree,
+    Resize,
     Delete,
     Reclaim,
     Running,
@@ -80,7 +89,8 @@ fn what() -> impl Strategy<Value = What> {
     use What::*;
     prop_oneof![
         4 => Just(Running), 2 => Just(Off), 1 => Just(Gone), 1 => Just(Failed),
-        2 => Just(Stop), 2 => Just(Start), 1 => Just(Delete), 1 => Just(Reclaim), 1 => Just(HostLost),
+        2 => Just(Stop), 2 => Just(Start), 2 => Just(StopEconomically), 1 => Just(StopEconomicallyAt), 1 => Just(Wait),
+        1 => Just(RoomFree), 1 => Just(Resize), 1 => Just(Delete), 1 => Just(Reclaim), 1 => Just(HostLost),
     ]
 }
 
@@ -96,6 +106,43 @@ fn purchase() -> impl Strategy<Value = Purchase> {
         (1..=6_i64).prop_map(move |hours| Purchase::SpotBlock { price, hours, periods: 1 }),
         (1..=3_i64).prop_map(move |periods| Purchase::SpotBlock { price, hours: 6, periods }),
     ]
+}
+
+fn size(vcpu: i64) -> Size {
+    let resources = Resources::of([("vcpu", vcpu), ("disk_gib", 40)]);
+    Size { flavor: format!("f{vcpu}"), resources, price: Price::from_micros(vcpu * 100_000), disk_covered_anew: false }
+}
+
+/// The rows of a host follow what its instances use and were promised only where an effect says so; a start finds its room before.
+fn room_moves_with_an_effect(
+    before: &Instance,
+    next: &Instance,
+    effects: &[Effect],
+    finds_room: bool,
+) -> Result<(), TestCaseError> {
+    let moves = |e: &Effect| matches!(e, Effect::FreeRoom { .. } | Effect::TakeRoom | Effect::UseClaim);
+    let claims = |e: &Effect| matches!(e, Effect::UseClaim | Effect::DropClaim);
+    if !finds_room {
+        let moved = before.used() != next.used();
+        prop_assert!(!moved || effects.iter().any(moves), "{:?} to {:?} by {:?}", before, next, effects);
+        let claimed = before.claimed() != next.claimed();
+        prop_assert_eq!(claimed, effects.iter().any(claims), "{:?} to {:?} by {:?}", before, next, effects);
+    }
+    // Room, and the charge for it, come and go together.
+    let (has, pays) = (next.has_room, next.in_use_since.is_some());
+    let right = match next.state {
+        State::Running | State::Stopped => has && pays,
+        State::Waiting { .. } => !has && !pays,
+        State::StoppedEconomically => !has && !pays && !next.took_room,
+        State::Starting { .. } | State::Reclaiming { .. } => has,
+        State::Stopping { economical, .. } => has && (pays || economical),
+        State::Lost { economical, .. } => economical != pays,
+        State::Releasing { .. } | State::Released { .. } => true,
+    };
+    prop_assert!(right, "{:?}", next);
+    let whole = [&next.used().into_owned(), &next.claimed()].into_iter().fold(Resources::default(), |a, b| a.plus(b));
+    prop_assert!(next.resources.holds(&whole), "more than it has: {:?}", next);
+    Ok(())
 }
 
 proptest! {
@@ -118,8 +165,27 @@ proptest! {
                 known = done.next.expect("what is due changes something");
             }
             now = until;
+            let again = |give_up_at| Input::StartAgain { give_up_at, took_room: false };
             let input = match what {
+                What::Resize => {
+                    let size = Size { disk_covered_anew: seconds % 2 == 0, ..size(seconds % 4 + 1) };
+                    if let Ok(done) = resize(&known, &size, now, &LIMITS) {
+                        let next = done.next.expect("another size is a change");
+                        room_moves_with_an_effect(&known, &next, &done.effects, false)?;
+                        effects.extend(done.effects);
+                        known = next;
+                    }
+                    continue;
+                }
                 What::Stop => Input::Command(Command::Stop),
+                What::StopEconomically => Input::Command(Command::StopEconomically { charged_until: None }),
+                What::StopEconomicallyAt => {
+                    let charged_until = Some(now.second().plus(-(seconds % 3)));
+                    Input::Command(Command::StopEconomically { charged_until })
+                }
+                What::Start if known.state == State::StoppedEconomically => again(None),
+                What::Wait => again(Some(now.plus_seconds(900))),
+                What::RoomFree => Input::RoomFree,
                 What::Start => Input::Command(Command::Start),
                 What::Delete => Input::Command(Command::Delete),
                 What::Reclaim => Input::Command(reclaim(Cause::Capacity, now)),
@@ -134,6 +200,7 @@ proptest! {
                 prop_assert!(!over || done.next.is_none(), "the released are left alone");
                 if let Some(next) = done.next {
                     prop_assert_eq!(next.generation, known.generation + 1);
+                    room_moves_with_an_effect(&known, &next, &done.effects, matches!(input, Input::StartAgain { .. }))?;
                     known = next;
                 }
                 effects.extend(done.effects);
@@ -141,31 +208,39 @@ proptest! {
         }
         let count = |f: &dyn Fn(&Effect) -> bool| effects.iter().filter(|e| f(e)).count();
         // Charge begins with the first second, ends and begins again where a host was lost, and ends with the instance.
-        let (mut open, mut since) = (false, Second::from_unix(0));
-        for effect in &effects {
-            match effect {
-                Effect::OpenSpans { since: at } => {
-                    prop_assert!(!open && *at >= since, "nothing is charged twice");
-                    (open, since) = (true, *at);
+        let begins = |of: Meter| count(&|e| matches!(e, Effect::OpenSpans { meters, .. } if meters.contains(&of)));
+        for meter in Meter::ALL {
+            let (mut open, mut since) = (false, Second::from_unix(0));
+            for effect in &effects {
+                match effect {
+                    Effect::OpenSpans { meters, since: at } if meters.contains(meter) => {
+                        prop_assert!(!open && *at >= since, "nothing is charged twice");
+                        (open, since) = (true, *at);
+                    }
+                    Effect::CloseSpans { meters, until } if meters.contains(meter) && open => {
+                        prop_assert!(*until >= since);
+                        (open, since) = (false, *until);
+                    }
+                    _ => {}
                 }
-                Effect::CloseSpans { until } => {
-                    prop_assert!(*until >= since);
-                    (open, since) = (false, *until);
-                }
-                _ => {}
             }
+            // What is off economically has nothing but its disk, and is charged for nothing else.
+            let rests = known.state.end().is_some() || matches!(known.state, State::Lost { .. });
+            let begun = if *meter == Meter::Compute { known.in_use_since } else { known.first_running };
+            prop_assert_eq!(open, begun.is_some() && !rests, "{:?} of {:?}", meter, known);
         }
-        let rests = known.state.end().is_some() || matches!(known.state, State::Lost { .. });
-        prop_assert_eq!(open, known.first_running.is_some() && !rests);
         let losses = count(&|e| matches!(e, Effect::Log(Event::HostLost { .. })));
-        let opened = count(&|e| matches!(e, Effect::OpenSpans { .. }));
-        prop_assert!(opened <= losses + 1 && (losses == 0 || known.purchase.is_firm()));
+        let opened = begins(Meter::Compute);
+        let again = count(&|e| matches!(e, Effect::Log(Event::FirmStartAsked { .. } | Event::Resized { .. })));
+        prop_assert!(opened <= losses + again + 1 && (losses + again == 0 || known.purchase.is_firm()));
         prop_assert_eq!(count(&|e| matches!(e, Effect::SettleBlock)), usize::from(
             matches!(known.state, State::Released { .. }) && opened == 1 && !known.purchase.is_firm()));
         let marked = count(&|e| matches!(e, Effect::MarkReleasing));
         let freed = count(&|e| matches!(e, Effect::FreeRoom { releasing: true }));
         let freed_all = count(&|e| matches!(e, Effect::FreeRoom { .. }));
-        prop_assert_eq!(freed_all, usize::from(matches!(known.state, State::Released { .. })));
+        let over = usize::from(matches!(known.state, State::Released { .. }));
+        prop_assert!(known.purchase.is_firm() || freed_all == over);
+        prop_assert!(freed_all >= over && (over == 0 || known.used().is_nothing()));
         prop_assert!(marked <= 1, "nobody is reclaimed twice");
         prop_assert!(freed <= marked && (freed == marked || freed_all == 0));
         if let (Some(end), Some(start)) = (known.state.end(), known.first_running) {
@@ -196,11 +271,39 @@ fn the_natural_end_wins_at_its_very_second() {
     assert_eq!(done.state.name(), "reclaiming");
 }
 
+/// A grant that is used up ends the charge in its second, however late the guest is told, or is off.
+#[test]
+fn an_end_that_was_computed_counts_however_late_it_is_carried_out() {
+    let now = Timestamp::from_micros(1_772_415_600_000_000);
+    let until = now.second().plus(-90);
+    for state in [State::Running, State::Starting { give_up_at: now }, State::Stopped] {
+        let mut trial = instance(1, Purchase::Trial { price: Price::from_micros(390_000) });
+        trial.first_running = Some(now.second().plus(-3_600));
+        // Though others had to go for it a minute before.
+        (trial.in_use_since, trial.took_room) = (Some(now.second().plus(-150)), true);
+        trial.state = state.clone();
+        let mut closed = vec![];
+        for (input, at) in [
+            (Input::Command(Command::StopEconomically { charged_until: Some(until) }), now),
+            (Input::Report(Report::Off { at: now.plus_seconds(30) }), now.plus_seconds(30)),
+        ] {
+            let done = step(&trial, input, at, &LIMITS).unwrap();
+            closed.extend(done.effects.into_iter().filter_map(|effect| match effect {
+                Effect::CloseSpans { meters, until } => Some((meters, until)),
+                _ => None,
+            }));
+            trial = done.next.unwrap_or(trial);
+        }
+        assert_eq!(closed, [(&[Meter::Compute][..], until)], "{state:?}");
+        assert_eq!((&trial.state, trial.has_room, trial.took_room), (&State::StoppedEconomically, false, false));
+    }
+}
+
 #[test]
 fn a_host_has_nothing_to_say_of_an_order_that_waits_for_room() {
     let mut order = instance(1, Purchase::OnDemand { price: Price::from_micros(390_000) });
     let at = order.created_at;
-    order.state = State::Waiting { give_up_at: at.plus_seconds(60) };
+    (order.state, order.has_room) = (State::Waiting { give_up_at: at.plus_seconds(60), asked_at: None }, false);
     for report in
         [Report::Running { at }, Report::Off { at }, Report::Gone { at, approved: false }, Report::Failed { at }]
     {

@@ -6,17 +6,19 @@ use ebb_model::instance::{Cause, End, Instance, Purchase, State};
 use ebb_model::money::Price;
 use ebb_model::time::{Second, Timestamp};
 
-/// Of an operation: its code on a spot block as long as it lives, on a spot block while a notice is out, and on what is firm.
-const TABLE: [(&str, [&str; 3]); 9] = [
-    ("image-of-system-disk", ["", "reclaiming-no-system-disk-image", ""]),
-    ("image-of-machine", ["", "reclaiming-no-machine-image", ""]),
-    ("image-of-data-disk", ["", "", ""]),
-    ("resize", ["spot-no-resize", "spot-no-resize", ""]),
-    ("to-subscription", ["spot-no-subscription", "spot-no-subscription", ""]),
-    ("to-on-demand", ["spot-no-on-demand", "spot-no-on-demand", ""]),
-    ("change-os", ["spot-no-os-change", "spot-no-os-change", ""]),
-    ("auto-recovery", ["spot-auto-recovery", "spot-auto-recovery", ""]),
-    ("detach-system-disk", ["spot-no-system-disk-detach", "spot-no-system-disk-detach", ""]),
+/// Of an operation: its code on a spot block as long as it lives, on a spot block while a notice is out, on what is firm, and on that
+/// while it is stopped.
+const TABLE: [(&str, [&str; 4]); 10] = [
+    ("image-of-system-disk", ["", "reclaiming-no-system-disk-image", "", ""]),
+    ("image-of-machine", ["", "reclaiming-no-machine-image", "", ""]),
+    ("image-of-data-disk", ["", "", "", ""]),
+    ("economical-stop", ["spot-no-economical-stop", "spot-no-economical-stop", "", ""]),
+    ("resize", ["spot-no-resize", "spot-no-resize", "not-stopped", ""]),
+    ("to-subscription", ["spot-no-subscription", "spot-no-subscription", "", ""]),
+    ("to-on-demand", ["spot-no-on-demand", "spot-no-on-demand", "", ""]),
+    ("change-os", ["spot-no-os-change", "spot-no-os-change", "", ""]),
+    ("auto-recovery", ["spot-auto-recovery", "spot-auto-recovery", "", ""]),
+    ("detach-system-disk", ["spot-no-system-disk-detach", "spot-no-system-disk-detach", "", ""]),
 ];
 
 fn states() -> Vec<State> {
@@ -30,12 +32,16 @@ fn states() -> Vec<State> {
         free_until,
     };
     let mut all = vec![
-        State::Waiting { give_up_at: at },
+        State::Waiting { give_up_at: at, asked_at: None },
+        State::Waiting { give_up_at: at, asked_at: Some(at) },
         State::Starting { give_up_at: at },
         State::Running,
-        State::Stopping { force_at: at },
+        State::Stopping { force_at: at, economical: false },
+        State::Stopping { force_at: at, economical: true },
         State::Stopped,
-        State::Lost { since: at.second(), off: false },
+        State::StoppedEconomically,
+        State::Lost { since: at.second(), off: false, economical: false },
+        State::Lost { since: at.second(), off: true, economical: true },
     ];
     for cause in Cause::ALL {
         all.push(reclaiming(cause, None, None));
@@ -59,7 +65,7 @@ fn each_operation_has_its_code_in_each_state() {
         let mut of = instance(1, purchase);
         of.first_running = Some(Second::from_unix(1_772_412_000));
         of.state = state.clone();
-        for (operation, (name, [block, noticed, firm])) in Operation::ALL.into_iter().zip(TABLE) {
+        for (operation, (name, [block, noticed, firm, stopped])) in Operation::ALL.into_iter().zip(TABLE) {
             assert_eq!(operation.name(), name);
             let expected = match (&state, purchase.is_firm()) {
                 (State::Releasing { .. } | State::Released { .. }, _) => "released",
@@ -67,6 +73,7 @@ fn each_operation_has_its_code_in_each_state() {
                 (State::Reclaiming { .. }, true) => continue,
                 (State::Reclaiming { .. }, false) => noticed,
                 (_, false) => block,
+                (State::Stopped | State::StoppedEconomically, true) => stopped,
                 (_, true) => firm,
             };
             assert_eq!(code(&of, operation), expected, "{name} of a {} that is {state:?}", purchase.option());

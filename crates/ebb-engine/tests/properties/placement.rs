@@ -124,7 +124,8 @@ proptest! {
             let mut waits = instance(1_000 + there.len() as u128, Purchase::OnDemand { price: Price::from_micros(1) });
             waits.host = room.host;
             waits.resources = size(claim, claim);
-            waits.state = State::Waiting { give_up_at: Timestamp::from_micros(i64::MAX) };
+            let give_up_at = Timestamp::from_micros(i64::MAX);
+            (waits.state, waits.has_room) = (State::Waiting { give_up_at, asked_at: None }, false);
             room.claimed = size(claim, claim);
             there.push(waits);
         }
@@ -206,6 +207,7 @@ fn a_later_notice_does_not_give_the_room_of_an_earlier_claim_away() {
     fleet.set_host(host, &Facts { capacity: size(8, 0), open: true, lent_until: None, drained_from: None });
     let mut put = |id: u128, vcpu: i64, at: Timestamp, state: State| {
         let mut guest = instance(id, Purchase::SpotBlock { price: Price::from_micros(1), hours: 6, periods: 1 });
+        guest.has_room = !matches!(state, State::Waiting { .. });
         (guest.resources, guest.created_at, guest.state) = (size(vcpu, 0), at, state);
         fleet.put(&guest);
     };
@@ -216,7 +218,7 @@ fn a_later_notice_does_not_give_the_room_of_an_earlier_claim_away() {
         off_by: None,
         free_until: None,
     };
-    let waits = State::Waiting { give_up_at: later.plus_seconds(900) };
+    let waits = State::Waiting { give_up_at: later.plus_seconds(900), asked_at: None };
     // One is free; with the three that go first it is what the first order waits for.
     (1..4).for_each(|id| put(id, 1, earlier, noticed(earlier)));
     put(4, 4, earlier, waits.clone());

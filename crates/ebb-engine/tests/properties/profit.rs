@@ -90,8 +90,10 @@ fn scheme(world: &mut World, word: u64, drilled: &mut Option<i64>) {
         (0..5, _) => drop(world.buy(who, flavor, FLAVORS[flavor].block(block.0, block.1))),
         (5..10, _) => drop(world.buy(who, flavor, FLAVORS[flavor].on_demand())),
         (10..12, Some(id)) => drop(world.ask(id, Command::Delete)),
-        (12, Some(id)) => drop(world.ask(id, Command::Stop)),
-        (13, Some(id)) => drop(world.ask(id, Command::Start)),
+        (12, Some(id)) if bits(52, 2) == 0 => drop(world.ask(id, Command::Stop)),
+        (12, Some(id)) => drop(world.ask(id, Command::StopEconomically { charged_until: None })),
+        (13, Some(id)) if bits(52, 3) == 0 => drop(world.resize(id, flavor)),
+        (13, Some(id)) => drop(world.start(id)),
         (14, Some(id)) => {
             if let Some(drilled) = drilled.as_mut() {
                 drill(world, drilled, id);
@@ -157,18 +159,26 @@ proptest! {
         words.iter().for_each(|word| scheme(&mut world, *word, &mut None));
         world.wait(HOUR);
         let mut paid: BTreeMap<InstanceId, (i64, i64)> = BTreeMap::new();
-        for charge in world.bill() {
+        let bill = world.bill();
+        for charge in &bill {
             let (all, free) = paid.entry(charge.instance).or_default();
             *all += charge.seconds();
             *free += if charge.waiver.is_some() { charge.seconds() } else { 0 };
         }
-        for taker in world.all.values().filter(|i| i.took_room) {
-            let over = matches!(taker.state, State::Releasing { .. } | State::Released { .. });
-            let (all, free) = paid[&taker.id];
-            prop_assert!(free == 0 && (!over || all >= LIMITS.taking_minimum_seconds), "{all} s, {free} free: {taker:?}");
-            let hour = taker.created_at..taker.created_at.plus_seconds(HOUR);
-            let orders = world.all.values().filter(|i| i.took_room && i.account == taker.account);
-            prop_assert!(orders.filter(|i| hour.contains(&i.created_at)).count() <= 2);
+        for (id, by, at) in &world.takings {
+            let taker = &world.all[id];
+            // Each time it took room, up to the next: by an order, or by a start after an economical stop.
+            let next = world.takings.iter().find(|(other, _, later)| other == id && later > at).map(|(.., later)| *later);
+            let of_it = bill.iter().filter(|charge| charge.instance == *id && charge.period.until > at.second());
+            let all: i64 = of_it
+                .filter(|charge| next.is_none_or(|next| charge.period.since < next.second()))
+                .map(|charge| charge.seconds())
+                .sum();
+            let over = next.is_some() || taker.in_use_since.is_none() || taker.state.end().is_some();
+            prop_assert!(paid[id].1 == 0 && (!over || all >= LIMITS.taking_minimum_seconds), "{all} s: {taker:?}");
+            let hour = *at..at.plus_seconds(HOUR);
+            let same = world.takings.iter().filter(|(_, other, at)| other == by && hour.contains(at));
+            prop_assert!(same.count() <= 2);
         }
         for victim in world.taken_by.keys() {
             let most = match world.all[victim].purchase {

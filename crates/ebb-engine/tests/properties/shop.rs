@@ -1,11 +1,15 @@
 //! What do the random worlds sell, and on which hosts?
 
+use ebb_model::catalog::SYSTEM_DISK;
 use ebb_model::instance::Purchase;
 use ebb_model::money::Price;
 use ebb_model::resources::Resources;
 use std::sync::LazyLock;
 
-pub const KINDS: [&str; 3] = ["gpu.l40s", "memory_mib", "vcpu"];
+pub const KINDS: [&str; 4] = ["disk_gib", "gpu.l40s", "memory_mib", "vcpu"];
+/// Of each instance, and of each host.
+const DISK_GIB: i64 = 40;
+const DISKS_GIB: i64 = 500;
 
 /// What is sold: its size, and its prices on demand, for a block of less than six hours, and for one of six.
 #[derive(Debug, Clone, Copy)]
@@ -39,9 +43,18 @@ pub fn resources(vcpu: i64, memory_gib: i64, gpu: i64) -> Resources {
     Resources::of(all.into_iter().filter(|(_, amount)| *amount > 0))
 }
 
+/// What a host of this size lends.
+pub fn capacity((vcpu, memory_gib, gpu): (i64, i64, i64)) -> Resources {
+    let mut all = resources(vcpu, memory_gib, gpu);
+    all.set(SYSTEM_DISK, DISKS_GIB);
+    all
+}
+
 impl Flavor {
     pub fn resources(&self) -> Resources {
-        resources(self.vcpu, self.memory_gib, self.gpu)
+        let mut all = resources(self.vcpu, self.memory_gib, self.gpu);
+        all.set(SYSTEM_DISK, DISK_GIB);
+        all
     }
 
     pub fn on_demand(&self) -> Purchase {

@@ -41,7 +41,7 @@ fn on_host(world: &World, room: &Room, by: AccountId, demand: &Resources) -> Opt
             _ => guest.lease_end().is_some_and(|end| end.start() <= deadline),
         };
         if !gone {
-            free = free.minus(&guest.resources);
+            free = free.minus(&guest.used()).minus(&guest.claimed());
             if !guest.purchase.is_firm() {
                 blocks.push(guest);
             }

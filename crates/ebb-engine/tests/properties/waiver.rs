@@ -17,8 +17,9 @@ static CALENDAR: LazyLock<Calendar> = LazyLock::new(|| Calendar::new("Asia/Kolka
 fn records(block: &Instance) -> (Vec<Charge>, Vec<Charge>) {
     let (end, since) = (*block.state.end().unwrap(), block.first_running.unwrap());
     let rate = |meter: Meter| {
-        let mut span =
-            spans_of(block, since, || SpanId::new(Default::default())).into_iter().find(|s| s.meter == meter)?;
+        let mut span = spans_of(block, Meter::ALL, true, since, || SpanId::new(Default::default()))
+            .into_iter()
+            .find(|s| s.meter == meter)?;
         span.until = Some(end.at);
         Some(charges(&span, Period::new(since, end.at)?, &CALENDAR, None, Some(&end)))
     };

@@ -3,13 +3,15 @@
 //! Effects are applied as the service applies them; hosts start within two seconds and release within one.
 
 use crate::lives::instance;
-use crate::shop::{KINDS, SIZES, resources};
+use crate::shop::{FLAVORS, KINDS, SIZES, capacity};
 use ebb_engine::fleet::{Facts, Fleet};
-use ebb_engine::lifecycle::{Command, Effect, Input, Reclaim, Report, due_at, step};
-use ebb_engine::placement::{Chosen, Decision, Demand, Room, Tenancy, cause_of, place, plan_reclaim};
+use ebb_engine::lifecycle::{Command, Effect, Input, Reclaim, Report, Step, due_at, step};
+use ebb_engine::operation::{Operation, permit};
+use ebb_engine::placement::{Chosen, Decision, Demand, Room, Tenancy, cause_of, fits_on, place, plan_on, plan_reclaim};
 use ebb_engine::rating::{charges, spans_of};
 use ebb_engine::refusal::Refused;
 use ebb_engine::reserve::{Beside, Ordered, missing_by, plan_beside, plan_reserve};
+use ebb_engine::resize::{Size, resize};
 use ebb_model::billing::{Charge, Meter, Span};
 use ebb_model::calendar::Calendar;
 use ebb_model::catalog::Limits;
@@ -48,6 +50,8 @@ pub struct World {
     /// Everything that a picture of the zone could have heard, oldest first.
     pub news: Vec<Instance>,
     pub spans: Vec<Span>,
+    /// Which orders and starts made others go, whose they are, and when.
+    pub takings: Vec<(InstanceId, AccountId, Timestamp)>,
     /// Who made each victim go.
     pub taken_by: BTreeMap<InstanceId, AccountId>,
     /// What was marked as releasing, and how often.
@@ -76,9 +80,9 @@ impl World {
     pub fn new(limits: &Limits, hosts: &[(i64, i64, i64)], seed: u64) -> Self {
         let mut fleet = Fleet::with_kinds(KINDS);
         let mut rooms = BTreeMap::new();
-        for (at, (vcpu, memory, gpu)) in hosts.iter().enumerate() {
+        for (at, size) in hosts.iter().enumerate() {
             let host = HostId::new(Uuid::from_u128(at as u128 + 1));
-            let capacity = resources(*vcpu, *memory, *gpu);
+            let capacity = capacity(*size);
             fleet.set_host(
                 host,
                 &Facts { capacity: capacity.clone(), open: true, lent_until: None, drained_from: None },
@@ -94,6 +98,7 @@ impl World {
             all: BTreeMap::new(),
             news: vec![],
             spans: vec![],
+            takings: vec![],
             taken_by: BTreeMap::new(),
             marked: BTreeMap::new(),
             linked: vec![],
@@ -156,8 +161,14 @@ impl World {
 
     /// Lets something happen to an instance, with all that follows.
     pub fn step(&mut self, id: InstanceId, input: Input) -> Result<(), Refused> {
-        let before = self.all[&id].state.clone();
         let done = step(&self.all[&id], input, self.now, &self.limits)?;
+        self.follow(id, done);
+        Ok(())
+    }
+
+    fn follow(&mut self, id: InstanceId, done: Step) {
+        let whole = self.all[&id].clone();
+        let before = whole.state.clone();
         if let Some(next) = done.next {
             if let State::Reclaiming { deadline, .. } = next.state {
                 assert!(next.lease_end().is_some_and(|end| end.start() > deadline), "it would end by itself: {next:?}");
@@ -170,10 +181,9 @@ impl World {
                 );
             }
             self.put(next.clone());
-            done.effects.into_iter().for_each(|effect| self.carry(&next, effect));
+            done.effects.into_iter().for_each(|effect| self.carry(&whole, &next, effect));
             self.check(next.host);
         }
-        Ok(())
     }
 
     fn put(&mut self, next: Instance) {
@@ -186,22 +196,25 @@ impl World {
         self.all.insert(next.id, next);
     }
 
-    fn carry(&mut self, next: &Instance, effect: Effect) {
-        let of = &next.resources;
+    fn carry(&mut self, before: &Instance, next: &Instance, effect: Effect) {
+        let (of, claimed) = (&next.resources, &before.claimed());
         let room = self.rooms.get_mut(&next.host).unwrap();
         match effect {
             Effect::Order => self.order(next),
-            Effect::OpenSpans { since } => {
-                let spans = spans_of(next, since, || SpanId::new(Uuid::nil()));
+            Effect::OpenSpans { meters, since } => {
+                let spans = spans_of(next, meters, true, since, || SpanId::new(Uuid::nil()));
                 self.spans.extend(spans);
             }
-            Effect::CloseSpans { until } => {
-                let open = self.spans.iter_mut().filter(|span| span.instance == next.id && span.until.is_none());
+            Effect::CloseSpans { meters, until } => {
+                let these =
+                    self.spans.iter_mut().filter(|span| span.instance == next.id && meters.contains(&span.meter));
+                let open = these.filter(|span| span.until.is_none());
                 open.for_each(|span| span.until = Some(until.max(span.since)));
             }
-            Effect::UseClaim => (room.used, room.claimed) = (room.used.plus(of), room.claimed.minus(of)),
+            Effect::UseClaim => (room.used, room.claimed) = (room.used.plus(claimed), room.claimed.minus(claimed)),
+            Effect::TakeRoom => room.used = room.used.plus(&next.used().minus(&before.used()).positive()),
             Effect::DropClaim => {
-                room.claimed = room.claimed.minus(of);
+                room.claimed = room.claimed.minus(claimed);
                 self.grant_room(next.host);
             }
             Effect::MarkReleasing => {
@@ -209,7 +222,7 @@ impl World {
                 *self.marked.entry(next.id).or_default() += 1;
             }
             Effect::FreeRoom { releasing } => {
-                room.used = room.used.minus(of);
+                room.used = room.used.minus(&before.used().minus(&next.used()).positive());
                 if releasing {
                     room.releasing = room.releasing.minus(of);
                 }
@@ -222,10 +235,11 @@ impl World {
     /// Starts those that wait on a host, first come first served.
     fn grant_room(&mut self, host: HostId) {
         let waits = |i: &&Instance| i.host == host && matches!(i.state, State::Waiting { .. });
-        let waiting: Vec<InstanceId> = self.all.values().filter(waits).map(|i| i.id).collect();
-        for id in waiting {
+        let mut waiting: Vec<_> = self.all.values().filter(waits).map(|i| (i.waits_since(), i.id)).collect();
+        waiting.sort();
+        for (_, id) in waiting {
             let room = &self.rooms[&host];
-            if !room.capacity.minus(&room.used).holds(&self.all[&id].resources) {
+            if !room.capacity.minus(&room.used).holds(&self.all[&id].claimed()) {
                 break;
             }
             self.step(id, Input::RoomFree).unwrap();
@@ -238,7 +252,9 @@ impl World {
         let (after, word) = match about.state {
             State::Starting { .. } if fails => (self.now.plus_millis(self.millis(200, 1_000)), Word::Failed),
             State::Starting { .. } => (self.now.plus_millis(self.millis(200, BOOT_SECONDS * 1_000)), Word::Running),
-            State::Stopping { force_at } => (force_at.min(self.now.plus_millis(self.millis(100, 90_000))), Word::Off),
+            State::Stopping { force_at, .. } => {
+                (force_at.min(self.now.plus_millis(self.millis(100, 90_000))), Word::Off)
+            }
             State::Reclaiming { deadline, .. } => (deadline.plus_millis(self.millis(1, 1_000)), Word::Gone),
             State::Releasing { .. } => (self.now.plus_millis(self.millis(1, 1_000)), Word::Gone),
             _ => {
@@ -285,22 +301,10 @@ impl World {
         let Some(host) = free.or(plan.as_ref().map(|decision| decision.hosts[0].host)) else {
             return Err(Refused::NoCapacity(String::new()));
         };
-        let order = Ordered { by, host, resources: &SIZES[flavor], victims: &victims };
-        let beside = if purchase.is_firm() && !self.reserve.is_empty() {
-            plan_beside(&self.fleet, &order, self.now, self.limits.notice_seconds)
-        } else {
-            Beside::default()
-        };
-        new.took_room = !victims.is_empty() || beside.taking.is_some();
-        let hour_ago = self.now.plus_seconds(-HOUR);
-        let takings = self.all.values().filter(|i| i.account == by && i.took_room && i.created_at > hour_ago);
-        if new.took_room && takings.count() as i64 >= self.limits.takings_per_hour {
-            return Err(Refused::TooManyTakings { most: self.limits.takings_per_hour });
-        }
-        if beside.takes_of_it {
-            self.took_of_reserve.push(by);
-        }
         let id = new.id;
+        let order = Ordered { by, host, resources: &SIZES[flavor], victims: &victims };
+        let beside = if purchase.is_firm() { self.beside(id, &order)? } else { Beside::default() };
+        new.took_room = !victims.is_empty() || beside.taking.is_some();
         if let Some(decision) = plan {
             self.claim(new, &decision);
         } else {
@@ -311,12 +315,90 @@ impl World {
             self.put(new.clone());
             self.order(&new);
         }
-        for victim in beside.taking.into_iter().flat_map(|(decision, _)| decision.hosts).flat_map(|plan| plan.victims) {
-            self.take(victim, Cause::Reserve, &[by]);
-        }
+        self.take_beside(beside, by);
         self.check(host);
         self.restore_reserve();
         Ok(id)
+    }
+
+    /// What an order does to the reserve; if others have to go for the order, that counts.
+    fn beside(&mut self, id: InstanceId, order: &Ordered<'_>) -> Result<Beside, Refused> {
+        let beside = match self.reserve.is_empty() {
+            true => Beside::default(),
+            false => plan_beside(&self.fleet, order, self.now, self.limits.notice_seconds),
+        };
+        if !order.victims.is_empty() || beside.taking.is_some() {
+            let hour_ago = self.now.plus_seconds(-HOUR);
+            let takings = self.takings.iter().filter(|(_, by, at)| *by == order.by && *at > hour_ago);
+            if takings.count() as i64 >= self.limits.takings_per_hour {
+                return Err(Refused::TooManyTakings { most: self.limits.takings_per_hour });
+            }
+            self.takings.push((id, order.by, self.now));
+        }
+        if beside.takes_of_it {
+            self.took_of_reserve.push(order.by);
+        }
+        Ok(beside)
+    }
+
+    fn take_beside(&mut self, beside: Beside, by: AccountId) {
+        for victim in beside.taking.into_iter().flat_map(|(decision, _)| decision.hosts).flat_map(|plan| plan.victims) {
+            self.take(victim, Cause::Reserve, &[by]);
+        }
+    }
+
+    /// Starts what is stopped; after an economical stop on its own host, with free room there or with what blocks leave.
+    pub fn start(&mut self, id: InstanceId) -> Result<(), Refused> {
+        let stopped = self.all[&id].clone();
+        if stopped.state != State::StoppedEconomically {
+            return self.ask(id, Command::Start);
+        }
+        let (lacks, host, by) = (stopped.lacks(), stopped.host, stopped.account);
+        let demand = Demand { account: Some(by), resources: &lacks };
+        let plan = match fits_on(&self.fleet, host, &lacks) {
+            true => None,
+            false => Some(
+                plan_on(&self.fleet, host, &demand, self.now, self.limits.notice_seconds)
+                    .ok_or(Refused::NoRoomToStart)?,
+            ),
+        };
+        let victims = plan.as_ref().map_or(vec![], |decision| decision.hosts[0].victims.clone());
+        let beside = self.beside(id, &Ordered { by, host, resources: &lacks, victims: &victims })?;
+        let took_room = !victims.is_empty() || beside.taking.is_some();
+        let give_up_at = plan.map(|decision| decision.deadline.plus_seconds(self.limits.firm_wait_seconds));
+        let room = self.rooms.get_mut(&host).unwrap();
+        let row = if give_up_at.is_some() { &mut room.claimed } else { &mut room.used };
+        *row = row.plus(&lacks);
+        self.step(id, Input::StartAgain { give_up_at, took_room })?;
+        victims.iter().for_each(|victim| self.take(*victim, Cause::Capacity, &[by]));
+        self.take_beside(beside, by);
+        self.restore_reserve();
+        Ok(())
+    }
+
+    pub fn resize(&mut self, id: InstanceId, flavor: usize) -> Result<(), Refused> {
+        let stopped = self.all[&id].clone();
+        permit(&stopped, Operation::Resize)?;
+        if stopped.resources == SIZES[flavor] {
+            return Err(Refused::SameFlavor(String::new()));
+        }
+        let more = SIZES[flavor].minus(&stopped.used()).positive();
+        if stopped.state == State::Stopped && !more.is_nothing() {
+            let order = Ordered { by: stopped.account, host: stopped.host, resources: &more, victims: &[] };
+            let beside = plan_beside(&self.fleet, &order, self.now, self.limits.notice_seconds);
+            if !fits_on(&self.fleet, stopped.host, &more) || !self.reserve.is_empty() && beside.taking.is_some() {
+                return Err(Refused::NoRoomToGrow);
+            }
+            if beside.takes_of_it {
+                self.took_of_reserve.push(stopped.account);
+            }
+        }
+        let price = FLAVORS[flavor].on_demand().price();
+        let to = Size { flavor: flavor.to_string(), resources: SIZES[flavor].clone(), price, disk_covered_anew: false };
+        let done = resize(&stopped, &to, self.now, &self.limits)?;
+        self.follow(id, done);
+        self.restore_reserve();
+        Ok(())
     }
 
     /// An order waits for room that others leave.
@@ -325,7 +407,8 @@ impl World {
         let room = self.rooms.get_mut(&best.host).unwrap();
         room.claimed = room.claimed.plus(&new.resources);
         let give_up_at = decision.deadline.plus_seconds(self.limits.firm_wait_seconds);
-        (new.host, new.state) = (best.host, State::Waiting { give_up_at });
+        (new.host, new.state) = (best.host, State::Waiting { give_up_at, asked_at: None });
+        new.has_room = false;
         let by = new.account;
         // One commit: the picture hears of the claim and of its victims together.
         self.put(new);
@@ -402,7 +485,8 @@ impl World {
         if self.replans {
             let capacity = self.rooms[&host].capacity.clone();
             self.fleet.set_host(host, &Facts { capacity, open: false, lent_until: None, drained_from: None });
-            let waits = |i: &&Instance| i.host == host && matches!(i.state, State::Waiting { .. });
+            let waits =
+                |i: &&Instance| i.host == host && i.first_running.is_none() && matches!(i.state, State::Waiting { .. });
             let waiting: Vec<Instance> = self.all.values().filter(waits).cloned().collect();
             waiting.iter().for_each(|order| self.replan(order));
         }
@@ -411,11 +495,11 @@ impl World {
             self.soon.remove(&id);
             self.step(id, Input::HostLost { heard_at: self.now.plus_seconds(-3) }).unwrap();
         }
-        let lost: Vec<InstanceId> =
-            self.live().filter(|i| i.host == host && matches!(i.state, State::Lost { .. })).map(|i| i.id).collect();
-        for id in lost {
+        let there: Vec<Instance> = self.live().filter(|i| i.host == host).cloned().collect();
+        for lost in there {
+            let State::Lost { off, .. } = lost.state else { continue };
             let at = self.now.plus_millis(self.millis(1_000, 60_000));
-            self.soon.insert(id, (at, Word::Running));
+            self.soon.insert(lost.id, (at, if off { Word::Off } else { Word::Running }));
         }
     }
 

@@ -81,7 +81,7 @@ pub async fn shown(app: &App, reads: &Reads, known: &Known) -> Result<Host, Stor
 }
 
 /// What a host is doing, in words.
-fn doing(app: &App, known: &Known, stance: &Stance) -> String {
+pub fn doing(app: &App, known: &Known, stance: &Stance) -> String {
     let (heard_at, connected) = app.heard(known);
     let silent_from = heard_at.plus_seconds(app.catalog.limits.host_lost_seconds);
     match (known.state.as_str(), stance.doing) {

@@ -1,4 +1,4 @@
-//! Instances: buying, looking, stopping, starting, deleting, taking back.
+//! Instances: buying, looking, stopping, starting, resizing, deleting, taking back.
 
 use super::account::{Paging, buyer};
 use super::catalog::order;
@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::call::{Call, Principal, Role, checked_name};
 use crate::denied::Denied;
 use crate::host::Ask;
-use crate::room::room_for;
+use crate::room::{room_again, room_for, room_to_grow};
 use crate::unit::{Outcome, Unit, refuse};
 use axum::Json;
 use axum::extract::{Path, Query, State};
@@ -22,12 +22,14 @@ use ebb_engine::placement::HostPlan;
 use ebb_engine::placement::clear_host;
 use ebb_engine::quote::{Buyer, Order, Quote, may_buy, quote};
 use ebb_engine::refusal::Refused;
+use ebb_engine::resize::size;
 use ebb_engine::trial;
 use ebb_engine::why::{Part, why};
 use ebb_model::id::{AccountId, InstanceId};
 use ebb_model::instance::{Cause, Instance, Keep, Purchase, State as Life};
 use ebb_model::money::Amount;
 use ebb_model::resources::Resources;
+use ebb_model::trial::TrialGrant;
 use ebb_store::Decision;
 use ebb_store::rows::decision::{self, Decided};
 use ebb_store::rows::instance::Seen;
@@ -116,8 +118,10 @@ async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome
         created_at: unit.now,
         tags: wanted.tags.clone(),
         keep: wanted.keep,
+        has_room: !matches!(begin.life, Life::Waiting { .. }),
         took_room: begin.took_room,
         first_running: None,
+        in_use_since: None,
         end_announced: false,
         generation: 1,
         state: begin.life,
@@ -219,14 +223,22 @@ pub async fn release(
     command(app, call, id, "delete", Command::Delete).await
 }
 
-/// Powers an instance down; it keeps its room and goes on being charged.
+/// Powers an instance down. It keeps its room and goes on being charged; economically stopped it keeps its disk and is charged for
+/// nothing else, from the second in which it is off.
 #[utoipa::path(post, path = "/v1/instances/{id}/stop", operation_id = "stop_instance", params(("id" = String, Path)),
-    responses((status = 200, body = wire::Instance), (status = 409, body = Problem)))]
-pub async fn stop(State(app): State<App>, Path(id): Path<String>, call: Call<Option<()>>) -> Result<Response, Denied> {
-    command(app, call, id, "stop", Command::Stop).await
+    request_body = Option<wire::Stop>, responses((status = 200, body = wire::Instance), (status = 409, body = Problem)))]
+pub async fn stop(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    call: Call<Option<wire::Stop>>,
+) -> Result<Response, Denied> {
+    let economical = call.body.as_ref().is_some_and(|how| how.economical);
+    let command = if economical { Command::StopEconomically { charged_until: None } } else { Command::Stop };
+    order_to(app, call, id, "stop", move |_| command).await
 }
 
-/// Starts a stopped instance.
+/// Starts a stopped instance. After an economical stop it needs room on the host that has its disk: what is free, else what spot
+/// blocks leave, for which it waits as `pending`; else it is refused.
 #[utoipa::path(post, path = "/v1/instances/{id}/start", operation_id = "start_instance", params(("id" = String, Path)),
     responses((status = 200, body = wire::Instance), (status = 409, body = Problem)))]
 pub async fn start(State(app): State<App>, Path(id): Path<String>, call: Call<Option<()>>) -> Result<Response, Denied> {
@@ -280,6 +292,7 @@ async fn order_to<T>(
     if call.principal.role != Role::Operator {
         call.principal.member()?;
     }
+    app.zones_loaded().await?;
     let answer = call.once(&app, name, known.account, move |mut unit| {
         let command = what(&unit);
         async move {
@@ -293,13 +306,93 @@ async fn order_to<T>(
                 let decision = clear_host(before.host, &[&before], unit.now, deadline);
                 unit.decide(&before.zone, cause, None, &decision, &decision.chosen());
             }
-            let after = unit.step(&before, Input::Command(command)).await?;
+            let input = match (command, &before.state) {
+                (Command::Start, Life::StoppedEconomically) => start_again(&mut unit, &before).await?,
+                _ => Input::Command(command),
+            };
+            let after = unit.step(&before, input).await?;
             let seen = unit.reads.row(instance::by_id(known.id)).await?.map(|row| instance::read_seen(&row));
             let key = key_name(&unit.reads, &after).await?;
             Ok(unit.done(shown(&after, &seen.unwrap_or_default(), None, key)))
         }
     });
     Ok(json(StatusCode::OK, answer.await?))
+}
+
+/// A start that needs room first.
+async fn start_again(unit: &mut Unit, stopped: &Instance) -> Outcome<Input> {
+    let begin = room_again(unit, stopped).await?;
+    // Counted under the account's generation, as purchases are.
+    unit.change_account(stopped.account).await?;
+    let give_up_at = match begin.life {
+        Life::Waiting { give_up_at, .. } => Some(give_up_at),
+        _ => None,
+    };
+    Ok(Input::StartAgain { give_up_at, took_room: begin.took_room })
+}
+
+/// Gives a stopped instance another flavor, at that flavor's price from this second on. The answer says what a trial's grant does not
+/// pay of it.
+#[utoipa::path(post, path = "/v1/instances/{id}/resize", operation_id = "resize_instance", params(("id" = String, Path)),
+    request_body = wire::Resize, responses((status = 200, body = wire::Resized), (status = 402, body = Problem),
+        (status = 409, body = Problem), (status = 422, body = Problem)))]
+pub async fn resize(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    call: Call<wire::Resize>,
+) -> Result<Response, Denied> {
+    let known = find(&app, &call.principal, &id).await?;
+    if call.principal.role != Role::Operator {
+        call.principal.member()?;
+    }
+    app.zones_loaded().await?;
+    let wanted = Arc::new(call.body.clone());
+    let answer = call.once(&app, "resize", known.account, move |mut unit| {
+        let wanted = wanted.clone();
+        async move {
+            let before = unit.instance(known.id).await?;
+            let debt = unit.account(known.account).await?.purse.debt;
+            permit(&before, Operation::Resize).map_err(Denied::from)?;
+            if debt > Amount::ZERO {
+                return refuse(Refused::Arrears(debt));
+            }
+            let grant = unit.reads.row(account::grant(before.account)).await?.map(|row| account::read_grant(&row));
+            let holder = grant.as_ref().map(|grant| grant.holder);
+            let to = size(&unit.app.catalog, &before, &wanted.flavor, holder).map_err(Denied::from)?;
+            if before.state == Life::Stopped {
+                room_to_grow(&mut unit, &before, &to.resources).await?;
+            }
+            let after = unit.resize(&before, &to).await?;
+            let seen = unit.reads.row(instance::by_id(known.id)).await?.map(|row| instance::read_seen(&row));
+            let key = key_name(&unit.reads, &after).await?;
+            let answer = wire::Resized {
+                trial: match (&grant, after.purchase) {
+                    (Some(grant), Purchase::Trial { .. }) => Some(trial_share(&unit, grant, &after).await?),
+                    _ => None,
+                },
+                price_before: before.purchase.price().to_string(),
+                instance: shown(&after, &seen.unwrap_or_default(), None, key),
+            };
+            Ok(if wanted.quote { Decision::unchanged(answer) } else { unit.done(answer) })
+        }
+    });
+    Ok(json(StatusCode::OK, answer.await?))
+}
+
+/// What of an hour of the account's trial instances the grant pays, and what not, if all of them ran (rules §3.5).
+async fn trial_share(unit: &Unit, grant: &TrialGrant, resized: &Instance) -> Outcome<wire::TrialShare> {
+    let live = unit.reads.rows(instance::live_of_account(resized.account)).await?;
+    let as_it_will_be = |one: Instance| if one.id == resized.id { resized.clone() } else { one };
+    let all: Vec<Instance> = live.iter().map(instance::read).map(as_it_will_be).collect();
+    let share = trial::share(&unit.app.catalog, grant, &all, unit.now.second());
+    let is_covered = trial::covers(&unit.app.catalog, grant, resized, unit.now.second());
+    Ok(wire::TrialShare {
+        covered: is_covered,
+        hourly_cap: grant.hourly_cap.to_string(),
+        covered_per_hour: share.covered.to_string(),
+        above_cap_per_hour: share.above_cap.to_string(),
+        uncovered_per_hour: share.uncovered.to_string(),
+    })
 }
 
 /// Changes an instance's tags, or what stays when it goes; until its release.
@@ -348,13 +441,15 @@ pub async fn operations(
 ) -> Result<Json<Page<wire::Permitted>>, Denied> {
     let known = find(&app, &who, &id).await?;
     let items = Operation::ALL.iter().map(|operation| {
-        let refused = against(&known, *operation);
-        wire::Permitted {
-            operation: operation.name().to_owned(),
-            allowed: permit(&known, *operation).is_ok(),
-            code: refused.code().to_owned(),
-            message: refused.to_string(),
-        }
+        let refused = permit(&known, *operation);
+        let (code, message) = match (&refused, operation.request()) {
+            (Ok(()), Some(request)) => (String::new(), format!("ask for it by {request}")),
+            _ => {
+                let refused = against(&known, *operation);
+                (refused.code().to_owned(), refused.to_string())
+            }
+        };
+        wire::Permitted { operation: operation.name().to_owned(), allowed: refused.is_ok(), code, message }
     });
     Ok(Json(Page { items: items.collect(), next: None }))
 }
@@ -372,6 +467,9 @@ pub async fn operate(
     call.principal.member()?;
     let operation = Operation::ALL.into_iter().find(|operation| operation.name() == name);
     let operation = operation.ok_or_else(|| Denied::not_found("operation", &name))?;
+    if let (Ok(()), Some(request)) = (permit(&known, operation), operation.request()) {
+        return Err(Denied::BadInput(format!("{name}: it has a request of its own; ask for it by {request}")));
+    }
     Err(against(&known, operation).into())
 }
 
@@ -530,6 +628,10 @@ fn shown(about: &Instance, seen: &Seen, notice_told: Option<Told>, key_pair: Opt
         account: about.account.to_string(),
         name: about.name.clone(),
         state: about.state.name().to_owned(),
+        economical: matches!(
+            about.state,
+            Life::StoppedEconomically | Life::Stopping { economical: true, .. } | Life::Lost { economical: true, .. }
+        ),
         option: about.purchase.option().to_owned(),
         zone: about.zone.clone(),
         flavor: about.flavor.clone(),

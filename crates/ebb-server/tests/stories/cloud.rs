@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
 
 /// What the outside verifier signs with.
 pub const VERIFIER_SECRET: &str = "whsec_dGhlIHZlcmlmaWVyIGFuZCBFYmIga25vdyB0aGlz";
@@ -205,6 +206,14 @@ impl Cloud {
         Self::open(catalog, DeliveryConfig::default(), on.store().await, &capacity, Behaviour::default()).await
     }
 
+    /// One that is kept in a directory and can be opened again there, with what says that it has ended.
+    pub async fn kept_in(dir: &Path, vcpu: i64) -> (Cloud, JoinHandle<()>) {
+        let capacity = [Resources::of([("vcpu", vcpu), ("memory_mib", vcpu * 2_048), ("disk_gib", 1_000)])];
+        let place = (Some(dir.to_owned()), None);
+        let deliveries = DeliveryConfig::default();
+        Self::open_at(place, Self::catalog(), deliveries, &capacity, Behaviour::default()).await
+    }
+
     async fn open(
         catalog: Catalog,
         deliveries: DeliveryConfig,
@@ -212,11 +221,21 @@ impl Cloud {
         capacity: &[Resources],
         behaviour: Behaviour,
     ) -> Cloud {
+        Self::open_at((None, Some(store)), catalog, deliveries, capacity, behaviour).await.0
+    }
+
+    async fn open_at(
+        (data, store): (Option<PathBuf>, Option<Place>),
+        catalog: Catalog,
+        deliveries: DeliveryConfig,
+        capacity: &[Resources],
+        behaviour: Behaviour,
+    ) -> (Cloud, JoinHandle<()>) {
         let config = SandboxConfig {
             listen: "127.0.0.1:0".parse().unwrap(),
             catalog,
-            data: None,
-            store: Some(store),
+            data,
+            store,
             speed: 0,
             seed: 1,
             start: "2026-03-02T00:58:30Z".parse().unwrap(),
@@ -231,10 +250,16 @@ impl Cloud {
         };
         let (serving, ready) = sandbox(config).await.unwrap();
         let (stop, stopped) = oneshot::channel();
-        tokio::spawn(serving.run(async {
-            let _ = stopped.await;
-        }));
-        Cloud { endpoint: ready.endpoint, client: Client::new(), _stop: Arc::new(stop) }
+        let ended = tokio::spawn(async move {
+            drop(
+                serving
+                    .run(async {
+                        let _ = stopped.await;
+                    })
+                    .await,
+            );
+        });
+        (Cloud { endpoint: ready.endpoint, client: Client::new(), _stop: Arc::new(stop) }, ended)
     }
 
     /// No request, worker or unit of work panicked, and nothing had to be tried again.

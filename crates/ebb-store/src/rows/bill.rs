@@ -35,6 +35,15 @@ pub fn close_spans(instance: InstanceId, until: Second) -> Query {
     )
 }
 
+/// The same of one meter alone.
+pub fn close_spans_of(instance: InstanceId, meter: Meter, until: Second) -> Query {
+    query(
+        "update span set until = case when since > $3 then since else $3 end \
+         where instance_id = $1 and meter = $2 and until > $3",
+        args![instance.to_string(), meter.name(), until.unix()],
+    )
+}
+
 /// The spans of an account that reach beyond `since`.
 pub fn spans_beyond(account: AccountId, since: Second) -> Query {
     query(

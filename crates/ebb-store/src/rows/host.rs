@@ -176,6 +176,7 @@ pub fn change_room(room: &Room, change: RoomChange, by: &Resources) -> Vec<Query
     use RoomChange::{Claim, DropClaim, Free, FreeReleasing};
     let sees = matches!(change, Claim | DropClaim | Free | FreeReleasing);
     by.iter()
+        .filter(|(_, amount)| *amount != 0)
         .map(|(resource, amount)| {
             let mut args = args![room.host.to_string(), resource, amount];
             if sees {

@@ -32,8 +32,10 @@ pub fn read(row: &Row) -> Instance {
         created_at: Timestamp::from_micros(row.int("created_at")),
         tags: own_json(row.text("tags")),
         keep: own_json(row.text("keep")),
+        has_room: row.int("has_room") == 1,
         took_room: row.int("took_room") == 1,
         first_running: row.opt_int("first_running").map(Second::from_unix),
+        in_use_since: row.opt_int("in_use_since").map(Second::from_unix),
         end_announced: row.int("end_announced") == 1,
         generation: row.int("generation"),
         state: own_json(row.text("state")),
@@ -128,10 +130,14 @@ pub fn sum_spot(rows: &[Row]) -> Resources {
     spot
 }
 
-/// How many orders of an account made others go since then, as `takings`.
+/// How many orders of an account made others go since then, as `takings`: a purchase once, however often it was planned, and
+/// each start after an economical stop.
 pub fn takings(account: AccountId, since: Timestamp) -> Query {
     query(
-        "select count(*) as takings from instance where account_id = $1 and took_room = 1 and created_at > $2",
+        "select count(*) as takings from (select distinct d.instance_id, \
+         case when d.at > i.first_running * 1000000 then d.at else 0 end as start_at \
+         from decision d join instance i on i.id = d.instance_id join decision_victim v on v.decision_id = d.id \
+         where i.account_id = $1 and d.at > $2) as taken",
         args![account.to_string(), since.micros()],
     )
 }
@@ -140,7 +146,8 @@ pub fn takings(account: AccountId, since: Timestamp) -> Query {
 pub fn hosts_of(account: AccountId) -> Query {
     query(
         "select distinct host_id from instance where account_id = $1 and live = 1 \
-         and state not like '{\"state\":\"lost\"%' and state not like '{\"state\":\"waiting\"%'",
+         and state not like '{\"state\":\"lost\"%' \
+         and (first_running is not null or state not like '{\"state\":\"waiting\"%')",
         args![account.to_string()],
     )
 }
@@ -153,8 +160,9 @@ pub fn next_due() -> Query {
 pub fn insert(instance: &Instance, due_at: Option<Timestamp>) -> Query {
     query(
         "insert into instance (id, account_id, name, zone, host_id, flavor, image, key_pair_id, resources, purchase, \
-         disk_price, created_at, tags, keep, took_room, first_running, end_announced, generation, state, live, due_at) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)",
+         disk_price, created_at, tags, keep, took_room, first_running, end_announced, generation, state, live, due_at, \
+         has_room, in_use_since) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)",
         args![
             instance.id.to_string(),
             instance.account.to_string(),
@@ -177,6 +185,8 @@ pub fn insert(instance: &Instance, due_at: Option<Timestamp>) -> Query {
             json(&instance.state),
             live(instance),
             due_at.map(Timestamp::micros),
+            i64::from(instance.has_room),
+            instance.in_use_since.map(Second::unix),
         ],
     )
 }
@@ -185,7 +195,7 @@ pub fn insert(instance: &Instance, due_at: Option<Timestamp>) -> Query {
 pub fn change(seen_generation: i64, next: &Instance, due_at: Option<Timestamp>) -> Query {
     query(
         "update instance set generation = $3, state = $4, live = $5, due_at = $6, first_running = $7, \
-         end_announced = $8, host_id = $9, took_room = $10 \
+         end_announced = $8, host_id = $9, took_room = $10, has_room = $11, in_use_since = $12 \
          where id = $1 and generation = $2",
         args![
             next.id.to_string(),
@@ -198,7 +208,17 @@ pub fn change(seen_generation: i64, next: &Instance, due_at: Option<Timestamp>) 
             i64::from(next.end_announced),
             next.host.to_string(),
             i64::from(next.took_room),
+            i64::from(next.has_room),
+            next.in_use_since.map(Second::unix),
         ],
+    )
+}
+
+/// Another flavor, beside a change of the same instance, which is the guard.
+pub fn resize(next: &Instance) -> Query {
+    query(
+        "update instance set flavor = $2, resources = $3, purchase = $4 where id = $1",
+        args![next.id.to_string(), next.flavor.as_str(), json(&next.resources), json(&next.purchase)],
     )
 }
 

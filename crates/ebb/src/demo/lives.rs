@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use ebb_model::time::Timestamp;
 use ebb_wire::drill::{Drill, Rehearse};
 use ebb_wire::host::{DeclareLost, Host, Leave};
-use ebb_wire::instance::{Buy, Instance};
+use ebb_wire::instance::{Buy, Instance, Resize, Resized, Stop};
 use ebb_wire::person::{Because, Evidence, Learned, Report};
 use ebb_wire::problem::Page;
 use ebb_wire::sandbox::Advance;
@@ -92,9 +92,10 @@ impl Theatre<'_> {
         match self.dice.from(1, 100) {
             1..=38 => self.buy().await,
             39..=68 => self.let_time_pass().await,
-            69..=72 => self.ask("stop").await,
-            73..=76 => self.ask("start").await,
-            77..=83 => self.delete().await,
+            69..=72 => self.stop().await,
+            73..=76 => self.start().await,
+            77..=79 => self.resize().await,
+            80..=83 => self.delete().await,
             84..=89 => self.drill().await,
             90..=92 => self.reclaim().await,
             93..=95 => self.trouble().await,
@@ -227,12 +228,42 @@ impl Theatre<'_> {
         }))
     }
 
-    async fn ask(&mut self, verb: &str) -> Result<(), Failure> {
-        let fits = if verb == "stop" { "running" } else { "stopped" };
+    /// One in a state, or now and then any one.
+    async fn one_that_is(&mut self, state: &str) -> Result<Option<(usize, Instance)>, Failure> {
         let any = self.dice.percent(20);
-        let Some((owner, one)) = self.victim(|one| any || one.state == fits).await? else { return Ok(()) };
-        let answer = self.customers[owner].client.ask::<Instance>(&format!("/v1/instances/{}/{verb}", one.id)).await;
-        self.tally(verb, answer).map(drop)
+        self.victim(|one| any || one.state == state).await
+    }
+
+    async fn stop(&mut self) -> Result<(), Failure> {
+        // What is off already, too.
+        let state = if self.dice.percent(80) { "running" } else { "stopped" };
+        let Some((owner, one)) = self.one_that_is(state).await? else { return Ok(()) };
+        let how = Stop { economical: self.dice.percent(70) };
+        let what = if how.economical { "stop economically" } else { "stop" };
+        let path = format!("/v1/instances/{}/stop", one.id);
+        let answer = self.customers[owner].client.post::<Instance>(&path, &how).await;
+        self.tally(what, answer).map(drop)
+    }
+
+    async fn start(&mut self) -> Result<(), Failure> {
+        let Some((owner, one)) = self.one_that_is("stopped").await? else { return Ok(()) };
+        let answer = self.customers[owner].client.ask::<Instance>(&format!("/v1/instances/{}/start", one.id)).await;
+        let what = if one.economical { "start again" } else { "start" };
+        let Some(started) = self.tally(what, answer)? else { return Ok(()) };
+        if started.state == "pending" && self.dice.percent(60) {
+            self.change_its_mind(owner, &started).await?;
+        }
+        Ok(())
+    }
+
+    async fn resize(&mut self) -> Result<(), Failure> {
+        let Some((owner, one)) = self.one_that_is("stopped").await? else { return Ok(()) };
+        let flavors = &self.stage.catalog.flavors;
+        let flavor = self.dice.one(flavors).map(|flavor| flavor.id.clone()).unwrap_or_default();
+        let to = Resize { flavor, quote: self.dice.percent(10) };
+        let path = format!("/v1/instances/{}/resize", one.id);
+        let answer = self.customers[owner].client.post::<Resized>(&path, &to).await;
+        self.tally(if to.quote { "ask what a resize costs" } else { "resize" }, answer).map(drop)
     }
 
     async fn delete(&mut self) -> Result<(), Failure> {

@@ -55,13 +55,15 @@ fn every_example_runs_as_printed() {
 
 /// What an example takes for granted. Gives the id of a key, where one is asked for.
 fn prepare(sandbox: &Sandbox, example: &str) -> String {
-    if example.contains(" web") && !example.contains(" buy ") {
+    if example.contains("--economical") || example.contains("resize") {
+        sandbox.ok("ebb buy c6.large.2 --name web --wait");
+    } else if example.contains(" web") && !example.contains(" buy ") {
         sandbox.ok("ebb buy c6.large.2 --spot 3 --name web --wait");
     }
     if example.contains("end-shortage") {
         sandbox.ok("ebb zones shortage cn-beijing-a --free vcpu=1 --as operator");
     }
-    if example.starts_with("ebb start web") {
+    if example.starts_with("ebb start web") || example.contains("resize") {
         sandbox.ok("ebb stop web --wait");
     }
     if example.contains("key-pairs delete") {
