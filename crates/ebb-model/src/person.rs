@@ -118,3 +118,27 @@ impl PersonTerms {
         found
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terms_say_what_is_wrong_with_them_and_what_links() {
+        let terms = PersonTerms::default();
+        assert_eq!(terms.problems(), Vec::<String>::new());
+        assert!(["document", "device+address"].iter().all(|kind| terms.links_by(kind)));
+        assert!(!["device", "address+device", "document+phone", ""].iter().any(|kind| terms.links_by(kind)));
+        let wrong = PersonTerms {
+            links: vec![BTreeSet::new()],
+            country_code: "+86".to_owned(),
+            trunk_prefix: "O".to_owned(),
+            national_digits: 0,
+        };
+        let found = wrong.problems();
+        for (problem, named) in found.iter().zip(["links", "country_code", "trunk_prefix", "national_digits"]) {
+            assert!(problem.starts_with(&format!("person: {named}")), "{problem}");
+        }
+        assert_eq!(found.len(), 4);
+    }
+}
