@@ -6,7 +6,7 @@ use crate::process::Memory;
 use crate::rows::{self, id};
 use crate::table::{Line, Table, Times, millis, percent};
 use anyhow::{Context, Result, bail};
-use ebb_engine::fleet::{Facts, Fleet};
+use ebb_engine::fleet::{Facts, Fleet, Terms};
 use ebb_engine::lifecycle::due_at;
 use ebb_engine::placement::{Demand, plan_reclaim};
 use ebb_model::catalog::Catalog;
@@ -135,7 +135,7 @@ impl Zone {
 /// The pure planner, without a server.
 fn planner_alone(zone: &Zone) -> Result<Times> {
     let mut fleet = Fleet::new(&zone.catalog, ZONE);
-    let facts = Facts { capacity: zone.capacity(), open: true, lent_until: None, drained_from: None };
+    let facts = Facts { capacity: zone.capacity(), terms: Terms::OPEN };
     zone.hosts.iter().for_each(|host| fleet.set_host(*host, &facts));
     zone.blocks().for_each(|block| fleet.put(&block));
     let mut times = vec![];

@@ -4,7 +4,7 @@
 
 use crate::lifecycle::period_start_of;
 use crate::offers::Offers;
-use crate::placement::Room;
+use crate::placement::{Room, Tenancy};
 use ebb_model::catalog::{Catalog, KINDS};
 use ebb_model::id::{AccountId, HostId, InstanceId};
 use ebb_model::instance::{Instance, Purchase, State};
@@ -34,6 +34,12 @@ pub struct Fleet {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
     pub capacity: Resources,
+    pub terms: Terms,
+}
+
+/// What is placed on a host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Terms {
     /// Whether it takes anything new.
     pub open: bool,
     /// When its owner will want it back, or an announced drain begins; it takes nothing firm then, and no block that lasts longer.
@@ -45,9 +51,7 @@ pub struct Facts {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Host {
     pub capacity: Amounts,
-    pub open: bool,
-    pub lent_until: Option<Timestamp>,
-    pub drained_from: Option<Timestamp>,
+    pub terms: Terms,
     /// Taken by what is there, until it is gone.
     pub used: Amounts,
     /// Promised to firm orders that wait for it.
@@ -172,8 +176,7 @@ impl Fleet {
     pub fn set_host(&mut self, id: HostId, facts: &Facts) {
         let capacity = self.amounts(&facts.capacity);
         let host = self.hosts.entry(id).or_default();
-        (host.capacity, host.open) = (capacity, facts.open);
-        (host.lent_until, host.drained_from) = (facts.lent_until, facts.drained_from);
+        (host.capacity, host.terms) = (capacity, facts.terms);
         self.offers.changed(id);
     }
 
@@ -233,8 +236,8 @@ impl Fleet {
     /// Forgets everything about a host's guests and hears it anew: what was thought to come did not.
     pub fn replace(&mut self, id: HostId, there: &[Instance]) {
         if let Some(host) = self.hosts.get_mut(&id) {
-            let Host { capacity, open, lent_until, drained_from, .. } = *host;
-            *host = Host { capacity, open, lent_until, drained_from, ..Host::default() };
+            let Host { capacity, terms, .. } = *host;
+            *host = Host { capacity, terms, ..Host::default() };
             self.offers.changed(id);
         }
         there.iter().for_each(|instance| self.put(instance));
@@ -254,6 +257,22 @@ impl Fleet {
             && host.used == self.amounts(&with.used)
             && host.claimed == self.amounts(&with.claimed)
             && host.releasing == self.amounts(&with.releasing)
+    }
+}
+
+impl Terms {
+    /// Everything, for as long as anybody likes.
+    pub const OPEN: Terms = Terms { open: true, lent_until: None, drained_from: None };
+    /// Nothing new.
+    pub const CLOSED: Terms = Terms { open: false, ..Terms::OPEN };
+
+    pub fn admit(&self, tenancy: Tenancy) -> bool {
+        let long_enough = match tenancy {
+            Tenancy::Firm => self.lent_until.is_none(),
+            Tenancy::Block { until, beyond_return: false } => self.lent_until.is_none_or(|end| until <= end),
+            Tenancy::Block { until, beyond_return: true } => self.drained_from.is_none_or(|end| until <= end),
+        };
+        self.open && long_enough
     }
 }
 
@@ -294,6 +313,11 @@ impl Host {
         let from = turns().filter(|at| *at <= deadline).max().unwrap_or(Timestamp::from_micros(i64::MIN));
         let until = turns().filter(|at| *at > deadline).min().unwrap_or(Timestamp::from_micros(i64::MAX));
         (from, until)
+    }
+
+    /// Whether it is a block here that may still be told to go.
+    pub fn may_take(&self, id: InstanceId) -> bool {
+        self.guests.get(&id).is_some_and(|guest| matches!(guest.stay, Stay::Block(_)))
     }
 
     pub fn block(&self, id: InstanceId) -> (&Guest, &Block) {

@@ -1,6 +1,6 @@
 //! What may be placed on a host, until when, and who must leave it? What its operator and its owner said, and what follows (rules §2.12, §2.13).
 
-use crate::fleet::Facts;
+use crate::fleet::{Facts, Terms};
 use ebb_model::calendar::Calendar;
 use ebb_model::instance::Cause;
 use ebb_model::resources::Resources;
@@ -84,10 +84,13 @@ struct End {
 }
 
 impl Stance {
+    pub fn terms(&self, up: bool) -> Terms {
+        Terms { open: up && self.open, lent_until: self.lent_until, drained_from: self.drained_from }
+    }
+
     /// The same for the planner; `up` if nothing else stands against using the host.
     pub fn facts(&self, capacity: Resources, up: bool) -> Facts {
-        let Stance { lent_until, drained_from, .. } = *self;
-        Facts { capacity, open: up && self.open, lent_until, drained_from }
+        Facts { capacity, terms: self.terms(up) }
     }
 }
 

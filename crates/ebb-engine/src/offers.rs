@@ -1,14 +1,14 @@
 //! What would each host of a zone give up for a demand? Remembered from one plan to the next, for few hosts change in between.
 
 use crate::fleet::{Age, Amounts, Block, Fleet, Host};
-use crate::placement::{Oldest, Tenancy, Wanted, admits, clear, given_up};
+use crate::placement::{Oldest, Tenancy, Wanted, clear, given_up};
 use ebb_model::id::{AccountId, HostId};
 use ebb_model::money::Exact;
 use ebb_model::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// For so many demands, those planned last, a zone remembers what its hosts would give up.
-const REMEMBERED: usize = 32;
+const REMEMBERED: usize = 16;
 
 /// What the hosts of a zone would give up, by demand; the demand that was planned last comes first.
 #[derive(Debug, Clone, Default)]
@@ -83,7 +83,7 @@ impl Offers {
 
 fn look(host: &Host, wanted: &Wanted<'_>) -> Offer {
     let (from, until) = host.unchanged_around(wanted.deadline);
-    let open = admits(host, Tenancy::Firm);
+    let open = host.terms.admit(Tenancy::Firm);
     let cleared = if open { clear(host, host.coming(wanted.deadline), &BTreeSet::new(), wanted) } else { None };
     let victims = cleared.map(|cleared| {
         let block = |age: &Age| {

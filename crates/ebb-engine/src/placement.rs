@@ -104,42 +104,37 @@ pub enum Tenancy {
     },
 }
 
-/// The host on which a demand fits now: the one it leaves fullest, so that large gaps stay whole.
+/// The host on which a demand fits now: the one it leaves fullest, so that large gaps stay whole. A firm one goes beside the zone's
+/// reserve if it can.
 pub fn place(fleet: &Fleet, demand: &Resources, tenancy: Tenancy) -> Option<HostId> {
     let demand = fleet.amounts(demand);
-    // Spot is sold from room above the reserve only (rules §2.12).
-    let reserved = match tenancy {
-        Tenancy::Firm => BTreeMap::new(),
-        Tenancy::Block { until, .. } if fleet.short_before(until) => return None,
-        Tenancy::Block { .. } => {
-            let fit = fit(fleet, |_, host| host.free());
-            if !fit.missing.is_empty() {
-                return None;
-            }
-            fit.reserved
+    let nothing = BTreeMap::new();
+    let beside = if fleet.reserve.is_empty() { None } else { Some(fit(fleet, |_, host| host.free())) };
+    match (tenancy, &beside) {
+        (Tenancy::Block { until, .. }, _) if fleet.short_before(until) => None,
+        (_, None) => fullest(fleet, &demand, tenancy, &nothing),
+        // Spot is sold from room above the reserve only (rules §2.12).
+        (Tenancy::Block { .. }, Some(fit)) if !fit.missing.is_empty() => None,
+        (Tenancy::Block { .. }, Some(fit)) => fullest(fleet, &demand, tenancy, &fit.reserved),
+        (Tenancy::Firm, Some(fit)) => {
+            fullest(fleet, &demand, tenancy, &fit.reserved).or_else(|| fullest(fleet, &demand, tenancy, &nothing))
         }
-    };
-    let open = fleet.hosts.iter().filter(|(_, host)| admits(host, tenancy));
+    }
+}
+
+fn fullest(fleet: &Fleet, demand: &Amounts, tenancy: Tenancy, reserved: &BTreeMap<HostId, Amounts>) -> Option<HostId> {
+    let open = fleet.hosts.iter().filter(|(_, host)| host.terms.admit(tenancy));
     let fits = open.filter_map(|(id, host)| {
         let mut left = host.free();
         if let Some(reserved) = reserved.get(id) {
             add(&mut left, reserved, -1);
         }
-        holds(&left, &demand).then(|| {
-            add(&mut left, &demand, -1);
+        holds(&left, demand).then(|| {
+            add(&mut left, demand, -1);
             (left, *id)
         })
     });
     fits.min().map(|(_, id)| id)
-}
-
-pub(crate) fn admits(host: &Host, tenancy: Tenancy) -> bool {
-    let long_enough = match tenancy {
-        Tenancy::Firm => host.lent_until.is_none(),
-        Tenancy::Block { until, beyond_return: false } => host.lent_until.is_none_or(|end| until <= end),
-        Tenancy::Block { until, beyond_return: true } => host.drained_from.is_none_or(|end| until <= end),
-    };
-    host.open && long_enough
 }
 
 /// How a zone's reserve fits.
@@ -153,7 +148,7 @@ pub(crate) struct Fit {
 pub(crate) fn fit(fleet: &Fleet, room: impl Fn(HostId, &Host) -> Amounts) -> Fit {
     let mut fit = Fit { reserved: BTreeMap::new(), missing: vec![] };
     for flavor in &fleet.reserve {
-        let hosts = fleet.hosts.iter().filter(|(_, host)| admits(host, Tenancy::Firm)).filter_map(|(id, host)| {
+        let hosts = fleet.hosts.iter().filter(|(_, host)| host.terms.admit(Tenancy::Firm)).filter_map(|(id, host)| {
             let mut left = room(*id, host);
             if let Some(reserved) = fit.reserved.get(id) {
                 add(&mut left, reserved, -1);
@@ -206,7 +201,7 @@ pub fn plan_besides(
 
 /// Whether one host takes what is firm, and has room for a demand now.
 pub fn fits_on(fleet: &Fleet, host: HostId, demand: &Resources) -> bool {
-    let host = fleet.hosts.get(&host).filter(|host| admits(host, Tenancy::Firm));
+    let host = fleet.hosts.get(&host).filter(|host| host.terms.admit(Tenancy::Firm));
     host.is_some_and(|host| holds(&host.free(), &fleet.amounts(demand)))
 }
 
@@ -220,7 +215,7 @@ pub fn plan_on(
 ) -> Option<Decision> {
     let deadline = now.plus_seconds(notice_seconds);
     let wanted = Wanted { fleet, amounts: fleet.amounts(demand.resources), by: demand.account, now, deadline };
-    let host = fleet.hosts.get(&on).filter(|host| admits(host, Tenancy::Firm))?;
+    let host = fleet.hosts.get(&on).filter(|host| host.terms.admit(Tenancy::Firm))?;
     let cleared = clear(host, host.coming(deadline), &BTreeSet::new(), &wanted)?;
     let hosts = vec![cleared.told(on, host, &wanted, CANDIDATES_KEPT)];
     Some(Decision { demand: demand.resources.clone(), deadline, hosts, hosts_possible: 1 })

@@ -4,8 +4,7 @@
 
 use crate::fleet::{Age, Amounts, Fleet, Host, add};
 use crate::placement::{
-    CANDIDATES_KEPT, Chosen, Cleared, Decision, Fit, HostPlan, Key, Tenancy, Wanted, admits, candidates, clear, fit,
-    given_up,
+    CANDIDATES_KEPT, Chosen, Cleared, Decision, Fit, HostPlan, Key, Tenancy, Wanted, candidates, clear, fit, given_up,
 };
 use ebb_model::id::{AccountId, HostId, InstanceId};
 use ebb_model::resources::Resources;
@@ -16,7 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Plans the reclaims that make the reserve fit by the end of a notice given now, as far as blocks can; `None`: nobody must go.
 pub fn plan_reserve(fleet: &Fleet, now: Timestamp, notice_seconds: i64) -> Option<(Decision, Vec<Chosen>)> {
     let deadline = now.plus_seconds(notice_seconds);
-    let mut plan = Plan { fleet, now, deadline, order: None, going: BTreeMap::new(), gone_before: BTreeMap::new() };
+    let mut plan =
+        Plan { fleet, now, deadline, order: None, spare: 0, going: BTreeMap::new(), gone_before: BTreeMap::new() };
     let put_back = plan.make_whole();
     plan.told(&put_back)
 }
@@ -40,18 +40,22 @@ pub struct Beside {
     pub takes_of_it: bool,
 }
 
-/// The same beside an order, as far as the reserve fits worse with it than without. So it is known for whom they go.
-pub fn plan_beside(fleet: &Fleet, order: &Ordered<'_>, now: Timestamp, notice_seconds: i64) -> Beside {
+/// The same beside an order, as far as the reserve fits worse with it than without. So it is known for whom they go. `None`: one of
+/// those that were to go for the order is gone.
+pub fn plan_beside(fleet: &Fleet, order: &Ordered<'_>, now: Timestamp, notice_seconds: i64) -> Option<Beside> {
+    if !order.victims.iter().all(|victim| fleet.hosts[&order.host].may_take(*victim)) {
+        return None;
+    }
     let deadline = now.plus_seconds(notice_seconds);
     let before = missing_by(fleet, deadline);
     let going = BTreeMap::from([(order.host, order.victims.iter().copied().collect())]);
-    let mut plan = Plan { fleet, now, deadline, order: Some(*order), gone_before: going.clone(), going };
+    let mut plan = Plan { fleet, now, deadline, order: Some(*order), spare: before, gone_before: going.clone(), going };
     if plan.fit().missing.len() <= before {
-        return Beside::default();
+        return Some(Beside::default());
     }
     let put_back = plan.make_whole();
     let takes_of_it = plan.fit().missing.len() > before;
-    Beside { taking: plan.told(&put_back), takes_of_it }
+    Some(Beside { taking: plan.told(&put_back), takes_of_it })
 }
 /// How many flavors of the reserve will not fit by then, if nobody is told to go.
 pub fn missing_by(fleet: &Fleet, deadline: Timestamp) -> usize {
@@ -63,6 +67,8 @@ struct Plan<'a> {
     now: Timestamp,
     deadline: Timestamp,
     order: Option<Ordered<'a>>,
+    /// So many flavors of the reserve need not fit: they did not before the order.
+    spare: usize,
     going: Going,
     /// Of these, who goes for the order and not for the reserve.
     gone_before: Going,
@@ -92,6 +98,9 @@ impl Plan<'_> {
         let mut hopeless: BTreeSet<Amounts> = BTreeSet::new();
         loop {
             let fit = self.fit();
+            if fit.missing.len() <= self.spare {
+                return;
+            }
             let Some(flavor) = fit.missing.iter().find(|flavor| !hopeless.contains(*flavor)) else { return };
             match self.cheapest(&fit, flavor) {
                 Some((host, cleared)) => {
@@ -131,7 +140,7 @@ impl Plan<'_> {
     fn cheapest(&self, fit: &Fit, flavor: &Amounts) -> Option<(HostId, Cleared)> {
         let none = BTreeSet::new();
         let wanted = self.wanted(*flavor);
-        let hosts = self.fleet.hosts.iter().filter(|(_, host)| admits(host, Tenancy::Firm));
+        let hosts = self.fleet.hosts.iter().filter(|(_, host)| host.terms.admit(Tenancy::Firm));
         let cleared = hosts.filter_map(|(id, host)| {
             let mut free = self.room(*id, host);
             if let Some(reserved) = fit.reserved.get(id) {

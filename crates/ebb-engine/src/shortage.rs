@@ -1,7 +1,7 @@
 //! Who must go so that so much is free in a zone, over all its hosts? (rules §2.5, §2.12)
 
 use crate::fleet::{Age, Amounts, Fleet, add, holds};
-use crate::placement::{CANDIDATES_KEPT, Chosen, Decision, HostPlan, Tenancy, admits, candidates};
+use crate::placement::{CANDIDATES_KEPT, Chosen, Decision, HostPlan, Tenancy, candidates};
 use ebb_model::id::{HostId, InstanceId};
 use ebb_model::money::Exact;
 use ebb_model::resources::Resources;
@@ -26,7 +26,7 @@ pub struct Relief {
 /// Plans reclaims until so much is free by the deadline in all, or as much as blocks can free.
 pub fn plan_shortage(fleet: &Fleet, wanted: &Resources, now: Timestamp, deadline: Timestamp) -> Relief {
     let hosts: BTreeMap<HostId, _> =
-        fleet.hosts.iter().filter(|(_, host)| admits(host, Tenancy::Firm)).map(|(id, host)| (*id, host)).collect();
+        fleet.hosts.iter().filter(|(_, host)| host.terms.admit(Tenancy::Firm)).map(|(id, host)| (*id, host)).collect();
     let mut all: Vec<(Age, HostId)> =
         hosts.iter().flat_map(|(id, host)| candidates(host, deadline).map(|age| (*age, *id))).collect();
     // Youngest first, across the zone.

@@ -341,9 +341,15 @@ async fn greet(mut unit: Unit, hello: Hello) -> Outcome<Decision<Greeted>> {
         seen_at: if gap { last_heard_at } else { unit.now },
         lending,
     };
-    unit.write(if known.is_some() { host::update(&host) } else { host::insert(&host) });
+    if known.is_none() {
+        unit.write(host::insert(&host));
+    }
     for (resource, capacity) in hello.capacity.iter() {
         unit.write(host::set_capacity(host.id, resource, capacity));
+    }
+    // After its room, as all others lock them.
+    if known.is_some() {
+        unit.write(host::update(&host));
     }
     if host.lending != before {
         unit.guard(lending::say(host.id, &before, &host.lending));

@@ -5,11 +5,12 @@
 
 use crate::app::App;
 use crate::denied::Denied;
-use crate::room::{claim, find_free, plan};
+use crate::room::{beside_reserve, claim, find_free, make_good, plan};
 use crate::unit::{Outcome, Unit, refuse, settled_already};
 use ebb_engine::lending::{Clearing, HostEvent, Leave, Lending, Stance};
 use ebb_engine::lifecycle::{Command, Input, Reclaim};
 use ebb_engine::placement::{Demand, Tenancy, clear_host};
+use ebb_engine::reserve::Ordered;
 use ebb_model::id::{EventId, HostId, InstanceId};
 use ebb_model::instance::{Cause, Instance, State};
 use ebb_model::time::{Second, Timestamp};
@@ -179,6 +180,7 @@ pub async fn say(unit: &mut Unit, name: &str, who: &str, word: Word) -> Outcome<
     }
     log(unit, known.id, who, &event);
     unit.write(alarm::set(ALARM, &known.id.to_string(), unit.now));
+    unit.look_after_reserve(&known.zone);
     // Who buys from now on must know, and not only when this is written.
     let room = host::read_rooms(&unit.reads.rows(host::room_of(known.id)).await?);
     unit.app.set_host(&known, &room);
@@ -256,7 +258,8 @@ async fn tend(mut unit: Unit, id: HostId) -> Outcome<Decision<(Host, Vec<Instanc
         let going: Vec<&Instance> = blocks().filter(stays).filter(|one| !told(one)).collect();
         if !going.is_empty() {
             let decision = clear_host(id, &going, unit.now, clearing.deadline);
-            unit.decide(&known.zone, clearing.cause, None, &decision, &decision.chosen());
+            let told: Vec<_> = decision.chosen().into_iter().map(|one| (one, clearing.cause)).collect();
+            unit.decide(&known.zone, clearing.cause, None, &decision, &told);
         }
         for block in blocks() {
             notify(&mut unit, block, clearing).await?;
@@ -288,7 +291,7 @@ async fn replan(mut unit: Unit, id: InstanceId, from: HostId, lost: bool) -> Out
     let demand = Demand { account: Some(before.account), resources: &before.resources };
     let free = find_free(&mut unit, &before.zone, &before.resources, Tenancy::Firm).await?;
     let wait = unit.app.catalog.limits.firm_wait_seconds;
-    let mut took_room = false;
+    let mut victims = vec![];
     let (to, give_up_at) = match &free {
         Some(room) => {
             unit.change_room(room, RoomChange::Claim, &before.resources);
@@ -296,10 +299,9 @@ async fn replan(mut unit: Unit, id: InstanceId, from: HostId, lost: bool) -> Out
         }
         None => match plan(&mut unit, &before.zone, &demand).await? {
             Some(decision) => {
-                unit.decide(&before.zone, Cause::Capacity, Some(id), &decision, &decision.chosen());
-                let life = claim(&mut unit, &decision, &demand, before.account).await?;
+                let life = claim(&mut unit, &before.zone, id, &decision, &before.resources, before.account).await?;
                 let State::Waiting { give_up_at, .. } = life else { unreachable!("whoever claims waits") };
-                took_room = !decision.hosts[0].victims.is_empty();
+                victims.clone_from(&decision.hosts[0].victims);
                 (decision.hosts[0].host, give_up_at)
             }
             None if lost => {
@@ -309,7 +311,11 @@ async fn replan(mut unit: Unit, id: InstanceId, from: HostId, lost: bool) -> Out
             None => return Ok(unit.done(false)),
         },
     };
-    unit.open_still(to).await?;
+    unit.open_still(to, Tenancy::Firm).await?;
+    let order = Ordered { by: before.account, host: to, resources: &before.resources, victims: &victims };
+    let reserve = beside_reserve(&unit, &before.zone, &order).await?;
+    let took_room = !victims.is_empty() || reserve.taking.is_some();
+    make_good(&mut unit, &before.zone, id, before.account, reserve).await?;
     let next = unit.step(&before, Input::Replanned { host: to, give_up_at, took_room }).await?;
     unit.drop_claim(&before).await?;
     if free.is_some() {

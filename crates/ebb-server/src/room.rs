@@ -26,7 +26,7 @@ pub struct Begin {
     pub took_room: bool,
 }
 
-/// So many tries of an order trust the picture.
+/// So many tries of an order trust the picture, and rather wait for others' commits than do without what those change.
 const TRUSTED: u32 = 3;
 
 /// So often the picture is read again while one order is placed; then somebody else is let go first.
@@ -43,18 +43,14 @@ pub async fn room_for(
     let limits = unit.app.catalog.limits.clone();
     unit.take_turn(zone).await;
     unit.clear_doubts().await?;
-    // A trial causes no reclaim unless the catalog says so, and a block never takes from a block.
-    let takes = match quote.purchase {
-        Purchase::OnDemand { .. } => true,
-        Purchase::Trial { .. } => limits.trial_takes_room,
-        Purchase::SpotBlock { .. } => false,
-    };
+    let takes = takes_room(&quote.purchase, &limits);
     let demand = Demand { account: Some(buyer), resources: &quote.resources };
     let room = match place_now(unit, zone, quote).await? {
-        Some(room) => Planned::Free(room),
-        None if !takes => return refuse(Refused::NoCapacity(zone.to_owned())),
-        None => match plan(unit, zone, &demand).await? {
+        Some((room, tenancy)) => Planned::Free(room, tenancy),
+        None => match if takes { plan(unit, zone, &demand).await? } else { None } {
             Some(decision) => Planned::Cleared(decision),
+            // What somebody seems to take may come to nothing.
+            None if unit.tried <= TRUSTED && !unit.app.zones.all_ahead().is_empty() => return Err(ahead()),
             None => return refuse(Refused::NoCapacity(zone.to_owned())),
         },
     };
@@ -74,10 +70,7 @@ pub async fn room_again(unit: &mut Unit, stopped: &Instance) -> Outcome<Begin> {
     unit.take_turn(&stopped.zone).await;
     unit.clear_doubts().await?;
     right_about(unit, &stopped.zone, stopped.host).await?;
-    let takes = match stopped.purchase {
-        Purchase::Trial { .. } => app.catalog.limits.trial_takes_room,
-        _ => true,
-    };
+    let takes = takes_room(&stopped.purchase, &app.catalog.limits);
     let (lacks, buyer) = (stopped.lacks(), stopped.account);
     let demand = Demand { account: Some(buyer), resources: &lacks };
     let (now, notice) = (unit.now, app.catalog.limits.notice_seconds);
@@ -87,7 +80,7 @@ pub async fn room_again(unit: &mut Unit, stopped: &Instance) -> Outcome<Begin> {
         (fits, wants_plan.then(|| plan_on(fleet, stopped.host, &demand, now, notice)).flatten())
     });
     let room = match plan {
-        _ if fits => Planned::Free(unit.room_of(stopped.host).await?),
+        _ if fits => Planned::Free(unit.room_of(stopped.host).await?, Tenancy::Firm),
         Some(decision) => Planned::Cleared(decision),
         None => return refuse(Refused::NoRoomToStart),
     };
@@ -161,7 +154,7 @@ struct Wanted<'a> {
 async fn promise(unit: &mut Unit, wanted: &Wanted<'_>, room: Planned, firm: bool) -> Outcome<Begin> {
     let Wanted { order, buyer, ref zone, resources, takes, .. } = *wanted;
     let (host, victims) = match &room {
-        Planned::Free(room) => (room.host, &[][..]),
+        Planned::Free(room, _) => (room.host, &[][..]),
         Planned::Cleared(decision) => (decision.hosts[0].host, &decision.hosts[0].victims[..]),
     };
     let reserve = if firm {
@@ -176,30 +169,33 @@ async fn promise(unit: &mut Unit, wanted: &Wanted<'_>, room: Planned, firm: bool
     if took_room {
         may_take(unit, buyer).await?;
     }
-    unit.open_still(host).await?;
-    let life = match &room {
-        Planned::Free(room) => {
+    let (life, tenancy) = match &room {
+        Planned::Free(room, tenancy) => {
             unit.change_room(room, RoomChange::Take, resources);
-            State::Starting { give_up_at: unit.now.plus_seconds(unit.app.catalog.limits.boot_timeout_seconds) }
+            let life =
+                State::Starting { give_up_at: unit.now.plus_seconds(unit.app.catalog.limits.boot_timeout_seconds) };
+            (life, *tenancy)
         }
-        Planned::Cleared(decision) => {
-            unit.decide(zone, Cause::Capacity, Some(order), decision, &decision.chosen());
-            claim(unit, decision, &Demand { account: Some(buyer), resources }, buyer).await?
-        }
+        Planned::Cleared(decision) => (claim(unit, zone, order, decision, resources, buyer).await?, Tenancy::Firm),
     };
-    if let Some((decision, chosen)) = reserve.taking {
-        unit.decide(zone, Cause::Reserve, Some(order), &decision, &chosen);
-        take_all(unit, &chosen, Cause::Reserve, &[buyer], decision.deadline).await?;
-    }
-    if reserve.takes_of_it {
-        unit.write(zone::took_of_reserve(zone, buyer, unit.now));
-    }
+    // After the room, as all others lock them.
+    unit.open_still(host, tenancy).await?;
+    make_good(unit, zone, order, buyer, reserve).await?;
     Ok(Begin { host, life, took_room })
+}
+
+/// Whether an order may make others go: a trial causes no reclaim unless the catalog says so, and a block never takes from a block.
+pub fn takes_room(purchase: &Purchase, limits: &Limits) -> bool {
+    match purchase {
+        Purchase::OnDemand { .. } => true,
+        Purchase::Trial { .. } => limits.trial_takes_room,
+        Purchase::SpotBlock { .. } => false,
+    }
 }
 
 /// Where an order can go.
 enum Planned {
-    Free(Room),
+    Free(Room, Tenancy),
     Cleared(Decision),
 }
 
@@ -213,7 +209,7 @@ async fn may_take(unit: &Unit, buyer: AccountId) -> Outcome<()> {
 
 /// What an order does to the zone's reserve. Who must go for that goes by the commit of the order, so that it is known for whom:
 /// nobody gains by taking from himself (rules §2.11).
-async fn beside_reserve(unit: &Unit, zone: &str, order: &Ordered<'_>) -> Outcome<Beside> {
+pub async fn beside_reserve(unit: &Unit, zone: &str, order: &Ordered<'_>) -> Outcome<Beside> {
     let app = unit.app.clone();
     if app.catalog.zone(zone).is_none_or(|zone| zone.reserve.is_empty()) {
         return Ok(Beside::default());
@@ -221,6 +217,7 @@ async fn beside_reserve(unit: &Unit, zone: &str, order: &Ordered<'_>) -> Outcome
     for _ in 0..MOST_CORRECTIONS {
         let (now, notice) = (unit.now, app.catalog.limits.notice_seconds);
         let beside = app.zones.with(&app.catalog, zone, |fleet| plan_beside(fleet, order, now, notice));
+        let beside = beside.ok_or_else(ahead)?;
         let mut right = true;
         for plan in beside.taking.iter().flat_map(|(decision, _)| &decision.hosts) {
             let room = unit.room_of(plan.host).await?;
@@ -239,26 +236,48 @@ async fn beside_reserve(unit: &Unit, zone: &str, order: &Ordered<'_>) -> Outcome
     Err(ahead())
 }
 
-/// Gives notice to those who must go, for what the operator needs or for orders of `takers`.
+/// Has those go who must for what an order took of the reserve; what nobody can give back is remembered.
+pub async fn make_good(
+    unit: &mut Unit,
+    zone: &str,
+    order: InstanceId,
+    buyer: AccountId,
+    reserve: Beside,
+) -> Outcome<()> {
+    if let Some((decision, chosen)) = &reserve.taking {
+        take_all(unit, zone, Cause::Reserve, Some(order), (decision, chosen), &[buyer]).await?;
+    }
+    if reserve.takes_of_it {
+        unit.write(zone::took_of_reserve(zone, buyer, unit.now));
+    }
+    Ok(())
+}
+
+/// Carries a decision out: keeps it, and gives notice to those who must go, for what the operator needs or for orders of `takers`.
 pub async fn take_all(
     unit: &mut Unit,
-    chosen: &[Chosen],
+    zone: &str,
     cause: Cause,
+    order: Option<InstanceId>,
+    (decision, chosen): (&Decision, &[Chosen]),
     takers: &[AccountId],
-    deadline: Timestamp,
 ) -> Outcome<()> {
     let mut persons = vec![];
     for taker in takers {
         persons.push(unit.person(*taker).await?);
     }
-    let mut victims = vec![];
+    let (mut victims, mut told) = (vec![], vec![]);
     for one in chosen {
-        let victim = unit.instance(one.id).await?;
+        // One that is being bought is not there yet.
+        let row = unit.reads.row(instance::by_id(one.id)).await?.ok_or_else(ahead)?;
+        let victim = instance::read(&row);
         let cause = cause_of(cause, unit.person(victim.account).await?, &persons);
+        told.push((*one, cause));
         victims.push((victim, cause));
     }
+    unit.decide(zone, cause, order, decision, &told);
     let seen: Vec<Instance> = victims.iter().map(|(victim, _)| victim.clone()).collect();
-    match unit.take(victims, deadline).await {
+    match unit.take(victims, decision.deadline).await {
         // Somebody else took one of them since the plan was made; it is made again.
         Err(Halt::Refused(denied)) if settled_already(&denied) => {
             unit.app.zones.hear(&unit.app.catalog, &seen);
@@ -295,12 +314,12 @@ fn tenancies(quote: &Quote, now: Timestamp, limits: &Limits) -> impl Iterator<It
     std::iter::once(way(false)).chain((block.is_some() && limits.sell_beyond_return).then(|| way(true)))
 }
 
-/// Free room for an order, if there is any.
-async fn place_now(unit: &mut Unit, zone: &str, quote: &Quote) -> Outcome<Option<Room>> {
+/// Free room for an order, if there is any, and for how long it is there.
+async fn place_now(unit: &mut Unit, zone: &str, quote: &Quote) -> Outcome<Option<(Room, Tenancy)>> {
     let limits = unit.app.catalog.limits.clone();
     for tenancy in tenancies(quote, unit.now, &limits) {
         if let Some(room) = find_free(unit, zone, &quote.resources, tenancy).await? {
-            return Ok(Some(room));
+            return Ok(Some((room, tenancy)));
         }
     }
     Ok(None)
@@ -309,17 +328,18 @@ async fn place_now(unit: &mut Unit, zone: &str, quote: &Quote) -> Outcome<Option
 /// The host on which a demand fits now, with its room as the database has it. That it fits is guarded when it is taken.
 pub async fn find_free(unit: &mut Unit, zone: &str, resources: &Resources, tenancy: Tenancy) -> Outcome<Option<Room>> {
     let app = unit.app.clone();
-    loop {
+    for _ in 0..MOST_CORRECTIONS {
         let found = app.zones.with(&app.catalog, zone, |fleet| place(fleet, resources, tenancy));
         let Some(host) = found else { return Ok(None) };
         let room = unit.room_of(host).await?;
-        // Whose guard was lost again and again believes something wrong.
+        // What was tried again and again perhaps believes something wrong.
         let wrong = unit.tried > TRUSTED && !app.zones.is_ahead(host);
         if !wrong || app.zones.with(&app.catalog, zone, |fleet| fleet.agrees(&room)) {
             return Ok(Some(room));
         }
         unit.read_host(host).await?;
     }
+    Err(ahead())
 }
 
 /// The reclaims that would make room on one host; what they are based on is what the database says of it.
@@ -334,12 +354,12 @@ pub async fn plan(unit: &mut Unit, zone: &str, demand: &Demand<'_>) -> Outcome<O
         if app.zones.with(&app.catalog, zone, |fleet| fleet.agrees(&room)) {
             return Ok(Some(decision));
         }
-        // The picture of the host is not what the database says: it is read again, or left aside with all others where somebody
-        // is about to commit.
-        if app.zones.is_ahead(host) {
-            busy.extend(app.zones.all_ahead());
-        } else {
-            unit.read_host(host).await?;
+        // The picture of the host is not what the database says: it is read again, or somebody is about to commit there. That is
+        // waited for; one that had to wait again and again takes the best of the others.
+        match app.zones.is_ahead(host) {
+            true if unit.tried <= TRUSTED => return Err(ahead()),
+            true => busy.extend(app.zones.all_ahead()),
+            false => unit.read_host(host).await?,
         }
     }
     Err(ahead())
@@ -350,11 +370,17 @@ fn ahead() -> Halt<Denied> {
 }
 
 /// Promises room that is being cleared, and gives notice to those who clear it.
-pub async fn claim(unit: &mut Unit, decision: &Decision, demand: &Demand<'_>, taker: AccountId) -> Outcome<State> {
-    let best = &decision.hosts[0];
-    let room = unit.room_of(best.host).await?;
-    unit.change_room(&room, RoomChange::Claim, demand.resources);
-    take_all(unit, &decision.chosen(), Cause::Capacity, &[taker], decision.deadline).await?;
+pub async fn claim(
+    unit: &mut Unit,
+    zone: &str,
+    order: InstanceId,
+    decision: &Decision,
+    resources: &Resources,
+    taker: AccountId,
+) -> Outcome<State> {
+    let room = unit.room_of(decision.hosts[0].host).await?;
+    unit.change_room(&room, RoomChange::Claim, resources);
+    take_all(unit, zone, Cause::Capacity, Some(order), (decision, &decision.chosen()), &[taker]).await?;
     let give_up_at = decision.deadline.plus_seconds(unit.app.catalog.limits.firm_wait_seconds);
     Ok(State::Waiting { give_up_at, asked_at: None })
 }

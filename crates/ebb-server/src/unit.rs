@@ -8,7 +8,7 @@ use ebb_driver::protocol::ObservedGuest;
 use ebb_engine::drill::free_seconds;
 use ebb_engine::event::Event;
 use ebb_engine::lifecycle::{self, Command, Effect, Input, Reclaim, Step};
-use ebb_engine::placement::{Chosen, Decision as Plan, Room};
+use ebb_engine::placement::{Chosen, Decision as Plan, Room, Tenancy};
 use ebb_engine::rating;
 use ebb_engine::refusal::Refused;
 use ebb_engine::resize::{self, Size};
@@ -111,10 +111,11 @@ impl Unit {
         Decision { guards: self.guards, writes: self.writes, answer }
     }
 
-    /// From here to its end nobody else of this process decides about the zone's room.
+    /// From here to its end nobody else of this process decides about the zone's room. What is decided in turn has its instant in turn.
     pub async fn take_turn(&mut self, zone: &str) {
         assert!(self.turn.is_none(), "a unit of work decides about one zone's room");
         self.turn = Some(self.app.zones.turn(zone).await);
+        self.now = self.now.max(self.app.clock.now());
     }
 
     /// The account of this unit, as it was read.
@@ -237,11 +238,18 @@ impl Unit {
     }
 
     /// Keeps what the planner decided, and links it to those who must go; the notices that follow name it.
-    pub fn decide(&mut self, zone: &str, cause: Cause, order: Option<InstanceId>, plan: &Plan, chosen: &[Chosen]) {
+    pub fn decide(
+        &mut self,
+        zone: &str,
+        cause: Cause,
+        order: Option<InstanceId>,
+        plan: &Plan,
+        chosen: &[(Chosen, Cause)],
+    ) {
         let id = DecisionId::new(self.app.mint.uuid(self.now));
         let zone = zone.to_owned();
         self.write(decision::insert(&Decided { id, zone, cause, order, at: self.now, decision: plan.clone() }));
-        chosen.iter().for_each(|victim| self.write(decision::insert_victim(id, victim)));
+        chosen.iter().for_each(|(victim, cause)| self.write(decision::insert_victim(id, victim, *cause)));
         self.decided = Some(id);
     }
 
@@ -317,10 +325,17 @@ impl Unit {
         self.grant_room(left, &Resources::default()).await
     }
 
-    /// What is placed on a host is placed only if nobody closes it meanwhile: whoever does looks at who is there afterwards.
-    pub async fn open_still(&mut self, host: ebb_model::id::HostId) -> Outcome<()> {
-        let row = self.reads.row(host::by_id(host)).await?;
-        self.guard(lending::unsaid(&row.expect("hosts are never deleted")));
+    /// What is placed on a host is placed only if it admits that still, and nobody says otherwise meanwhile: whoever does looks at who
+    /// is there afterwards.
+    pub async fn open_still(&mut self, on: ebb_model::id::HostId, tenancy: Tenancy) -> Outcome<()> {
+        let row = self.reads.row(host::by_id(on)).await?.expect("hosts are never deleted");
+        let known = host::read(&row);
+        if !self.app.stance(&known, self.now).terms(known.state == "up").admit(tenancy) {
+            let room = self.reads.rows(host::room_of(on)).await?;
+            self.app.set_host(&known, &host::read_rooms(&room));
+            return Err(Halt::Store(StoreError::Ahead));
+        }
+        self.guard(lending::unsaid(&row));
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::person::root;
 use crate::room::MOST_CORRECTIONS;
 use crate::unit::{Outcome, Unit};
-use ebb_engine::fleet::{Facts, Fleet};
+use ebb_engine::fleet::{Facts, Fleet, Terms};
 use ebb_engine::placement::Room;
 use ebb_model::catalog::Catalog;
 use ebb_model::id::{AccountId, HostId, InstanceId};
@@ -167,7 +167,7 @@ impl Zones {
     pub fn set_host(&self, catalog: &Catalog, zone: &str, id: HostId, facts: &Facts) {
         let mut picture = self.lock();
         if let Some(before) = picture.zone_of.insert(id, zone.to_owned()).filter(|before| before != zone) {
-            let closed = Facts { open: false, ..facts.clone() };
+            let closed = Facts { terms: Terms::CLOSED, ..facts.clone() };
             picture.fleet(catalog, &before).set_host(id, &closed);
             picture.unread.insert(id);
         }

@@ -3,7 +3,7 @@
 use crate::lives::LIMITS;
 use crate::shop::{FLAVORS, HOSTS, KINDS};
 use crate::world::{BOOT_SECONDS, World, account};
-use ebb_engine::fleet::{Facts, Fleet};
+use ebb_engine::fleet::{Facts, Fleet, Terms};
 use ebb_engine::lifecycle::Command;
 use ebb_model::id::InstanceId;
 use ebb_model::instance::{Cause, State};
@@ -108,7 +108,7 @@ proptest! {
         let empty = || {
             let mut fleet = Fleet::with_kinds(KINDS);
             for room in world.rooms.values() {
-                fleet.set_host(room.host, &Facts { capacity: room.capacity.clone(), open: true, lent_until: None, drained_from: None });
+                fleet.set_host(room.host, &Facts { capacity: room.capacity.clone(), terms: Terms::OPEN });
             }
             fleet
         };

@@ -1,7 +1,7 @@
 //! Victims are few, young and enough.
 
 use crate::lives::instance;
-use ebb_engine::fleet::{Facts, Fleet};
+use ebb_engine::fleet::{Facts, Fleet, Terms};
 use ebb_engine::placement::{Demand, Room, Tenancy, place, plan_reclaim};
 use ebb_model::id::{AccountId, HostId};
 use ebb_model::instance::{Cause, Instance, Purchase, State};
@@ -22,10 +22,7 @@ pub fn size(vcpu: i64, memory: i64) -> Resources {
 pub fn picture(rooms: &[Room], there: &[Instance]) -> Fleet {
     let mut fleet = Fleet::with_kinds(["vcpu", "memory_mib"]);
     for room in rooms {
-        fleet.set_host(
-            room.host,
-            &Facts { capacity: room.capacity.clone(), open: true, lent_until: None, drained_from: None },
-        );
+        fleet.set_host(room.host, &Facts { capacity: room.capacity.clone(), terms: Terms::OPEN });
     }
     there.iter().for_each(|instance| fleet.put(instance));
     assert!(rooms.iter().all(|room| fleet.agrees(room)));
@@ -146,16 +143,18 @@ enum Meanwhile {
     Closes(usize),
     Opens(usize),
     Empties(usize),
+    Comes(usize, i64),
 }
 
 fn meanwhile() -> impl Strategy<Value = (Meanwhile, i64)> {
-    use Meanwhile::{Closes, Empties, Goes, Nothing, Opens};
+    use Meanwhile::{Closes, Comes, Empties, Goes, Nothing, Opens};
     let what = prop_oneof![
         6 => Just(Nothing),
         2 => (0..40_usize).prop_map(Goes),
         1 => (0..5_usize).prop_map(Closes),
         1 => (0..5_usize).prop_map(Opens),
         1 => (0..5_usize).prop_map(Empties),
+        2 => (0..5_usize, 1..5_i64).prop_map(|(which, vcpu)| Comes(which, vcpu)),
     ];
     (what, -1_000..3_000_i64)
 }
@@ -163,15 +162,16 @@ fn meanwhile() -> impl Strategy<Value = (Meanwhile, i64)> {
 proptest! {
     #[test]
     fn what_is_remembered_of_hosts_is_what_a_look_at_them_finds(
-        (rooms, mut there) in fleet(), steps in prop::collection::vec(meanwhile(), 1..30), demand in (1..9_i64, 1..12_i64)
+        (rooms, mut there) in fleet(), steps in prop::collection::vec(meanwhile(), 1..30),
+        demands in prop::collection::vec((1..9_i64, 1..12_i64), 2)
     ) {
-        let demand = size(demand.0, demand.1);
-        let asked = Demand { account: Some(AccountId::new(Uuid::from_u128(2))), resources: &demand };
         let mut remembers = picture(&rooms, &there);
         let mut closed = vec![false; rooms.len()];
-        let facts = |room: &Room, closed: bool| Facts { capacity: room.capacity.clone(), open: !closed, lent_until: None, drained_from: None };
+        let facts = |room: &Room, closed: bool| Facts { capacity: room.capacity.clone(), terms: if closed { Terms::CLOSED } else { Terms::OPEN } };
         let mut now = Second::from_unix(NOW).start();
-        for (what, pause) in steps {
+        for (number, (what, pause)) in steps.into_iter().enumerate() {
+            let demand = size(demands[number % 2].0, demands[number % 2].1);
+            let asked = Demand { account: Some(AccountId::new(Uuid::from_u128(2))), resources: &demand };
             now = now.plus_seconds(pause);
             match what {
                 Meanwhile::Goes(which) if !there.is_empty() => {
@@ -187,6 +187,14 @@ proptest! {
                     let host = rooms[which % rooms.len()].host;
                     there.retain(|guest| guest.host != host);
                     remembers.replace(host, &[]);
+                }
+                Meanwhile::Comes(which, vcpu) => {
+                    let block = Purchase::SpotBlock { price: Price::from_micros(70_000), hours: 6, periods: 2 };
+                    let mut new = instance(1_000 + number as u128, block);
+                    (new.host, new.resources) = (rooms[which % rooms.len()].host, size(vcpu, vcpu));
+                    (new.first_running, new.state) = (Some(now.second()), State::Running);
+                    remembers.put(&new);
+                    there.push(new);
                 }
                 Meanwhile::Nothing | Meanwhile::Goes(_) => {}
             }
@@ -204,7 +212,7 @@ fn a_later_notice_does_not_give_the_room_of_an_earlier_claim_away() {
     let (earlier, later) = (Second::from_unix(NOW).start(), Second::from_unix(NOW + 200).start());
     let mut fleet = Fleet::with_kinds(["vcpu"]);
     let host = HostId::new(Uuid::from_u128(1));
-    fleet.set_host(host, &Facts { capacity: size(8, 0), open: true, lent_until: None, drained_from: None });
+    fleet.set_host(host, &Facts { capacity: size(8, 0), terms: Terms::OPEN });
     let mut put = |id: u128, vcpu: i64, at: Timestamp, state: State| {
         let mut guest = instance(id, Purchase::SpotBlock { price: Price::from_micros(1), hours: 6, periods: 1 });
         guest.has_room = !matches!(state, State::Waiting { .. });
@@ -243,10 +251,7 @@ fn among_hosts_that_cost_nothing_the_one_with_the_youngest_victim_is_taken() {
     let best = |hosts: &[Instance]| {
         let mut fleet = Fleet::with_kinds(["vcpu"]);
         for guest in hosts {
-            fleet.set_host(
-                guest.host,
-                &Facts { capacity: size(2, 0), open: true, lent_until: None, drained_from: None },
-            );
+            fleet.set_host(guest.host, &Facts { capacity: size(2, 0), terms: Terms::OPEN });
             fleet.put(guest);
         }
         let demand = Demand { account: Some(there[0].account), resources: &size(2, 0) };

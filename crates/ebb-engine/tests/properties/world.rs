@@ -4,7 +4,7 @@
 
 use crate::lives::instance;
 use crate::shop::{FLAVORS, KINDS, SIZES, capacity};
-use ebb_engine::fleet::{Facts, Fleet};
+use ebb_engine::fleet::{Facts, Fleet, Terms};
 use ebb_engine::lifecycle::{Command, Effect, Input, Reclaim, Report, Step, due_at, step};
 use ebb_engine::operation::{Operation, permit};
 use ebb_engine::placement::{Chosen, Decision, Demand, Room, Tenancy, cause_of, fits_on, place, plan_on, plan_reclaim};
@@ -83,10 +83,7 @@ impl World {
         for (at, size) in hosts.iter().enumerate() {
             let host = HostId::new(Uuid::from_u128(at as u128 + 1));
             let capacity = capacity(*size);
-            fleet.set_host(
-                host,
-                &Facts { capacity: capacity.clone(), open: true, lent_until: None, drained_from: None },
-            );
+            fleet.set_host(host, &Facts { capacity: capacity.clone(), terms: Terms::OPEN });
             let nothing = Resources::default;
             rooms.insert(host, Room { host, capacity, used: nothing(), claimed: nothing(), releasing: nothing() });
         }
@@ -325,7 +322,9 @@ impl World {
     fn beside(&mut self, id: InstanceId, order: &Ordered<'_>) -> Result<Beside, Refused> {
         let beside = match self.reserve.is_empty() {
             true => Beside::default(),
-            false => plan_beside(&self.fleet, order, self.now, self.limits.notice_seconds),
+            false => {
+                plan_beside(&self.fleet, order, self.now, self.limits.notice_seconds).expect("its victims are there")
+            }
         };
         if !order.victims.is_empty() || beside.taking.is_some() {
             let hour_ago = self.now.plus_seconds(-HOUR);
@@ -385,7 +384,8 @@ impl World {
         let more = SIZES[flavor].minus(&stopped.used()).positive();
         if stopped.state == State::Stopped && !more.is_nothing() {
             let order = Ordered { by: stopped.account, host: stopped.host, resources: &more, victims: &[] };
-            let beside = plan_beside(&self.fleet, &order, self.now, self.limits.notice_seconds);
+            let beside =
+                plan_beside(&self.fleet, &order, self.now, self.limits.notice_seconds).expect("its victims are there");
             if !fits_on(&self.fleet, stopped.host, &more) || !self.reserve.is_empty() && beside.taking.is_some() {
                 return Err(Refused::NoRoomToGrow);
             }
@@ -484,7 +484,7 @@ impl World {
     pub fn lose(&mut self, host: HostId) {
         if self.replans {
             let capacity = self.rooms[&host].capacity.clone();
-            self.fleet.set_host(host, &Facts { capacity, open: false, lent_until: None, drained_from: None });
+            self.fleet.set_host(host, &Facts { capacity, terms: Terms::CLOSED });
             let waits =
                 |i: &&Instance| i.host == host && i.first_running.is_none() && matches!(i.state, State::Waiting { .. });
             let waiting: Vec<Instance> = self.all.values().filter(waits).cloned().collect();

@@ -1,16 +1,17 @@
 //! What the operator takes of a zone is enough, and no more than needed.
 
 use crate::placement::{NOTICE, NOW, fleet, picture, size};
-use ebb_engine::fleet::Fleet;
+use ebb_engine::fleet::{Facts, Fleet, Terms};
 use ebb_engine::placement::{Decision, Tenancy, place};
 use ebb_engine::reserve::{missing_by, plan_reserve};
 use ebb_engine::shortage::plan_shortage;
-use ebb_model::id::InstanceId;
+use ebb_model::id::{HostId, InstanceId};
 use ebb_model::instance::{Cause, Instance, State};
 use ebb_model::resources::Resources;
 use ebb_model::time::{Second, Timestamp};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
+use uuid::Uuid;
 
 fn now() -> Timestamp {
     Second::from_unix(NOW).start()
@@ -132,4 +133,18 @@ proptest! {
         fleet.set_short_from(Some(until.plus_seconds(-1)));
         prop_assert_eq!(place(&fleet, &demand, block), None);
     }
+}
+
+/// What is kept free stays free where there is other room, and nobody has to go for it.
+#[test]
+fn a_firm_order_goes_beside_the_reserve_if_it_can() {
+    let mut fleet = Fleet::with_kinds(["vcpu", "memory_mib"]);
+    let host = |id: u128| HostId::new(Uuid::from_u128(id));
+    for (id, vcpu, memory) in [(1, 8, 4), (2, 9, 1)] {
+        fleet.set_host(host(id), &Facts { capacity: size(vcpu, memory), terms: Terms::OPEN });
+    }
+    assert_eq!(place(&fleet, &size(4, 1), Tenancy::Firm), Some(host(1)));
+    fleet.set_reserve(vec![size(8, 4)]);
+    assert_eq!(place(&fleet, &size(4, 1), Tenancy::Firm), Some(host(2)));
+    assert_eq!(place(&fleet, &size(4, 2), Tenancy::Firm), Some(host(1)));
 }

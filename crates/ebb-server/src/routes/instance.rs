@@ -304,7 +304,8 @@ async fn order_to<T>(
             if let Command::Reclaim(Reclaim { cause, deadline, .. }) = command {
                 // The operator's own word is a decision, too; if it is refused, nothing of it is written.
                 let decision = clear_host(before.host, &[&before], unit.now, deadline);
-                unit.decide(&before.zone, cause, None, &decision, &decision.chosen());
+                let told: Vec<_> = decision.chosen().into_iter().map(|one| (one, cause)).collect();
+                unit.decide(&before.zone, cause, None, &decision, &told);
             }
             let input = match (command, &before.state) {
                 (Command::Start, Life::StoppedEconomically) => start_again(&mut unit, &before).await?,
@@ -511,17 +512,12 @@ pub async fn decisions(
 ) -> Result<Json<Page<wire::Decided>>, Denied> {
     let known = find(&app, &who, &id).await?;
     let operator = who.role == Role::Operator;
-    let cause = match &known.state {
-        Life::Reclaiming { cause, .. } => Some(*cause),
-        over => over.end().map(|end| end.cause),
-    };
-    let own = cause == Some(Cause::OwnOrder);
     let items = app.store.read(move |reads| async move {
         let mut items = vec![];
         for row in reads.rows(decision::about_victim(known.id)).await? {
             let decided = decision::read(&row);
             let (rank, candidates) = (row.int("rank"), row.int("candidates"));
-            items.push(told(&decided, Part::Taken { rank, candidates, own }, operator));
+            items.push(told(&decided, Part::Taken { rank, candidates, own: decision::read_own(&row) }, operator));
         }
         let took = reads.rows(decision::for_order(known.id)).await?;
         items.extend(took.iter().map(|row| told(&decision::read(row), Part::Took, operator)));

@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::call::Principal;
 use crate::denied::Denied;
-use crate::room::host_for;
+use crate::room::{host_for, takes_room};
 use axum::Json;
 use axum::extract::{Query, State};
 use ebb_engine::fleet::Fleet;
@@ -113,11 +113,7 @@ pub fn available(app: &App, zone: &str, flavor: &str, quote: &Quote) -> (&'stati
     let (catalog, now) = (&app.catalog, app.clock.now());
     app.zones.with(catalog, zone, |fleet| {
         let free = host_for(fleet, &catalog.limits, quote, now).is_some();
-        let takes = match quote.purchase {
-            Purchase::OnDemand { .. } => true,
-            Purchase::Trial { .. } => catalog.limits.trial_takes_room,
-            Purchase::SpotBlock { .. } => false,
-        };
+        let takes = takes_room(&quote.purchase, &catalog.limits);
         let demand = Demand { account: None, resources: &quote.resources };
         let how = match free {
             true => "now",

@@ -97,6 +97,7 @@ pub async fn declare(
 
 async fn start(mut unit: Unit, shortage: Shortage) -> Outcome<Decision<wire::Shortage>> {
     let app = unit.app.clone();
+    unit.take_turn(&shortage.zone).await;
     // From here on nothing is placed in its way.
     app.zones.with(&app.catalog, &shortage.zone, |fleet| fleet.set_short_from(Some(shortage.at)));
     let notices_at = notices_at(&shortage, &app.catalog.limits);

@@ -20,7 +20,13 @@ impl App {
     pub async fn look_after_reserves(&self) -> Result<(), Denied> {
         let looked = self.unit("look-after-reserves", "reserve", |mut unit| async move {
             let app = unit.app.clone();
-            app.catalog.zones.iter().for_each(|zone| unit.look_after_reserve(&zone.id));
+            for zone in &app.catalog.zones {
+                unit.look_after_reserve(&zone.id);
+                // Nobody owes anything to a reserve that is not there any more.
+                if zone.reserve.is_empty() {
+                    unit.write(zone::reserve_fits(&zone.id, unit.now));
+                }
+            }
             Ok(unit.done(()))
         });
         Ok(looked.await?)
@@ -33,21 +39,22 @@ impl App {
         let restored = self.unit("reserve", zone, move |mut unit| {
             let zone = name.clone();
             async move {
-                unit.take_turn(&zone).await;
+                // The whole zone is read before the others have to wait.
                 unit.true_picture(&zone).await?;
+                unit.take_turn(&zone).await;
+                unit.clear_doubts().await?;
                 let app = unit.app.clone();
                 let (now, notice) = (unit.now, app.catalog.limits.notice_seconds);
                 let by = now.plus_seconds(notice);
                 let look = |fleet: &mut Fleet| (plan_reserve(fleet, now, notice), missing_by(fleet, by) == 0);
                 let (planned, fits) = app.zones.with(&app.catalog, &zone, look);
                 let rows = unit.reads.rows(zone::takers_of_reserve(&zone)).await?;
-                let takers: Vec<AccountId> = rows.iter().map(zone::read_taker).collect();
+                let (takers, at): (Vec<AccountId>, Vec<Timestamp>) = rows.iter().map(zone::read_taker).unzip();
                 if let Some((decision, chosen)) = planned {
-                    unit.decide(&zone, Cause::Reserve, None, &decision, &chosen);
-                    take_all(&mut unit, &chosen, Cause::Reserve, &takers, decision.deadline).await?;
+                    take_all(&mut unit, &zone, Cause::Reserve, None, (&decision, &chosen), &takers).await?;
                 }
-                if fits && !takers.is_empty() {
-                    unit.write(zone::reserve_fits(&zone));
+                if let Some(newest) = at.into_iter().max().filter(|_| fits) {
+                    unit.write(zone::reserve_fits(&zone, newest));
                 }
                 Ok(unit.done(()))
             }
@@ -62,6 +69,7 @@ impl App {
         let relieved = self.unit("shortage", zone, move |mut unit| {
             let zone = name.clone();
             async move {
+                unit.take_turn(&zone).await;
                 let row = unit.reads.row(zone::shortage_in(&zone)).await?;
                 if let Some(shortage) = row.as_ref().map(zone::read).filter(|shortage| shortage.noticed_at.is_none()) {
                     match notices_at(&shortage, &unit.app.catalog.limits) {
@@ -95,8 +103,7 @@ pub async fn relief(unit: &Unit, shortage: &Shortage, now: Timestamp) -> Outcome
 /// Gives the notices of a shortage, and writes down that they are out.
 pub async fn relieve(unit: &mut Unit, shortage: &Shortage) -> Outcome<Relief> {
     let relief = relief(unit, shortage, unit.now).await?;
-    unit.decide(&shortage.zone, Cause::Shortage, None, &relief.decision, &relief.chosen);
-    take_all(unit, &relief.chosen, Cause::Shortage, &[], relief.decision.deadline).await?;
+    take_all(unit, &shortage.zone, Cause::Shortage, None, (&relief.decision, &relief.chosen), &[]).await?;
     unit.write(zone::declare(&Shortage { noticed_at: Some(unit.now), ..shortage.clone() }));
     Ok(relief)
 }

@@ -44,11 +44,17 @@ pub fn read(row: &Row) -> Decided {
     }
 }
 
-pub fn insert_victim(id: DecisionId, victim: &Chosen) -> Query {
+/// Somebody had to go by a decision, for a cause of his own.
+pub fn insert_victim(id: DecisionId, victim: &Chosen, cause: Cause) -> Query {
     query(
-        "insert into decision_victim (instance_id, decision_id, rank, candidates) values ($1, $2, $3, $4)",
-        args![victim.id.to_string(), id.to_string(), victim.rank as i64, victim.candidates as i64],
+        "insert into decision_victim (instance_id, decision_id, rank, candidates, cause) values ($1, $2, $3, $4, $5)",
+        args![victim.id.to_string(), id.to_string(), victim.rank as i64, victim.candidates as i64, cause.name()],
     )
+}
+
+/// Whether it went for an order of its own owner.
+pub fn read_own(row: &Row) -> bool {
+    row.opt_text("victim_cause") == Some(Cause::OwnOrder.name())
 }
 
 /// What was decided so that this order gets its room.
@@ -59,7 +65,7 @@ pub fn for_order(order: InstanceId) -> Query {
 /// The decisions by which this instance had to go, with its place as `rank` among `candidates`.
 pub fn about_victim(victim: InstanceId) -> Query {
     query(
-        "select d.*, v.rank, v.candidates from decision_victim v join decision d on d.id = v.decision_id \
+        "select d.*, v.rank, v.candidates, v.cause as victim_cause from decision_victim v join decision d on d.id = v.decision_id \
          where v.instance_id = $1 order by d.id",
         args![victim.to_string()],
     )

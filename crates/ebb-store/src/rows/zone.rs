@@ -69,16 +69,16 @@ pub fn took_of_reserve(zone: &str, account: AccountId, at: Timestamp) -> Query {
 
 /// The accounts that did, since the reserve last fitted.
 pub fn takers_of_reserve(zone: &str) -> Query {
-    query("select account_id from reserve_taken where zone = $1 order by account_id", args![zone])
+    query("select account_id, at from reserve_taken where zone = $1 order by account_id", args![zone])
 }
 
-pub fn read_taker(row: &Row) -> AccountId {
-    own(row.text("account_id"))
+pub fn read_taker(row: &Row) -> (AccountId, Timestamp) {
+    (own(row.text("account_id")), Timestamp::from_micros(row.int("at")))
 }
 
-/// The reserve fits again.
-pub fn reserve_fits(zone: &str) -> Query {
-    query("delete from reserve_taken where zone = $1", args![zone])
+/// The reserve fits again; what was taken of it until then is given back.
+pub fn reserve_fits(zone: &str, until: Timestamp) -> Query {
+    query("delete from reserve_taken where zone = $1 and at <= $2", args![zone, until.micros()])
 }
 
 /// The room of all hosts of a zone.
