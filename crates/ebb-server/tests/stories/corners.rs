@@ -1,8 +1,16 @@
 //! Two things at once: a drill and a breach, a lost host and a stopped guest, a plan that is made twice.
 
-use crate::cloud::{Cloud, On, block, order};
+use crate::cloud::{Cloud, Directory, OPERATOR, On, Service, block, order};
+use ebb_model::id::HostId;
+use ebb_model::time::Timestamp;
+use ebb_store::rows::host::{self, Host};
+use ebb_store::{Decision, Place, Query, Store};
+use ebb_testing::TempPostgres;
 use futures_util::future::join_all;
+use reqwest::Method;
 use serde_json::{Value, json};
+use std::time::Duration;
+use uuid::Uuid;
 
 const FIRST: &str = "cn-beijing-a-1";
 const SECOND: &str = "cn-beijing-a-2";
@@ -106,67 +114,109 @@ corner!(a_drill_hides_nobody_from_a_breach_and_every_reclaim_says_why, [4], |clo
     assert_eq!(why["items"].as_array().unwrap().len(), 1, "{why}");
 });
 
+/// A service, which does many things at a time, with one host that is away: everything is decided, nothing starts.
+async fn service_with_a_host(place: Place, directory: &Directory) -> Service {
+    let store = Store::open(place.clone()).await.unwrap();
+    let known = Host {
+        id: HostId::new(Uuid::from_u128(1)),
+        name: FIRST.to_owned(),
+        zone: "cn-beijing-a".to_owned(),
+        driver: "fake".to_owned(),
+        state: "up".to_owned(),
+        sequence: 0,
+        seen_at: Timestamp::from_micros(0),
+        lending: Default::default(),
+    };
+    let room = [("vcpu", 100), ("memory_mib", 409_600), ("disk_gib", 10_000)];
+    let rows = std::iter::once(host::insert(&known));
+    let rows: Vec<Query> = rows.chain(room.map(|(kind, amount)| host::set_capacity(known.id, kind, amount))).collect();
+    let made = store.unit::<_, (), _, _>("host", "host", move |_| {
+        let writes = rows.clone();
+        async move { Ok(Decision { guards: vec![], writes, answer: () }) }
+    });
+    made.await.unwrap();
+    store.close().await.unwrap();
+    Service::start(place, directory.identity()).await.unwrap()
+}
+
+async fn buyer(service: &Service) -> String {
+    let (_, opened) = service.post(OPERATOR, "/v1/accounts", json!({"name": "Buyer"})).await;
+    let account = format!("/v1/accounts/{}", opened["account"]["id"].as_str().unwrap());
+    service.post(OPERATOR, &format!("{account}/verification"), json!({"holder": "individual"})).await;
+    service.post(OPERATOR, &format!("{account}/top-ups"), json!({"amount": "100"})).await;
+    opened["key"]["secret"].as_str().unwrap().to_owned()
+}
+
+async fn both_databases(story: impl AsyncFn(Service)) {
+    let directory = Directory::new();
+    for place in
+        [Place::Sqlite(directory.path().join("ebb.db")), Place::Postgres(TempPostgres::start().database().await)]
+    {
+        story(service_with_a_host(place, &directory).await).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crowd_that_wants_one_full_host_is_served_to_the_last() {
-    for on in [On::Sqlite, On::Postgres] {
-        let room = [("vcpu", 100), ("memory_mib", 409_600), ("disk_gib", 10_000)];
-        let cloud = Cloud::changed(on, &room, |_| {}).await;
+    both_databases(async |service: Service| {
+        let owner = buyer(&service).await;
         for _ in 0..50 {
-            cloud.buy("enterprise", block(3)).await;
+            assert_eq!(service.post(&owner, "/v1/instances", order(block(3))).await.0, 201);
         }
         let mut buyers = vec![];
-        for number in 0..30 {
-            buyers.push(cloud.tenant(&format!("Buyer {number}"), "individual", "100").await);
+        for _ in 0..30 {
+            buyers.push(buyer(&service).await);
         }
         // 60 want what 50 can give up.
-        let asked = (0..60).map(|n| {
-            let (cloud, buyer) = (cloud.clone(), buyers[n % buyers.len()].clone());
-            async move { cloud.ask(&buyer, reqwest::Method::POST, "/v1/instances", Some(order(firm()))).await }
-        });
+        let asked = (0..60).map(|n| service.post(&buyers[n % buyers.len()], "/v1/instances", order(firm())));
         let (mut waiting, mut refused) = (0, 0);
         for (status, answer) in join_all(asked).await {
-            match status.as_u16() {
+            match status {
                 201 => waiting += i32::from(answer["state"] == "pending"),
                 409 => refused += i32::from(answer["code"] == "no-capacity"),
                 _ => panic!("{status} {answer}"),
             }
         }
         assert_eq!((waiting, refused), (50, 10));
-        cloud.wait(302).await;
-        let room = cloud.get("operator", "/v1/zones").await["items"][0]["room"]["vcpu"].clone();
-        assert_eq!((&room["used"], &room["claimed"], &room["releasing"]), (&json!(100), &json!(0), &json!(0)));
-        cloud.nothing_broke().await;
-    }
+        let (_, zones) = service.ask(OPERATOR, Method::GET, "/v1/zones", Value::Null).await;
+        let room = &zones["items"][0]["room"]["vcpu"];
+        assert_eq!((&room["used"], &room["claimed"]), (&json!(100), &json!(100)));
+        service.stop().await;
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_moves_in_while_a_host_is_closed() {
-    for on in [On::Sqlite, On::Postgres] {
-        let room = [("vcpu", 100), ("memory_mib", 409_600), ("disk_gib", 10_000)];
-        let cloud = Cloud::changed(on, &room, |_| {}).await;
+    both_databases(async |service: Service| {
         let mut buyers = vec![];
-        for number in 0..20 {
-            buyers.push(cloud.tenant(&format!("Buyer {number}"), "individual", "100").await);
+        for _ in 0..20 {
+            buyers.push(buyer(&service).await);
         }
         let here = format!("/v1/hosts/{FIRST}");
+        let mut bought = 0;
         for _ in 0..5 {
-            let buys = buyers.iter().enumerate().map(|(n, buyer)| {
-                let cloud = cloud.clone();
-                async move {
-                    tokio::time::sleep(std::time::Duration::from_millis(n as u64)).await;
-                    cloud.ask(buyer, reqwest::Method::POST, "/v1/instances", Some(order(block(1)))).await
-                }
+            let buys = buyers.iter().enumerate().map(async |(n, buyer)| {
+                tokio::time::sleep(Duration::from_millis(n as u64)).await;
+                service.post(buyer, "/v1/instances", order(block(1))).await.0
             });
             let drain = async {
-                tokio::time::sleep(std::time::Duration::from_millis(8)).await;
-                cloud.post("operator", &format!("{here}/drain"), json!({"urgent": true})).await
+                tokio::time::sleep(Duration::from_millis(8)).await;
+                service.post(OPERATOR, &format!("{here}/drain"), json!({"urgent": true})).await
             };
-            let (bought, _) = tokio::join!(join_all(buys), drain);
-            assert!(bought.iter().all(|(status, _)| matches!(status.as_u16(), 201 | 409)), "{bought:?}");
-            cloud.wait(5).await;
-            assert_eq!(cloud.get("operator", &here).await["instances"], json!([]));
-            cloud.post("operator", &format!("{here}/resume"), json!(null)).await;
+            let (answers, drained) = tokio::join!(join_all(buys), drain);
+            assert_eq!(drained.0, 200, "{}", drained.1);
+            assert!(answers.iter().all(|status| matches!(status, 201 | 409)), "{answers:?}");
+            bought += answers.iter().filter(|status| **status == 201).count();
+            crate::receiver::until("everybody to be on the way out", async || {
+                let (_, host) = service.ask(OPERATOR, Method::GET, &here, Value::Null).await;
+                host["instances"].as_array().unwrap().iter().all(|one| one["state"] != "pending")
+            })
+            .await;
+            service.post(OPERATOR, &format!("{here}/resume"), json!(null)).await;
         }
-        cloud.nothing_broke().await;
-    }
+        assert!(bought > 0);
+        service.stop().await;
+    })
+    .await;
 }
