@@ -77,7 +77,8 @@ impl Store {
     /// an account: on PostgreSQL units with an equal key take turns in this process instead of losing to each other.
     ///
     /// `decide` may run several times and must do nothing but read and decide. It runs inside everybody's transaction
-    /// and may await nothing but its reads. A refusal writes nothing.
+    /// and may await nothing but its reads; on PostgreSQL also a lock that others hold only while they decide, for while
+    /// they do they wait for nothing but reads, which lock no rows. A refusal writes nothing.
     ///
     /// If the caller goes away meanwhile, the unit may be carried out all the same.
     pub async fn unit<A, R, F, Fut>(&self, name: &'static str, key: &str, decide: F) -> Result<A, Halt<R>>

@@ -13,6 +13,7 @@ crate::everywhere!(
     an_answer_may_change_nothing,
     a_lost_guard_is_decided_anew,
     a_guard_that_never_wins_gives_up,
+    who_waits_for_others_spares_them_and_its_tries,
     a_second_guard_takes_the_first_back,
     increments_are_never_lost,
     a_shared_capacity_is_never_exceeded,
@@ -74,6 +75,32 @@ async fn a_guard_that_never_wins_gives_up(home: Home) {
     let error = home.store.unit("raise", "a", decide).await.unwrap_err();
     assert!(matches!(error, Halt::Store(StoreError::Contended)), "{error:?}");
     assert_eq!(home.used("a").await, 0);
+}
+
+async fn who_waits_for_others_spares_them_and_its_tries(home: Home) {
+    home.add("a", 99).await;
+    home.add("b", 99).await;
+    let asked = Arc::new(AtomicU64::new(0));
+    let waits = move |reads| {
+        let asked = asked.clone();
+        async move {
+            // More often than a guard may be lost.
+            match asked.fetch_add(1, SeqCst) {
+                0..25 => Err(Halt::Store(StoreError::Ahead)),
+                _ => raise(reads, "a").await,
+            }
+        }
+    };
+    let others = async {
+        for _ in 0..20 {
+            home.store.unit("raise", "b", |reads| raise(reads, "b")).await.unwrap();
+        }
+    };
+    let (waited, ()) = tokio::join!(home.store.unit("wait", "a", waits), others);
+    assert_eq!(waited.unwrap(), 1);
+    assert_eq!((home.used("a").await, home.used("b").await), (1, 20));
+    let counters = home.store.counters();
+    assert_eq!((counters.lost_guards, counters.split_batches), (0, 0), "{counters:?}");
 }
 
 async fn a_second_guard_takes_the_first_back(home: Home) {
