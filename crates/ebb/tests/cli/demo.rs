@@ -61,14 +61,21 @@ fn every_bill_of_random_lives_follows_from_its_log() {
     let dump = std::env::temp_dir().join(format!("ebb-lives-{}.json", std::process::id()));
     // The first has many accounts; the second uses a grant up in the middle of an hour; in the third somebody leaves in the very
     // second in which his host is back.
-    for (lives, seed) in [("50", "1"), ("16", "17"), ("30", "19")] {
+    for (lives, seed) in [("50", "1"), ("30", "3"), ("30", "19")] {
         play(lives, seed, &dump);
         assert!(oracle(&[dump.to_str().unwrap()]).contains("follow from"));
     }
-    // In this one hosts get lost, orders make others go, and drills go beyond what a month has for free.
-    play("30", "2", &dump);
+    // In this one hosts get lost, orders and starts make others go, some are resized, and drills go beyond what a month has for free.
+    play("30", "51", &dump);
     let told = std::fs::read_to_string(&dump).unwrap();
-    for wanted in ["\"host-lost\"", "\"took_room\":true", "\"reason\":\"drill\"", "\"waived_until\""] {
+    for wanted in [
+        "\"host-lost\"",
+        "\"event\":\"firm-start-asked\",\"took_room\":true",
+        "\"economical\":true",
+        "\"resized\"",
+        "\"reason\":\"drill\"",
+        "\"waived_until\"",
+    ] {
         assert!(told.contains(wanted), "nobody's life has {wanted}: take another seed");
     }
     let said = oracle(&["--self-test", dump.to_str().unwrap()]);
