@@ -877,15 +877,16 @@ def tamperings(dump):
                 yield n
 
     def resumed(of):
-        """Starts that end the loss of a host."""
-        lost = set()
+        """Starts that end the loss of a host and are on the bill."""
+        lost, begun = set(), billed(of, "since")
         for n, event in enumerate(of["events"]):
             kind = event["body"]["event"]
             if kind == "host-lost":
                 lost.add(event["instance"])
             elif kind == "running" and event["instance"] in lost:
                 lost.discard(event["instance"])
-                yield n
+                if (event["instance"], second(event["body"]["at"])) in begun:
+                    yield n
 
     def unplan(of, place):
         # Where it took nobody, nothing of money follows from it; then it is told of one that never waited.

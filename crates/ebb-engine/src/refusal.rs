@@ -87,7 +87,7 @@ pub enum Refused {
     )]
     NoRoomToStart,
     #[error(
-        "its disk is on a host that is {host_is}, and it can start nowhere else; try again when the host takes instances"
+        "its disk is on a host that is {host_is} and gives no room now, and the disk is nowhere else; try again when the host takes instances"
     )]
     HostOfDisk { host_is: String },
     #[error(

@@ -14,7 +14,7 @@ use ebb_model::id::{AccountId, HostId, InstanceId};
 use ebb_model::instance::{Cause, Instance, Purchase, State};
 use ebb_model::resources::Resources;
 use ebb_model::time::{HOUR, Timestamp};
-use ebb_store::rows::host::{Host, RoomChange};
+use ebb_store::rows::host::{Host, LOST, RoomChange};
 use ebb_store::rows::{host, instance, zone};
 use ebb_store::{Halt, StoreError};
 use std::collections::BTreeSet;
@@ -62,14 +62,7 @@ pub async fn room_for(
 /// Room for a start after an economical stop: on the host that has the disk, and nowhere else (rules §2.12).
 pub async fn room_again(unit: &mut Unit, stopped: &Instance) -> Outcome<Begin> {
     let app = unit.app.clone();
-    let row = unit.reads.row(host::by_id(stopped.host)).await?;
-    let known = host::read(&row.expect("hosts are never deleted"));
-    if let Some(host_is) = takes_nothing_firm(&app, &known, unit.now) {
-        return refuse(Refused::HostOfDisk { host_is });
-    }
-    unit.take_turn(&stopped.zone).await;
-    unit.clear_doubts().await?;
-    right_about(unit, &stopped.zone, stopped.host).await?;
+    look_where_its_disk_is(unit, stopped).await?;
     let takes = takes_room(&stopped.purchase, &app.catalog.limits);
     let (lacks, buyer) = (stopped.lacks(), stopped.account);
     let demand = Demand { account: Some(buyer), resources: &lacks };
@@ -96,9 +89,7 @@ pub async fn room_to_grow(unit: &mut Unit, stopped: &Instance, to: &Resources) -
         return Ok(());
     }
     let app = unit.app.clone();
-    unit.take_turn(&stopped.zone).await;
-    unit.clear_doubts().await?;
-    right_about(unit, &stopped.zone, stopped.host).await?;
+    look_where_its_disk_is(unit, stopped).await?;
     if !app.zones.with(&app.catalog, &stopped.zone, |fleet| fits_on(fleet, stopped.host, &more)) {
         return refuse(Refused::NoRoomToGrow);
     }
@@ -113,13 +104,28 @@ pub async fn room_to_grow(unit: &mut Unit, stopped: &Instance, to: &Resources) -
     Ok(())
 }
 
+/// Whether the host that has its disk gives anything firm room now, and the truth about what it has.
+async fn look_where_its_disk_is(unit: &mut Unit, stopped: &Instance) -> Outcome<()> {
+    let row = unit.reads.row(host::by_id(stopped.host)).await?;
+    let known = host::read(&row.expect("hosts are never deleted"));
+    if let Some(host_is) = takes_nothing_firm(&unit.app, &known, unit.now) {
+        return refuse(Refused::HostOfDisk { host_is });
+    }
+    unit.take_turn(&stopped.zone).await;
+    unit.clear_doubts().await?;
+    right_about(unit, &stopped.zone, stopped.host).await
+}
+
 /// Why nothing firm begins on a host now, in words, if that is so.
 fn takes_nothing_firm(app: &App, known: &Host, now: Timestamp) -> Option<String> {
     let stance = app.stance(known, now);
     let (_, connected) = app.heard(known);
     let takes = known.state == "up" && connected && stance.open && stance.lent_until.is_none();
-    let away = known.state == "up" && !connected;
-    (!takes).then(|| if away { "away".to_owned() } else { doing(app, known, &stance) })
+    (!takes).then(|| match known.state.as_str() {
+        "up" if !connected => "away".to_owned(),
+        "up" | LOST => doing(app, known, &stance),
+        _ => "looked at by its operator".to_owned(),
+    })
 }
 
 /// Makes the picture of one host what the database says.

@@ -350,6 +350,12 @@ impl Order {
         self
     }
 
+    pub fn size(mut self, vcpu: i64, memory_mib: i64) -> Self {
+        self.0.spec.resources.set("vcpu", vcpu);
+        self.0.spec.resources.set("memory_mib", memory_mib);
+        self
+    }
+
     pub fn image(mut self, image: &str) -> Self {
         self.0.spec.image = image.to_owned();
         self

@@ -144,7 +144,9 @@ async fn guests_outlive_their_host() {
     bench.desire([off]).await;
     bench.until(one, |is| matches!(is, Is::Off { .. })).await;
     assert!(bench::now() < force_at, "it felt the button");
-    bench.desire([bench.order(one, account(1), 3)]).await;
+    // While it is off it is resized; it starts with its new size.
+    bench.desire([bench.order(one, account(1), 3).want(Want::Off { force_at }).size(2, 256)]).await;
+    bench.desire([bench.order(one, account(1), 4).size(2, 256)]).await;
     bench.until_running(one).await;
 
     // It ends by itself.
@@ -152,16 +154,24 @@ async fn guests_outlive_their_host() {
     let mut console = bench.stream(one, Target::Console).await.unwrap();
     bench::write(&mut console, "\n").await;
     bench::read_until(&mut console, "guest-1:").await;
+    let look =
+        "echo $(grep -c ^processor /proc/cpuinfo) vcpu, $(awk '/MemTotal/ {print $2}' /proc/meminfo) kB ' seen'\n";
+    bench::write(&mut console, look).await;
+    let seen = bench::read_until(&mut console, " seen\r\n").await;
+    let words: Vec<&str> = seen.lines().last().unwrap_or_default().split_whitespace().collect();
+    let [vcpu, "vcpu,", kib, ..] = words[..] else { panic!("{seen}") };
+    // More memory than all that it had before.
+    assert!(vcpu == "2" && kib.parse::<i64>().unwrap() > 128 << 10, "{seen}");
     bench::write(&mut console, "cat /data/note; poweroff\n").await;
     bench::read_until(&mut console, "remember\r\n").await;
     bench.until(one, |is| matches!(is, Is::Off { .. })).await;
     assert!(bench.processes(one).is_empty());
 
     // The switch, for one that does not even hear the button yet.
-    bench.desire([bench.order(one, account(1), 4)]).await;
+    bench.desire([bench.order(one, account(1), 5)]).await;
     bench.until_running(one).await;
     let force_at = bench::now().plus_seconds(1);
-    bench.desire([bench.order(one, account(1), 5).want(Want::Off { force_at })]).await;
+    bench.desire([bench.order(one, account(1), 6).want(Want::Off { force_at })]).await;
     bench.until(one, |is| matches!(is, Is::Off { .. })).await;
     assert!(bench::now().millis_since(force_at) < 1000);
     bench.leave_no_trace().await;

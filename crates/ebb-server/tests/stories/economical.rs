@@ -305,15 +305,17 @@ room_story!(a_host_that_takes_nothing_firm_starts_nothing, 4, |cloud: Cloud| asy
         cloud.wait(300).await;
         let (status, problem) = cloud.ask("individual", reqwest::Method::POST, &path, None).await;
         assert_eq!((status.as_u16(), &problem["code"]), (409, &json!("host-of-disk-closed")), "{problem}");
-        assert!(problem["message"].as_str().unwrap().contains(&format!("a host that is {is},")), "{problem}");
+        assert!(problem["message"].as_str().unwrap().contains(&format!("a host that is {is} and gives")), "{problem}");
         tell("resume", json!(null)).await;
     }
     tell("unplug", json!(null)).await;
     let (_, problem) = cloud.ask("individual", reqwest::Method::POST, &path, None).await;
-    assert!(problem["message"].as_str().unwrap().contains("a host that is away,"), "{problem}");
+    assert!(problem["message"].as_str().unwrap().contains("a host that is away and gives"), "{problem}");
     tell("plug", json!(null)).await;
-    // Who kept his room starts in it, drained or not.
+    // Who kept his room starts in it, drained or not; he gets no more.
     tell("drain", json!(null)).await;
+    let larger = json!({"flavor": "c6.xlarge.2"});
+    assert_eq!(refused(&cloud, "individual", &usual, "resize", larger).await, no(409, "host-of-disk-closed"));
     assert_eq!(start(&cloud, "individual", &usual).await, "starting");
     tell("resume", json!(null)).await;
     assert_eq!(start(&cloud, "individual", &id).await, "starting");

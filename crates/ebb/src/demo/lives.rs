@@ -96,7 +96,8 @@ impl Theatre<'_> {
             73..=76 => self.start().await,
             77..=79 => self.resize().await,
             80..=83 => self.delete().await,
-            84..=89 => self.drill().await,
+            84..=87 => self.drill().await,
+            88..=89 => self.go_and_come_back().await,
             90..=92 => self.reclaim().await,
             93..=95 => self.trouble().await,
             96..=97 => self.pay().await,
@@ -252,6 +253,44 @@ impl Theatre<'_> {
         let Some(started) = self.tally(what, answer)? else { return Ok(()) };
         if started.state == "pending" && self.dice.percent(60) {
             self.change_its_mind(owner, &started).await?;
+        }
+        Ok(())
+    }
+
+    /// Somebody stops economically, blocks take the room that he left, and he wants it back.
+    async fn go_and_come_back(&mut self) -> Result<(), Failure> {
+        let runs = |one: &Instance| one.state == "running" && one.option == "on-demand";
+        let Some((owner, one)) = self.victim(runs).await? else { return Ok(()) };
+        let path = format!("/v1/instances/{}", one.id);
+        let stopped = self.customers[owner].client.post(&format!("{path}/stop"), &Stop { economical: true }).await;
+        if self.tally::<Instance>("stop economically", stopped)?.is_none() {
+            return Ok(());
+        }
+        self.stage.advance(Advance { seconds: Some(self.dice.from(61, 200)), to: None }).await?;
+        let spot = self.stage.catalog.flavors.iter().filter(|flavor| !flavor.spot.is_empty());
+        let spot: Vec<String> = spot.map(|flavor| flavor.id.clone()).collect();
+        // The large ones first, which the catalog lists last.
+        for flavor in spot.iter().rev() {
+            let whose = if self.dice.percent(30) { owner } else { self.customer() };
+            let mut more = true;
+            while more {
+                let hours = Some(self.dice.from(2, 6));
+                let option = "spot-block".to_owned();
+                let (zone, flavor) = (one.zone.clone(), flavor.clone());
+                let block = Buy { option, zone, flavor, hours, ..Buy::default() };
+                let answer = self.customers[whose].client.post::<Instance>("/v1/instances", &block).await;
+                more = self.tally("buy spot-block", answer)?.is_some();
+                self.bought += u32::from(more);
+            }
+        }
+        self.stage.advance(Advance { seconds: Some(self.dice.from(1, 600)), to: None }).await?;
+        let started = self.customers[owner].client.ask::<Instance>(&format!("{path}/start")).await;
+        let Some(started) = self.tally("start again", started)? else { return Ok(()) };
+        if started.state == "pending" {
+            *self.done.entry("start again: others make room".to_owned()).or_default() += 1;
+            if self.dice.percent(50) {
+                self.change_its_mind(owner, &started).await?;
+            }
         }
         Ok(())
     }

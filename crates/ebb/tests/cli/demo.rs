@@ -59,25 +59,29 @@ fn the_six_tables_agree_with_the_document() {
 #[test]
 fn every_bill_of_random_lives_follows_from_its_log() {
     let dump = std::env::temp_dir().join(format!("ebb-lives-{}.json", std::process::id()));
-    // The first has many accounts; the second uses a grant up in the middle of an hour; in the third somebody leaves in the very
-    // second in which his host is back.
-    for (lives, seed) in [("50", "1"), ("16", "6"), ("30", "19")] {
-        play(lives, seed, &dump);
-        assert!(oracle(&[dump.to_str().unwrap()]).contains("follow from"));
-    }
-    // In this one an operator overrules and takes a grant back, hosts get lost, orders make others go, and drills go beyond what a month has for free.
-    play("30", "2", &dump);
-    let told = std::fs::read_to_string(&dump).unwrap();
-    for wanted in [
+    play("50", "1", &dump);
+    assert!(oracle(&[dump.to_str().unwrap()]).contains("follow from"));
+    // What must have happened to somebody in one of these: whose log has most of it is falsified below.
+    let wanted = [
         "\"trial-overruled\"",
         "\"trial-revoked\"",
         "\"host-lost\"",
-        "\"took_room\":true",
+        "\"event\":\"firm-start-asked\",\"took_room\":true",
+        "\"economical\":true",
+        "\"resized\"",
         "\"reason\":\"drill\"",
         "\"waived_until\"",
-    ] {
-        assert!(told.contains(wanted), "nobody's life has {wanted}: take another seed");
+    ];
+    let (mut missing, mut richest) = (wanted.to_vec(), (0, ""));
+    for seed in ["2", "3", "4", "19"] {
+        play("30", seed, &dump);
+        assert!(oracle(&[dump.to_str().unwrap()]).contains("follow from"));
+        let told = std::fs::read_to_string(&dump).unwrap();
+        missing.retain(|one| !told.contains(one));
+        richest = richest.max((wanted.iter().filter(|one| told.contains(**one)).count(), seed));
     }
+    assert!(missing.is_empty(), "nobody's life has {missing:?}: take other seeds");
+    play("30", richest.1, &dump);
     let said = oracle(&["--self-test", dump.to_str().unwrap()]);
     assert!(said.contains("falsifications of") && said.contains("were found"), "{said}");
     std::fs::remove_file(dump).unwrap();
