@@ -3,14 +3,16 @@
 //! [`quote`] says whether an order may be placed and at which price, [`fleet`] what there is in a zone, [`placement`] where an
 //! order goes and who must make room, [`reserve`] and [`shortage`] who makes room for the operator, [`lending`] what a host may
 //! still take,
-//! [`lifecycle`] what happens to an instance next, [`rating`] what a span of use costs, [`trial`] what a grant pays,
+//! [`lifecycle`] what happens to an instance next, [`rating`] what a span of use costs, [`trial`] what a grant pays, [`forecast`] how long, [`advice`] what makes it last,
 //! [`settlement`] what moves in the ledger, [`topic`] who is told of an event, [`refusal`] why not, and [`why`] why just this one.
 
 #![deny(clippy::float_arithmetic)]
 
+pub mod advice;
 pub mod drill;
 pub mod event;
 pub mod fleet;
+pub mod forecast;
 pub mod lending;
 pub mod lifecycle;
 mod offers;

@@ -4,6 +4,7 @@ mod drills;
 mod ends;
 mod fates;
 mod firm;
+mod forecast;
 mod lives;
 mod money;
 mod permit;
