@@ -3,8 +3,7 @@
 use ebb_model::billing::{Settled, Span};
 use ebb_model::money::{Exact, Price};
 use ebb_model::time::{HOUR, Period, Second};
-use ebb_model::trial::TrialGrant;
-use serde::{Deserialize, Serialize};
+use ebb_model::trial::{Over, TrialGrant};
 
 /// A use that the grant pays for while it is valid: `[since, until)`, without an end while `until` is `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,23 +18,6 @@ pub struct Draw {
 pub fn draws(spans: &[Span]) -> Vec<Draw> {
     let covered = spans.iter().filter(|span| matches!(span.settled, Settled::Hourly { trial: true }));
     covered.map(|span| Draw { since: span.since, until: span.until, price: span.price }).collect()
-}
-
-/// Which of the two ends of a grant comes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Over {
-    UsedUp,
-    Validity,
-}
-
-impl Over {
-    pub fn name(self) -> &'static str {
-        match self {
-            Over::UsedUp => "used-up",
-            Over::Validity => "validity",
-        }
-    }
 }
 
 /// What is known beforehand of a grant, if nothing is started, stopped or released any more.

@@ -6,7 +6,7 @@ use ebb_model::billing::{Charge, Split};
 use ebb_model::catalog::Catalog;
 use ebb_model::money::{Amount, Exact, Price};
 use ebb_model::time::Second;
-use ebb_model::trial::{Holder, TrialGrant};
+use ebb_model::trial::{Holder, Over, TrialGrant};
 
 /// Gives the grant that a claim earns.
 ///
@@ -50,6 +50,8 @@ pub struct Standing {
     pub accrued: Exact,
     /// Covered charges of the running clock hour so far.
     pub this_hour: Exact,
+    /// The end that its trial came to.
+    pub ended: Option<(Second, Over)>,
 }
 
 /// Whether one more trial instance may be started.
@@ -67,6 +69,9 @@ pub fn may_start(
     let grant = grant.ok_or(Refused::NoGrant)?;
     if !grant.valid_at(now) {
         return Err(Refused::GrantOver(grant.valid_until.start()));
+    }
+    if let Some((at, _)) = standing.ended {
+        return Err(Refused::GrantUsedUp(at.start()));
     }
     let listed = catalog.trial.regions.contains(&quote.region);
     if !listed || !catalog.trial(grant.holder).covers(&quote.region, flavor) {

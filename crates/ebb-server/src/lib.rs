@@ -19,6 +19,7 @@ mod routes;
 mod sandbox;
 mod scorecard;
 mod serve;
+mod trial;
 mod unit;
 mod work;
 mod zone;

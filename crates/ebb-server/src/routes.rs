@@ -10,6 +10,7 @@ mod instance;
 mod key_pair;
 mod lending;
 mod offer;
+mod progress;
 mod report;
 mod sandbox;
 mod stream;
@@ -48,7 +49,7 @@ const DOCS: &str = "/docs";
     paths(
         account::whoami, account::open, account::list, account::show, account::verify, account::link, account::top_up,
         account::create_key, account::list_keys, account::delete_key, account::balance, key_pair::add,
-        key_pair::list, key_pair::delete, trial::claim, trial::show,
+        key_pair::list, key_pair::delete, trial::claim, progress::show, progress::at_end,
         catalog::show, catalog::quote, offer::list, offer::limits,
         instance::buy, instance::list, instance::show, instance::release, instance::stop, instance::start,
         instance::reclaim, instance::console_log, instance::decisions, instance::change, instance::operations, instance::operate,
@@ -102,7 +103,8 @@ pub fn router(app: App) -> Router {
         .route("/v1/balance", get(account::balance))
         .route("/v1/key-pairs", post(key_pair::add).get(key_pair::list))
         .route("/v1/key-pairs/{name}", delete(key_pair::delete))
-        .route("/v1/trial", post(trial::claim).get(trial::show))
+        .route("/v1/trial", post(trial::claim).get(progress::show))
+        .route("/v1/trial/at-end", post(progress::at_end))
         .route("/v1/catalog", get(catalog::show))
         .route("/v1/quote", post(catalog::quote))
         .route("/v1/offers", get(offer::list))

@@ -14,6 +14,7 @@ pub mod lending;
 pub mod notice;
 pub mod subscription;
 pub mod token;
+pub mod trial;
 pub mod zone;
 
 use ebb_model::money::Exact;

@@ -13,4 +13,5 @@ pub mod problem;
 pub mod report;
 pub mod sandbox;
 pub mod subscription;
+pub mod trial;
 pub mod zone;

@@ -1,11 +1,11 @@
 //! The second to which a grant pays is the one that is found by counting every second; and advice helps, with nothing too much.
 
 use ebb_engine::advice::{Change, Standing, Use, advice};
-use ebb_engine::forecast::{Draw, Over, forecast, pays_until};
+use ebb_engine::forecast::{Draw, forecast, pays_until};
 use ebb_model::id::InstanceId;
 use ebb_model::money::{Exact, Price};
 use ebb_model::time::{HOUR, Period, Second};
-use ebb_model::trial::{Holder, TrialGrant};
+use ebb_model::trial::{Holder, Over, TrialGrant};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 

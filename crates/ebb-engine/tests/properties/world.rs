@@ -7,7 +7,7 @@ use crate::shop::{KINDS, SIZES, resources};
 use ebb_engine::fleet::{Facts, Fleet};
 use ebb_engine::lifecycle::{Command, Effect, Input, Reclaim, Report, due_at, step};
 use ebb_engine::placement::{Chosen, Decision, Demand, Room, Tenancy, cause_of, place, plan_reclaim};
-use ebb_engine::rating::{charges, spans_of};
+use ebb_engine::rating::{after_trial, charges, spans_of};
 use ebb_engine::refusal::Refused;
 use ebb_engine::reserve::{Beside, Ordered, missing_by, plan_beside, plan_reserve};
 use ebb_model::billing::{Charge, Meter, Span};
@@ -195,6 +195,16 @@ impl World {
             Effect::CloseSpans { until } => {
                 let open = self.spans.iter_mut().filter(|span| span.instance == next.id && span.until.is_none());
                 open.for_each(|span| span.until = Some(until.max(span.since)));
+            }
+            Effect::LeaveTrial { since } => {
+                let open = self.spans.iter_mut().filter(|span| span.instance == next.id && span.until.is_none());
+                let split = open.map(|span| {
+                    let after = after_trial(span, since, SpanId::new(Uuid::nil()));
+                    span.until = Some(after.since);
+                    after
+                });
+                let after: Vec<Span> = split.collect();
+                self.spans.extend(after);
             }
             Effect::UseClaim => (room.used, room.claimed) = (room.used.plus(of), room.claimed.minus(of)),
             Effect::DropClaim => {

@@ -1,13 +1,12 @@
-//! The free trial: claiming it, looking at it, and how an account stands with it.
+//! The free trial: claiming it, and how an account stands with it.
 
 use super::account::buyer;
 use super::json;
 use crate::app::App;
-use crate::call::{Call, Principal};
+use crate::call::Call;
 use crate::denied::Denied;
 use crate::unit::{Outcome, Unit, refuse};
 use crate::work::hours::accruing;
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -19,7 +18,7 @@ use ebb_model::instance::Purchase;
 use ebb_model::money::Exact;
 use ebb_model::trial::TrialGrant;
 use ebb_store::Decision;
-use ebb_store::rows::{account, instance};
+use ebb_store::rows::{account, instance, trial as trials};
 use ebb_wire::account as wire;
 use ebb_wire::problem::Problem;
 
@@ -49,22 +48,6 @@ async fn grant(mut unit: Unit, id: AccountId) -> Outcome<Decision<wire::Trial>> 
     Ok(unit.done(shown_trial(&grant, Exact::ZERO)))
 }
 
-/// The trial: what is used, settled and accruing, and what is left.
-#[utoipa::path(get, path = "/v1/trial", operation_id = "show_trial", params(("account" = Option<String>, Query, description = "operator: whose")),
-    responses((status = 200, body = wire::Trial), (status = 404, body = Problem)))]
-pub async fn show(State(app): State<App>, who: Principal) -> Result<Json<wire::Trial>, Denied> {
-    let id = who.account()?;
-    let (shared, now) = (app.clone(), app.clock.now().second());
-    let trial = app.store.read(move |reads| async move {
-        let (account, grant) = (reads.row(account::by_id(id)).await?, reads.row(account::grant(id)).await?);
-        let (Some(account), Some(grant)) = (account, grant) else { return Ok(None) };
-        let accruing = accruing(&shared, &reads, &account::read(&account), now).await?;
-        let running = accruing.hour.iter().map(|(_, split)| split.grant).sum();
-        Ok(Some(shown_trial(&account::read_grant(&grant), running)))
-    });
-    trial.await?.map(Json).ok_or_else(|| Denied::not_found("trial of account", id))
-}
-
 /// How an account stands with its trial.
 pub async fn standing(unit: &mut Unit, id: AccountId, grant: &TrialGrant) -> Outcome<trial::Standing> {
     let account = unit.account(id).await?.clone();
@@ -78,10 +61,11 @@ pub async fn standing(unit: &mut Unit, id: AccountId, grant: &TrialGrant) -> Out
         released_before: unit.reads.row(instance::released_trial(id)).await?.is_some(),
         accrued: grant.used + running,
         this_hour: covered.map(|(charge, _)| charge.gross()).sum(),
+        ended: trials::read_ending(unit.reads.row(trials::ending(id)).await?.as_ref()).ended,
     })
 }
 
-fn shown_trial(grant: &TrialGrant, accruing: Exact) -> wire::Trial {
+pub fn shown_trial(grant: &TrialGrant, accruing: Exact) -> wire::Trial {
     wire::Trial {
         holder: grant.holder.name().to_owned(),
         claimed_at: grant.claimed_at.to_string(),

@@ -4,7 +4,7 @@
 
 use crate::app::App;
 use crate::denied::Denied;
-use crate::{drill, lending};
+use crate::{drill, lending, trial};
 use ebb_store::StoreError;
 use ebb_store::rows::alarm::{self, Alarm};
 
@@ -46,6 +46,7 @@ impl App {
         match due.kind.as_str() {
             lending::ALARM => self.tend_host(due.subject.parse().expect("an id that this program wrote")).await,
             drill::ALARM => self.drill_on_schedule(&due.subject).await,
+            trial::ALARM => self.tend_trial(due.subject.parse().expect("an id that this program wrote")).await,
             RESERVE => self.restore_reserve(&due.subject).await,
             SHORTAGE => self.relieve(&due.subject).await,
             _ => {

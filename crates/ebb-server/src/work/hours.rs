@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::denied::Denied;
+use crate::trial::{self, outlook};
 use crate::unit::{Outcome, Unit};
 use ebb_engine::event::Event;
 use ebb_engine::lifecycle::ending;
@@ -163,13 +164,19 @@ pub async fn accruing(app: &App, reads: &Reads, account: &Account, now: Second) 
 }
 
 async fn close(mut unit: Unit, id: AccountId, at: Second) -> Outcome<Decision<()>> {
-    let account = unit.account(id).await?;
+    let account = unit.account(id).await?.clone();
     if account.close_at != Some(at) {
+        return Ok(unit.done(()));
+    }
+    let seen = outlook(&unit.app, &unit.reads, &account, at).await?;
+    if let Some(seen) = seen.as_ref().filter(|seen| trial::ends_before(seen, at, unit.now)) {
+        // What ends within the hour ends before it is closed; then it is looked at again.
+        trial::end(&mut unit, id, seen).await?;
         return Ok(unit.done(()));
     }
     // The whole clock hour, also where local midnight cuts its records in two: a grant's cap is for all of it.
     let hour = Period { since: at.plus(-HOUR), until: at };
-    let grant = unit.reads.row(account::grant(id)).await?.map(|row| account::read_grant(&row));
+    let mut grant = seen.as_ref().map(|seen| seen.grant.clone());
     let charges = hourly(&unit.app.clone(), &unit.reads, id, hour, grant.as_ref()).await?;
 
     // What is beyond this hour decides whether there is a next one to close.
@@ -177,7 +184,8 @@ async fn close(mut unit: Unit, id: AccountId, at: Second) -> Outcome<Decision<()
     let more = beyond.iter().map(bill::read_span).any(|span| matches!(span.settled, Settled::Hourly { .. }));
     let holds = unit.reads.rows(account::holds(id)).await?;
     let held: Vec<_> = holds.iter().map(account::read_hold).collect();
-    unit.change_account(id).await?.close_at = more.then(|| at.next_hour());
+    let next = more.then(|| at.next_hour());
+    unit.change_account(id).await?.close_at = next;
 
     if !charges.is_empty() {
         // A firm instance's hold was for its first hour; a block's stays until its release.
@@ -189,11 +197,18 @@ async fn close(mut unit: Unit, id: AccountId, at: Second) -> Outcome<Decision<()
         }
         let (charges, splits): (Vec<_>, Vec<_>) = charges.into_iter().unzip();
         let used: ebb_model::money::Exact = splits.iter().map(|split| split.grant).sum();
-        if let Some(grant) = grant.filter(|_| used.units() > 0) {
-            unit.write(account::use_grant(id, grant.used + used));
+        if let Some(grant) = grant.as_mut().filter(|_| used.units() > 0) {
+            grant.used += used;
+            unit.write(account::use_grant(id, grant.used));
         }
         unit.settle(id, &format!("hour {at}"), charges, splits, at).await?;
         unit.log(id, None, &Event::HourClosed { hour });
+    }
+    if let (Some(grant), Some(seen)) = (grant, seen)
+        && unit.now >= grant.valid_until.start()
+        && trial::hours_are_over(next, &grant)
+    {
+        trial::expire(&mut unit, id, &grant, &seen.ending);
     }
     Ok(unit.done(()))
 }

@@ -79,6 +79,14 @@ pub fn live_of_account(account: AccountId) -> Query {
     query("select * from instance where account_id = $1 and live = 1 order by id", args![account.to_string()])
 }
 
+/// Those of them that were bought as a trial, oldest first.
+pub fn live_trials(account: AccountId) -> Query {
+    query(
+        "select * from instance where account_id = $1 and live = 1 and purchase like '%\"trial\"%' order by id",
+        args![account.to_string()],
+    )
+}
+
 /// How many of them there are, as `live`.
 pub fn count_live_of_account(account: AccountId) -> Query {
     query("select count(*) as live from instance where account_id = $1 and live = 1", args![account.to_string()])
@@ -185,7 +193,7 @@ pub fn insert(instance: &Instance, due_at: Option<Timestamp>) -> Query {
 pub fn change(seen_generation: i64, next: &Instance, due_at: Option<Timestamp>) -> Query {
     query(
         "update instance set generation = $3, state = $4, live = $5, due_at = $6, first_running = $7, \
-         end_announced = $8, host_id = $9, took_room = $10 \
+         end_announced = $8, host_id = $9, took_room = $10, purchase = $11 \
          where id = $1 and generation = $2",
         args![
             next.id.to_string(),
@@ -198,6 +206,7 @@ pub fn change(seen_generation: i64, next: &Instance, due_at: Option<Timestamp>) 
             i64::from(next.end_announced),
             next.host.to_string(),
             i64::from(next.took_room),
+            json(&next.purchase),
         ],
     )
 }
