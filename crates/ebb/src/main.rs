@@ -24,6 +24,7 @@ mod session;
 mod ssh;
 mod subscriptions;
 mod table;
+mod trial;
 mod up;
 mod wait;
 mod which;
@@ -101,9 +102,9 @@ enum Command {
     /// Show cash, debt, and what is settled and accruing
     #[command(after_help = "Example:\n  ebb balance")]
     Balance,
-    /// Show the trial grant, or claim it
-    #[command(subcommand)]
-    Trial(money::TrialCommand),
+    /// The trial grant: what is left and how long it lasts, and what becomes of it
+    #[command(after_help = "Example:\n  ebb trial")]
+    Trial(trial::TrialArgs),
     /// Show bill records, and what accrues until now
     #[command(after_help = "Example:\n  ebb bill --since 2026-03-01")]
     Bill(money::BillArgs),
@@ -203,7 +204,7 @@ async fn talk(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Ssh(args) => ssh::ssh(session, &args).await,
         Command::Tunnel { id } => console::tunnel(session, &id).await,
         Command::Balance => money::balance(session).await,
-        Command::Trial(command) => money::trial(session, &command).await,
+        Command::Trial(args) => trial::trial(session, &args).await,
         Command::Bill(args) => money::bill(session, &args).await,
         Command::Events(args) => events::events(session, &args).await,
         Command::KeyPairs(command) => key_pairs::key_pairs(session, &command).await,

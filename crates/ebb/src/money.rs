@@ -1,21 +1,11 @@
-//! `ebb balance`, `ebb bill` and `ebb trial`: what is there, what did it cost, and who pays?
+//! `ebb balance` and `ebb bill`: what is there, what did it cost, and who pays?
 
 use crate::failure::Failure;
 use crate::session::Session;
 use crate::table::{Table, facts, instant};
 use crate::which::short;
-use ebb_wire::account::{Balance, Parts, Trial};
+use ebb_wire::account::{Balance, Parts};
 use ebb_wire::bill::{Bill, Record};
-
-#[derive(Debug, clap::Subcommand)]
-pub enum TrialCommand {
-    /// Show what is left of the trial grant
-    #[command(after_help = "Example:\n  ebb trial show")]
-    Show,
-    /// Claim the trial grant, once per person
-    #[command(after_help = "Example:\n  ebb trial claim")]
-    Claim,
-}
 
 /// Which part of the bill.
 #[derive(Debug, clap::Args)]
@@ -55,25 +45,6 @@ pub async fn bill(session: &Session, args: &BillArgs) -> Result<(), Failure> {
     session.show(&bill, bill_text)
 }
 
-pub async fn trial(session: &Session, command: &TrialCommand) -> Result<(), Failure> {
-    let trial: Trial = match command {
-        TrialCommand::Show => session.client.get("/v1/trial", &[]).await?,
-        TrialCommand::Claim => session.client.ask("/v1/trial").await?,
-    };
-    session.show(&trial, |trial| {
-        facts(&[
-            ("holder", trial.holder.clone()),
-            ("claimed", instant(&trial.claimed_at)),
-            ("valid until", instant(&trial.valid_until)),
-            ("issued", trial.issued.clone()),
-            ("most per clock hour", trial.hourly_cap.clone()),
-            ("used by closed hours", trial.settled.clone()),
-            ("used by this hour", trial.accruing.clone()),
-            ("left", trial.left.clone()),
-        ])
-    })
-}
-
 /// A bill as a person reads it.
 pub fn bill_text(bill: &Bill) -> String {
     let total = |parts: &Parts| {
@@ -91,8 +62,9 @@ pub fn bill_text(bill: &Bill) -> String {
 }
 
 fn records_text(records: &[Record], nothing: &str) -> String {
-    let titles =
-        ["SINCE", "UNTIL", "SECONDS>", "PRICE>", "AMOUNT>", "GRANT>", "WAIVED>", "REASON", "METER", "INSTANCE"];
+    let titles = [
+        "SINCE", "UNTIL", "SECONDS>", "PRICE>", "AMOUNT>", "GRANT>", "ABOVE>", "WAIVED>", "REASON", "METER", "INSTANCE",
+    ];
     let mut table = Table::new(&titles);
     for record in records {
         table.row([
@@ -102,6 +74,7 @@ fn records_text(records: &[Record], nothing: &str) -> String {
             record.price.clone(),
             record.amount.clone(),
             record.grant.clone(),
+            record.above_grant.clone(),
             record.waived.clone(),
             record.reason.clone().unwrap_or_default(),
             record.meter.clone(),

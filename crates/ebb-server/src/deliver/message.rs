@@ -140,8 +140,8 @@ fn happened(event: &CloudEvent) -> (String, String, String) {
             let (then, then_zh) = match event.data["choice"] == "release" {
                 true => ("Its instances are released, as you chose.", "已按您的设置释放试用实例。"),
                 false => (
-                    "Its instances go on and are charged on demand; `ebb trial release` releases them.",
-                    "试用实例继续运行并按量计费，可用 `ebb trial release` 释放。",
+                    "Its instances go on and are charged on demand; `ebb delete` releases one.",
+                    "试用实例继续运行并按量计费，可用 `ebb delete` 释放。",
                 ),
             };
             (
