@@ -22,8 +22,8 @@ use std::collections::BTreeSet;
 pub const ALARM: &str = "trial";
 
 const DAY: i64 = 24 * HOUR;
-/// How long the end waits for what hosts saw before it; it takes effect at its own second anyway.
-const HOST_PATIENCE_SECONDS: i64 = 60;
+/// How often it is looked whether hosts have told what they saw before the end: each second, then less and less often.
+const LONGEST_PAUSE_SECONDS: i64 = 60;
 
 /// A claimed trial, and all that its future depends on.
 pub struct Outlook {
@@ -96,8 +96,10 @@ async fn tend(mut unit: Unit, id: AccountId) -> Outcome<Decision<()>> {
                 let what = Event::TrialEndsSoon { days, valid_until: seen.grant.valid_until };
                 warn(&mut unit, id, deed, &what);
             }
-            Deed::End if !heard(&unit, id, at).await? => {
-                unit.write(alarm::set(ALARM, &id.to_string(), now.plus_seconds(1)));
+            // What a host released by itself draws nothing. However late that is heard, the end takes effect at its own second.
+            Deed::End if !heard(&unit, id, &seen, at).await? => {
+                let pause = (now.second().unix() - at.unix()).clamp(1, LONGEST_PAUSE_SECONDS);
+                unit.write(alarm::set(ALARM, &id.to_string(), now.plus_seconds(pause)));
                 break;
             }
             Deed::End => seen.ending.ended = Some(end(&mut unit, id, &seen).await?),
@@ -135,10 +137,13 @@ fn warn(unit: &mut Unit, id: AccountId, deed: Deed, what: &Event) {
     unit.log_and_tell_account(id, what);
 }
 
-/// Whether everything that hosts saw before `at` is known, or was waited for long enough.
-async fn heard(unit: &Unit, id: AccountId, at: Second) -> Outcome<bool> {
-    let patience = at.start().max(unit.app.began_at).plus_seconds(HOST_PATIENCE_SECONDS);
-    Ok(unit.now >= patience || unit.app.hosts_heard(id, at).await?)
+/// Whether hosts have told everything that the second of the end depends on.
+async fn heard(unit: &Unit, id: AccountId, seen: &Outlook, at: Second) -> Outcome<bool> {
+    if seen.draws.is_empty() {
+        return Ok(true);
+    }
+    let hosts = unit.reads.rows(instance::hosts_of_trials(id)).await?;
+    Ok(unit.app.all_heard(&hosts, at))
 }
 
 /// Ends a trial at its own second. What its instances cost from then on no grant pays.

@@ -92,19 +92,22 @@ impl App {
     /// Whether every host that has guests of the account told what it saw before `at`. A host that is away is waited for:
     /// what it released meanwhile must not be charged.
     pub async fn hosts_heard(&self, id: AccountId, at: Second) -> Result<bool, StoreError> {
-        let sandbox = self.is_sandbox();
-        if sandbox && !self.hosts.any_unplugged() {
+        if self.is_sandbox() && !self.hosts.any_unplugged() {
             return Ok(true);
         }
-        let rows = self.store.rows(instance::hosts_of(id)).await?;
+        Ok(self.all_heard(&self.store.rows(instance::hosts_of(id)).await?, at))
+    }
+
+    /// Whether each of these hosts told what it saw before `at`.
+    pub fn all_heard(&self, hosts: &[Row], at: Second) -> bool {
         let links = self.hosts.links.lock().expect("no panic while holding links");
-        Ok(rows.iter().all(|row| {
+        hosts.iter().all(|row| {
             let host = row.text("host_id").parse().expect("an id that this program wrote");
-            match sandbox {
+            match self.is_sandbox() {
                 true => self.hosts.unplugged_before(host, at.start()).is_none(),
                 false => links.get(&host).is_some_and(|link| link.heard_at >= at.start()),
             }
-        }))
+        })
     }
 
     /// In a sandbox: the first hour that ended by `until` and can be closed, though hosts are unplugged.

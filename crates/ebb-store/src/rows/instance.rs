@@ -153,6 +153,15 @@ pub fn hosts_of(account: AccountId) -> Query {
     )
 }
 
+/// The hosts from which a word is still to come about trial instances of the account that were charged.
+pub fn hosts_of_trials(account: AccountId) -> Query {
+    query(
+        "select distinct host_id from instance where account_id = $1 and live = 1 and first_running is not null \
+         and purchase like '%\"trial\"%' and state not like '{\"state\":\"lost\"%'",
+        args![account.to_string()],
+    )
+}
+
 /// The instance that has something due first.
 pub fn next_due() -> Query {
     query("select id, due_at from instance where due_at is not null order by due_at, id limit 1", args![])

@@ -9,6 +9,7 @@ use ebb_wire::host::{DeclareLost, Host, Leave};
 use ebb_wire::instance::{Buy, Instance};
 use ebb_wire::problem::Page;
 use ebb_wire::sandbox::Advance;
+use ebb_wire::trial::ChooseAtEnd;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -67,8 +68,17 @@ impl Theatre<'_> {
         if self.dice.percent(70) {
             let claimed = customer.client.ask::<Value>("/v1/trial").await;
             self.tally("claim", claimed)?;
+            self.customers.push(customer);
+            // Half of them want nothing to go on when the grant ends.
+            if self.dice.percent(50) {
+                let choice = ChooseAtEnd { choice: "release".to_owned() };
+                let client = &self.customers[self.customers.len() - 1].client;
+                let answer = client.post::<Value>("/v1/trial/at-end", &choice).await;
+                self.tally("choose the trial's end", answer)?;
+            }
+        } else {
+            self.customers.push(customer);
         }
-        self.customers.push(customer);
         Ok(())
     }
 
@@ -83,12 +93,21 @@ impl Theatre<'_> {
             90..=92 => self.reclaim().await,
             93..=95 => self.trouble().await,
             96..=97 => self.pay().await,
+            98 => self.choose_the_end().await,
             _ => {
                 let at = self.customer();
                 let claimed = self.customers[at].client.ask::<Value>("/v1/trial").await;
                 self.tally("claim", claimed).map(drop)
             }
         }
+    }
+
+    /// What shall become of somebody's trial instances when his grant ends.
+    async fn choose_the_end(&mut self) -> Result<(), Failure> {
+        let at = self.customer();
+        let choice = if self.dice.percent(70) { "release" } else { "continue" }.to_owned();
+        let answer = self.customers[at].client.post::<Value>("/v1/trial/at-end", &ChooseAtEnd { choice }).await;
+        self.tally("choose the trial's end", answer).map(drop)
     }
 
     fn customer(&mut self) -> usize {
@@ -156,6 +175,18 @@ impl Theatre<'_> {
         let fleet = ["render", "web"][self.dice.from(0, 1) as usize];
         let tagged = self.dice.percent(chance);
         tagged.then(|| ("fleet".to_owned(), fleet.to_owned())).into_iter().collect()
+    }
+
+    /// A customer, out of debt, tries the grant once more; those who may not are refused.
+    async fn try_out(&mut self, at: usize) -> Result<(), Failure> {
+        let zones: Vec<_> = self.stage.catalog.zones.iter().filter(|zone| zone.trial).collect();
+        let flavors: Vec<_> = self.stage.catalog.flavors.iter().filter(|flavor| !flavor.trial.is_empty()).collect();
+        let (Some(zone), Some(flavor)) = (self.dice.one(&zones), self.dice.one(&flavors)) else { return Ok(()) };
+        let order =
+            Buy { option: "trial".to_owned(), zone: zone.id.clone(), flavor: flavor.id.clone(), ..Buy::default() };
+        self.stage.top_up(&self.customers[at].id, "1000").await?;
+        let answer = self.customers[at].client.post::<Instance>("/v1/instances", &order).await;
+        self.tally("buy trial", answer).map(drop)
     }
 
     /// Seconds, hours, days; often to the very second at which something is due, or one beside it.
@@ -291,7 +322,16 @@ impl Theatre<'_> {
             }
         }
         // Now and then trials go on until their grant is used up, or its validity over.
-        let days = if self.dice.percent(25) { self.dice.from(15, 95) } else { 0 };
+        let days = match self.dice.from(1, 4) {
+            1 => self.dice.from(15, 40),
+            2 => self.dice.from(90, 95),
+            _ => 0,
+        };
+        if days > 0 {
+            for at in (1..self.customers.len()).step_by(2) {
+                self.try_out(at).await?;
+            }
+        }
         let seconds = days * 86_400 + self.dice.from(600, 9_000);
         self.stage.advance(Advance { seconds: Some(seconds), to: None }).await?;
         // The last picture shows some in the middle of being taken back or removed.
