@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 /// Without these the log of failpoints would be a log of nothing.
-const BOTH: [&str; 27] = [
+const BOTH: [&str; 29] = [
     "commit.installation",
     "commit.ensure-key",
     "commit.greet-host",
@@ -16,6 +16,8 @@ const BOTH: [&str; 27] = [
     "commit.verify",
     "commit.top-up",
     "commit.claim-trial",
+    "commit.trial-at-end",
+    "commit.tend-trial",
     "commit.create-key",
     "commit.delete-key",
     "commit.add-key-pair",
