@@ -9,8 +9,9 @@ use crate::unit::{Outcome, Unit};
 use ebb_engine::event::Event;
 use ebb_engine::forecast::{Draw, Forecast, draws, forecast};
 use ebb_engine::lifecycle::Input;
-use ebb_ledger::{Entry, Place};
+use ebb_engine::settlement;
 use ebb_model::id::AccountId;
+use ebb_model::money::Amount;
 use ebb_model::time::{HOUR, Second, Timestamp};
 use ebb_model::trial::{AtEnd, Ending, Over, TrialGrant};
 use ebb_store::rows::account::Account;
@@ -51,18 +52,24 @@ pub async fn outlook(app: &App, reads: &Reads, of: &Account, now: Second) -> Res
 /// What is done at an instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Deed {
-    WarnLow,
-    WarnDays(i64),
+    Warn(Warning),
     End,
     Expire,
 }
 
-impl Deed {
-    /// What of it is written down, so that it is said once.
-    fn warning(self) -> String {
+/// Of what the owner is warned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Warning {
+    Low,
+    DaysBefore(i64),
+}
+
+impl Warning {
+    /// How it is written down, so that it is given once.
+    fn key(self) -> String {
         match self {
-            Deed::WarnDays(days) => format!("days {days}"),
-            _ => "low".to_owned(),
+            Warning::Low => "low".to_owned(),
+            Warning::DaysBefore(days) => format!("days {days}"),
         }
     }
 }
@@ -77,40 +84,49 @@ impl App {
 async fn tend(mut unit: Unit, id: AccountId) -> Outcome<Decision<()>> {
     // Whoever changes what it draws changes the account, too: of the two one sees the other.
     let known = unit.change_account(id).await?.clone();
-    let now = unit.now;
-    let Some(mut seen) = outlook(&unit.app, &unit.reads, &known, now.second()).await? else { return Ok(unit.done(())) };
+    let now = unit.now.second();
+    let Some(seen) = outlook(&unit.app, &unit.reads, &known, now).await? else { return Ok(unit.done(())) };
+    if let Some(at) = carry_out(&mut unit, &known, seen, now.plus(1)).await?.next {
+        unit.write(alarm::set(ALARM, &id.to_string(), at));
+    }
+    Ok(unit.done(()))
+}
+
+/// What came of looking after a trial.
+pub struct Tended {
+    /// Something was due, and done.
+    pub changed: bool,
+    /// When to look again.
+    next: Option<Timestamp>,
+}
+
+/// Does what is due before a second, in order of its instants.
+pub async fn carry_out(unit: &mut Unit, of: &Account, mut seen: Outlook, before: Second) -> Outcome<Tended> {
+    let (id, now, mut changed) = (of.id, unit.now, false);
     let warned = unit.reads.rows(trial::warnings(id)).await?;
     let warned: BTreeSet<String> = warned.iter().map(trial::read_warning).collect();
     for (at, deed) in agenda(&unit.app, &seen, &warned) {
-        if at.start() > now {
-            unit.write(alarm::set(ALARM, &id.to_string(), at.start()));
-            break;
+        if at >= before {
+            return Ok(Tended { changed, next: Some(at.start()) });
         }
         match deed {
-            Deed::WarnLow => {
-                let percent = unit.app.catalog.trial.warn_below_percent;
-                let what = Event::TrialLow { at, percent, lasts_until: seen.forecast.end().0 };
-                warn(&mut unit, id, deed, &what);
-            }
-            Deed::WarnDays(days) => {
-                let what = Event::TrialEndsSoon { days, valid_until: seen.grant.valid_until };
-                warn(&mut unit, id, deed, &what);
+            Deed::Warn(warning) => {
+                unit.guard(trial::warn(id, &warning.key(), now));
+                unit.log_and_tell_account(id, &said(&unit.app, &seen, warning, at));
             }
             // What a host released by itself draws nothing. However late that is heard, the end takes effect at its own second.
-            Deed::End if !heard(&unit, id, &seen, at).await? => {
+            Deed::End if !heard(unit, id, &seen, at).await? => {
                 let pause = (now.second().unix() - at.unix()).clamp(1, LONGEST_PAUSE_SECONDS);
-                unit.write(alarm::set(ALARM, &id.to_string(), now.plus_seconds(pause)));
-                break;
+                return Ok(Tended { changed, next: Some(now.plus_seconds(pause)) });
             }
-            Deed::End => seen.ending.ended = Some(end(&mut unit, id, &seen).await?),
-            // Else the hour that is open closes first, and sees to it.
-            Deed::Expire if hours_are_over(known.close_at, &seen.grant) => {
-                expire(&mut unit, id, &seen.grant, &seen.ending)
-            }
-            Deed::Expire => {}
+            Deed::End => seen.ending.ended = Some(end(unit, id, &seen).await?),
+            Deed::Expire if hours_are_over(of.close_at, &seen.grant) => expire(unit, id, &seen.grant, &seen.ending),
+            // The hour that is open closes first, and sees to it.
+            Deed::Expire => continue,
         }
+        changed = true;
     }
-    Ok(unit.done(()))
+    Ok(Tended { changed, next: None })
 }
 
 /// Everything that is still to come, in order.
@@ -119,10 +135,10 @@ fn agenda(app: &App, seen: &Outlook, warned: &BTreeSet<String>) -> Vec<(Second, 
     if seen.ending.ended.is_none() {
         let end = seen.ending.takes_effect_at(seen.forecast.end());
         let days = app.catalog.trial.warn_days_before.iter();
-        let days = days.map(|days| (seen.grant.valid_until.plus(-days * DAY), Deed::WarnDays(*days)));
-        let low = seen.forecast.low_at.map(|at| (at, Deed::WarnLow));
-        let warnings = days.chain(low).filter(|(at, deed)| *at < end && !warned.contains(&deed.warning()));
-        all.extend(warnings);
+        let days = days.map(|days| (seen.grant.valid_until.plus(-days * DAY), Warning::DaysBefore(*days)));
+        let low = seen.forecast.low_at.map(|at| (at, Warning::Low));
+        let warnings = days.chain(low).filter(|(at, warning)| *at < end && !warned.contains(&warning.key()));
+        all.extend(warnings.map(|(at, warning)| (at, Deed::Warn(warning))));
         all.push((end, Deed::End));
     }
     if seen.ending.expired.is_none() {
@@ -132,9 +148,14 @@ fn agenda(app: &App, seen: &Outlook, warned: &BTreeSet<String>) -> Vec<(Second, 
     all
 }
 
-fn warn(unit: &mut Unit, id: AccountId, deed: Deed, what: &Event) {
-    unit.guard(trial::warn(id, &deed.warning(), unit.now));
-    unit.log_and_tell_account(id, what);
+fn said(app: &App, seen: &Outlook, warning: Warning, at: Second) -> Event {
+    match warning {
+        Warning::Low => {
+            let percent = app.catalog.trial.warn_below_percent;
+            Event::TrialLow { at, percent, lasts_until: seen.forecast.end().0 }
+        }
+        Warning::DaysBefore(days) => Event::TrialEndsSoon { days, valid_until: seen.grant.valid_until },
+    }
 }
 
 /// Whether hosts have told everything that the second of the end depends on.
@@ -147,7 +168,7 @@ async fn heard(unit: &Unit, id: AccountId, seen: &Outlook, at: Second) -> Outcom
 }
 
 /// Ends a trial at its own second. What its instances cost from then on no grant pays.
-pub async fn end(unit: &mut Unit, id: AccountId, seen: &Outlook) -> Outcome<(Second, Over)> {
+async fn end(unit: &mut Unit, id: AccountId, seen: &Outlook) -> Outcome<(Second, Over)> {
     let (at, by) = seen.forecast.end();
     let choice = seen.ending.choice;
     unit.change_account(id).await?;
@@ -178,15 +199,9 @@ pub fn expire(unit: &mut Unit, id: AccountId, grant: &TrialGrant, ending: &Endin
         return;
     }
     unit.guard(trial::expire(id, grant.left()));
-    let amount = grant.issued.posted() - grant.used.posted();
-    if amount.units() > 0 {
-        unit.post(id, "trial expired", &Entry::transfer(Place::Promotion, Place::Grant(id), amount), grant.valid_until);
+    let (entry, amount) = settlement::expire(id, grant);
+    if amount > Amount::ZERO {
+        unit.post(id, "trial expired", &entry, grant.valid_until);
         unit.log(id, None, &Event::TrialExpired { amount });
     }
-}
-
-/// The hour that ends at `close` may not be closed as it stands: the trial ends within it, and that was not carried out yet.
-pub fn ends_before(seen: &Outlook, close: Second, now: Timestamp) -> bool {
-    let over = seen.ending.takes_effect_at(seen.forecast.end());
-    seen.ending.ended.is_none() && over < close && over.start() <= now
 }

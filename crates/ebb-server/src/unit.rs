@@ -85,6 +85,7 @@ impl Unit {
     pub fn log(&mut self, account: AccountId, about: Option<InstanceId>, what: &Event) -> EventId {
         let id = EventId::new(self.app.mint.uuid(self.now));
         self.writes.push(event::insert(id, account, about, self.now, what));
+        // Its warnings and its end are instants to wait for, also if nothing ever runs.
         if let Event::TrialClaimed { .. } = what {
             self.look_after_trial(account);
         }

@@ -183,3 +183,38 @@ fn days(data: &Value) -> String {
 fn shown(data: &Value, name: &str) -> String {
     data[name].as_str().unwrap_or_default().to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ebb_engine::event::Event;
+    use ebb_model::id::{AccountId, EventId};
+    use ebb_model::time::{Second, Timestamp};
+    use ebb_model::trial::{AtEnd, Over};
+
+    fn mail(what: &Event) -> (String, String) {
+        let body = serde_json::to_value(what).expect("an event is JSON");
+        let nobody = AccountId::new(Default::default());
+        let id = EventId::new(Default::default());
+        let event = CloudEvent::of_account(Default::default(), id, Timestamp::from_micros(0), nobody, body);
+        let text = text(Kind::Event, &event, None, "n-1", "token");
+        (text.subject, text.text)
+    }
+
+    #[test]
+    fn a_mail_about_a_trial_says_when_and_what_to_do() {
+        let at = Second::from_unix(1_773_709_718);
+        let (subject, text) = mail(&Event::TrialLow { at, percent: 20, lasts_until: at.plus(60) });
+        assert_eq!(subject, "[Ebb] Less than 20 % of your trial grant is left");
+        assert!(text.contains("pays until 2026-03-17T01:09:38Z; `ebb trial` says what to release"), "{text}");
+        assert!(text.contains("不足 20%"), "{text}");
+        let (subject, text) = mail(&Event::TrialEndsSoon { days: 1, valid_until: at });
+        assert_eq!(subject, "[Ebb] Your trial ends in 1 day");
+        assert!(text.contains("at 2026-03-17T01:08:38Z. `ebb trial at-end`"), "{text}");
+        let ended = |by, choice| mail(&Event::TrialEnded { at, by, choice }).1;
+        let text = ended(Over::UsedUp, AtEnd::Continue);
+        assert!(text.contains("its grant is used up. Its instances go on and are charged on demand"), "{text}");
+        let text = ended(Over::Validity, AtEnd::Release);
+        assert!(text.contains("its validity is over. Its instances are released, as you chose."), "{text}");
+    }
+}

@@ -172,14 +172,16 @@ async fn close(mut unit: Unit, id: AccountId, at: Second) -> Outcome<Decision<()
         return Ok(unit.done(()));
     }
     let seen = outlook(&unit.app, &unit.reads, &account, at).await?;
-    if let Some(seen) = seen.as_ref().filter(|seen| trial::ends_before(seen, at, unit.now)) {
-        // What ends within the hour ends before it is closed; then it is looked at again.
-        trial::end(&mut unit, id, seen).await?;
+    let mut grant = seen.as_ref().map(|seen| seen.grant.clone());
+    let ending = seen.as_ref().map(|seen| seen.ending);
+    if let Some(seen) = seen
+        && trial::carry_out(&mut unit, &account, seen, at).await?.changed
+    {
+        // What is due within the hour is done before it is closed; then it is looked at again.
         return Ok(unit.done(()));
     }
     // The whole clock hour, also where local midnight cuts its records in two: a grant's cap is for all of it.
     let hour = Period { since: at.plus(-HOUR), until: at };
-    let mut grant = seen.as_ref().map(|seen| seen.grant.clone());
     let charges = hourly(&unit.app.clone(), &unit.reads, id, hour, grant.as_ref()).await?;
 
     // What is beyond this hour decides whether there is a next one to close.
@@ -207,11 +209,11 @@ async fn close(mut unit: Unit, id: AccountId, at: Second) -> Outcome<Decision<()
         unit.settle(id, &format!("hour {at}"), charges, splits, at).await?;
         unit.log(id, None, &Event::HourClosed { hour });
     }
-    if let (Some(grant), Some(seen)) = (grant, seen)
+    if let (Some(grant), Some(ending)) = (grant, ending)
         && unit.now >= grant.valid_until.start()
         && trial::hours_are_over(next, &grant)
     {
-        trial::expire(&mut unit, id, &grant, &seen.ending);
+        trial::expire(&mut unit, id, &grant, &ending);
     }
     Ok(unit.done(()))
 }

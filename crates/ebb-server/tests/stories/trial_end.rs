@@ -1,7 +1,9 @@
 //! A trial's future: how long it lasts, of what its owner is warned, and what becomes of it at its end.
 
 use crate::cloud::{Cloud, On, order};
+use crate::receiver::{Mood, Receiver};
 use crate::story;
+use crate::subscriptions::confirmed;
 use ebb_driver::fake::Behaviour;
 use ebb_model::catalog::Catalog;
 use reqwest::Method;
@@ -305,6 +307,29 @@ async fn each_warning_comes_once_at_its_second() {
         assert_eq!((soon.len(), cloud.instance("individual", &again).await["option"].as_str()), (0, Some("on-demand")));
         assert_eq!(events(&cloud, "individual", "trial-low").await.len(), 1);
         assert_eq!(events(&cloud, "individual", "trial-ended").await.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_subscribed_is_told_of_each_warning_once() {
+    told(golden, |cloud| async move {
+        let receiver = Receiver::new(Mood::Willing).await;
+        let topics = json!(["trial-low", "trial-ends-soon", "trial-ended"]);
+        let (_, secret) = confirmed(&cloud, "individual", &receiver, topics).await;
+        from_a_full_hour(&cloud, "individual", "c6.large.2").await;
+        to(&cloud, "2026-03-14T02:00:00Z").await;
+        let low = receiver.wait_for("dev.ebb.account.trial-low", 1).await.remove(0);
+        assert!(low.is_signed_with(&secret), "{low:?}");
+        let account = cloud.get("individual", "/v1/whoami").await["account"]["id"].clone();
+        let data = json!({"account": account, "at": "2026-03-14T01:06:55Z", "percent": 20, "lasts_until": "2026-03-17T01:08:38Z"});
+        assert_eq!((&low.event()["data"], &low.event()["subject"]), (&data, &account));
+        to(&cloud, "2026-06-03T00:00:00Z").await;
+        let ended = receiver.wait_for("dev.ebb.account.trial-ended", 1).await.remove(0);
+        assert_eq!(ended.event()["data"]["by"], "used-up");
+        // An end that came before needs no announcement.
+        let told: Vec<String> = receiver.types().into_iter().filter(|kind| kind.starts_with("dev.ebb.account.")).collect();
+        assert_eq!(told, ["dev.ebb.account.trial-low", "dev.ebb.account.trial-ended"]);
     })
     .await;
 }
