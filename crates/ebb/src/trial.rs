@@ -182,7 +182,7 @@ fn progress_text(progress: &TrialProgress) -> String {
     let mut text = format!("{head}\n{}", running_text(progress));
     text += &format!("\n{}\n", end_text(progress));
     if !progress.advice.is_empty() {
-        text += "\nTo make it last until then:\n";
+        text += &format!("\nTo make it last until {}:\n", instant(&grant.valid_until));
         for one in &progress.advice {
             let name = plain(&one.name);
             let how = match one.change.as_str() {

@@ -6,6 +6,8 @@ use crate::story;
 use crate::subscriptions::confirmed;
 use ebb_driver::fake::Behaviour;
 use ebb_model::catalog::Catalog;
+use ebb_store::Place;
+use ebb_testing::TempPostgres;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -332,6 +334,28 @@ async fn whoever_subscribed_is_told_of_each_warning_once() {
         assert_eq!(told, ["dev.ebb.account.trial-low", "dev.ebb.account.trial-ended"]);
     })
     .await;
+}
+
+/// Two services on one database, which come to the same instants at the same time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_servers_warn_and_end_once() {
+    let room = [("vcpu", 64), ("memory_mib", 262_144), ("disk_gib", 10_000)];
+    let place = Place::Postgres(TempPostgres::start().database().await);
+    let one = Cloud::at(place.clone(), &room, Behaviour::default()).await;
+    let mut claimants = vec![];
+    for name in ["Ada", "Bob", "Cai", "Dora"] {
+        let key = one.tenant(name, "individual", "0").await;
+        one.post(&key, "/v1/trial", json!(null)).await;
+        claimants.push(key);
+    }
+    let other = Cloud::at(place, &room, Behaviour::default()).await;
+    tokio::join!(to(&one, "2026-06-03T00:00:00Z"), to(&other, "2026-06-03T00:00:00Z"));
+    for who in &claimants {
+        let count = async |kind: &str| events(&one, who, kind).await.len();
+        let counts = (count("trial-ends-soon").await, count("trial-ended").await, count("trial-expired").await);
+        assert_eq!(counts, (2, 1, 1));
+        assert_eq!(progress(&other, who).await["expired"], "300.00000000");
+    }
 }
 
 story!(the_end_of_the_validity_is_announced_a_week_and_a_day_before, |cloud: Cloud| async move {

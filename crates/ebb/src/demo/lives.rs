@@ -68,17 +68,14 @@ impl Theatre<'_> {
         if self.dice.percent(70) {
             let claimed = customer.client.ask::<Value>("/v1/trial").await;
             self.tally("claim", claimed)?;
-            self.customers.push(customer);
-            // Half of them want nothing to go on when the grant ends.
-            if self.dice.percent(50) {
+            // Every second one wants nothing to go on when the grant ends.
+            if at % 2 == 1 {
                 let choice = ChooseAtEnd { choice: "release".to_owned() };
-                let client = &self.customers[self.customers.len() - 1].client;
-                let answer = client.post::<Value>("/v1/trial/at-end", &choice).await;
-                self.tally("choose the trial's end", answer)?;
+                let chosen = customer.client.post::<Value>("/v1/trial/at-end", &choice).await;
+                self.tally("choose the trial's end", chosen)?;
             }
-        } else {
-            self.customers.push(customer);
         }
+        self.customers.push(customer);
         Ok(())
     }
 
@@ -93,21 +90,12 @@ impl Theatre<'_> {
             90..=92 => self.reclaim().await,
             93..=95 => self.trouble().await,
             96..=97 => self.pay().await,
-            98 => self.choose_the_end().await,
             _ => {
                 let at = self.customer();
                 let claimed = self.customers[at].client.ask::<Value>("/v1/trial").await;
                 self.tally("claim", claimed).map(drop)
             }
         }
-    }
-
-    /// What shall become of somebody's trial instances when his grant ends.
-    async fn choose_the_end(&mut self) -> Result<(), Failure> {
-        let at = self.customer();
-        let choice = if self.dice.percent(70) { "release" } else { "continue" }.to_owned();
-        let answer = self.customers[at].client.post::<Value>("/v1/trial/at-end", &ChooseAtEnd { choice }).await;
-        self.tally("choose the trial's end", answer).map(drop)
     }
 
     fn customer(&mut self) -> usize {
@@ -322,17 +310,17 @@ impl Theatre<'_> {
             }
         }
         // Now and then trials go on until their grant is used up, or its validity over.
-        let days = match self.dice.from(1, 4) {
-            1 => self.dice.from(15, 40),
-            2 => self.dice.from(90, 95),
+        let days = match self.dice.from(1, 100) {
+            1..=25 => self.dice.from(15, 95),
+            26..=50 => self.dice.from(90, 95),
             _ => 0,
         };
+        let seconds = days * 86_400 + self.dice.from(600, 9_000);
         if days > 0 {
-            for at in (1..self.customers.len()).step_by(2) {
+            for at in 0..self.customers.len() {
                 self.try_out(at).await?;
             }
         }
-        let seconds = days * 86_400 + self.dice.from(600, 9_000);
         self.stage.advance(Advance { seconds: Some(seconds), to: None }).await?;
         // The last picture shows some in the middle of being taken back or removed.
         for _ in 0..3 {

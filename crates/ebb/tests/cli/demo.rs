@@ -65,10 +65,18 @@ fn every_bill_of_random_lives_follows_from_its_log() {
         play(lives, seed, &dump);
         assert!(oracle(&[dump.to_str().unwrap()]).contains("follow from"));
     }
-    // In this one hosts get lost, orders make others go, and drills go beyond what a month has for free.
+    // In this one hosts get lost, orders make others go, drills go beyond what a month has for free, and an instance goes with its grant.
     play("30", "2", &dump);
     let told = std::fs::read_to_string(&dump).unwrap();
-    for wanted in ["\"host-lost\"", "\"took_room\":true", "\"reason\":\"drill\"", "\"waived_until\""] {
+    let wanted = [
+        "\"host-lost\"",
+        "\"took_room\":true",
+        "\"reason\":\"drill\"",
+        "\"waived_until\"",
+        "\"trial-low\"",
+        "\"trial-end\"",
+    ];
+    for wanted in wanted {
         assert!(told.contains(wanted), "nobody's life has {wanted}: take another seed");
     }
     let said = oracle(&["--self-test", dump.to_str().unwrap()]);
