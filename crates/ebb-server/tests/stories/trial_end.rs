@@ -336,6 +336,51 @@ async fn whoever_subscribed_is_told_of_each_warning_once() {
     .await;
 }
 
+/// Nobody knows yet what a silent host did before the end; once it is known the end counts from its own second, or there was none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_waits_for_what_a_silent_host_saw_before_it() {
+    for lost in [false, true] {
+        told(golden, |cloud| async move {
+            let tell = async |verb: &str, body: Value| {
+                cloud.post("operator", &format!("/v1/hosts/cn-beijing-a-1/{verb}"), body).await
+            };
+            let id = from_a_full_hour(&cloud, "individual", "c6.large.2").await;
+            cloud.post("individual", "/v1/trial/at-end", json!({"choice": "release"})).await;
+            to(&cloud, "2026-03-17T01:07:00Z").await;
+            tell("unplug", json!(null)).await;
+            to(&cloud, "2026-03-17T02:30:00Z").await;
+            assert_eq!(events(&cloud, "individual", "trial-ended").await.len(), 0);
+            assert_eq!(cloud.state("individual", &id).await, "running");
+            match lost {
+                false => tell("plug", json!(null)).await,
+                true => tell("lost", json!({"fenced": true})).await,
+            };
+            cloud.wait(120).await;
+            let seen = progress(&cloud, "individual").await;
+            assert_eq!(cloud.get("individual", "/v1/balance").await["settled"]["payable"], "0.00000000");
+            if lost {
+                // It was last heard before the end, so what is left is left, and the trial goes on.
+                assert_eq!((cloud.state("individual", &id).await.as_str(), seen.get("ended_at")), ("lost", None));
+                assert_eq!(
+                    (seen["settled"].as_str(), seen["left"].as_str()),
+                    (Some("299.97718333"), Some("0.02281667"))
+                );
+            } else {
+                let gone = cloud.instance("individual", &id).await;
+                assert_eq!(
+                    (gone["end_cause"].as_str(), gone["ended_at"].as_str()),
+                    (Some("trial-end"), Some("2026-03-17T01:08:38Z"))
+                );
+                assert_eq!(
+                    (seen["settled"].as_str(), seen["left"].as_str()),
+                    (Some("299.99985944"), Some("0.00014056"))
+                );
+            }
+        })
+        .await;
+    }
+}
+
 /// Two services on one database, which come to the same instants at the same time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_servers_warn_and_end_once() {
