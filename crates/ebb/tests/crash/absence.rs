@@ -61,9 +61,8 @@ fn a_start_that_nobody_heard_of_counts() {
 }
 
 /// The server is away when two grants are used up. One instance goes with its grant, the other goes on; both as if it had been there.
-#[test]
-fn a_trial_that_ends_while_the_server_is_down_ends_at_its_second() {
-    let world = World::at(Pace { grant: "0.006", ..Pace::default() }, Shape::Halves, On::Sqlite, &[]);
+fn a_trial_that_ends_while_the_server_is_down_ends_at_its_second(on: On) {
+    let world = World::at(Pace { grant: "0.006", ..Pace::default() }, Shape::Halves, on, &[]);
     let operator = world.open();
     let (ada, bob) = (operator.tenant("Ada"), operator.tenant("Bob"));
     bob.post("/v1/trial/at-end", json!({ "choice": "release" }));
@@ -99,6 +98,16 @@ fn a_trial_that_ends_while_the_server_is_down_ends_at_its_second() {
             (bob.account.clone(), BTreeSet::from([goes])),
         ]),
     );
+}
+
+#[test]
+fn a_trial_ends_without_the_server_on_sqlite() {
+    a_trial_that_ends_while_the_server_is_down_ends_at_its_second(On::Sqlite);
+}
+
+#[test]
+fn a_trial_ends_without_the_server_on_postgres() {
+    a_trial_that_ends_while_the_server_is_down_ends_at_its_second(On::Postgres);
 }
 
 /// A host comes back with its name and nothing else. What ran there is lost, not started anew without its disk.
