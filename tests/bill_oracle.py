@@ -27,6 +27,9 @@ FREE_CAUSES = {"capacity", "reserve", "shortage", "drain", "host-return", "opera
 URGENT_CAUSES = {"shortage", "drain", "host-return", "operator"}  # these may come without notice [2.6]
 LATE = 10  # so many seconds beyond the notice a drill is free, if the machine is slow [2.10]
 METERS = ("compute", "system-disk")  # the order in which a grant pays [3.3]
+DAY = 24 * HOUR
+LOW = 20  # of the grant, in percent: below it its owner is warned [3.7]
+DAYS_BEFORE = (7, 1)  # and so many days before the end of the validity
 
 
 # ---- reading ----------------------------------------------------------------------------------------------------
@@ -92,6 +95,7 @@ class Life:
     bought_at: int
     took_room: bool = False  # others had to go for it [2.11]
     cut: bool = False  # its end was found to have been earlier
+    left_trial: int = None  # it became on-demand [3.8]
     approved: int = None  # the guest itself let go
     start: int = None
     end: int = None
@@ -186,6 +190,11 @@ class Person:
     overruled: bool = False  # it may claim once in spite of what its person did [3.2]
     gone: bool = False  # closed
     closed: list = field(default_factory=list)
+    at_end: str = "continue"  # what becomes of trial instances at the end of the grant [3.8]
+    ended: dict = None  # the grant's end, and which trial instances there were
+    expired: int = None
+    warned: list = field(default_factory=list)  # of what, and the second [3.7]
+    taking_minimum: int = 0
     drills: dict = field(default_factory=dict)  # instance: its day, and the free seconds it has, or has had
 
 
@@ -254,6 +263,24 @@ class Log:
                 return self.complain(account, "a grant was taken that there is not")
             person.grant["until"] = second(body["at"])
             person.grant["revoked"] += amount(body["amount"]) * SHOWN
+        elif kind == "trial-end-chosen":
+            person.at_end = body["choice"]
+        elif kind == "trial-low":
+            person.warned.append((f"{body['percent']} %", second(body["at"])))
+        elif kind == "trial-ends-soon":
+            person.warned.append((f"{body['days']} days", second(body["valid_until"]) - body["days"] * DAY))
+        elif kind == "trial-ended":
+            if person.ended:
+                self.complain(account, "its trial ended twice")
+            there = [life for life in self.lives.values()
+                     if life.account == account and life.option == "trial" and (life.end is None or life.end > second(body["at"]))]
+            person.ended = {"at": second(body["at"]), "by": body["by"], "choice": body["choice"], "there": there}
+            if body["choice"] != person.at_end:
+                self.complain(account, f"the trial ended as {body['choice']}, but {person.at_end} was chosen")
+        elif kind == "trial-expired":
+            if person.expired is not None:
+                self.complain(account, "its grant expired twice")
+            person.expired = amount(body["amount"])
         elif kind == "hour-closed":
             person.closed.append((second(body["hour"]["since"]), second(body["hour"]["until"])))
         elif kind == "bought":
@@ -278,6 +305,8 @@ class Log:
         life.now_flavor, life.now_price = life.flavor, life.price
         if life.id in self.lives:
             self.complain(life.id, "it was bought twice")
+        if life.option == "trial" and self.people[life.account].ended:
+            self.complain(life.id, "it was bought under a trial that had ended")
         self.lives[life.id] = life
         grant = self.people[life.account].grant
         if life.option == "trial" and grant and grant["revoked"]:
@@ -328,6 +357,10 @@ class Log:
                 self.complain(life.id, "planned anew, though it does not wait")
             life.took_room = life.took_room or body.get("took_room", False)
             self.take(life, at, takings, life.waits)
+        elif kind == "became-on-demand":
+            if life.option != "trial" or life.left_trial is not None or life.end is not None:
+                self.complain(life.id, "it became on-demand and was no trial, or had ended")
+            life.left_trial = second(body["since"])
         elif kind == "delete-asked":
             life.delete_at = at // 1_000_000
             if life.power == "again" and life.took_room:
@@ -496,6 +529,8 @@ def check_life(life, taking_minimum, complain):
             must(life.released >= life.drill[2] or life.approved == life.released, "it was released before the deadline")
             free_from = life.drill[1] // 1_000_000
             free_until = life.drill[3] if life.drill[3] is not None and life.drill[3] < life.end else None
+    elif life.cause == "trial-end":
+        must(life.option == "trial", "only a trial ends with its grant")  # when: see check_trial
     elif life.cause == "breach":
         must(all(n[0] in ("drill", "breach") for n in reclaims), "a breach under the platform's notice")
     elif life.cause == "lost":
@@ -530,6 +565,91 @@ def check_terms(life, grant, catalog, complain):
     if life.option == "trial":
         must(grant and flavor["trial"] and zone["trial"], "there is no trial for this")
         must(grant and grant["since"] <= life.bought_at // 1_000_000 < grant["valid_until"], "the trial was not valid")
+
+
+def exhaustion(lives, grant, budget, catalog):
+    """The last second up to which `budget` pays, hour by hour, min(covered charges, cap); None if it lasts to the end [3.8].
+
+    What ended with the trial, or left it, counts as if it went on: it is what the budget would have had to pay."""
+    draws = []
+    for life in (life for life in lives if life.option == "trial" and life.start is not None):
+        for meter in METERS:
+            for since, until, cost, may in stretches(life, meter, grant, catalog, grant["until"]):
+                goes_on = life.cause == "trial-end" and until == life.end
+                until = grant["until"] if goes_on else min(until, grant["until"])
+                if may:
+                    draws.append((max(since, grant["since"]), until, cost))
+    draws = [draw for draw in draws if draw[0] < draw[1]]
+    if budget < 0:
+        return grant["since"] - 1
+    if not draws:
+        return None
+
+    def hour_to(start, at):
+        return min(sum(p * max(min(b, at) - max(a, start), 0) for a, b, p in draws), grant["cap"])
+
+    hour = min(a for a, _, _ in draws) // HOUR * HOUR
+    while hour < grant["until"]:
+        whole = hour_to(hour, hour + HOUR)
+        if whole > budget:
+            low, high = hour, hour + HOUR
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (middle, high) if hour_to(hour, middle) <= budget else (low, middle)
+            return low
+        budget -= whole
+        hour += HOUR
+    return None
+
+
+def check_trial(person, lives, catalog, now, complain):
+    """Did the grant end when it had to, what became of its instances, and of what was the owner warned? [3.7, 3.8]"""
+
+    def must(thing, right, what):
+        if not right:
+            complain(thing, what)
+
+    grant, ended = person.grant, person.ended
+    at, by = exhaustion(lives, grant, grant["issued"] - grant["revoked"], catalog), "used-up"
+    if at is None:
+        at, by = grant["until"], "validity"
+    choice = ended["choice"] if ended else person.at_end
+    over = at + 1 if (by, choice) == ("used-up", "continue") else at
+    if ended:
+        must(person.id, (ended["at"], ended["by"]) == (at, by),
+             f"the trial ended at {clock(ended['at'])} ({ended['by']}), by the rules at {clock(at)} ({by})")
+        must(person.id, over <= now, "the trial ended before its time")
+    else:
+        must(person.id, over >= now, f"the trial ended at {clock(at)}, and nothing came of it")
+    for life in lives:
+        there = ended is not None and life in ended["there"]
+        stays = choice == "continue" or life.took_room and life.took_since is None
+        if there and stays and life.cause != "never-ran":
+            must(life.id, life.left_trial == over or life.end is not None and life.end <= over,
+                 f"it should be on-demand from {clock(over)} on")
+        elif there and not stays:
+            least = max(at, life.start) if life.start is not None else at
+            must(life.id, life.cause in ("trial-end", "never-ran") or life.end is not None and life.end <= least,
+                 "it should have gone with the trial")
+        if life.cause == "trial-end" and life.start is None:
+            must(life.id, False, "it ended with its trial and never ran")
+        elif life.cause == "trial-end":
+            least = max(at, life.start)
+            if life.took_since is not None:
+                least = max(least, life.took_since + person.taking_minimum)
+            paused = life.pauses[-1][0] if life.pauses and life.pauses[-1][1] is None else least
+            must(life.id, there and not stays and life.end == min(least, paused), "it does not end with the trial")
+        must(life.id, life.left_trial is None or there and stays, "it became on-demand, and its trial went on")
+    share = -(-grant["issued"] * LOW // 100)
+    low = exhaustion(lives, grant, grant["issued"] - share, catalog)
+    due = [(f"{days} days", grant["until"] - days * DAY) for days in DAYS_BEFORE]
+    due += [(f"{LOW} %", low + 1)] if low is not None else []
+    due = [warning for warning in due if warning[1] < over]
+    for warning in due:
+        times = person.warned.count(warning)
+        must(person.id, times == 1 or times == 0 and warning[1] >= now,
+             f"the warning of {warning[0]} at {clock(warning[1])} came {times} times")
+    must(person.id, all(warning in due for warning in person.warned), "there was a warning of nothing")
 
 
 # ---- what it costs ----------------------------------------------------------------------------------------------
@@ -622,6 +742,7 @@ def pieces(life, grant, zone, catalog, now):
             hour_end = zone.next_cut(since)
             until = min(end, hour_end)
             marks = [grant["since"], grant["until"]] if may and grant else []
+            marks.extend([] if life.left_trial is None else [life.left_trial])
             if whole:
                 marks.append(life.period_start(since) + life.period)
             if whole and life.free_since is not None:
@@ -631,6 +752,7 @@ def pieces(life, grant, zone, catalog, now):
             free = whole and life.free_since is not None and since >= life.free_since
             free = free and (life.free_to is None or since < life.free_to)
             covered = bool(may and grant and grant["since"] <= since < grant["until"])
+            covered = covered and (life.left_trial is None or since < life.left_trial)
             piece = Piece(life, meter, cost, since, until, life.free_for if free else None, covered)
             if whole:
                 piece.settled_at = None if life.released is None else life.released // 1_000_000
@@ -677,6 +799,7 @@ def compare_records(wanted, shown, complain, issued):
             "price": (price(record["price"]), piece.price),
             "waived": (amount(record["waived"]), posted(piece.waived)),
             "grant": (amount(record["grant"]), posted(piece.grant)),
+            "covered": (amount(record["covered"]), posted(piece.gross - piece.waived if piece.covered else 0)),
             "amount": (amount(record["amount"]), posted(piece.payable)),
             "reason": (record.get("reason"), piece.reason),
         }
@@ -704,7 +827,7 @@ def check_whole(life, all_pieces, shown, complain):
             complain(life.id, f"the records of {meter} do not lie end to end over its life")
 
 
-def check_books(person, books, mine, lives, complain):
+def check_books(person, books, mine, lives, now, complain):
     """Are the totals, the balance and the grant what the records come to? [1.2, 5.1, 5.2]"""
     settled = [p for p in mine if p.settled_at is not None]
     open_ = [p for p in mine if p.settled_at is None]
@@ -739,11 +862,20 @@ def check_books(person, books, mine, lives, complain):
         equal("grant: settled", trial["settled"], posted(used))
         equal("grant: accruing", trial["accruing"], posted(running))
         equal("grant: revoked", trial["revoked"], posted(person.grant["revoked"]))
-        left = person.grant["issued"] - person.grant["revoked"] - used - running
-        equal("grant: left", trial["left"], posted(left))
+        # What is left when the hour of its end is closed is gone [3.8].
+        end, left = person.grant["until"], person.grant["issued"] - person.grant["revoked"] - used
         # All that is left is taken, in whole units; an end that is found to have been earlier may bring some back.
-        if person.grant["revoked"] and not 0 <= left < SHOWN and not any(life.cut for life in lives):
+        if person.grant["revoked"] and not 0 <= left - running < SHOWN and not any(life.cut for life in lives):
             complain(person.id, "what was taken of the grant is not what was left of it")
+        hour_closed = end <= now and not any(p.since // HOUR * HOUR < end for p in open_)
+        gone = left if person.ended and hour_closed else 0
+        if gone and amount(trial["expired"]) == 0 and end // HOUR == now // HOUR:
+            gone = 0  # the hour was opened by something that took no second of it
+        equal("grant: expired", trial["expired"], posted(gone))
+        expired = posted(left + used) - posted(used) if gone else 0
+        if (person.expired or 0) != expired:
+            complain(person.id, f"{person.expired} of the grant expired, by the rules {expired}")
+        equal("grant: left", trial["left"], posted(left - running - gone))
 
 
 def hold(life, settled):
@@ -785,7 +917,10 @@ def check(dump):
         hourly = {p.settled_at for p in mine if p.settled_at and not (p.meter == "compute" and p.life.option == "spot-block")}
         if sorted(hourly) != [until for _, until in person.closed]:
             complain(person.id, "the closed hours in the log are not those in which something was used")
-        check_books(person, books, mine, lives, complain)
+        check_books(person, books, mine, lives, now, complain)
+        if person.grant:
+            person.taking_minimum = log.taking_minimum
+            check_trial(person, lives, dump["catalog"], now, complain)
     return found
 
 
@@ -1079,6 +1214,31 @@ def tamperings(dump):
     yield from copies("nobody overruled", used_overrules, lambda of, n: of["events"].pop(n))
     yield from copies("an account is closed at once", events("topped-up"),
                       lambda of, n: of["events"][n - 1].update(body={"event": "account-closed"}))
+    yield from copies("the end of a trial is left out of the log", events("trial-ended"), lambda of, n: of["events"].pop(n))
+    yield from copies("a trial ends a second later", events("trial-ended"), lambda of, n: shift(body(of, n), "at", 1))
+    yield from copies("a used-up grant is called over", events("trial-ended", lambda b: b["by"] == "used-up"),
+                      lambda of, n: body(of, n).update(by="validity"))
+    yield from copies("a trial ends as nobody chose", events("trial-ended"),
+                      lambda of, n: body(of, n).update(choice="release" if body(of, n)["choice"] == "continue" else "continue"))
+    yield from copies("an instance stays a trial beyond its end", events("became-on-demand"), lambda of, n: of["events"].pop(n))
+    yield from copies("an instance becomes on-demand a second early", events("became-on-demand"),
+                      lambda of, n: shift(body(of, n), "since", -1))
+    yield from copies("one that goes with its trial is called deleted", events("ended", lambda b: b["cause"] == "trial-end"),
+                      lambda of, n: body(of, n).update(cause="deleted"))
+    yield from copies("one goes with its trial a second late", events("ended", lambda b: b["cause"] == "trial-end"),
+                      lambda of, n: shift(body(of, n), "at", 1))
+    yield from copies("what expired is left out of the log", events("trial-expired"), lambda of, n: of["events"].pop(n))
+    yield from copies("10^-8 more expired", events("trial-expired"), lambda of, n: add(body(of, n), "amount", 1))
+    yield from copies("a warning is left out of the log", events("trial-low"), lambda of, n: of["events"].pop(n))
+    yield from copies("a warning comes a second late", events("trial-low"), lambda of, n: shift(body(of, n), "at", 1))
+    yield from copies("the end is not announced", events("trial-ends-soon"), lambda of, n: of["events"].pop(n))
+    yield from copies("a choice for the end is left out of the log",
+                      lambda of: (n for n in events("trial-end-chosen", lambda b: b["choice"] == "release")(of)
+                                  if any(of["events"][m]["body"]["choice"] == "release" and of["events"][m]["account"] == of["events"][n]["account"]
+                                         for m in events("trial-ended")(of))
+                                  and sum(of["events"][m]["account"] == of["events"][n]["account"] for m in events("trial-end-chosen")(of)) == 1),
+                      lambda of, n: of["events"].pop(n))
+    yield from copies("what the grant may pay for is less", some(granted), lambda of, p: add(record(of, p), "covered", -1))
     yield from copies("the log is told in another order", events("bought"),
                       lambda of, n: of["events"].insert(0, of["events"].pop(n)))
 

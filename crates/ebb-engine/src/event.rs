@@ -5,7 +5,7 @@ use ebb_model::instance::{Cause, End, Keep, Purchase};
 use ebb_model::money::{Amount, Price};
 use ebb_model::person::Source;
 use ebb_model::time::{Period, Second, Timestamp};
-use ebb_model::trial::Holder;
+use ebb_model::trial::{AtEnd, Holder, Over};
 use serde::{Deserialize, Serialize};
 
 /// One fact about an account or one of its instances. Appended, never changed; no personal fields, no secrets.
@@ -135,6 +135,35 @@ pub enum Event {
     HourClosed {
         hour: Period,
     },
+    /// What shall become of trial instances when the grant ends.
+    TrialEndChosen {
+        choice: AtEnd,
+    },
+    /// From this second on less than `percent` of the grant is left.
+    TrialLow {
+        at: Second,
+        percent: i64,
+        /// To which second it lasts, if all stays as it is.
+        lasts_until: Second,
+    },
+    TrialEndsSoon {
+        days: i64,
+        valid_until: Second,
+    },
+    /// The grant paid up to this second; what becomes of its instances follows.
+    TrialEnded {
+        at: Second,
+        by: Over,
+        choice: AtEnd,
+    },
+    /// A trial instance is charged as on-demand from this second on.
+    BecameOnDemand {
+        since: Second,
+    },
+    /// What was left of the grant is gone with its validity.
+    TrialExpired {
+        amount: Amount,
+    },
 }
 
 impl Event {
@@ -169,6 +198,12 @@ impl Event {
             Event::Ended(_) => "ended",
             Event::Released { .. } => "released",
             Event::HourClosed { .. } => "hour-closed",
+            Event::TrialEndChosen { .. } => "trial-end-chosen",
+            Event::TrialLow { .. } => "trial-low",
+            Event::TrialEndsSoon { .. } => "trial-ends-soon",
+            Event::TrialEnded { .. } => "trial-ended",
+            Event::BecameOnDemand { .. } => "became-on-demand",
+            Event::TrialExpired { .. } => "trial-expired",
         }
     }
 }

@@ -9,6 +9,8 @@ use unicode_normalization::UnicodeNormalization;
 /// So many pieces are in one report. It bounds how many sets of them there are.
 pub const MOST_IN_REPORT: usize = 16;
 const LONGEST: usize = 256;
+/// After so many a spelling is taken as it is.
+const MOST_SPELLINGS: usize = 4;
 
 /// One piece of evidence in the spelling in which it is compared. It is personal: nothing but its keyed hash is kept.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,17 +44,17 @@ impl Evidence {
         if seen.chars().any(|c| c.is_control() && !c.is_whitespace()) {
             return refuse("control characters are not allowed".to_owned());
         }
-        let folded = fold(seen);
-        let normal = match kind {
-            Kind::Document => folded.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_uppercase(),
-            Kind::Phone => match phone(&folded, terms) {
-                Ok(whole) => whole,
-                Err(why) => return refuse(why),
-            },
-            Kind::PaymentAccount => folded.chars().filter(|c| !c.is_whitespace() && !is_dash(*c)).collect(),
-            Kind::Device => spaced_once(&folded),
-            Kind::Address => address(&folded),
+        let mut normal = match spelled(kind, seen, terms) {
+            Ok(spelled) => spelled,
+            Err(why) => return refuse(why),
         };
+        // Where something was left out, letters and marks meet that were apart.
+        for _ in 0..MOST_SPELLINGS {
+            match spelled(kind, &normal, terms) {
+                Ok(again) if again != normal => normal = again,
+                _ => break,
+            }
+        }
         let (count, least) = (normal.chars().count(), least(kind));
         if count < least {
             return refuse(format!("{count} characters are left of it without spaces and signs, {least} are needed"));
@@ -68,6 +70,17 @@ impl Evidence {
     pub fn kind(&self) -> Kind {
         self.kind
     }
+}
+
+fn spelled(kind: Kind, seen: &str, terms: &PersonTerms) -> Result<String, String> {
+    let folded = fold(seen);
+    Ok(match kind {
+        Kind::Document => folded.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_uppercase(),
+        Kind::Phone => phone(&folded, terms)?,
+        Kind::PaymentAccount => folded.chars().filter(|c| !c.is_whitespace() && !is_dash(*c)).collect(),
+        Kind::Device => spaced_once(&folded),
+        Kind::Address => address(&folded),
+    })
 }
 
 /// Fewer characters than these say nothing about a person.

@@ -34,6 +34,14 @@ pub enum Input {
     HostLost {
         heard_at: Timestamp,
     },
+    /// Its account's trial is over; from `since` on it is an on-demand instance (rules §3.8).
+    OnDemand {
+        since: Second,
+    },
+    /// Its account's trial is over, and its owner wants it to go with that second.
+    TrialOver {
+        at: Second,
+    },
     /// An instant that was known beforehand has come.
     Due,
 }
@@ -101,6 +109,10 @@ pub enum Effect {
     },
     /// More room becomes its own, which is free.
     TakeRoom,
+    /// What is charged goes on from here, and no grant pays for it any more.
+    LeaveTrial {
+        since: Second,
+    },
     /// The claimed room becomes used room.
     UseClaim,
     DropClaim,
@@ -174,6 +186,8 @@ pub fn step(instance: &Instance, input: Input, now: Timestamp, limits: &Limits) 
             _ => unchanged(),
         }),
         Input::HostLost { heard_at } => Ok(lose(instance, heard_at, now)),
+        Input::OnDemand { since } => Ok(become_on_demand(instance, since)),
+        Input::TrialOver { at } => Ok(go_with_the_trial(instance, at, now, limits)),
         Input::Due => Ok(due(instance, now, limits)),
     }
 }
@@ -386,6 +400,48 @@ fn lose(instance: &Instance, heard_at: Timestamp, now: Timestamp) -> Step {
                 released(instance, End { at, cause: Cause::Lost, waived_since, waived_until: None, notice }, now)
             }
         },
+    }
+}
+
+fn become_on_demand(instance: &Instance, since: Second) -> Step {
+    let (Purchase::Trial { price }, None) = (instance.purchase, instance.state.end()) else { return unchanged() };
+    let mut effects = vec![Effect::Log(Event::BecameOnDemand { since })];
+    if instance.first_running.is_some() {
+        effects.insert(0, Effect::LeaveTrial { since });
+    }
+    let mut step = change(instance, instance.state.clone(), effects);
+    step.next.as_mut().expect("a changed instance").purchase = Purchase::OnDemand { price };
+    step
+}
+
+/// Its charge ends with the trial, however late that is carried out; also if somebody asked for its end in between.
+fn go_with_the_trial(instance: &Instance, at: Second, now: Timestamp, limits: &Limits) -> Step {
+    let Purchase::Trial { .. } = instance.purchase else { return unchanged() };
+    // Others were given notice for it, so it cannot be withdrawn (rules §2.11).
+    if instance.took_room && instance.in_use_since.is_none() && instance.state.end().is_none() {
+        return become_on_demand(instance, at);
+    }
+    let Some(start) = instance.first_running else {
+        return match instance.state {
+            State::Releasing { .. } | State::Released { .. } => unchanged(),
+            State::Waiting { .. } => given_up(instance, now, None),
+            _ => releasing(instance, never_ran(now), vec![]),
+        };
+    };
+    let asked = ended(instance, Cause::TrialEnd, at.max(start).start(), limits);
+    let end = match instance.state {
+        State::Lost { since, .. } => End { at: since.min(at.max(start)), ..asked },
+        _ => asked,
+    };
+    match &instance.state {
+        State::Released { .. } => unchanged(),
+        State::Releasing { end: before } if before.at <= end.at => unchanged(),
+        State::Releasing { .. } => {
+            let effects =
+                vec![Effect::CloseSpans { meters: Meter::ALL, until: end.at }, Effect::Log(Event::Ended(end))];
+            change(instance, State::Releasing { end }, effects)
+        }
+        _ => releasing(instance, end, no_longer_waiting(instance)),
     }
 }
 

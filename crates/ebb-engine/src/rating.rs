@@ -41,6 +41,11 @@ pub fn spans_of(
         .collect()
 }
 
+/// What follows `since` of a span, once its account's trial is over: the same use at the same price, and no grant pays for it.
+pub fn after_trial(span: &Span, since: Second, id: SpanId) -> Span {
+    Span { id, since: span.since.max(since), settled: Settled::Hourly { trial: false }, ..span.clone() }
+}
+
 /// The charges of a span within `window`: cut where the hour, the guarantee period, the coverage or the waiver changes.
 ///
 /// An open span is charged to the end of the window. `end` is the block's, once it has one.

@@ -154,6 +154,8 @@ pub enum Refused {
     NoGrant,
     #[error("the grant ended at {0}")]
     GrantOver(Timestamp),
+    #[error("the grant was used up at {0}; buy on demand")]
+    GrantUsedUp(Timestamp),
     #[error("flavor `{flavor}` in region `{region}` is not on the trial's list; `ebb catalog` shows the list")]
     NotOnTrialList { flavor: String, region: String },
     #[error("{price} per hour with its system disk is above the grant's hourly cap of {cap}")]
@@ -231,6 +233,7 @@ impl Refused {
             Refused::NothingToRevoke => "nothing-to-revoke",
             Refused::NoGrant => "no-trial-grant",
             Refused::GrantOver(_) => "trial-grant-over",
+            Refused::GrantUsedUp(_) => "trial-grant-used-up",
             Refused::NotOnTrialList { .. } => "not-on-trial-list",
             Refused::AboveCap { .. } => "above-trial-cap",
             Refused::TogetherAboveCap { .. } => "together-above-trial-cap",

@@ -4,6 +4,7 @@ use ebb_ledger::{Entry, Place, Revenue};
 use ebb_model::billing::{Charge, Meter, Split};
 use ebb_model::id::AccountId;
 use ebb_model::money::{Amount, Exact};
+use ebb_model::trial::TrialGrant;
 
 /// Running totals of an account, exact. What is posted is the difference of their roundings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,6 +67,13 @@ pub fn settle(account: AccountId, before: Totals, purse: Purse, charges: &[Charg
     ])
     .expect("parts, kinds and their difference balance");
     Settlement { entry, totals, purse: Purse { cash: purse.cash - cash, debt: purse.debt + debt } }
+}
+
+/// What is left of a grant when nothing can use it any more goes back to where it came from; so much is posted (rules §3.8).
+/// With what was used it makes up the whole grant, to the last digit.
+pub fn expire(account: AccountId, grant: &TrialGrant) -> (Entry, Amount) {
+    let amount = (grant.issued - grant.revoked).posted() - grant.used.posted();
+    (Entry::transfer(Place::Promotion, Place::Grant(account), amount), amount)
 }
 
 /// A top-up pays the debt first (rules §5.2).

@@ -1,10 +1,20 @@
-//! Of what happens to an instance, what is its owner told?
+//! Of what happens to an instance or a trial, what is its owner told?
 
 use crate::event::Event;
 use ebb_model::instance::State;
 
 /// The events that a subscription may name, in the order of a life.
-pub const TOPICS: [&str; 6] = ["running", "stopped", "interruptServer", "host-lost", "ended", "released"];
+pub const TOPICS: [&str; 9] = [
+    "running",
+    "stopped",
+    "interruptServer",
+    "host-lost",
+    "ended",
+    "released",
+    "trial-low",
+    "trial-ends-soon",
+    "trial-ended",
+];
 
 /// Whether `event` is told to those who subscribed to it. `before` is the state that the instance left with it: what somebody asked for
 /// himself is no news to him, so a stop is told only where nobody asked.
@@ -15,7 +25,10 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::InterruptServer { .. }
         | Event::HostLost { .. }
         | Event::Ended(_)
-        | Event::Released { .. } => true,
+        | Event::Released { .. }
+        | Event::TrialLow { .. }
+        | Event::TrialEndsSoon { .. }
+        | Event::TrialEnded { .. } => true,
         Event::AccountOpened
         | Event::AccountVerified { .. }
         | Event::VerificationRefused
@@ -38,6 +51,9 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::Replanned { .. }
         | Event::KeepChanged(_)
         | Event::Approved { .. }
+        | Event::TrialEndChosen { .. }
+        | Event::BecameOnDemand { .. }
+        | Event::TrialExpired { .. }
         | Event::HourClosed { .. } => false,
     }
 }
@@ -47,6 +63,7 @@ mod tests {
     use super::*;
     use ebb_model::instance::Cause;
     use ebb_model::time::{Second, Timestamp};
+    use ebb_model::trial::{AtEnd, Over};
 
     #[test]
     fn a_stop_is_told_only_where_nobody_asked_for_it() {
@@ -75,6 +92,9 @@ mod tests {
             },
             Event::HostLost { since: at.second() },
             Event::Released { gone_at: at },
+            Event::TrialLow { at: at.second(), percent: 20, lasts_until: at.second() },
+            Event::TrialEndsSoon { days: 7, valid_until: at.second() },
+            Event::TrialEnded { at: at.second(), by: Over::Validity, choice: AtEnd::Continue },
         ];
         assert!(told.iter().all(|event| is_told(event, &State::Running) && TOPICS.contains(&event.name())));
         assert!(!is_told(&Event::StopAsked, &State::Running) && !TOPICS.contains(&Event::StopAsked.name()));

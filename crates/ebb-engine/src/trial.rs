@@ -7,7 +7,7 @@ use ebb_model::catalog::Catalog;
 use ebb_model::instance::{Instance, Purchase};
 use ebb_model::money::{Exact, Price};
 use ebb_model::time::Second;
-use ebb_model::trial::{Holder, TrialGrant};
+use ebb_model::trial::{Holder, Over, TrialGrant};
 
 /// How an account stands with its trial at the moment of a purchase.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +19,8 @@ pub struct Standing {
     pub accrued: Exact,
     /// Covered charges of the running clock hour so far.
     pub this_hour: Exact,
+    /// The end that its trial came to.
+    pub ended: Option<(Second, Over)>,
 }
 
 /// Whether one more trial instance may be started.
@@ -36,6 +38,9 @@ pub fn may_start(
     let grant = grant.ok_or(Refused::NoGrant)?;
     if !grant.valid_at(now) {
         return Err(Refused::GrantOver(grant.valid_until.start()));
+    }
+    if let Some((at, _)) = standing.ended {
+        return Err(Refused::GrantUsedUp(at.start()));
     }
     if !lists(catalog, grant.holder, &quote.region, flavor) {
         return Err(Refused::NotOnTrialList { flavor: flavor.to_owned(), region: quote.region.clone() });

@@ -217,8 +217,22 @@ pub struct Trials {
     pub least_left_percent: i64,
     /// … or with this much or less left of the hour's cap.
     pub least_of_hour: Amount,
+    /// Its owner is warned once less than this share of the grant is left (rules §3.7) …
+    #[serde(default = "warn_below_percent")]
+    pub warn_below_percent: i64,
+    /// … and so many days before the end of its validity.
+    #[serde(default = "warn_days_before")]
+    pub warn_days_before: BTreeSet<i64>,
     pub individual: Trial,
     pub enterprise: Trial,
+}
+
+fn warn_below_percent() -> i64 {
+    20
+}
+
+fn warn_days_before() -> BTreeSet<i64> {
+    [7, 1].into()
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -365,6 +379,10 @@ impl Catalog {
         }
         let share = (0..=100).contains(&self.trial.least_left_percent);
         check(share, "trial: least_left_percent is not from 0 to 100".into());
+        let share = (0..=100).contains(&self.trial.warn_below_percent);
+        check(share, "trial: warn_below_percent is not from 0 to 100".into());
+        let days = self.trial.warn_days_before.iter().all(|days| (1..=366).contains(days));
+        check(days, "trial: warn_days_before has days that are not from 1 to 366".into());
         check(self.trial.least_of_hour.units() >= 0, "trial: least_of_hour is negative".into());
         for (holder, trial) in [("individual", &self.trial.individual), ("enterprise", &self.trial.enterprise)] {
             let lists = trial.flavors_in.values().flatten().chain(&trial.flavors);

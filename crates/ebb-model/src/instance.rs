@@ -272,12 +272,14 @@ pub enum Cause {
     Breach,
     /// The guest vanished without an order, or its host was lost; no notice was possible.
     Lost,
+    /// The trial is over, and its owner wanted it to go then (rules §3.8).
+    TrialEnd,
     /// It never ran; nothing is charged.
     NeverRan,
 }
 
 impl Cause {
-    pub const ALL: [Cause; 13] = [
+    pub const ALL: [Cause; 14] = [
         Cause::LeaseEnd,
         Cause::Deleted,
         Cause::Capacity,
@@ -290,6 +292,7 @@ impl Cause {
         Cause::OwnOrder,
         Cause::Breach,
         Cause::Lost,
+        Cause::TrialEnd,
         Cause::NeverRan,
     ];
 
@@ -307,6 +310,7 @@ impl Cause {
             Cause::OwnOrder => "own-order",
             Cause::Breach => "breach",
             Cause::Lost => "lost",
+            Cause::TrialEnd => "trial-end",
             Cause::NeverRan => "never-ran",
         }
     }

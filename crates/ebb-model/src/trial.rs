@@ -48,3 +48,61 @@ impl TrialGrant {
         self.claimed_at <= second && second < self.valid_until
     }
 }
+
+/// What becomes of an account's trial instances when its grant ends (rules §3.8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AtEnd {
+    /// They go on as on-demand instances.
+    #[default]
+    Continue,
+    Release,
+}
+
+impl AtEnd {
+    pub fn name(self) -> &'static str {
+        match self {
+            AtEnd::Continue => "continue",
+            AtEnd::Release => "release",
+        }
+    }
+}
+
+/// Which of its two ends a grant came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Over {
+    /// What is left is less than the next second costs.
+    UsedUp,
+    Validity,
+}
+
+impl Over {
+    pub fn name(self) -> &'static str {
+        match self {
+            Over::UsedUp => "used-up",
+            Over::Validity => "validity",
+        }
+    }
+}
+
+/// What was chosen for the end of a trial, and what came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ending {
+    pub choice: AtEnd,
+    /// When the grant paid its last second, and why no more.
+    pub ended: Option<(Second, Over)>,
+    /// What was left when the validity was over and its last hour closed.
+    pub expired: Option<Exact>,
+}
+
+impl Ending {
+    /// From this second on nothing is a trial any more, if the grant's end is this. The second in which it is used up still takes what is left,
+    /// unless the instances go before it.
+    pub fn takes_effect_at(&self, (at, over): (Second, Over)) -> Second {
+        match (over, self.choice) {
+            (Over::UsedUp, AtEnd::Continue) => at.plus(1),
+            (Over::UsedUp, AtEnd::Release) | (Over::Validity, _) => at,
+        }
+    }
+}

@@ -21,6 +21,7 @@ mod routes;
 mod sandbox;
 mod scorecard;
 mod serve;
+mod trial;
 mod unit;
 mod verifier;
 mod work;

@@ -12,6 +12,7 @@ mod key_pair;
 mod lending;
 mod offer;
 mod person;
+mod progress;
 mod report;
 mod sandbox;
 mod stream;
@@ -50,7 +51,7 @@ const DOCS: &str = "/docs";
     paths(
         account::whoami, account::open, account::list, account::show, account::verify, account::top_up,
         account::create_key, account::list_keys, account::delete_key, account::balance, key_pair::add,
-        key_pair::list, key_pair::delete, trial::claim, trial::show, trial::check,
+        key_pair::list, key_pair::delete, trial::claim, progress::show, progress::at_end, trial::check,
         person::report, person::sightings, person::link, person::accounts, person::close, person::prove, person::verdict,
         person::keys, person::rotate, appeal::make, appeal::list, appeal::overrule, appeal::reject, appeal::revoke,
         catalog::show, catalog::quote, offer::list, offer::limits,
@@ -111,7 +112,8 @@ pub fn router(app: App) -> Router {
         .route("/v1/balance", get(account::balance))
         .route("/v1/key-pairs", post(key_pair::add).get(key_pair::list))
         .route("/v1/key-pairs/{name}", delete(key_pair::delete))
-        .route("/v1/trial", post(trial::claim).get(trial::show))
+        .route("/v1/trial", post(trial::claim).get(progress::show))
+        .route("/v1/trial/at-end", post(progress::at_end))
         .route("/v1/trial/check", get(trial::check))
         .route("/v1/trial/appeals", post(appeal::make).get(appeal::list))
         .route("/v1/verification", post(person::prove))

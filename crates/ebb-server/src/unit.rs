@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::denied::Denied;
+use crate::trial;
 use crate::work::alarms;
 use crate::zone::Touched;
 use ebb_driver::protocol::ObservedGuest;
@@ -85,6 +86,10 @@ impl Unit {
     pub fn log(&mut self, account: AccountId, about: Option<InstanceId>, what: &Event) -> EventId {
         let id = EventId::new(self.app.mint.uuid(self.now));
         self.writes.push(event::insert(id, account, about, self.now, what));
+        // Its warnings and its end are instants to wait for, also if nothing ever runs.
+        if let Event::TrialClaimed { .. } | Event::TrialRevoked { .. } = what {
+            self.look_after_trial(account);
+        }
         id
     }
 
@@ -94,6 +99,17 @@ impl Unit {
         if topic::is_told(what, &before.state) {
             self.writes.push(delivery::tell(id, before.account, self.now, what.name()));
         }
+    }
+
+    /// The same of what happens to no instance, but to the account.
+    pub fn log_and_tell_account(&mut self, account: AccountId, what: &Event) {
+        let id = self.log(account, None, what);
+        self.writes.push(delivery::tell(id, account, self.now, what.name()));
+    }
+
+    /// What trial instances of the account draw has changed: how long its grant lasts is worked out anew.
+    pub fn look_after_trial(&mut self, account: AccountId) {
+        self.write(alarm::set_at_latest(trial::ALARM, &account.to_string(), self.now));
     }
 
     /// Ends the unit: everything is written together, or nothing.
@@ -278,10 +294,14 @@ impl Unit {
             Effect::Log(what) => self.log_and_tell(before, &what),
             Effect::Order => self.order(next),
             Effect::OpenSpans { meters, since } => self.open_spans(next, meters, since).await?,
-            Effect::CloseSpans { meters: Meter::ALL, until } => self.write(bill::close_spans(next.id, until)),
             Effect::CloseSpans { meters, until } => {
-                meters.iter().for_each(|meter| self.write(bill::close_spans_of(next.id, *meter, until)));
+                match meters {
+                    Meter::ALL => self.write(bill::close_spans(next.id, until)),
+                    _ => meters.iter().for_each(|meter| self.write(bill::close_spans_of(next.id, *meter, until))),
+                }
+                self.drawn_anew(next).await?;
             }
+            Effect::LeaveTrial { since } => self.leave_trial(next, since).await?,
             Effect::SettleBlock => self.settle_block(next).await?,
             Effect::DropHold => self.drop_hold(next.account, next.id).await?,
             Effect::UseClaim => self.room(next, RoomChange::UseClaim, &before.claimed()).await?,
@@ -393,6 +413,25 @@ impl Unit {
         let account = self.change_account(of.account).await?;
         account.ran = true;
         account.close_at = Some(account.close_at.map_or(cut, |at| at.min(cut)));
+        self.drawn_anew(of).await
+    }
+
+    /// A trial instance draws more or less of its grant than before.
+    async fn drawn_anew(&mut self, of: &Instance) -> Outcome<()> {
+        if let Purchase::Trial { .. } = of.purchase {
+            self.change_account(of.account).await?;
+            self.look_after_trial(of.account);
+        }
+        Ok(())
+    }
+
+    async fn leave_trial(&mut self, of: &Instance, since: Second) -> Outcome<()> {
+        let spans = self.reads.rows(bill::spans_after(of.id, since)).await?;
+        self.write(bill::close_spans(of.id, since));
+        let (mint, now) = (self.app.mint.clone(), self.now);
+        for span in spans.iter().map(bill::read_span) {
+            self.write(bill::insert_span(&rating::after_trial(&span, since, SpanId::new(mint.uuid(now)))));
+        }
         Ok(())
     }
 

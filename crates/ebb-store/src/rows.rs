@@ -16,6 +16,7 @@ pub mod notice;
 pub mod person;
 pub mod subscription;
 pub mod token;
+pub mod trial;
 pub mod zone;
 
 use ebb_model::money::Exact;

@@ -37,6 +37,12 @@ pub struct Record {
     pub amount: String,
     pub waived: String,
     pub grant: String,
+    /// What a grant might pay of it: all of a trial instance's use within the validity, else nothing.
+    #[serde(default)]
+    pub covered: String,
+    /// What of that it did not pay: above its hourly cap, or more than was left. It is part of `amount`.
+    #[serde(default)]
+    pub above_grant: String,
     /// Why it is waived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

@@ -41,19 +41,22 @@ impl CloudEvent {
 
     /// What happened to an instance. `body` is the event as the account's log has it; `event` names its kind.
     pub fn of_instance(installation: Uuid, id: EventId, at: Timestamp, about: &Instance, body: Value) -> Self {
-        let kind = format!("dev.ebb.instance.{}", body["event"].as_str().unwrap_or_default());
-        let mut data = json!({
+        let kind = format!("dev.ebb.instance.{}", name_of(&body));
+        let known = json!({
             "account": about.account,
             "instance": about.id,
             "name": about.name,
             "zone": about.zone,
             "flavor": about.flavor,
         });
-        let fields = body.as_object().into_iter().flatten().filter(|(name, _)| *name != "event");
-        for (name, value) in fields {
-            data[name] = value.clone();
-        }
-        Self::new(installation, id, kind, Some(about.id.to_string()), at, data)
+        Self::new(installation, id, kind, Some(about.id.to_string()), at, with_fields(known, &body))
+    }
+
+    /// What happened to an account, as its trial.
+    pub fn of_account(installation: Uuid, id: EventId, at: Timestamp, about: AccountId, body: Value) -> Self {
+        let kind = format!("dev.ebb.account.{}", name_of(&body));
+        let data = with_fields(json!({ "account": about }), &body);
+        Self::new(installation, id, kind, Some(about.to_string()), at, data)
     }
 
     /// Asks whether the receiver wants to be told; it answers with the same token.
@@ -86,4 +89,15 @@ impl CloudEvent {
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("an event of plain values")
     }
+}
+
+fn name_of(body: &Value) -> &str {
+    body["event"].as_str().unwrap_or_default()
+}
+
+fn with_fields(mut data: Value, body: &Value) -> Value {
+    for (name, value) in body.as_object().into_iter().flatten().filter(|(name, _)| *name != "event") {
+        data[name] = value.clone();
+    }
+    data
 }

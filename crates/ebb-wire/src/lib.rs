@@ -14,4 +14,5 @@ pub mod problem;
 pub mod report;
 pub mod sandbox;
 pub mod subscription;
+pub mod trial;
 pub mod zone;

@@ -14,7 +14,8 @@ pub struct Subscribe {
     #[schema(example = "ada@example.com", max_length = 254)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
-    /// Which events; all if not given: `running`, `stopped`, `interruptServer`, `host-lost`, `ended`, `released`.
+    /// Which events; all if not given: `running`, `stopped`, `interruptServer`, `host-lost`, `ended`, `released`, `trial-low`,
+    /// `trial-ends-soon`, `trial-ended`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub topics: Vec<String>,
 }

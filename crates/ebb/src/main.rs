@@ -103,9 +103,9 @@ enum Command {
     /// Show cash, debt, and what is settled and accruing
     #[command(after_help = "Example:\n  ebb balance")]
     Balance,
-    /// Whether you may claim the trial, claiming it, what is left, and appeals
-    #[command(subcommand)]
-    Trial(trial::TrialCommand),
+    /// The trial grant: what is left and how long it lasts, and what becomes of it
+    #[command(after_help = "Example:\n  ebb trial")]
+    Trial(trial::TrialArgs),
     /// Show bill records, and what accrues until now
     #[command(after_help = "Example:\n  ebb bill --since 2026-03-01")]
     Bill(money::BillArgs),
@@ -208,7 +208,7 @@ async fn talk(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Ssh(args) => ssh::ssh(session, &args).await,
         Command::Tunnel { id } => console::tunnel(session, &id).await,
         Command::Balance => money::balance(session).await,
-        Command::Trial(command) => trial::trial(session, &command).await,
+        Command::Trial(args) => trial::trial(session, &args).await,
         Command::Bill(args) => money::bill(session, &args).await,
         Command::Events(args) => events::events(session, &args).await,
         Command::KeyPairs(command) => key_pairs::key_pairs(session, &command).await,

@@ -62,8 +62,9 @@ pub fn bill_text(bill: &Bill) -> String {
 }
 
 fn records_text(records: &[Record], nothing: &str) -> String {
-    let titles =
-        ["SINCE", "UNTIL", "SECONDS>", "PRICE>", "AMOUNT>", "GRANT>", "WAIVED>", "REASON", "METER", "INSTANCE"];
+    let titles = [
+        "SINCE", "UNTIL", "SECONDS>", "PRICE>", "AMOUNT>", "GRANT>", "ABOVE>", "WAIVED>", "REASON", "METER", "INSTANCE",
+    ];
     let mut table = Table::new(&titles);
     for record in records {
         table.row([
@@ -73,6 +74,7 @@ fn records_text(records: &[Record], nothing: &str) -> String {
             record.price.clone(),
             record.amount.clone(),
             record.grant.clone(),
+            record.above_grant.clone(),
             record.waived.clone(),
             record.reason.clone().unwrap_or_default(),
             record.meter.clone(),

@@ -1,5 +1,10 @@
-//! `ebb trial`: may the account claim, what is left, and what if somebody disagrees?
+//! `ebb trial`: may the account claim, what is left of it and how long does that last, and what if somebody disagrees?
 
+mod progress;
+mod release;
+
+use self::progress::{end_text, progress_text};
+use self::release::{ReleaseArgs, release};
 use crate::failure::Failure;
 use crate::session::Session;
 use crate::table::{Table, facts, instant};
@@ -7,10 +12,17 @@ use crate::which::{self, short};
 use ebb_wire::account::Trial;
 use ebb_wire::person::{Appeal, Because, Check, MakeAppeal};
 use ebb_wire::problem::Page;
+use ebb_wire::trial::{ChooseAtEnd, TrialProgress};
+
+#[derive(Debug, clap::Args)]
+pub struct TrialArgs {
+    #[command(subcommand)]
+    command: Option<TrialCommand>,
+}
 
 #[derive(Debug, clap::Subcommand)]
-pub enum TrialCommand {
-    /// Show what is left of the trial grant
+enum TrialCommand {
+    /// Show what is left of the grant, how long it lasts, and what would make it last longer; also without `show`
     #[command(after_help = "Example:\n  ebb trial show")]
     Show,
     /// Say whether the account could claim now, and what stands against it; changes nothing
@@ -19,6 +31,16 @@ pub enum TrialCommand {
     /// Claim the trial grant, once per person
     #[command(after_help = "Example:\n  ebb trial claim")]
     Claim,
+    /// Choose what becomes of trial instances when the grant ends
+    #[command(after_help = "Example:\n  ebb trial at-end release")]
+    AtEnd {
+        /// `continue`: they go on, on demand; `release`: they go, at that second
+        #[arg(value_name = "continue|release")]
+        choice: String,
+    },
+    /// Release trial instances at once, with what is on their disks
+    #[command(after_help = "Example:\n  ebb trial release --all --yes")]
+    Release(ReleaseArgs),
     /// Ask the operator to look again at what stands against a claim
     #[command(after_help = "Example:\n  ebb trial appeal --text \"my sister registered with my phone\"")]
     Appeal {
@@ -43,7 +65,7 @@ pub enum TrialCommand {
 }
 
 #[derive(Debug, clap::Args)]
-pub struct Decision {
+struct Decision {
     // Not `account`: the option of every command has that name.
     /// Id, start of an id, or name
     #[arg(value_name = "ACCOUNT")]
@@ -53,10 +75,16 @@ pub struct Decision {
     reason: String,
 }
 
-pub async fn trial(session: &Session, command: &TrialCommand) -> Result<(), Failure> {
+pub async fn trial(session: &Session, args: &TrialArgs) -> Result<(), Failure> {
     let client = &session.client;
-    match command {
-        TrialCommand::Show => session.show(&client.get("/v1/trial", &[]).await?, trial_text),
+    match args.command.as_ref().unwrap_or(&TrialCommand::Show) {
+        TrialCommand::Show => session.show(&client.get("/v1/trial", &[]).await?, progress_text),
+        TrialCommand::AtEnd { choice } => {
+            let body = ChooseAtEnd { choice: choice.clone() };
+            let progress: TrialProgress = client.post("/v1/trial/at-end", &body).await?;
+            session.show(&progress, |progress| format!("{}\n", end_text(progress)))
+        }
+        TrialCommand::Release(args) => release(session, args).await,
         TrialCommand::Claim => session.show(&client.ask("/v1/trial").await?, trial_text),
         TrialCommand::Check => session.show(&client.get("/v1/trial/check", &[]).await?, check_text),
         TrialCommand::Appeal { text } => {

@@ -83,6 +83,8 @@ enum What {
     Gone,
     Failed,
     HostLost,
+    OnDemand,
+    TrialOver,
 }
 
 fn what() -> impl Strategy<Value = What> {
@@ -91,6 +93,7 @@ fn what() -> impl Strategy<Value = What> {
         4 => Just(Running), 2 => Just(Off), 1 => Just(Gone), 1 => Just(Failed),
         2 => Just(Stop), 2 => Just(Start), 2 => Just(StopEconomically), 1 => Just(StopEconomicallyAt), 1 => Just(Wait),
         1 => Just(RoomFree), 1 => Just(Resize), 1 => Just(Delete), 1 => Just(Reclaim), 1 => Just(HostLost),
+        1 => Just(OnDemand), 1 => Just(TrialOver),
     ]
 }
 
@@ -103,6 +106,7 @@ fn purchase() -> impl Strategy<Value = Purchase> {
     let price = Price::from_micros(70_000);
     prop_oneof![
         Just(Purchase::OnDemand { price }),
+        Just(Purchase::Trial { price }),
         (1..=6_i64).prop_map(move |hours| Purchase::SpotBlock { price, hours, periods: 1 }),
         (1..=3_i64).prop_map(move |periods| Purchase::SpotBlock { price, hours: 6, periods }),
     ]
@@ -194,6 +198,8 @@ proptest! {
                 What::Gone => Input::Report(Report::Gone { at: now, approved: false }),
                 What::Failed => Input::Report(Report::Failed { at: now }),
                 What::HostLost => Input::HostLost { heard_at: now },
+                What::OnDemand => Input::OnDemand { since: now.second() },
+                What::TrialOver => Input::TrialOver { at: now.second() },
             };
             let over = matches!(known.state, State::Released { .. });
             if let Ok(done) = step(&known, input, now, &LIMITS) {
@@ -235,6 +241,12 @@ proptest! {
         prop_assert!(opened <= losses + again + 1 && (losses + again == 0 || known.purchase.is_firm()));
         prop_assert_eq!(count(&|e| matches!(e, Effect::SettleBlock)), usize::from(
             matches!(known.state, State::Released { .. }) && opened == 1 && !known.purchase.is_firm()));
+        let trial = matches!(purchase, Purchase::Trial { .. });
+        let left_trial = count(&|e| matches!(e, Effect::Log(Event::BecameOnDemand { .. })));
+        let became = trial && matches!(known.purchase, Purchase::OnDemand { .. });
+        prop_assert_eq!(left_trial, usize::from(became), "a trial becomes on-demand once, and nothing else does");
+        let cause = known.state.end().map(|end| end.cause);
+        prop_assert!(cause != Some(Cause::TrialEnd) || known.purchase.option() == "trial", "only a trial ends as one");
         let marked = count(&|e| matches!(e, Effect::MarkReleasing));
         let freed = count(&|e| matches!(e, Effect::FreeRoom { releasing: true }));
         let freed_all = count(&|e| matches!(e, Effect::FreeRoom { .. }));
@@ -256,6 +268,39 @@ proptest! {
             }
         }
     }
+}
+
+/// The second of a trial's end counts, however late it is carried out and whoever asked for an end meanwhile.
+#[test]
+fn a_trial_that_goes_at_its_end_is_charged_to_its_end() {
+    let mut trial = instance(1, Purchase::Trial { price: Price::from_micros(70_000) });
+    let start = trial.created_at.second();
+    (trial.state, trial.first_running, trial.in_use_since) = (State::Running, Some(start), Some(start));
+    let (at, late) = (start.plus(1_000), start.plus(5_000).start());
+    let end = |of: &Instance| {
+        let done = step(of, Input::TrialOver { at }, late, &LIMITS).unwrap();
+        let closes = done.effects.iter().find_map(|e| match e {
+            Effect::CloseSpans { until, .. } => Some(*until),
+            _ => None,
+        });
+        let end = *done.next.as_ref().unwrap_or(of).state.end().unwrap();
+        (end.at.unix() - start.unix(), end.cause, closes.map(|until| until.unix() - start.unix()))
+    };
+    assert_eq!(end(&trial), (1_000, Cause::TrialEnd, Some(1_000)));
+    let deleted = |seconds: i64| {
+        let now = start.plus(seconds).start();
+        step(&trial, Input::Command(Command::Delete), now, &LIMITS).unwrap().next.unwrap()
+    };
+    assert_eq!(end(&deleted(1_005)), (1_000, Cause::TrialEnd, Some(1_000)));
+    assert_eq!(end(&deleted(995)), (995, Cause::Deleted, None));
+    // One for which others had to go stays its time, or pays as if; before it ran it cannot go at all (rules §2.11).
+    let ran = Some(start.plus(900));
+    let taker = Instance { took_room: true, first_running: ran, in_use_since: ran, ..trial.clone() };
+    assert_eq!(end(&taker), (900 + LIMITS.taking_minimum_seconds, Cause::TrialEnd, Some(1_500)));
+    let waiting = State::Waiting { give_up_at: late, asked_at: None };
+    let promised = Instance { took_room: true, first_running: None, in_use_since: None, state: waiting, ..trial };
+    let next = step(&promised, Input::TrialOver { at }, late, &LIMITS).unwrap().next.unwrap();
+    assert_eq!((next.purchase.option(), next.state), ("on-demand", promised.state));
 }
 
 #[test]

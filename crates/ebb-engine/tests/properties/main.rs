@@ -5,6 +5,7 @@ mod ends;
 mod evidence;
 mod fates;
 mod firm;
+mod forecast;
 mod lives;
 mod money;
 mod permit;

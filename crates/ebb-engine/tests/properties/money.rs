@@ -1,6 +1,6 @@
 //! Entries balance, totals are posted to half a unit, and a grant pays neither too much nor twice.
 
-use ebb_engine::settlement::{Purse, Totals, settle, top_up};
+use ebb_engine::settlement::{Purse, Totals, expire, settle, top_up};
 use ebb_engine::trial::deduct;
 use ebb_ledger::Place;
 use ebb_model::billing::{Charge, Meter};
@@ -79,6 +79,15 @@ proptest! {
         prop_assert_eq!(at(Place::Waiver), totals.paid.waived.posted());
         prop_assert_eq!(at(Place::Grant(account())), totals.paid.grant.posted());
         prop_assert!(at(Place::Rounding).units().abs() <= 2);
+        // Issued is what was used and what expires: nothing stays of a grant, and it cost what was used of it.
+        let (entry, expired) = expire(account(), &grant);
+        prop_assert_eq!(totals.paid.grant, grant.used);
+        prop_assert_eq!(grant.left(), grant.issued - grant.used);
+        prop_assert!(expired >= Amount::ZERO);
+        let moves = |place| entry.postings().iter().filter(|p| p.place == place).map(|p| p.amount).sum::<Amount>();
+        let issued = grant.issued.posted();
+        prop_assert_eq!(-issued + at(Place::Grant(account())) + moves(Place::Grant(account())), Amount::ZERO);
+        prop_assert_eq!(issued + moves(Place::Promotion), at(Place::Grant(account())));
         prop_assert_eq!(totals.paid.total(), totals.compute + totals.system_disk);
     }
 }

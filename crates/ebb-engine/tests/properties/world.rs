@@ -8,7 +8,7 @@ use ebb_engine::fleet::{Facts, Fleet, Terms};
 use ebb_engine::lifecycle::{Command, Effect, Input, Reclaim, Report, Step, due_at, step};
 use ebb_engine::operation::{Operation, permit};
 use ebb_engine::placement::{Chosen, Decision, Demand, Room, Tenancy, cause_of, fits_on, place, plan_on, plan_reclaim};
-use ebb_engine::rating::{charges, spans_of};
+use ebb_engine::rating::{after_trial, charges, spans_of};
 use ebb_engine::refusal::Refused;
 use ebb_engine::reserve::{Beside, Ordered, missing_by, plan_beside, plan_reserve};
 use ebb_engine::resize::{Size, resize};
@@ -210,6 +210,16 @@ impl World {
             }
             Effect::UseClaim => (room.used, room.claimed) = (room.used.plus(claimed), room.claimed.minus(claimed)),
             Effect::TakeRoom => room.used = room.used.plus(&next.used().minus(&before.used()).positive()),
+            Effect::LeaveTrial { since } => {
+                let open = self.spans.iter_mut().filter(|span| span.instance == next.id && span.until.is_none());
+                let split = open.map(|span| {
+                    let after = after_trial(span, since, SpanId::new(Uuid::nil()));
+                    span.until = Some(after.since);
+                    after
+                });
+                let after: Vec<Span> = split.collect();
+                self.spans.extend(after);
+            }
             Effect::DropClaim => {
                 room.claimed = room.claimed.minus(claimed);
                 self.grant_room(next.host);

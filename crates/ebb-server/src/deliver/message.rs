@@ -99,6 +99,57 @@ fn happened(event: &CloudEvent) -> (String, String, String) {
             format!("The charge of the instance {called} ended at {}, because {because}.", data("at")),
             format!("{called_zh}于 {} 停止计费，原因：{because_zh}。", data("at")),
         ),
+        "trial-low" => (
+            format!("Less than {} % of your trial grant is left", event.data["percent"]),
+            format!(
+                "Less than {} % of the trial grant of account {} is left since {}. If all goes on as it is, it pays until {}; \
+                `ebb trial` says what to release so that it lasts longer.",
+                event.data["percent"],
+                data("account"),
+                data("at"),
+                data("lasts_until")
+            ),
+            format!(
+                "账号 {} 的免费试用额度自 {} 起不足 {}%。按当前用量可抵扣至 {}，`ebb trial` 给出延长试用的建议。",
+                data("account"),
+                data("at"),
+                event.data["percent"],
+                data("lasts_until")
+            ),
+        ),
+        "trial-ends-soon" => (
+            format!("Your trial ends in {}", days(&event.data)),
+            format!(
+                "The trial of account {} ends in {}, at {}. `ebb trial at-end` says what becomes of its instances then.",
+                data("account"),
+                days(&event.data),
+                data("valid_until")
+            ),
+            format!(
+                "账号 {} 的免费试用将于 {} 到期（剩余 {} 天），`ebb trial at-end` 可设置到期后的处理方式。",
+                data("account"),
+                data("valid_until"),
+                event.data["days"]
+            ),
+        ),
+        "trial-ended" => {
+            let (why, why_zh) = match event.data["by"] == "used-up" {
+                true => ("its grant is used up", "额度已用完"),
+                false => ("its validity is over", "有效期已满"),
+            };
+            let (then, then_zh) = match event.data["choice"] == "release" {
+                true => ("Its instances are released, as you chose.", "已按您的设置释放试用实例。"),
+                false => (
+                    "Its instances go on and are charged on demand; `ebb delete` releases one.",
+                    "试用实例继续运行并按量计费，可用 `ebb delete` 释放。",
+                ),
+            };
+            (
+                "Your trial has ended".to_owned(),
+                format!("The trial of account {} ended at {}, because {why}. {then}", data("account"), data("at")),
+                format!("账号 {} 的免费试用已于 {} 结束，原因：{why_zh}。{then_zh}", data("account"), data("at")),
+            )
+        }
         _ => (
             format!("{name} is released"),
             format!("The instance {called} and its system disk are gone since {}.", data("gone_at")),
@@ -117,10 +168,53 @@ fn cause(cause: Cause) -> (&'static str, &'static str) {
         Cause::Breach => ("of a breach of the terms", "违反服务条款"),
         Cause::Deleted => ("it was deleted", "用户主动释放"),
         Cause::Lost => ("it was lost without a notice", "实例丢失"),
+        Cause::TrialEnd => ("the trial is over, and it was to go then", "试用结束，按设置释放"),
         Cause::NeverRan => ("it never ran, and costs nothing", "未成功启动，不计费"),
+    }
+}
+
+fn days(data: &Value) -> String {
+    match data["days"].as_i64() {
+        Some(1) => "1 day".to_owned(),
+        days => format!("{} days", days.unwrap_or_default()),
     }
 }
 
 fn shown(data: &Value, name: &str) -> String {
     data[name].as_str().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ebb_engine::event::Event;
+    use ebb_model::id::{AccountId, EventId};
+    use ebb_model::time::{Second, Timestamp};
+    use ebb_model::trial::{AtEnd, Over};
+
+    fn mail(what: &Event) -> (String, String) {
+        let body = serde_json::to_value(what).expect("an event is JSON");
+        let nobody = AccountId::new(Default::default());
+        let id = EventId::new(Default::default());
+        let event = CloudEvent::of_account(Default::default(), id, Timestamp::from_micros(0), nobody, body);
+        let text = text(Kind::Event, &event, None, "n-1", "token");
+        (text.subject, text.text)
+    }
+
+    #[test]
+    fn a_mail_about_a_trial_says_when_and_what_to_do() {
+        let at = Second::from_unix(1_773_709_718);
+        let (subject, text) = mail(&Event::TrialLow { at, percent: 20, lasts_until: at.plus(60) });
+        assert_eq!(subject, "[Ebb] Less than 20 % of your trial grant is left");
+        assert!(text.contains("pays until 2026-03-17T01:09:38Z; `ebb trial` says what to release"), "{text}");
+        assert!(text.contains("不足 20%"), "{text}");
+        let (subject, text) = mail(&Event::TrialEndsSoon { days: 1, valid_until: at });
+        assert_eq!(subject, "[Ebb] Your trial ends in 1 day");
+        assert!(text.contains("at 2026-03-17T01:08:38Z. `ebb trial at-end`"), "{text}");
+        let ended = |by, choice| mail(&Event::TrialEnded { at, by, choice }).1;
+        let text = ended(Over::UsedUp, AtEnd::Continue);
+        assert!(text.contains("its grant is used up. Its instances go on and are charged on demand"), "{text}");
+        let text = ended(Over::Validity, AtEnd::Release);
+        assert!(text.contains("its validity is over. Its instances are released, as you chose."), "{text}");
+    }
 }

@@ -8,6 +8,7 @@ use crate::work::hours::accruing;
 use axum::Json;
 use axum::extract::{Query, State};
 use ebb_model::billing::{BillRecord, Charge, Split};
+use ebb_model::money::Exact;
 use ebb_model::time::{Second, Timestamp};
 use ebb_store::rows::{account, bill as rows, event};
 use ebb_wire::account::{LoggedEvent, Parts};
@@ -108,6 +109,7 @@ fn issued(record: &BillRecord) -> Record {
 }
 
 fn shown(charge: &Charge, split: &Split) -> Record {
+    let covered = if charge.covered { charge.gross() - split.waived } else { Exact::ZERO };
     Record {
         id: None,
         instance: charge.instance.to_string(),
@@ -119,6 +121,8 @@ fn shown(charge: &Charge, split: &Split) -> Record {
         amount: split.payable.to_string(),
         waived: split.waived.to_string(),
         grant: split.grant.to_string(),
+        covered: covered.to_string(),
+        above_grant: (covered - split.grant).to_string(),
         reason: charge.waiver.map(|cause| cause.name().to_owned()),
         issued_at: None,
     }

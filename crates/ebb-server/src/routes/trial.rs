@@ -1,4 +1,4 @@
-//! The free trial: whether it can be claimed, claiming it, looking at it, and how an account stands with it.
+//! The free trial: whether it can be claimed, claiming it, and how an account stands with it.
 
 use super::json;
 use crate::app::App;
@@ -20,7 +20,7 @@ use ebb_model::instance::Purchase;
 use ebb_model::money::Exact;
 use ebb_model::trial::TrialGrant;
 use ebb_store::Decision;
-use ebb_store::rows::{account, instance};
+use ebb_store::rows::{account, instance, trial as trials};
 use ebb_wire::account as wire;
 use ebb_wire::person as person_wire;
 use ebb_wire::problem::Problem;
@@ -84,22 +84,6 @@ fn shown_condition(condition: &Condition) -> person_wire::Condition {
     }
 }
 
-/// The trial: what is used, settled and accruing, and what is left.
-#[utoipa::path(get, path = "/v1/trial", operation_id = "show_trial", params(("account" = Option<String>, Query, description = "operator: whose")),
-    responses((status = 200, body = wire::Trial), (status = 404, body = Problem)))]
-pub async fn show(State(app): State<App>, who: Principal) -> Result<Json<wire::Trial>, Denied> {
-    let id = who.account()?;
-    let (shared, now) = (app.clone(), app.clock.now().second());
-    let trial = app.store.read(move |reads| async move {
-        let (account, grant) = (reads.row(account::by_id(id)).await?, reads.row(account::grant(id)).await?);
-        let (Some(account), Some(grant)) = (account, grant) else { return Ok(None) };
-        let accruing = accruing(&shared, &reads, &account::read(&account), now).await?;
-        let running = accruing.hour.iter().map(|(_, split)| split.grant).sum();
-        Ok(Some(shown_trial(&account::read_grant(&grant), running)))
-    });
-    trial.await?.map(Json).ok_or_else(|| Denied::not_found("trial of account", id))
-}
-
 /// How an account stands with its trial.
 pub async fn standing(unit: &mut Unit, id: AccountId, grant: &TrialGrant) -> Outcome<trial::Standing> {
     let account = unit.account(id).await?.clone();
@@ -113,6 +97,7 @@ pub async fn standing(unit: &mut Unit, id: AccountId, grant: &TrialGrant) -> Out
         released_before: unit.reads.row(instance::released_trial(id)).await?.is_some(),
         accrued: grant.used + running,
         this_hour: covered.map(|(charge, _)| charge.gross()).sum(),
+        ended: trials::read_ending(unit.reads.row(trials::ending(id)).await?.as_ref()).ended,
     })
 }
 

@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::denied::Denied;
+use crate::trial::{self, outlook};
 use crate::unit::{Outcome, Unit};
 use ebb_engine::event::Event;
 use ebb_engine::lifecycle::ending;
@@ -91,19 +92,22 @@ impl App {
     /// Whether every host that has guests of the account told what it saw before `at`. A host that is away is waited for:
     /// what it released meanwhile must not be charged.
     pub async fn hosts_heard(&self, id: AccountId, at: Second) -> Result<bool, StoreError> {
-        let sandbox = self.is_sandbox();
-        if sandbox && !self.hosts.any_unplugged() {
+        if self.is_sandbox() && !self.hosts.any_unplugged() {
             return Ok(true);
         }
-        let rows = self.store.rows(instance::hosts_of(id)).await?;
+        Ok(self.all_heard(&self.store.rows(instance::hosts_of(id)).await?, at))
+    }
+
+    /// Whether each of these hosts told what it saw before `at`.
+    pub fn all_heard(&self, hosts: &[Row], at: Second) -> bool {
         let links = self.hosts.links.lock().expect("no panic while holding links");
-        Ok(rows.iter().all(|row| {
+        hosts.iter().all(|row| {
             let host = row.text("host_id").parse().expect("an id that this program wrote");
-            match sandbox {
+            match self.is_sandbox() {
                 true => self.hosts.unplugged_before(host, at.start()).is_none(),
                 false => links.get(&host).is_some_and(|link| link.heard_at >= at.start()),
             }
-        }))
+        })
     }
 
     /// In a sandbox: the first hour that ended by `until` and can be closed, though hosts are unplugged.
@@ -163,13 +167,21 @@ pub async fn accruing(app: &App, reads: &Reads, account: &Account, now: Second) 
 }
 
 async fn close(mut unit: Unit, id: AccountId, at: Second) -> Outcome<Decision<()>> {
-    let account = unit.account(id).await?;
+    let account = unit.account(id).await?.clone();
     if account.close_at != Some(at) {
+        return Ok(unit.done(()));
+    }
+    let seen = outlook(&unit.app, &unit.reads, &account, at).await?;
+    let mut grant = seen.as_ref().map(|seen| seen.grant.clone());
+    let ending = seen.as_ref().map(|seen| seen.ending);
+    if let Some(seen) = seen
+        && trial::carry_out(&mut unit, &account, seen, at).await?.changed
+    {
+        // What is due within the hour is done before it is closed; then it is looked at again.
         return Ok(unit.done(()));
     }
     // The whole clock hour, also where local midnight cuts its records in two: a grant's cap is for all of it.
     let hour = Period { since: at.plus(-HOUR), until: at };
-    let grant = unit.reads.row(account::grant(id)).await?.map(|row| account::read_grant(&row));
     let charges = hourly(&unit.app.clone(), &unit.reads, id, hour, grant.as_ref()).await?;
 
     // What is beyond this hour decides whether there is a next one to close.
@@ -177,7 +189,8 @@ async fn close(mut unit: Unit, id: AccountId, at: Second) -> Outcome<Decision<()
     let more = beyond.iter().map(bill::read_span).any(|span| matches!(span.settled, Settled::Hourly { .. }));
     let holds = unit.reads.rows(account::holds(id)).await?;
     let held: Vec<_> = holds.iter().map(account::read_hold).collect();
-    unit.change_account(id).await?.close_at = more.then(|| at.next_hour());
+    let next = more.then(|| at.next_hour());
+    unit.change_account(id).await?.close_at = next;
 
     if !charges.is_empty() {
         // A firm instance's hold was for its first hour; a block's stays until its release.
@@ -189,11 +202,18 @@ async fn close(mut unit: Unit, id: AccountId, at: Second) -> Outcome<Decision<()
         }
         let (charges, splits): (Vec<_>, Vec<_>) = charges.into_iter().unzip();
         let used: ebb_model::money::Exact = splits.iter().map(|split| split.grant).sum();
-        if let Some(grant) = grant.filter(|_| used.units() > 0) {
-            unit.write(account::use_grant(id, grant.used + used));
+        if let Some(grant) = grant.as_mut().filter(|_| used.units() > 0) {
+            grant.used += used;
+            unit.write(account::use_grant(id, grant.used));
         }
         unit.settle(id, &format!("hour {at}"), charges, splits, at).await?;
         unit.log(id, None, &Event::HourClosed { hour });
+    }
+    if let (Some(grant), Some(ending)) = (grant, ending)
+        && unit.now >= grant.valid_until.start()
+        && trial::hours_are_over(next, &grant)
+    {
+        trial::expire(&mut unit, id, &grant, &ending);
     }
     Ok(unit.done(()))
 }

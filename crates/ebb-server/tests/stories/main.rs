@@ -26,4 +26,5 @@ mod samples;
 mod spot;
 mod subscriptions;
 mod trial;
+mod trial_end;
 mod zones;

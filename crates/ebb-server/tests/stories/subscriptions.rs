@@ -23,7 +23,7 @@ async fn subscribe(cloud: &Cloud, who: &str, body: Value) -> (String, String) {
 }
 
 /// Subscribes a receiver that wants to be told, and waits until that is known.
-async fn confirmed(cloud: &Cloud, who: &str, receiver: &Receiver, topics: Value) -> (String, String) {
+pub async fn confirmed(cloud: &Cloud, who: &str, receiver: &Receiver, topics: Value) -> (String, String) {
     let (id, secret) = subscribe(cloud, who, json!({ "webhook": receiver.url, "topics": topics })).await;
     until("a confirmation", async || state(cloud, who, &id).await == "confirmed").await;
     (id, secret)

@@ -44,6 +44,14 @@ pub fn close_spans_of(instance: InstanceId, meter: Meter, until: Second) -> Quer
     )
 }
 
+/// The open spans of an instance, or those that end later than `at`.
+pub fn spans_after(instance: InstanceId, at: Second) -> Query {
+    query(
+        "select * from span where instance_id = $1 and until > $2 order by meter, since",
+        args![instance.to_string(), at.unix()],
+    )
+}
+
 /// The spans of an account that reach beyond `since`.
 pub fn spans_beyond(account: AccountId, since: Second) -> Query {
     query(

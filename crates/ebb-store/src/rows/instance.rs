@@ -81,6 +81,14 @@ pub fn live_of_account(account: AccountId) -> Query {
     query("select * from instance where account_id = $1 and live = 1 order by id", args![account.to_string()])
 }
 
+/// Those of them that were bought as a trial, oldest first.
+pub fn live_trials(account: AccountId) -> Query {
+    query(
+        "select * from instance where account_id = $1 and live = 1 and purchase like '%\"trial\"%' order by id",
+        args![account.to_string()],
+    )
+}
+
 /// How many of them there are, as `live`.
 pub fn count_live_of_account(account: AccountId) -> Query {
     query("select count(*) as live from instance where account_id = $1 and live = 1", args![account.to_string()])
@@ -152,6 +160,15 @@ pub fn hosts_of(account: AccountId) -> Query {
     )
 }
 
+/// The hosts from which a word is still to come about trial instances of the account that were charged.
+pub fn hosts_of_trials(account: AccountId) -> Query {
+    query(
+        "select distinct host_id from instance where account_id = $1 and live = 1 and first_running is not null \
+         and purchase like '%\"trial\"%' and state not like '{\"state\":\"lost\"%'",
+        args![account.to_string()],
+    )
+}
+
 /// The instance that has something due first.
 pub fn next_due() -> Query {
     query("select id, due_at from instance where due_at is not null order by due_at, id limit 1", args![])
@@ -195,7 +212,7 @@ pub fn insert(instance: &Instance, due_at: Option<Timestamp>) -> Query {
 pub fn change(seen_generation: i64, next: &Instance, due_at: Option<Timestamp>) -> Query {
     query(
         "update instance set generation = $3, state = $4, live = $5, due_at = $6, first_running = $7, \
-         end_announced = $8, host_id = $9, took_room = $10, has_room = $11, in_use_since = $12 \
+         end_announced = $8, host_id = $9, took_room = $10, has_room = $11, in_use_since = $12, purchase = $13 \
          where id = $1 and generation = $2",
         args![
             next.id.to_string(),
@@ -210,6 +227,7 @@ pub fn change(seen_generation: i64, next: &Instance, due_at: Option<Timestamp>) 
             i64::from(next.took_room),
             i64::from(next.has_room),
             next.in_use_since.map(Second::unix),
+            json(&next.purchase),
         ],
     )
 }

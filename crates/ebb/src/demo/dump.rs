@@ -5,10 +5,11 @@ use super::stage::Stage;
 use crate::failure::Failure;
 use crate::session::print;
 use crate::table::Table;
-use ebb_wire::account::{Account, Balance, LoggedEvent, Trial};
+use ebb_wire::account::{Account, Balance, LoggedEvent};
 use ebb_wire::bill::Bill;
 use ebb_wire::catalog::Catalog;
 use ebb_wire::problem::Page;
+use ebb_wire::trial::TrialProgress;
 use serde::Serialize;
 use std::path::Path;
 
@@ -27,7 +28,7 @@ struct Dump<'a> {
 struct Books {
     account: Account,
     balance: Balance,
-    trial: Option<Trial>,
+    trial: Option<TrialProgress>,
     bill: Bill,
 }
 
@@ -48,7 +49,7 @@ async fn collect(stage: &Stage, seed: u64) -> Result<Dump<'_>, Failure> {
     let mut books = vec![];
     for account in accounts.items {
         let about = [("account", account.id.as_str())];
-        let trial = match operator.get::<Trial>("/v1/trial", &about).await {
+        let trial = match operator.get::<TrialProgress>("/v1/trial", &about).await {
             Err(Failure::Refused(problem)) if problem.code == "not-found" => None,
             known => Some(known?),
         };

@@ -10,6 +10,7 @@ use ebb_wire::instance::{Buy, Instance, Resize, Resized, Stop};
 use ebb_wire::person::{Because, Evidence, Learned, Report};
 use ebb_wire::problem::Page;
 use ebb_wire::sandbox::Advance;
+use ebb_wire::trial::ChooseAtEnd;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -83,6 +84,12 @@ impl Theatre<'_> {
         if self.dice.percent(70) {
             let claimed = customer.client.ask::<Value>("/v1/trial").await;
             self.tally("claim", claimed)?;
+            // Every second one wants nothing to go on when the grant ends.
+            if at % 2 == 1 {
+                let choice = ChooseAtEnd { choice: "release".to_owned() };
+                let chosen = customer.client.post::<Value>("/v1/trial/at-end", &choice).await;
+                self.tally("choose the trial's end", chosen)?;
+            }
         }
         self.customers.push(customer);
         Ok(())
@@ -188,6 +195,18 @@ impl Theatre<'_> {
         let fleet = ["render", "web"][self.dice.from(0, 1) as usize];
         let tagged = self.dice.percent(chance);
         tagged.then(|| ("fleet".to_owned(), fleet.to_owned())).into_iter().collect()
+    }
+
+    /// A customer, out of debt, tries the grant once more; those who may not are refused.
+    async fn try_out(&mut self, at: usize) -> Result<(), Failure> {
+        let zones: Vec<_> = self.stage.catalog.zones.iter().filter(|zone| zone.trial).collect();
+        let flavors: Vec<_> = self.stage.catalog.flavors.iter().filter(|flavor| !flavor.trial.is_empty()).collect();
+        let (Some(zone), Some(flavor)) = (self.dice.one(&zones), self.dice.one(&flavors)) else { return Ok(()) };
+        let order =
+            Buy { option: "trial".to_owned(), zone: zone.id.clone(), flavor: flavor.id.clone(), ..Buy::default() };
+        self.stage.top_up(&self.customers[at].id, "1000").await?;
+        let answer = self.customers[at].client.post::<Instance>("/v1/instances", &order).await;
+        self.tally("buy trial", answer).map(drop)
     }
 
     /// Seconds, hours, days; often to the very second at which something is due, or one beside it.
@@ -391,8 +410,17 @@ impl Theatre<'_> {
             }
         }
         // Now and then trials go on until their grant is used up, or its validity over.
-        let days = if self.dice.percent(25) { self.dice.from(15, 95) } else { 0 };
+        let days = match self.dice.from(1, 100) {
+            1..=25 => self.dice.from(15, 95),
+            26..=50 => self.dice.from(90, 95),
+            _ => 0,
+        };
         let seconds = days * 86_400 + self.dice.from(600, 9_000);
+        if days > 0 {
+            for at in 0..self.customers.len() {
+                self.try_out(at).await?;
+            }
+        }
         self.stage.advance(Advance { seconds: Some(seconds), to: None }).await?;
         // The last picture shows some in the middle of being taken back or removed.
         for _ in 0..3 {

@@ -83,8 +83,9 @@ fn prepare(sandbox: &Sandbox, example: &str) -> String {
     if example.contains("unschedule") || example.contains("drills schedules") {
         sandbox.ok("ebb drills schedule --all --every 1h");
     }
-    if example.contains("trial show") {
+    if example.starts_with("ebb trial") && !example.contains("claim") {
         sandbox.ok("ebb trial claim");
+        sandbox.ok("ebb buy t6.small.1 --trial --name trying --wait");
     }
     if example.contains("trial appeal") {
         // One who ran may ask to claim all the same.

@@ -3,7 +3,7 @@
 use crate::sandbox::{Sandbox, private};
 
 /// The line, its exit code, and a piece of what it must say on standard error.
-const REFUSALS: [(&str, i32, &str); 22] = [
+const REFUSALS: [(&str, i32, &str); 26] = [
     ("ebb buy c6.large.2 --spot 7", 1, "lasts 1 to 6 hours, not 7"),
     ("ebb buy c6.large.2 --spot 0", 1, "lasts 1 to 6 hours, not 0"),
     ("ebb buy c6.large.2 --spot -1", 1, "lasts 1 to 6 hours, not -1"),
@@ -25,7 +25,11 @@ const REFUSALS: [(&str, i32, &str); 22] = [
     ("ebb accounts list", 1, "needs the role operator"),
     ("ebb balance --as operator", 1, "belongs to no account"),
     ("ebb balance --as nobody", 2, "it has enterprise, individual, operator"),
-    ("ebb trial show", 1, "trial"),
+    ("ebb trial", 1, "trial"),
+    ("ebb trial at-end release", 1, "claim it first with `ebb trial claim`"),
+    ("ebb trial at-end stop", 1, "not offered here"),
+    ("ebb trial release", 2, "<ID"),
+    ("ebb trial release nobody", 1, "`ebb instances list` shows them"),
 ];
 
 #[test]
@@ -90,4 +94,29 @@ fn a_profile_that_others_may_read_is_not_used() {
     );
     let said = sandbox.run_with("ebb whoami --as ada", &[("EBB_KEY", "ebb_sandbox_operator")]);
     assert!(said.out.contains("Individual"), "--as goes before EBB_KEY: {said:?}");
+}
+
+#[test]
+fn trial_instances_are_released_only_when_somebody_said_so() {
+    let sandbox = Sandbox::start();
+    sandbox.ok("ebb trial claim");
+    sandbox.ok("ebb buy t6.small.1 --trial --name one --wait");
+    sandbox.ok("ebb buy t6.small.1 --trial --name two --wait");
+    sandbox.ok("ebb buy t6.small.1 --name paid --wait");
+    let said = sandbox.run("ebb trial release --all </dev/null");
+    assert!(said.code == 2 && said.err.contains("2 trial instances") && said.err.contains("--yes"), "{said:?}");
+    // One that is no trial, and none goes.
+    let said = sandbox.run("ebb trial release one paid --yes");
+    assert!(said.code == 1 && said.err.contains("`paid` is no trial instance; nothing was released"), "{said:?}");
+    assert_eq!(sandbox.json("ebb instances list")["items"].as_array().expect("items").len(), 3);
+    let said = sandbox.ok("ebb trial release one --yes");
+    assert!(said.contains("one") && !said.contains("two"), "{said}");
+    sandbox.ok("ebb trial release --all --yes");
+    let names = |list: &serde_json::Value| -> Vec<String> {
+        let items = list["items"].as_array().expect("items").iter();
+        items.map(|one| one["name"].as_str().expect("a name").to_owned()).collect()
+    };
+    sandbox.ok("ebb clock advance 5s");
+    assert_eq!(names(&sandbox.json("ebb instances list")), ["paid"]);
+    assert_eq!(sandbox.ok("ebb trial release --all"), "No trial instances.\n");
 }

@@ -4,7 +4,7 @@ use crate::api::{Client, Refused, text, wait_for};
 use crate::books::{self, Purchases};
 use crate::world::{Guests, On, Pace, Shape, World};
 use ebb_model::time::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::thread::sleep;
 use std::time::Duration;
@@ -76,6 +76,56 @@ fn a_start_that_nobody_heard_of_counts() {
     sleep(Duration::from_millis(1500));
     assert_eq!(bob.state(&block), "running", "it was given up, though it ran in time");
     books::check(&world, &Purchases::from([(bob.account.clone(), BTreeSet::from([block]))]));
+}
+
+/// The server is away when two grants are used up. One instance goes with its grant, the other goes on; both as if it had been there.
+fn a_trial_that_ends_while_the_server_is_down_ends_at_its_second(on: On) {
+    let world = World::at(Pace { grant: "0.006", ..Pace::default() }, Shape::Halves, on, &[]);
+    let operator = world.open();
+    let (ada, bob) = (operator.tenant("Ada"), operator.tenant("Bob"));
+    bob.post("/v1/trial/at-end", json!({ "choice": "release" }));
+    let (goes_on, goes) = (ada.buy("small", "trial"), bob.buy("small", "trial"));
+    ada.until(&goes_on, "running");
+    bob.until(&goes, "running");
+    let foreseen = |of: &Value| instant(&of["used_up_at"]);
+    let (ada_ends, bob_ends) = (foreseen(&ada.get("/v1/trial")), foreseen(&bob.get("/v1/trial")));
+    world.server.kill();
+    sleep(Duration::from_secs(9));
+
+    bob.until(&goes, "released");
+    let gone = bob.instance(&goes);
+    assert_eq!((&gone["end_cause"], instant(&gone["ended_at"])), (&json!("trial-end"), bob_ends));
+    assert_eq!(bob.get("/v1/balance")["accruing"]["payable"], "0.00000000");
+    wait_for("it is an on-demand instance", || {
+        let is = text(&ada.instance(&goes_on)["option"]);
+        (is == "on-demand").then_some(()).ok_or(is)
+    });
+    let events = operator.all("/v1/events");
+    assert_eq!(instant(&event(&events, &goes_on, "became-on-demand")["since"]), ada_ends.plus_seconds(1));
+    assert_eq!(ada.state(&goes_on), "running");
+    for (tenant, at) in [(&ada, ada_ends), (&bob, bob_ends)] {
+        let ended: Vec<&Value> =
+            events.iter().filter(|e| e["account"] == tenant.account && e["body"]["event"] == "trial-ended").collect();
+        assert_eq!((ended.len(), instant(&ended[0]["body"]["at"])), (1, at));
+        assert!(instant(&ended[0]["at"]) > at.plus_seconds(1), "the server was not away over the end");
+    }
+    books::check(
+        &world,
+        &Purchases::from([
+            (ada.account.clone(), BTreeSet::from([goes_on])),
+            (bob.account.clone(), BTreeSet::from([goes])),
+        ]),
+    );
+}
+
+#[test]
+fn a_trial_ends_without_the_server_on_sqlite() {
+    a_trial_that_ends_while_the_server_is_down_ends_at_its_second(On::Sqlite);
+}
+
+#[test]
+fn a_trial_ends_without_the_server_on_postgres() {
+    a_trial_that_ends_while_the_server_is_down_ends_at_its_second(On::Postgres);
 }
 
 /// A host comes back with its name and nothing else. What ran there is lost, not started anew without its disk.

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 /// Without these the log of failpoints would be a log of nothing.
-const BOTH: [&str; 37] = [
+const BOTH: [&str; 39] = [
     "commit.installation",
     "commit.ensure-key",
     "commit.greet-host",
@@ -26,6 +26,8 @@ const BOTH: [&str; 37] = [
     "commit.revoke-trial",
     "commit.close-account",
     "commit.token",
+    "commit.trial-at-end",
+    "commit.tend-trial",
     "commit.create-key",
     "commit.delete-key",
     "commit.add-key-pair",

@@ -81,11 +81,12 @@ pub fn was_told(world: &World, operator: &Client<'_>) {
         let heard = world.receiver.heard.lock().unwrap().clone();
         let heard: BTreeSet<String> = heard
             .iter()
-            .filter(|event| event["data"]["account"] == account && event["data"]["instance"].is_string())
+            .filter(|event| event["data"]["account"] == account)
+            .filter(|event| !text(&event["type"]).starts_with("dev.ebb.subscription."))
             .map(|event| text(&event["id"]))
             .collect();
         assert_eq!(heard, told, "what was heard, and what is written down as told");
-        let notable = ["running", "interruptServer", "ended", "released"];
+        let notable = ["running", "interruptServer", "ended", "released", "trial-low", "trial-ended"];
         let agreed = operator.get(&format!("/v1/subscriptions/{}?account={account}", text(&subscription["id"])));
         let agreed: jiff::Timestamp = text(&agreed["confirmed_at"]).parse().expect("an instant");
         let after = |event: &&Value| text(&event["at"]).parse::<jiff::Timestamp>().expect("an instant") > agreed;

@@ -19,6 +19,7 @@ impl<'a> Market<'a> {
         let operator = world.open();
         let (ada, bob) = (operator.tenant("Ada"), operator.tenant("Bob"));
         ada.keys_come_and_go();
+        bob.post("/v1/trial/at-end", json!({ "choice": "release" }));
         [&ada, &bob].into_iter().for_each(|tenant| subscribe(world, tenant));
         Market { ada, bob, operator, bought: Purchases::new() }
     }

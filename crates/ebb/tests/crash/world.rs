@@ -49,6 +49,8 @@ pub struct Pace {
     pub boot_timeout_seconds: u32,
     pub notice_seconds: u32,
     pub takings_per_hour: u32,
+    /// What an individual may claim.
+    pub grant: &'static str,
 }
 
 /// What guests are made of.
@@ -68,6 +70,7 @@ impl Default for Pace {
             boot_timeout_seconds: 20,
             notice_seconds: 2,
             takings_per_hour: 100,
+            grant: "6",
         }
     }
 }
@@ -89,6 +92,7 @@ impl World {
         let text = include_str!("catalog.toml").replace("boot_timeout_seconds = 20\n", &boot);
         let notice = format!("{notice}takings_per_hour = {}\n", pace.takings_per_hour);
         let text = text.replace("notice_seconds = 2\n", &notice);
+        let text = text.replace("amount = \"6\"\n", &format!("amount = \"{}\"\n", pace.grant));
         std::fs::write(path("catalog.toml"), text).expect("a file in a new directory");
         let catalog = &path("catalog.toml").display().to_string();
         let data = path("data").display().to_string();

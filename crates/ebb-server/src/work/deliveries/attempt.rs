@@ -64,10 +64,14 @@ impl App {
                 delivery::Kind::Event => {
                     let logged = reads.row(event::by_id(due.event)).await?.expect("a delivery's event is in the log");
                     let logged = event::read(&logged);
-                    let about = logged.instance.expect("what is told is about an instance");
-                    let about = reads.row(instance::by_id(about)).await?.expect("instances are kept");
                     let body = serde_json::from_str(&logged.body).expect("a document that this program wrote");
-                    CloudEvent::of_instance(installation, due.event, due.at, &instance::read(&about), body)
+                    match logged.instance {
+                        Some(about) => {
+                            let about = reads.row(instance::by_id(about)).await?.expect("instances are kept");
+                            CloudEvent::of_instance(installation, due.event, due.at, &instance::read(&about), body)
+                        }
+                        None => CloudEvent::of_account(installation, due.event, due.at, logged.account, body),
+                    }
                 }
                 delivery::Kind::Confirmation => {
                     let token = secrets.as_ref().map_or("", |secrets| &secrets.confirmation);

@@ -1,0 +1,203 @@
+//! How does a trial stand, what would make it last, and what becomes of it at its end? (rules §3.8, §3.9)
+
+use super::json;
+use super::trial::shown_trial;
+use crate::app::App;
+use crate::call::{Call, Principal};
+use crate::denied::Denied;
+use crate::trial::{Outlook, outlook};
+use crate::unit::{Outcome, Unit, refuse};
+use crate::work::hours::accruing;
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use ebb_engine::advice::{Change, Standing, Use, advice};
+use ebb_engine::event::Event;
+use ebb_engine::refusal::Refused;
+use ebb_model::billing::{Meter, Settled, Span};
+use ebb_model::catalog::Catalog;
+use ebb_model::id::{AccountId, InstanceId};
+use ebb_model::instance::Instance;
+use ebb_model::money::{Exact, Price};
+use ebb_model::time::Second;
+use ebb_model::trial::{AtEnd, Over};
+use ebb_store::rows::account::{self, Account};
+use ebb_store::rows::{bill, instance, trial};
+use ebb_store::{Decision, Reads, StoreError};
+use ebb_wire::problem::Problem;
+use ebb_wire::trial as wire;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What is built of it may be advised.
+const ADVISED: [Change; 1] = [Change::Release];
+
+/// How the trial stands: what is used, settled and accruing, what is left and how long that lasts, and what would make it last.
+#[utoipa::path(get, path = "/v1/trial", operation_id = "show_trial", params(("account" = Option<String>, Query, description = "operator: whose")),
+    responses((status = 200, body = wire::TrialProgress), (status = 404, body = Problem)))]
+pub async fn show(State(app): State<App>, who: Principal) -> Result<Json<wire::TrialProgress>, Denied> {
+    let id = who.account()?;
+    let (shared, now) = (app.clone(), app.clock.now().second());
+    let shown = app.store.read(move |reads| async move {
+        let Some(row) = reads.row(account::by_id(id)).await? else { return Ok(None) };
+        progress(&shared, &reads, &account::read(&row), now).await
+    });
+    shown.await?.map(Json).ok_or_else(|| Denied::not_found("trial of account", id))
+}
+
+/// Chooses what becomes of the account's trial instances when the grant is used up or its validity over.
+#[utoipa::path(post, path = "/v1/trial/at-end", operation_id = "choose_trial_end", request_body = wire::ChooseAtEnd,
+    responses((status = 200, body = wire::TrialProgress), (status = 409, body = Problem), (status = 501, body = Problem)))]
+pub async fn at_end(State(app): State<App>, call: Call<wire::ChooseAtEnd>) -> Result<Response, Denied> {
+    let id = call.principal.owner()?;
+    let choice = match call.body.choice.as_str() {
+        "continue" => AtEnd::Continue,
+        "release" => AtEnd::Release,
+        "stop" => return Err(Refused::NotOffered("an economical stop at the end of a trial").into()),
+        _ => return Err(Denied::BadInput("choice: it is continue or release".to_owned())),
+    };
+    let answer = call.once(&app, "trial-at-end", id, move |unit| choose(unit, id, choice));
+    Ok(json(StatusCode::OK, answer.await?))
+}
+
+async fn choose(mut unit: Unit, id: AccountId, choice: AtEnd) -> Outcome<Decision<wire::TrialProgress>> {
+    // Whoever ends the trial changes the account, too.
+    let account = unit.change_account(id).await?.clone();
+    let now = unit.now.second();
+    let Some(shown) = progress(&unit.app, &unit.reads, &account, now).await? else { return refuse(Refused::NoGrant) };
+    let ending = trial::read_ending(unit.reads.row(trial::ending(id)).await?.as_ref());
+    match ending.ended {
+        Some((at, Over::UsedUp)) => return refuse(Refused::GrantUsedUp(at.start())),
+        Some((at, Over::Validity)) => return refuse(Refused::GrantOver(at.start())),
+        None => {}
+    }
+    if ending.choice != choice {
+        unit.guard(trial::choose(id, choice));
+        unit.log(id, None, &Event::TrialEndChosen { choice });
+        unit.look_after_trial(id);
+    }
+    Ok(unit.done(wire::TrialProgress { at_end: choice.name().to_owned(), ..shown }))
+}
+
+async fn progress(
+    app: &App,
+    reads: &Reads,
+    account: &Account,
+    now: Second,
+) -> Result<Option<wire::TrialProgress>, StoreError> {
+    let Some(seen) = outlook(app, reads, account, now).await? else { return Ok(None) };
+    let id = account.id;
+    let hour = accruing(app, reads, account, now).await?.hour;
+    let accrued: Exact = hour.iter().map(|(_, split)| split.grant).sum();
+    let expired = seen.ending.expired.unwrap_or_default();
+    let since = |row: Option<ebb_store::Row>| row.as_ref().and_then(trial::read_since);
+    let covered = hour.iter().filter(|(charge, _)| charge.covered).map(|(charge, _)| charge.period.since);
+    let first_covered = since(reads.row(trial::first_covered(id)).await?).into_iter().chain(covered).min();
+
+    let spans = reads.rows(bill::spans_unreleased(id)).await?;
+    let open: Vec<Span> = spans.iter().map(bill::read_span).filter(|span| span.until.is_none()).collect();
+    let live = reads.rows(instance::live_of_account(id)).await?;
+    let live: BTreeMap<InstanceId, Instance> = live.iter().map(instance::read).map(|one| (one.id, one)).collect();
+    let over = seen.ending.ended.is_some() || !seen.grant.valid_at(now);
+    let standing = Standing { grant: &seen.grant, draws: &seen.draws, open_since: seen.open_since, now };
+    let uses = uses(&open);
+    let advised = if over { vec![] } else { advice(&standing, &uses, &ADVISED) };
+    let flavors = if over { vec![] } else { flavors(&app.catalog, &standing) };
+    Ok(Some(wire::TrialProgress {
+        used: (seen.grant.used + accrued).to_string(),
+        expired: expired.to_string(),
+        seconds_left: (seen.grant.valid_until.unix() - now.unix()).max(0),
+        as_of: now.to_string(),
+        first_charged_at: since(reads.row(trial::first_charged(id)).await?).map(|at| at.to_string()),
+        first_covered_at: first_covered.map(|at| at.to_string()),
+        hour: hour_now(&open, &seen, over),
+        running: running(&open, &live, over),
+        used_up_at: seen.forecast.used_up_at.filter(|_| !over).map(|at| at.to_string()),
+        at_end: seen.ending.choice.name().to_owned(),
+        ended_at: seen.ending.ended.map(|(at, _)| at.to_string()),
+        ended_by: seen.ending.ended.map(|(_, by)| by.name().to_owned()),
+        advice: advised.iter().map(|(id, change)| shown_advice(&uses, &live[id], *change)).collect(),
+        flavors,
+        grant: ebb_wire::account::Trial {
+            left: (seen.grant.left() - accrued - expired).to_string(),
+            ..shown_trial(&seen.grant, accrued)
+        },
+    }))
+}
+
+fn of_trial(span: &Span) -> bool {
+    matches!(span.settled, Settled::Hourly { trial: true })
+}
+
+/// What each trial instance draws per hour, in order of purchase.
+fn uses(open: &[Span]) -> Vec<Use> {
+    let mut uses = BTreeMap::<InstanceId, Use>::new();
+    for span in open.iter().filter(|span| of_trial(span)) {
+        let nothing = Use { instance: span.instance, compute: Price::default(), disk: Price::default() };
+        let one = uses.entry(span.instance).or_insert(nothing);
+        match span.meter {
+            Meter::Compute => one.compute = one.compute + span.price,
+            Meter::SystemDisk => one.disk = one.disk + span.price,
+        }
+    }
+    uses.into_values().collect()
+}
+
+fn sum<'a>(spans: impl Iterator<Item = &'a Span>) -> Price {
+    spans.fold(Price::default(), |sum, span| sum + span.price)
+}
+
+fn hour_now(open: &[Span], seen: &Outlook, over: bool) -> wire::HourNow {
+    let (price, drawn) = (sum(open.iter()), sum(open.iter().filter(|span| of_trial(span) && !over)));
+    let covered = drawn.min(seen.grant.hourly_cap);
+    let less = |a: Price, b: Price| Price::from_micros(a.micros() - b.micros());
+    wire::HourNow {
+        price: price.to_string(),
+        covered: covered.to_string(),
+        above_cap: less(drawn, covered).to_string(),
+        not_covered: less(price, drawn).to_string(),
+    }
+}
+
+fn running(open: &[Span], live: &BTreeMap<InstanceId, Instance>, over: bool) -> Vec<wire::UseNow> {
+    let ids: BTreeSet<InstanceId> = open.iter().map(|span| span.instance).collect();
+    let one = |id: &InstanceId| {
+        let mine = || open.iter().filter(|span| span.instance == *id);
+        let known = &live[id];
+        wire::UseNow {
+            instance: id.to_string(),
+            name: known.name.clone(),
+            flavor: known.flavor.clone(),
+            option: known.purchase.option().to_owned(),
+            state: known.state.name().to_owned(),
+            price: sum(mine()).to_string(),
+            covered: !over && mine().any(of_trial),
+        }
+    };
+    ids.iter().map(one).collect()
+}
+
+fn shown_advice(uses: &[Use], about: &Instance, change: Change) -> wire::Advised {
+    let draws = uses.iter().find(|one| one.instance == about.id).expect("advice is about what draws");
+    let saves = match change {
+        Change::Stop => draws.compute,
+        Change::Release => draws.compute + draws.disk,
+    };
+    let (instance, name, change) = (about.id.to_string(), about.name.clone(), change.name().to_owned());
+    wire::Advised { instance, name, change, saves: saves.to_string() }
+}
+
+/// How long what is left would last for one instance alone, cheapest first.
+fn flavors(catalog: &Catalog, standing: &Standing<'_>) -> Vec<wire::FlavorLasts> {
+    let terms = catalog.trial(standing.grant.holder);
+    let listed: BTreeSet<&String> = terms.flavors_in.values().flatten().chain(&terms.flavors).collect();
+    let priced = |id: &&String| Some((catalog.flavor(id)?.on_demand? + catalog.disk_price(), id.to_string()));
+    let mut priced: Vec<(Price, String)> = listed.iter().filter_map(priced).collect();
+    priced.sort();
+    let lasts = |(price, flavor): (Price, String)| {
+        let until = standing.lasts_at(price);
+        let seconds = until.unwrap_or(standing.grant.valid_until).unix() - standing.now.unix();
+        wire::FlavorLasts { flavor, price: price.to_string(), seconds: seconds.max(0), to_the_end: until.is_none() }
+    };
+    priced.into_iter().map(lasts).collect()
+}
