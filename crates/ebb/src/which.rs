@@ -16,7 +16,7 @@ pub fn short(id: &str) -> String {
     id.get(..SHOWN).unwrap_or(id).to_owned()
 }
 
-/// Finds the instance that `text` names: its id, an unambiguous start of it, or the name of one that is not released.
+/// Finds the instance that `text` names: its id, an unambiguous start of it, or its name. One that is not released goes before those that are.
 ///
 /// # Errors
 /// None or several match; the sentence lists them.
@@ -27,17 +27,12 @@ pub async fn instance(client: &Client, text: &str) -> Result<String, Failure> {
     let of = |instance: Instance| Candidate { name: instance.name, id: instance.id };
     let live: Page<Instance> = client.all("/v1/instances", &[("state", "live")]).await?;
     let live = pick("instance", text, "i-", live.items.into_iter().map(of).collect());
-    // A released one no longer has its name to itself, but keeps its id.
-    if matches!(live, Ok(None)) && text.starts_with("i-") {
-        let all: Page<Instance> = client.all("/v1/instances", &[("state", "all")]).await?;
-        return found(
-            "instance",
-            text,
-            "ebb instances list --all",
-            pick("instance", text, "i-", all.items.into_iter().map(of).collect()),
-        );
+    if !matches!(live, Ok(None)) {
+        return found("instance", text, "ebb instances list", live);
     }
-    found("instance", text, "ebb instances list", live)
+    let all: Page<Instance> = client.all("/v1/instances", &[("state", "all")]).await?;
+    let all = pick("instance", text, "i-", all.items.into_iter().map(of).collect());
+    found("instance", text, "ebb instances list --all", all)
 }
 
 /// Finds an account by its id, an unambiguous start of it, or its name. For the operator, who can list them.

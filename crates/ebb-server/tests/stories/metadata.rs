@@ -17,7 +17,8 @@ async fn notices(cloud: &Cloud, id: &str) -> Vec<String> {
     for (path, headers) in [
         ("/openstack/latest/spot/instance-action", &[][..]),
         ("/latest/meta-data/spot/instance-action", &[]),
-        ("/latest/meta-data/instance/spot/termination-time", &[("host", "100.100.100.200")]),
+        // Nobody else has this path, so it needs no name.
+        ("/latest/meta-data/instance/spot/termination-time", &[]),
         (AZURE, &[("metadata", "true")]),
         (GOOGLE, &[("metadata-flavor", "Google")]),
         ("/latest/meta-data/spot/termination-time", &[("host", "metadata.tencentyun.com")]),

@@ -2,7 +2,8 @@
 //!
 //! The address that it asked decides, where it belongs to one cloud only: 100.100.100.200 is Alibaba's, 169.254.0.23 Tencent's.
 //! 169.254.169.254 is shared by the others. There the `Host` header decides, if it names a cloud, and else the path: no two of
-//! those that are left have one in common. So `/latest/meta-data/spot/termination-time` is AWS's, unless Tencent was asked.
+//! those that are left have one in common. So `/latest/meta-data/spot/termination-time` is AWS's, unless Tencent was asked; what is
+//! below `/latest/meta-data/instance/` is nobody's but Alibaba's, and answered wherever it is asked.
 
 use super::Request;
 use std::net::Ipv4Addr;
@@ -70,6 +71,9 @@ impl Cloud {
     }
 
     fn of_path(request: &Request<'_>) -> Option<Cloud> {
+        if request.path.starts_with("/latest/meta-data/instance/") {
+            return Some(Cloud::Alibaba);
+        }
         let first = request.path.strip_prefix('/')?.split('/').next()?;
         match first {
             "openstack" => Some(Cloud::Huawei),

@@ -18,7 +18,7 @@ const REFUSALS: [(&str, i32, &str); 26] = [
     ("ebb buy c6.large.2 --spot 3 --expected-price 0.06", 1, "ask for a quote again"),
     ("ebb buy c6.large.2 --key-pair none", 1, "key pair"),
     ("ebb buy c6.large.2 --user-data none.sh", 1, "the user-data none.sh"),
-    ("ebb stop nobody", 1, "`ebb instances list` shows them"),
+    ("ebb stop nobody", 1, "`ebb instances list --all` shows them"),
     ("ebb stop i-0", 1, "`ebb instances list --all` shows them"),
     ("ebb clock advance 1.5h", 2, "write 90, 90s, 5m, 3h, 1d or 1h30m"),
     ("ebb clock advance --to yesterday", 1, "write it as 2026-03-01T08:58:30Z"),
@@ -29,7 +29,7 @@ const REFUSALS: [(&str, i32, &str); 26] = [
     ("ebb trial at-end release", 1, "claim it first with `ebb trial claim`"),
     ("ebb trial at-end stop", 1, "not offered here"),
     ("ebb trial release", 2, "<ID"),
-    ("ebb trial release nobody", 1, "`ebb instances list` shows them"),
+    ("ebb trial release nobody", 1, "`ebb instances list --all` shows them"),
 ];
 
 #[test]
