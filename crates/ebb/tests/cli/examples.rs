@@ -83,7 +83,8 @@ fn prepare(sandbox: &Sandbox, example: &str) -> String {
     if example.contains("unschedule") || example.contains("drills schedules") {
         sandbox.ok("ebb drills schedule --all --every 1h");
     }
-    if example.starts_with("ebb trial") && !example.contains("claim") {
+    let of_grant = ["ebb trial show", "ebb trial at-end", "ebb trial release"];
+    if example == "ebb trial" || of_grant.iter().any(|start| example.starts_with(start)) {
         sandbox.ok("ebb trial claim");
         sandbox.ok("ebb buy t6.small.1 --trial --name trying --wait");
     }
