@@ -66,6 +66,18 @@ fn drill(world: &mut World, drilled: &mut i64, id: InstanceId) {
     }
 }
 
+/// What a spending cap does to an account in the second in which it is met (rules §3.8): blocks go as by a delete, on-demand instances
+/// are stopped economically. Nothing sets one yet; a tenant who could would choose the second.
+fn cap(world: &mut World, whose: AccountId) {
+    let now = world.second();
+    let of: Vec<(InstanceId, bool)> =
+        world.live().filter(|i| i.account == whose).map(|i| (i.id, i.purchase.is_firm())).collect();
+    for (id, firm) in of {
+        let command = if firm { Command::StopEconomically { charged_until: Some(now) } } else { Command::Delete };
+        drop(world.ask(id, command));
+    }
+}
+
 /// One act of a tenant with two accounts, or now and then of a neighbour. `drilled` is none where there are no drills.
 fn scheme(world: &mut World, word: u64, drilled: &mut Option<i64>) {
     let alone = world.alone;
@@ -90,6 +102,7 @@ fn scheme(world: &mut World, word: u64, drilled: &mut Option<i64>) {
         (0..5, _) => drop(world.buy(who, flavor, FLAVORS[flavor].block(block.0, block.1))),
         (5..10, _) => drop(world.buy(who, flavor, FLAVORS[flavor].on_demand())),
         (10..12, Some(id)) => drop(world.ask(id, Command::Delete)),
+        (12, Some(_)) if world.capped && bits(52, 4) == 3 => cap(world, who),
         (12, Some(id)) if bits(52, 2) == 0 => drop(world.ask(id, Command::Stop)),
         (12, Some(id)) => drop(world.ask(id, Command::StopEconomically { charged_until: None })),
         (13, Some(id)) if bits(52, 3) == 0 => drop(world.resize(id, flavor)),
@@ -111,7 +124,7 @@ fn scheme(world: &mut World, word: u64, drilled: &mut Option<i64>) {
 
 fn seven_days(words: &[u64], linked: bool, drilled: &mut Option<i64>) -> World {
     let mut world = World::new(&LIMITS, &SMALL, words[0]);
-    world.alone = words[0] % 8 < 3;
+    (world.alone, world.capped) = (words[0] % 8 < 3, true);
     // Of half the zones the operator keeps some room free.
     if words[0] % 4 < 2 {
         world.keep_free(vec![(words[0] >> 8) as usize % FLAVORS.len().min(4); 1 + (words[0] >> 16) as usize % 2]);

@@ -64,6 +64,8 @@ pub struct World {
     took_of_reserve: Vec<AccountId>,
     /// The tenant has no neighbours.
     pub alone: bool,
+    /// Tenants have spending caps.
+    pub capped: bool,
     /// Nobody pauses for long.
     pub busy: bool,
     /// One start in eight fails.
@@ -102,6 +104,7 @@ impl World {
             reserve: vec![],
             took_of_reserve: vec![],
             alone: false,
+            capped: false,
             busy: seed.is_multiple_of(2),
             faults: false,
             replans: false,
