@@ -610,6 +610,8 @@ def check_trial(person, lives, catalog, now, complain):
             complain(thing, what)
 
     grant, ended = person.grant, person.ended
+    if person.gone and not ended:
+        return  # a closed account draws on nothing, and nobody is there to be warned
     at, by = exhaustion(lives, grant, grant["issued"] - grant["revoked"], catalog), "used-up"
     if at is None:
         at, by = grant["until"], "validity"
@@ -642,7 +644,7 @@ def check_trial(person, lives, catalog, now, complain):
         must(life.id, life.left_trial is None or there and stays, "it became on-demand, and its trial went on")
     share = -(-grant["issued"] * LOW // 100)
     low = exhaustion(lives, grant, grant["issued"] - share, catalog)
-    due = [(f"{days} days", grant["until"] - days * DAY) for days in DAYS_BEFORE]
+    due = [] if grant["revoked"] else [(f"{days} days", grant["until"] - days * DAY) for days in DAYS_BEFORE]
     due += [(f"{LOW} %", low + 1)] if low is not None else []
     due = [warning for warning in due if warning[1] < over]
     for warning in due:

@@ -11,7 +11,7 @@ use ebb_engine::forecast::{Draw, Forecast, draws, forecast};
 use ebb_engine::lifecycle::Input;
 use ebb_engine::settlement;
 use ebb_model::id::AccountId;
-use ebb_model::money::Amount;
+use ebb_model::money::{Amount, Exact};
 use ebb_model::time::{HOUR, Second, Timestamp};
 use ebb_model::trial::{AtEnd, Ending, Over, TrialGrant};
 use ebb_store::rows::account::Account;
@@ -82,6 +82,10 @@ impl App {
 }
 
 async fn tend(mut unit: Unit, id: AccountId) -> Outcome<Decision<()>> {
+    // Nothing of a closed account's draws on its grant any more, and nobody is there to be warned.
+    if unit.account(id).await?.closed_at.is_some() {
+        return Ok(unit.done(()));
+    }
     // Whoever changes what it draws changes the account, too: of the two one sees the other.
     let known = unit.change_account(id).await?.clone();
     let now = unit.now.second();
@@ -134,7 +138,9 @@ fn agenda(app: &App, seen: &Outlook, warned: &BTreeSet<String>) -> Vec<(Second, 
     let mut all = vec![];
     if seen.ending.ended.is_none() {
         let end = seen.ending.takes_effect_at(seen.forecast.end());
-        let days = app.catalog.trial.warn_days_before.iter();
+        // A grant that an operator took ends at once: there is no time before to warn of.
+        let taken = seen.grant.revoked > Exact::ZERO;
+        let days = app.catalog.trial.warn_days_before.iter().filter(|_| !taken);
         let days = days.map(|days| (seen.grant.valid_until.plus(-days * DAY), Warning::DaysBefore(*days)));
         let low = seen.forecast.low_at.map(|at| (at, Warning::Low));
         let warnings = days.chain(low).filter(|(at, warning)| *at < end && !warned.contains(&warning.key()));
