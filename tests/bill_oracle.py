@@ -96,6 +96,7 @@ class Life:
     took_room: bool = False  # others had to go for it [2.11]
     cut: bool = False  # its end was found to have been earlier
     left_trial: int = None  # it became on-demand [3.8]
+    lists: list = field(default_factory=list)  # since when the grant's list has its flavor, or has not [3.3]
     ceased_with_trial: int = None  # so long its vCPU and memory were a trial's that stopped [3.8]
     approved: int = None  # the guest itself let go
     start: int = None
@@ -364,6 +365,15 @@ class Log:
             if life.option != "trial" or life.left_trial is not None or life.end is not None:
                 self.complain(life.id, "it became on-demand and was no trial, or had ended")
             life.left_trial = second(body["since"])
+        elif kind == "coverage-changed":
+            since = second(body["since"])
+            if life.option != "trial" or life.left_trial is not None or life.start is None or since != at // 1_000_000:
+                self.complain(life.id, "its coverage changed, and it is no trial that is charged")
+            life.lists.append((since, life.now_flavor, body["covered"]))
+            for meter in METERS:
+                if life.used[meter] and life.used[meter][-1][1] is None:
+                    life.cease(meter, since)
+                    life.begin(meter, since)
         elif kind == "delete-asked":
             life.delete_at = at // 1_000_000
             if life.power == "again" and life.took_room:
@@ -735,7 +745,10 @@ def stretches(life, meter, grant, catalog, now):
     """Its uses of one thing: since, until, price, whether a grant may pay. A disk whose coverage stays the same is not cut by a resize."""
     together = []
     for since, until, cost, flavor in life.uses(meter, now):
-        may, left = listed(life, flavor, grant, catalog), life.left_trial is not None and since >= life.left_trial
+        may = listed(life, flavor, grant, catalog)
+        # The catalog has the newest list; until one changed, the flavor was on it or was not.
+        may = next((not covered for changed, of, covered in life.lists if since < changed and of == flavor), may)
+        left = life.left_trial is not None and since >= life.left_trial
         if meter == "system-disk" and together and together[-1][1:3] == [since, cost] and (left or together[-1][3] == may):
             together[-1][1] = until
         else:

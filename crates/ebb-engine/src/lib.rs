@@ -5,13 +5,14 @@
 //! still take,
 //! [`lifecycle`] what happens to an instance next, [`resize`] whether it may
 //! have another size, [`rating`] what a span of use costs, [`evidence`] what two accounts share,
-//! [`eligibility`] who may claim a trial, [`trial`] what a grant pays,
+//! [`eligibility`] who may claim a trial, [`trial`] what a grant pays, [`coverage`] what another list changes,
 //! [`forecast`] how long, [`advice`] what makes it last,
 //! [`settlement`] what moves in the ledger, [`topic`] who is told of an event, [`refusal`] why not, and [`why`] why just this one.
 
 #![deny(clippy::float_arithmetic)]
 
 pub mod advice;
+mod coverage;
 pub mod drill;
 mod economical;
 pub mod eligibility;

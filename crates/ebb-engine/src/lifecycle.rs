@@ -1,5 +1,6 @@
 //! What happens to an instance next? `step(instance, input, now)` gives the next instance and what is to be done.
 
+use crate::coverage;
 use crate::economical;
 use crate::event::Event;
 use crate::refusal::Refused;
@@ -33,6 +34,10 @@ pub enum Input {
     /// Its host was silent for too long and cannot run anything any more; it was last heard then (rules §1.6).
     HostLost {
         heard_at: Timestamp,
+    },
+    /// The list of its account's grant has changed, and has its flavor now or has not any more (rules §3.3).
+    Listed {
+        covered: bool,
     },
     /// Its account's trial is over; from `since` on it is an on-demand instance (rules §3.8).
     OnDemand {
@@ -191,6 +196,7 @@ pub fn step(instance: &Instance, input: Input, now: Timestamp, limits: &Limits) 
             _ => unchanged(),
         }),
         Input::HostLost { heard_at } => Ok(lose(instance, heard_at, now)),
+        Input::Listed { covered } => Ok(coverage::listed(instance, covered, now.second())),
         Input::OnDemand { since } => Ok(become_on_demand(instance, since)),
         Input::StopWithTrial { at } => stop_with_the_trial(instance, at, now, limits),
         Input::TrialOver { at } => Ok(go_with_the_trial(instance, at, now, limits)),

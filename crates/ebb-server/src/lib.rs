@@ -7,6 +7,7 @@
 mod app;
 mod call;
 mod clock;
+mod coverage;
 mod deliver;
 mod denied;
 mod drill;
