@@ -152,9 +152,10 @@ fn happened(event: &CloudEvent) -> (String, String, String) {
             ),
         ),
         "trial-ended" => {
-            let (why, why_zh) = match event.data["by"] == "used-up" {
-                true => ("its grant is used up", "额度已用完"),
-                false => ("its validity is over", "有效期已满"),
+            let (why, why_zh) = match event.data["by"].as_str() {
+                Some("used-up") => ("its grant is used up", "额度已用完"),
+                Some("revoked") => ("the operator took what was left of its grant", "运营者已收回剩余额度"),
+                _ => ("its validity is over", "有效期已满"),
             };
             let (then, then_zh) = match event.data["choice"].as_str() {
                 Some("release") => ("Its instances are released, as you chose.", "已按您的设置释放试用实例。"),

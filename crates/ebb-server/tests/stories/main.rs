@@ -27,4 +27,5 @@ mod spot;
 mod subscriptions;
 mod trial;
 mod trial_end;
+mod trial_silence;
 mod zones;

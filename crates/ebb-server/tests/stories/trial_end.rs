@@ -22,7 +22,7 @@ fn golden(catalog: &mut Catalog) {
 }
 
 /// Tells a story on both databases, under a catalog of its own.
-async fn told<F: Future<Output = ()>>(change: impl Fn(&mut Catalog), body: impl Fn(Cloud) -> F) {
+pub(crate) async fn told<F: Future<Output = ()>>(change: impl Fn(&mut Catalog), body: impl Fn(Cloud) -> F) {
     for on in [On::Sqlite, On::Postgres] {
         let mut catalog = Cloud::catalog();
         change(&mut catalog);
@@ -34,11 +34,11 @@ async fn told<F: Future<Output = ()>>(change: impl Fn(&mut Catalog), body: impl 
     }
 }
 
-fn trial(flavor: &str) -> Value {
+pub(crate) fn trial(flavor: &str) -> Value {
     json!({ "option": "trial", "flavor": flavor })
 }
 
-async fn progress(cloud: &Cloud, who: &str) -> Value {
+pub(crate) async fn progress(cloud: &Cloud, who: &str) -> Value {
     cloud.get(who, "/v1/trial").await
 }
 
@@ -54,7 +54,7 @@ async fn from_a_full_hour(cloud: &Cloud, who: &str, flavor: &str) -> String {
 }
 
 /// The account's events of a kind.
-async fn events(cloud: &Cloud, who: &str, kind: &str) -> Vec<Value> {
+pub(crate) async fn events(cloud: &Cloud, who: &str, kind: &str) -> Vec<Value> {
     let (mut found, mut after) = (vec![], String::new());
     loop {
         let page = cloud.get(who, &format!("/v1/events?limit=1000&after={after}")).await;
@@ -68,7 +68,7 @@ async fn events(cloud: &Cloud, who: &str, kind: &str) -> Vec<Value> {
 }
 
 /// The records of a meter since an instant: `since until grant amount`, with the time of day in UTC.
-async fn records(cloud: &Cloud, who: &str, meter: &str, since: &str) -> Vec<String> {
+pub(crate) async fn records(cloud: &Cloud, who: &str, meter: &str, since: &str) -> Vec<String> {
     let bill = cloud.get(who, &format!("/v1/bills?since={since}")).await;
     let mine = bill["records"].as_array().unwrap().iter().filter(|record| record["meter"] == meter);
     mine.map(|record| {
