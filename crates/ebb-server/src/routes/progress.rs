@@ -138,6 +138,8 @@ fn uses(open: &[Span]) -> Vec<Use> {
         match span.meter {
             Meter::Compute => one.compute = one.compute + span.price,
             Meter::SystemDisk => one.disk = one.disk + span.price,
+            // No grant pays months.
+            Meter::Subscription => {}
         }
     }
     uses.into_values().collect()
