@@ -64,9 +64,17 @@ impl Default for Keep {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "option", rename_all = "kebab-case")]
 pub enum Purchase {
-    OnDemand { price: Price },
-    Trial { price: Price },
-    SpotBlock { price: Price, hours: i64, periods: i64 },
+    OnDemand {
+        price: Price,
+    },
+    Trial {
+        price: Price,
+    },
+    SpotBlock {
+        price: Price,
+        hours: i64,
+        periods: i64,
+    },
     /// Paid in advance by the month (rules §4.3).
     Subscription {
         /// Per month, with the system disk.

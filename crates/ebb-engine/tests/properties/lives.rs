@@ -11,7 +11,7 @@ use ebb_model::id::{AccountId, HostId, InstanceId};
 use ebb_model::instance::{Cause, Instance, Keep, Purchase, State};
 use ebb_model::money::{Amount, Price};
 use ebb_model::resources::Resources;
-use ebb_model::time::{HOUR, Period, Second, Timestamp};
+use ebb_model::time::{DAY, HOUR, Period, Second, Timestamp};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -123,7 +123,8 @@ fn size(vcpu: i64) -> Size {
     Size { flavor: format!("f{vcpu}"), resources, price: Price::from_micros(vcpu * 100_000), disk_covered_anew: false }
 }
 
-/// Who can pay anything, and some months that are so short that lives see their end.
+/// What a month costs; who can pay anything; and months that are so short that lives see their end.
+const RICHLY: Price = Price::from_micros(30_000_000);
 const RICH: Payer = Payer { debt: Amount::ZERO, available: Amount::from_units(i64::MAX) };
 
 fn paid(of: &Instance, now: Second, seconds: i64) -> (Purchase, Payment) {
@@ -131,7 +132,7 @@ fn paid(of: &Instance, now: Second, seconds: i64) -> (Purchase, Payment) {
         Purchase::Subscription { since, until, months, .. } if now < until => (until, since, months),
         _ => (now, now, 0),
     };
-    let (price, months, until) = (Price::from_micros(30_000_000), seconds % 3 + 1, from.plus(seconds + 1));
+    let (price, months, until) = (RICHLY, seconds % 3 + 1, from.plus(seconds + 1));
     let keep_days = seconds % 2;
     let all = before + months;
     let purchase = Purchase::Subscription { price, since, months: all, until, keep_days, warned_days: None };
@@ -369,6 +370,42 @@ fn a_trial_that_goes_at_its_end_is_charged_to_its_end() {
     let promised = Instance { took_room: true, first_running: None, in_use_since: None, state: waiting, ..trial };
     let next = step(&promised, Input::TrialOver { at }, late, &LIMITS).unwrap().next.unwrap();
     assert_eq!((next.purchase.option(), next.state), ("on-demand", promised.state));
+}
+
+/// The end of what is paid counts from its own second, however late somebody looks: so long it is kept, and no longer.
+#[test]
+fn a_subscription_ends_at_its_second_and_is_kept_from_there() {
+    let mut paid = instance(1, Purchase::OnDemand { price: Price::from_micros(1) });
+    let since = paid.created_at.second();
+    (paid.state, paid.first_running, paid.in_use_since) = (State::Running, Some(since), Some(since));
+    let until = since.plus(30 * DAY);
+    paid.purchase = Purchase::Subscription { price: RICHLY, since, months: 1, until, keep_days: 15, warned_days: None };
+    let told = |days: i64| until.plus(-days * DAY).start();
+    assert_eq!(due_at(&paid, &LIMITS), Some(told(7)));
+    // The service was down for the week before and two days after: nobody is warned of what has passed.
+    let late = until.plus(2 * DAY).start();
+    let done = step(&paid, Input::Due, late, &LIMITS).unwrap();
+    let kept_until = until.plus(15 * DAY);
+    let ended = Effect::Log(Event::SubscriptionEnded { at: until, kept_until });
+    assert_eq!((&done.effects[0], done.effects.len()), (&ended, 2));
+    let off = done.next.unwrap();
+    assert_eq!(off.state, State::Stopping { force_at: late.plus_seconds(60), economical: true });
+    assert_eq!(due_at(&off, &LIMITS), Some(kept_until.start()));
+    // And so long that it should have been gone.
+    let later = until.plus(16 * DAY).start();
+    let gone = step(&off, Input::Due, later, &LIMITS).unwrap().next.unwrap();
+    assert_eq!(gone.state.end().map(|end| (end.at, end.cause)), Some((kept_until, Cause::SubscriptionEnd)));
+    // In its own second the end is there already.
+    let start = |now| step(&paid, Input::Command(Command::Start), now, &LIMITS).map(|done| done.next);
+    assert!(start(until.start()).is_err() && start(until.plus(-1).start()).is_ok());
+    // Each warning once, in order.
+    let warned = step(&paid, Input::Due, told(7), &LIMITS).unwrap();
+    assert_eq!(warned.effects, [Effect::Log(Event::SubscriptionEndsSoon { days: 7, until })]);
+    let warned = warned.next.unwrap();
+    assert_eq!(
+        (due_at(&warned, &LIMITS), step(&warned, Input::Due, told(7), &LIMITS).unwrap().next),
+        (Some(told(1)), None)
+    );
 }
 
 #[test]

@@ -15,8 +15,7 @@ fn account() -> AccountId {
     AccountId::new(Default::default())
 }
 
-const METERS: [Meter; 5] =
-    [Meter::Compute, Meter::Compute, Meter::SystemDisk, Meter::SystemDisk, Meter::Subscription];
+const METERS: [Meter; 5] = [Meter::Compute, Meter::Compute, Meter::SystemDisk, Meter::SystemDisk, Meter::Subscription];
 
 prop_compose! {
     fn charge()(

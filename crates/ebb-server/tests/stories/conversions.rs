@@ -109,7 +109,8 @@ story!(a_month_is_paid_at_once_and_nothing_by_the_hour_any_more, |cloud: Cloud| 
 
     // The hour closes with exactly the seconds before; they stay covered. 1,230 at 0.39, and at 0.02.
     cloud.until("11:00:00").await;
-    let mine = |records: Vec<String>| records.into_iter().filter(|record| record.contains(" 1230 ")).collect::<Vec<_>>();
+    let mine =
+        |records: Vec<String>| records.into_iter().filter(|record| record.contains(" 1230 ")).collect::<Vec<_>>();
     let before = "03-02T02:00:00Z 03-02T02:20:30Z 1230";
     assert_eq!(mine(records(&cloud, &owner, "compute").await), [format!("{before} 0.39 0.13325000 0.00000000")]);
     assert_eq!(mine(records(&cloud, &owner, "system-disk").await), [format!("{before} 0.02 0.00683333 0.00000000")]);
@@ -142,7 +143,10 @@ story!(out_of_a_trial_it_is_payable_from_that_second_on, |cloud: Cloud| async mo
     cloud.until("10:20:30").await;
     let converted = convert(&cloud, &owner, &id, on_demand()).await;
     let one = &converted["instance"];
-    assert_eq!((&one["option"], &one["price"], &one["icp_eligible"]), (&json!("on-demand"), &json!("0.81"), &json!(false)));
+    assert_eq!(
+        (&one["option"], &one["price"], &one["icp_eligible"]),
+        (&json!("on-demand"), &json!("0.81"), &json!(false))
+    );
     assert_eq!((&converted["hold"], converted.get("payment")), (&json!("0.83000000"), None));
     assert_eq!(cash(&cloud, &owner).await, ["100.00000000", "0.83000000"]);
     // It draws no more, and is no release (rules §3.5).
@@ -176,43 +180,51 @@ story!(out_of_a_trial_it_is_payable_from_that_second_on, |cloud: Cloud| async mo
     assert_eq!(refused(&cloud, &owner, &id, "convert", months(1)).await, (402, "insufficient-funds".to_owned()));
 });
 
-room_story!(off_or_waiting_it_leaves_the_trial_likewise, 4, |catalog| catalog.limits.trial_takes_room = true, |cloud: Cloud| async move {
-    let owner = claimant(&cloud, "100").await;
-    cloud.until("10:00:00").await;
-    let away = trial(&cloud, &owner, "t6.large.1").await;
-    let off = trial(&cloud, &owner, "t6.large.1").await;
-    put_away(&cloud, &owner, &away).await;
-    cloud.post(&owner, &format!("/v1/instances/{off}/stop"), json!(null)).await;
-    cloud.wait(60).await;
-    cloud.buy("enterprise", block(3)).await;
-    cloud.until("10:20:00").await;
-    for id in [&away, &off] {
-        let before = cloud.state(&owner, id).await;
-        let converted = convert(&cloud, &owner, id, on_demand()).await;
-        assert_eq!((&converted["instance"]["option"], &converted["instance"]["state"]), (&json!("on-demand"), &json!(before)));
+room_story!(
+    off_or_waiting_it_leaves_the_trial_likewise,
+    4,
+    |catalog| catalog.limits.trial_takes_room = true,
+    |cloud: Cloud| async move {
+        let owner = claimant(&cloud, "100").await;
+        cloud.until("10:00:00").await;
+        let away = trial(&cloud, &owner, "t6.large.1").await;
+        let off = trial(&cloud, &owner, "t6.large.1").await;
+        put_away(&cloud, &owner, &away).await;
+        cloud.post(&owner, &format!("/v1/instances/{off}/stop"), json!(null)).await;
+        cloud.wait(60).await;
+        cloud.buy("enterprise", block(3)).await;
+        cloud.until("10:20:00").await;
+        for id in [&away, &off] {
+            let before = cloud.state(&owner, id).await;
+            let converted = convert(&cloud, &owner, id, on_demand()).await;
+            assert_eq!(
+                (&converted["instance"]["option"], &converted["instance"]["state"]),
+                (&json!("on-demand"), &json!(before))
+            );
+        }
+        // 0.16 and 0.02 each.
+        assert_eq!(cash(&cloud, &owner).await[1], "0.36000000");
+        cloud.until("11:00:00").await;
+        // What is off as usual is charged; of what is put away the disk alone, so its hold stays.
+        assert_eq!(cash(&cloud, &owner).await, ["99.86666667", "0.18000000"]);
+        // One that waits has neither, and is on demand from its first second on.
+        cloud.delete(&owner, &off).await;
+        cloud.delete(&owner, &away).await;
+        cloud.buy("enterprise", block(3)).await;
+        let waits = trial(&cloud, &owner, "c6.xlarge.2").await;
+        assert_eq!(cloud.state(&owner, &waits).await, "pending");
+        assert_eq!(refused(&cloud, &owner, &waits, "convert", months(1)).await, (409, "wrong-state".to_owned()));
+        assert_eq!(convert(&cloud, &owner, &waits, on_demand()).await["instance"]["state"], "pending");
+        cloud.until("11:30:00").await;
+        assert_eq!(cloud.state(&owner, &waits).await, "running");
+        cloud.until("12:00:00").await;
+        let all = records(&cloud, &owner, "compute").await;
+        let last = all.last().unwrap();
+        // From 11:05 on, when those that made room were gone.
+        assert_eq!(last, "03-02T03:05:00Z 03-02T04:00:00Z 3300 0.81 0.00000000 0.74250000");
+        assert_eq!(cash(&cloud, &owner).await[1], "0.00000000");
     }
-    // 0.16 and 0.02 each.
-    assert_eq!(cash(&cloud, &owner).await[1], "0.36000000");
-    cloud.until("11:00:00").await;
-    // What is off as usual is charged; of what is put away the disk alone, so its hold stays.
-    assert_eq!(cash(&cloud, &owner).await, ["99.86666667", "0.18000000"]);
-    // One that waits has neither, and is on demand from its first second on.
-    cloud.delete(&owner, &off).await;
-    cloud.delete(&owner, &away).await;
-    cloud.buy("enterprise", block(3)).await;
-    let waits = trial(&cloud, &owner, "c6.xlarge.2").await;
-    assert_eq!(cloud.state(&owner, &waits).await, "pending");
-    assert_eq!(refused(&cloud, &owner, &waits, "convert", months(1)).await, (409, "wrong-state".to_owned()));
-    assert_eq!(convert(&cloud, &owner, &waits, on_demand()).await["instance"]["state"], "pending");
-    cloud.until("11:30:00").await;
-    assert_eq!(cloud.state(&owner, &waits).await, "running");
-    cloud.until("12:00:00").await;
-    let all = records(&cloud, &owner, "compute").await;
-    let last = all.last().unwrap();
-    // From 11:05 on, when those that made room were gone.
-    assert_eq!(last, "03-02T03:05:00Z 03-02T04:00:00Z 3300 0.81 0.00000000 0.74250000");
-    assert_eq!(cash(&cloud, &owner).await[1], "0.00000000");
-});
+);
 
 story!(who_may_not_and_what_never_can, |cloud: Cloud| async move {
     let owner = cloud.tenant("Ada", "individual", "176.80").await;
@@ -220,7 +232,9 @@ story!(who_may_not_and_what_never_can, |cloud: Cloud| async move {
     let keys = format!("/v1/accounts/{account}/keys");
     let member = cloud.post(&owner, &keys, json!({"role": "member"})).await["secret"].as_str().unwrap().to_owned();
     let id = cloud.buy(&owner, firm("c6.large.2")).await;
-    for (who, status, code) in [(member.as_str(), 403, "role"), ("individual", 404, "not-found"), ("operator", 403, "role")] {
+    for (who, status, code) in
+        [(member.as_str(), 403, "role"), ("individual", 404, "not-found"), ("operator", 403, "role")]
+    {
         for (verb, body) in [("convert", months(1)), ("convert", on_demand()), ("renew", json!({"months": 1}))] {
             assert_eq!(refused(&cloud, who, &id, verb, body).await, (status, code.to_owned()), "{who} {verb}");
         }
@@ -242,7 +256,10 @@ story!(who_may_not_and_what_never_can, |cloud: Cloud| async move {
     for (what, status, code) in cases {
         assert_eq!(refused(&cloud, &owner, &id, "convert", what.clone()).await, (status, code.to_owned()), "{what}");
     }
-    assert_eq!(refused(&cloud, &owner, &id, "renew", json!({"months": 1})).await, (409, "not-a-subscription".to_owned()));
+    assert_eq!(
+        refused(&cloud, &owner, &id, "renew", json!({"months": 1})).await,
+        (409, "not-a-subscription".to_owned())
+    );
     assert_eq!(cash(&cloud, &owner).await, ["176.80000000", "0.41000000"]);
     assert_eq!(cloud.instance(&owner, &id).await["option"], "on-demand");
     cloud.delete(&owner, &id).await;
@@ -255,7 +272,10 @@ story!(who_may_not_and_what_never_can, |cloud: Cloud| async move {
     }
     let away = cloud.buy("enterprise", firm("c6.large.2")).await;
     put_away(&cloud, "enterprise", &away).await;
-    assert_eq!(refused(&cloud, "enterprise", &away, "convert", months(1)).await, (409, "stopped-economically".to_owned()));
+    assert_eq!(
+        refused(&cloud, "enterprise", &away, "convert", months(1)).await,
+        (409, "stopped-economically".to_owned())
+    );
     cloud.post("enterprise", &format!("/v1/instances/{away}/start"), json!(null)).await;
     convert(&cloud, "enterprise", &away, months(1)).await;
     for (verb, body, code) in [
@@ -270,7 +290,8 @@ story!(who_may_not_and_what_never_can, |cloud: Cloud| async move {
     }
     let allowed = cloud.get("enterprise", &format!("/v1/instances/{away}/operations")).await;
     let codes = allowed["items"].as_array().unwrap().iter();
-    let codes: Vec<&str> = codes.filter_map(|one| one["code"].as_str()).filter(|code| code.starts_with("sub")).collect();
+    let codes: Vec<&str> =
+        codes.filter_map(|one| one["code"].as_str()).filter(|code| code.starts_with("sub")).collect();
     assert_eq!(codes.len(), 4, "{allowed}");
     // The operator takes back blocks alone.
     assert_eq!(refused(&cloud, "operator", &away, "reclaim", json!(null)).await, (409, "not-a-spot-block".to_owned()));
@@ -348,7 +369,9 @@ async fn the_same_money_is_spent_once() {
     for (owner, id) in &owners {
         let path = format!("/v1/instances/{id}/convert");
         let convert = async || one.ask(owner, Method::POST, &path, Some(months(1))).await.0.as_u16();
-        let another = async || other.ask(owner, Method::POST, "/v1/instances", Some(order(firm("c6.2xlarge.2")))).await.0.as_u16();
+        let another = async || {
+            other.ask(owner, Method::POST, "/v1/instances", Some(order(firm("c6.2xlarge.2")))).await.0.as_u16()
+        };
         let (converted, bought) = tokio::join!(convert(), another());
         assert!(matches!((converted, bought), (200, 402) | (402, 201)), "{converted} {bought}");
         let paid = records(&one, owner, "subscription").await.len();

@@ -39,7 +39,8 @@ room_story!(at_its_end_it_is_off_and_kept_and_then_released, 4, |cloud: Cloud| a
     assert_eq!(events(&cloud, "individual", "subscription-ended").await.len(), 0);
     cloud.wait(1).await;
     let ended = events(&cloud, "individual", "subscription-ended").await;
-    let said = json!({"event": "subscription-ended", "at": "2026-04-02T02:20:30Z", "kept_until": "2026-04-17T02:20:30Z"});
+    let said =
+        json!({"event": "subscription-ended", "at": "2026-04-02T02:20:30Z", "kept_until": "2026-04-17T02:20:30Z"});
     assert_eq!((ended.len(), &ended[0]), (1, &said));
     assert_eq!(cloud.state("individual", &id).await, "stopping");
     cloud.wait(60).await;
