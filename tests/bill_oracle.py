@@ -1005,7 +1005,9 @@ def check_books(person, books, mine, lives, now, complain):
         # All that is left is taken, in whole units; an end that is found to have been earlier may bring some back.
         if person.grant["revoked"] and not 0 <= left - running < SHOWN and not any(life.cut for life in lives):
             complain(person.id, "what was taken of the grant is not what was left of it")
-        hour_closed = end <= now and not any(p.since // HOUR * HOUR < end for p in open_)
+        # What is issued at a release waits for no hour.
+        hourly = [p for p in open_ if p.meter != "compute" or p.life.option != "spot-block"]
+        hour_closed = end <= now and not any(p.since // HOUR * HOUR < end for p in hourly)
         gone = left if person.ended and hour_closed else 0
         if gone and amount(trial["expired"]) == 0 and end // HOUR == now // HOUR:
             gone = 0  # the hour was opened by something that took no second of it

@@ -79,7 +79,8 @@ async fn carry_out<T>(app: App, call: Call<T>, id: String, to: To, quote: bool) 
     let known = find(&app, &call.principal, &id).await?;
     call.principal.owner()?;
     app.zones_loaded().await?;
-    let answer = call.once(&app, "convert", known.account, move |mut unit| async move {
+    let name = if matches!(to, To::Renewed { .. }) { "renew" } else { "convert" };
+    let answer = call.once(&app, name, known.account, move |mut unit| async move {
         let found = unit.instance(known.id).await?;
         let before = up_to_now(&mut unit, found).await?;
         let (step, payment) = decide(&mut unit, &before, to).await?;

@@ -1,13 +1,17 @@
 //! The life of a subscription: how it is renewed, what comes at its end, and what becomes of it when nobody does.
 
-use crate::cloud::{Cloud, On};
+use crate::cloud::{Cloud, Directory, On, Service};
 use crate::conversions::{cash, convert, events, months, records};
 use crate::economical::{firm, refused, start};
-use crate::receiver::{Mood, Receiver};
+use crate::receiver::{Mood, Receiver, until};
 use crate::room_story;
 use crate::rooms::{HOST, nothing_is_off};
 use crate::story;
 use crate::subscriptions::confirmed;
+use ebb_driver::fake::Behaviour;
+use ebb_store::Place;
+use ebb_testing::TempPostgres;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 async fn to(cloud: &Cloud, instant: &str) {
@@ -198,3 +202,28 @@ story!(its_owner_is_told_a_week_and_a_day_before_and_at_the_end, |cloud: Cloud| 
     let ended = receiver.wait_for("dev.ebb.instance.ended", 1).await.remove(0);
     assert_eq!(ended.event()["data"]["cause"], "subscription-end");
 });
+
+/// The clock of the service is that of the wall, months after the sandbox's: everything was due while nobody was there.
+#[tokio::test]
+async fn a_service_that_was_down_ends_it_at_its_second_all_the_same() {
+    let place = Place::Postgres(TempPostgres::start().database().await);
+    let room = [("vcpu", 4), ("memory_mib", 8_192), ("disk_gib", 100)];
+    let before = Cloud::at(place.clone(), &room, Behaviour::default()).await;
+    let owner = before.tenant("Ada", "individual", "500").await;
+    let id = from_half_past(&before, &owner).await;
+    drop(before);
+    let directory = Directory::new();
+    let service = Service::start(place, directory.identity()).await.unwrap();
+    let show = async || service.ask(&owner, Method::GET, &format!("/v1/instances/{id}"), json!(null)).await.1;
+    until("its release", async || show().await["end_cause"] == "subscription-end").await;
+    assert_eq!(show().await["ended_at"], "2026-04-17T02:20:30Z");
+    let log = service.ask(&owner, Method::GET, "/v1/events?limit=1000", json!(null)).await.1;
+    let bodies: Vec<&Value> = log["items"].as_array().unwrap().iter().map(|event| &event["body"]).collect();
+    let of = |kind: &str| bodies.iter().filter(|body| body["event"] == kind).collect::<Vec<_>>();
+    assert_eq!((of("subscription-ended").len(), of("subscription-ends-soon").len()), (1, 0));
+    assert_eq!(of("subscription-ended")[0]["at"], "2026-04-02T02:20:30Z");
+    let bill = service.ask(&owner, Method::GET, "/v1/bills", json!(null)).await.1;
+    let paid = bill["records"].as_array().unwrap().iter().filter(|record| record["meter"] == "subscription");
+    assert_eq!(paid.count(), 1);
+    service.stop().await;
+}

@@ -353,13 +353,42 @@ impl Theatre<'_> {
         self.tally(&what, answer).map(drop)
     }
 
+    /// A customer with enough money buys, and pays the first month soon after.
+    async fn move_in(&mut self, at: usize) -> Result<(), Failure> {
+        let sold: Vec<_> = self.stage.catalog.flavors.iter().filter(|flavor| flavor.subscription.is_some()).collect();
+        let Some(flavor) = self.months.one(&sold).map(|flavor| flavor.id.clone()) else { return Ok(()) };
+        let zone = self.stage.catalog.zones[0].id.clone();
+        self.stage.top_up(&self.customers[at].id, "1000").await?;
+        let order = Buy { option: "on-demand".to_owned(), zone, flavor, ..Buy::default() };
+        let answer = self.customers[at].client.post::<Instance>("/v1/instances", &order).await;
+        let Some(bought) = self.tally("buy on-demand", answer)? else { return Ok(()) };
+        self.stage.advance(Advance { seconds: Some(self.months.from(1, 600)), to: None }).await?;
+        let to = Convert { to: "subscription".to_owned(), months: Some(1), ..Convert::default() };
+        let path = format!("/v1/instances/{}/convert", bought.id);
+        let answer = self.customers[at].client.post::<Converted>(&path, &to).await;
+        self.tally("convert to subscription", answer).map(drop)
+    }
+
     /// Weeks go by: subscriptions are renewed before their end, or after it, or by nobody.
     async fn weeks_pass(&mut self) -> Result<(), Failure> {
-        for _ in 0..6 {
-            self.convert().await?;
+        for at in 0..self.customers.len() {
+            self.move_in(at).await?;
         }
-        for _ in 0..4 {
-            let seconds = self.months.from(5 * 86_400, 14 * 86_400);
+        // Few others stay that long, or the weeks would be all of the bill.
+        for one in self.live().await? {
+            let owner = self.customers.iter().position(|customer| customer.id == one.account);
+            let leaves = match one.option.as_str() {
+                "subscription" => 0,
+                "trial" => 40,
+                _ => 85,
+            };
+            if let Some(owner) = owner.filter(|_| self.months.percent(leaves)) {
+                let answer = self.customers[owner].client.delete(&format!("/v1/instances/{}", one.id)).await;
+                self.tally::<Instance>("delete", answer)?;
+            }
+        }
+        for _ in 0..5 {
+            let seconds = self.months.from(6 * 86_400, 14 * 86_400);
             self.stage.advance(Advance { seconds: Some(seconds), to: None }).await?;
             let mut live = self.live().await?;
             live.retain(|one| one.option == "subscription");
