@@ -27,6 +27,7 @@ FREE_CAUSES = {"capacity", "reserve", "shortage", "drain", "host-return", "opera
 URGENT_CAUSES = {"shortage", "drain", "host-return", "operator"}  # these may come without notice [2.6]
 LATE = 10  # so many seconds beyond the notice a drill is free, if the machine is slow [2.10]
 METERS = ("compute", "system-disk")  # the order in which a grant pays [3.3]
+ORDER = (*METERS, "subscription")
 DAY = 24 * HOUR
 LOW = 20  # of the grant, in percent: below it its owner is warned [3.7]
 DAYS_BEFORE = (7, 1)  # and so many days before the end of the validity
@@ -98,6 +99,7 @@ class Life:
     left_trial: int = None  # it became on-demand [3.8]
     lists: list = field(default_factory=list)  # since when the grant's list has its flavor, or has not [3.3]
     uncovered: set = field(default_factory=set)  # when it was of another size, after it was known to be on-demand
+    left_at_end: int = None  # it left the trial with its end, not by its owner's word
     ceased_with_trial: int = None  # so long its vCPU and memory were a trial's that stopped [3.8]
     approved: int = None  # the guest itself let go
     start: int = None
@@ -115,6 +117,14 @@ class Life:
     took_since: int = None  # the use of room for which others had to go began then [2.11]
     now_flavor: str = None  # after resizes
     now_price: int = None
+    sold: str = None  # how it is paid now: its purchase option, unless it was converted [4.3]
+    converted: int = None  # to on-demand, by its owner
+    hold_price: int = None  # per hour, of what was held back then
+    months: list = field(default_factory=list)  # what was paid in advance: since, until, months, price, when
+    anchor: int = None  # its months are counted from here
+    keep_days: int = None
+    over: bool = False  # its paid time has ended, and that was carried out
+    told: list = field(default_factory=list)  # warnings: days before which end, and when
 
     @property
     def option(self):
@@ -159,7 +169,17 @@ class Life:
         """The notice of its drill, if it had one: cause, instant, deadline, free until."""
         return next((notice for notice in self.notices if notice[0] == "drill"), None)
 
+    @property
+    def paid_until(self):
+        return self.months[-1][1] if self.months else None
+
+    @property
+    def kept_until(self):
+        return self.paid_until + self.keep_days * DAY if self.months else None
+
     def begin(self, meter, at):
+        if self.sold == "subscription":
+            return  # paid before
         cost = self.now_price if meter == "compute" else self.disk_price
         self.used[meter].append([at, None, cost, self.now_flavor])
 
@@ -217,6 +237,7 @@ class Log:
         self.drill_free_seconds = dump["catalog"]["drill_free_seconds"]
         self.drills_per_day = dump["catalog"]["drills_per_day"]
         self.taking_minimum = dump["catalog"].get("taking_minimum_seconds", 0)
+        self.catalog = dump["catalog"]
         self.on_demand = {f["id"]: price(f["on_demand"]) for f in dump["catalog"]["flavors"] if f.get("on_demand")}
         takings = []  # notices for a firm order that is still to come in the log
         before = ("", 0)
@@ -283,7 +304,7 @@ class Log:
             if person.ended:
                 self.complain(account, "its trial ended twice")
             there = [life for life in self.lives.values()
-                     if life.account == account and life.option == "trial" and (life.end is None or life.end > second(body["at"]))]
+                     if life.account == account and life.sold == "trial" and (life.end is None or life.end > second(body["at"]))]
             owes = {life.id: (life.took_room and life.took_since is None, life.took_since) for life in there}
             person.ended = {"at": second(body["at"]), "by": body["by"], "choice": body["choice"], "there": there, "owes": owes,
                             "leaving": [life for life in there if life.end is not None]}
@@ -314,7 +335,7 @@ class Log:
         life = Life(event["instance"], event["account"], len(self.lives), body["zone"], body["flavor"], terms,
                     price(terms["price"]), price(body["disk_price"]), body["waits"], at,
                     body.get("took_room", False))
-        life.now_flavor, life.now_price = life.flavor, life.price
+        life.now_flavor, life.now_price, life.sold = life.flavor, life.price, life.option
         if life.id in self.lives:
             self.complain(life.id, "it was bought twice")
         if life.option == "trial" and self.people[life.account].ended:
@@ -371,22 +392,24 @@ class Log:
             self.take(life, at, takings, life.waits)
         elif kind == "became-on-demand":
             since, ended = second(body["since"]), self.people[life.account].ended
-            if life.option != "trial" or life.left_trial is not None or life.end is not None and life.end <= since:
+            if life.sold != "trial" or life.left_trial is not None or life.end is not None and life.end <= since:
                 self.complain(life.id, "it became on-demand and was no trial, or had ended")
-            life.left_trial = since
+            life.left_trial, life.left_at_end, life.sold = since, since, "on-demand"
             # Its owner had it end or stop before it was carried out that all stop.
             goes_on = life.end is None and life.used["compute"] and life.used["compute"][-1][1] is None
             if ended and ended["choice"] == "stop" and not goes_on and life.cut_use("compute", since):
                 life.ceased_with_trial = since
         elif kind == "coverage-changed":
             since = second(body["since"])
-            if life.option != "trial" or life.left_trial is not None or life.start is None or since != at // 1_000_000:
+            if life.sold != "trial" or life.start is None or since != at // 1_000_000:
                 self.complain(life.id, "its coverage changed, and it is no trial that is charged")
             life.lists.append((since, life.now_flavor, body["covered"]))
             for meter in METERS:
                 if life.used[meter] and life.used[meter][-1][1] is None:
                     life.cease(meter, since)
                     life.begin(meter, since)
+        elif kind in ("converted", "renewed", "subscription-ends-soon", "subscription-ended"):
+            self.months(life, kind, body, at)
         elif kind == "delete-asked":
             life.delete_at = at // 1_000_000
             if life.power == "again" and life.took_room:
@@ -447,6 +470,7 @@ class Log:
         elif kind == "economical-stop-asked":
             until = second(body["charged_until"]) if "charged_until" in body else None
             must(life.option != "spot-block", "a spot block is never stopped economically")
+            must(life.sold != "subscription", "a subscription is never stopped economically")
             must(until is not None or not early, "others had to go for its room, and it left too soon")
             must(not (life.power == "again" and life.took_room), "its start was withdrawn though others had to go for it")
             if until is not None:
@@ -474,8 +498,10 @@ class Log:
             must(life.power != "stopping away" or life.option == "spot-block", "an economical stop was asked for, and an ordinary one came")
             life.power = "off"
         elif kind == "start-asked":
+            must(not life.months or now < life.paid_until, "it was started after the end of its subscription")
             must(life.power == "off", "it was started without looking for the room that it had given back")
         elif kind == "firm-start-asked":
+            must(not life.months or now < life.paid_until, "it was started after the end of its subscription")
             must(life.power == "away" and not lost, "it looks for room, and was not stopped economically")
             life.power, life.took_room = "again", body["took_room"]
             self.take(life, at, takings, body["waits"])
@@ -483,8 +509,7 @@ class Log:
             terms, since = body["purchase"], second(body["at"])
             must(life.power in ("off", "away") and not lost, "it was resized and not stopped")
             must(not early, "others had to go for its room, and it gave the size up too soon")
-            option = life.option if life.left_trial is None else "on-demand"
-            must(terms["option"] == option != "spot-block", "a resize does not change the purchase option")
+            must(terms["option"] == life.sold in ("trial", "on-demand"), "a resize does not change the purchase option")
             must(body["flavor"] != life.now_flavor and since == now, "a resize is to another flavor, and of its instant")
             must(price(terms["price"]) == self.on_demand.get(body["flavor"]), "it is resized at another price than that of the flavor")
             life.now_flavor, life.now_price = body["flavor"], price(terms["price"])
@@ -494,6 +519,74 @@ class Log:
                 if life.used[meter] and life.used[meter][-1][1] is None:
                     life.cease(meter, since)
                     life.begin(meter, since)
+
+    def months(self, life, kind, body, at):
+        """Sold otherwise, for longer, or to its end: from the second of the event on [4.3]."""
+        now, lost = at // 1_000_000, bool(life.pauses) and life.pauses[-1][1] is None
+        terms = self.catalog
+
+        def must(right, what):
+            if not right:
+                self.complain(life.id, what)
+
+        must(life.end is None, f"{kind}, and it had ended")
+        if kind == "converted":
+            sold = body["purchase"]
+            must(body["from"] == life.sold and second(body["at"]) == now, "it is converted from what it was, and at that instant")
+            must(life.sold in ("trial", "on-demand") and sold["option"] != life.sold, "what it is cannot become what it is to be")
+            life.left_trial = now if life.sold == "trial" else life.left_trial
+            if sold["option"] == "on-demand":
+                must(price(sold["price"]) == life.now_price, "it is converted to on-demand at another price than it had")
+                life.converted, life.hold_price = now, life.now_price + life.disk_price
+            else:
+                must(sold["option"] == "subscription", f"nobody converts into {sold['option']}")
+                must(life.start is not None and life.power in ("on", "off") and not lost, "only what runs or keeps its room is paid by the month")
+                must(second(sold["since"]) == now, "a subscription begins with the conversion")
+                for meter in METERS:
+                    life.cease(meter, now)
+                life.anchor, life.keep_days = now, sold["keep_days"]
+                self.pay(life, sold["months"], sold["months"], price(sold["price"]), now, second(sold["until"]), now)
+                # A month is more than what one for whom others had to go owes [2.11].
+                life.took_since, life.took_room = None, False
+            life.sold = sold["option"]
+        elif not life.months:
+            must(False, f"{kind}, and it is no subscription")
+        elif kind == "renewed":
+            since = now if life.over else life.paid_until
+            if life.over:
+                life.anchor, before = now, 0
+            else:
+                must(now < life.paid_until, "it was renewed after its end, which nobody carried out")
+                before = sum(n for begun, _, n, _, _ in life.months if begun >= life.anchor)
+            must(second(body["since"]) == since, "renewed months begin where the paid ones end, or now")
+            life.over, life.keep_days = False, terms["subscription_keep_days"]
+            self.pay(life, body["months"], before + body["months"], price(body["price"]), since, second(body["until"]), now)
+        elif kind == "subscription-ends-soon":
+            due = life.paid_until - body["days"] * DAY
+            again = any(told[:2] == (body["days"], life.paid_until) for told in life.told)
+            must(body["days"] in terms["subscription_warn_days_before"] and not again, "there was a warning of nothing")
+            must(second(body["until"]) == life.paid_until and due <= now < life.paid_until, "the warning is of another instant")
+            life.told.append((body["days"], life.paid_until, now))
+        else:
+            must(not life.over, "its subscription ended twice")
+            must(second(body["at"]) == life.paid_until <= now, "it is paid to another second than that of its end")
+            must(second(body["kept_until"]) == life.kept_until, "it is kept for another time than the terms say")
+            life.over, life.took_since, life.took_room = True, None, False
+            life.power = "away" if lost or life.power in ("again", "away") else "stopping away"
+
+    def pay(self, life, months, all_months, cost, since, until, now):
+        """Paid in advance: the months are counted from the first, and the price is that of the flavor and its disk [4.3]."""
+
+        def must(right, what):
+            if not right:
+                self.complain(life.id, what)
+
+        flavor = next((f for f in self.catalog["flavors"] if f["id"] == life.now_flavor), {})
+        must(flavor.get("subscription") and price(flavor["subscription"]) == cost, "the price per month is another")
+        must(months >= 1 and until <= self.zone.plus_months(now, self.catalog["subscription_max_months"]), "so many months are not sold")
+        must(until == self.zone.plus_months(life.anchor, all_months), "the months do not end where the calendar says")
+        must(life.keep_days == self.catalog["subscription_keep_days"], "it is kept for another time than the catalog says")
+        life.months.append((since, until, months, cost, now))
 
     def rehearse(self, life, at, notice, deadline, free_until):
         """May this drill begin, and how much of it is free? What earlier ones of the month were allotted counts [2.10]."""
@@ -566,6 +659,8 @@ def check_life(life, taking_minimum, complain):
             free_until = life.drill[3] if life.drill[3] is not None and life.drill[3] < life.end else None
     elif life.cause == "trial-end":
         must(life.option == "trial", "only a trial ends with its grant")  # when: see check_trial
+    elif life.cause == "subscription-end":
+        must(life.months and life.over and life.end == life.kept_until, "a subscription is released when it was kept long enough")
     elif life.cause == "breach":
         must(all(n[0] in ("drill", "breach") for n in reclaims), "a breach under the platform's notice")
     elif life.cause == "lost":
@@ -576,6 +671,27 @@ def check_life(life, taking_minimum, complain):
     must(life.start is None or life.end >= life.start, "it ended before it began")
     must(life.free_from == free_from, f"free from {life.free_from}, by the rules from {free_from}")
     must(life.free_until == free_until, f"free until {life.free_until}, by the rules until {free_until}")
+
+
+def check_months(life, catalog, now, complain):
+    """Did a subscription end when it had to, and was its owner told before? [4.3]"""
+    if not life.months:
+        return
+
+    def must(right, what):
+        if not right:
+            complain(life.id, what)
+
+    last = now if life.end is None else min(life.end, now)
+    must(life.over or life.paid_until >= last, "its paid time is over, and nothing came of it")
+    must(life.end is not None or life.kept_until >= now, "it was kept long enough, and is there still")
+    for (_, until, _, _, paid_at), after in zip(life.months, [*life.months[1:], None]):
+        known_to = after[4] if after else last
+        for days in catalog["subscription_warn_days_before"]:
+            at, times = until - days * DAY, sum(told[:2] == (days, until) for told in life.told)
+            # What comes in the very second may be before or after.
+            must(times == 1 or times == 0 and not paid_at < at < known_to, f"it was not told {days} days before {clock(until)}")
+            must(times == 0 or at <= known_to, f"it was told {days} days before an end that did not come")
 
 
 def check_terms(life, grant, catalog, complain):
@@ -610,8 +726,9 @@ def exhaustion(lives, grant, budget, catalog):
     for life in (life for life in lives if life.option == "trial" and life.start is not None):
         for meter in METERS:
             for since, until, cost, may in stretches(life, meter, grant, catalog, grant["until"]):
-                lost = life.pauses and life.pauses[-1][1] is None
-                goes_on = life.cause == "trial-end" and until == life.end and not lost or meter == "compute" and until == life.ceased_with_trial
+                lost = bool(life.pauses) and life.pauses[-1][1] is None
+                goes_on = life.cause == "trial-end" and until == life.end and not lost
+                goes_on = goes_on or until in (life.left_at_end, life.ceased_with_trial)
                 until = grant["until"] if goes_on else min(until, grant["until"])
                 if may:
                     draws.append((max(since, grant["since"]), until, cost))
@@ -682,7 +799,7 @@ def check_trial(person, lives, catalog, now, complain):
                 least = max(least, took_since + person.taking_minimum)
             paused = life.pauses[-1][0] if life.pauses and life.pauses[-1][1] is None else least
             must(life.id, there and not stays and life.end == min(least, paused), "it does not end with the trial")
-        must(life.id, life.left_trial is None or there and stays, "it became on-demand, and its trial went on")
+        must(life.id, life.left_trial is None or life.sold == "subscription" or life.converted is not None or there and stays, "it became on-demand, and its trial went on")
     share = -(-grant["issued"] * LOW // 100)
     low = exhaustion(lives, grant, grant["issued"] - share, catalog)
     due = [] if grant["revoked"] else [(f"{days} days", grant["until"] - days * DAY) for days in DAYS_BEFORE]
@@ -706,6 +823,14 @@ class Zone:
 
     def date(self, at):
         return datetime.fromtimestamp(at, self.zone).date()
+
+    def plus_months(self, at, months):
+        """The same clock time so many months later, at the latest on the month's last day."""
+        local = datetime.fromtimestamp(at, self.zone)
+        year, month = divmod(local.year * 12 + local.month - 1 + months, 12)
+        first_after = datetime(year + (month == 11), (month + 1) % 12 + 1, 1)
+        day = min(local.day, (first_after - timedelta(days=1)).day)
+        return int(local.replace(year=year, month=month + 1, day=day, fold=0).timestamp())
 
     def next_midnight(self, at):
         day = self.date(at)
@@ -734,9 +859,12 @@ class Piece:
     covered: bool
     settled_at: int = None
     grant: int = 0
+    months: int = None  # its quantity, where it was paid in advance
 
     @property
     def gross(self):
+        if self.months is not None:
+            return self.price * self.months * HOUR
         return self.price * (self.until - self.since)
 
     @property
@@ -759,13 +887,20 @@ def listed(life, flavor, grant, catalog):
 
 def stretches(life, meter, grant, catalog, now):
     """Its uses of one thing: since, until, price, whether a grant may pay. A disk whose coverage stays the same is not cut by a resize."""
-    together = []
+    together, uses = [], []
     for since, until, cost, flavor in life.uses(meter, now):
-        may = listed(life, flavor, grant, catalog)
+        left = life.left_trial
+        parts = [(since, until)] if left is None or not since < left < until else [(since, left), (left, until)]
+        uses.extend((a, b, cost, flavor) for a, b in parts)
+    was = None
+    for since, until, cost, flavor in uses:
+        on_list = listed(life, flavor, grant, catalog)
         # The catalog has the newest list; until one changed, the flavor was on it or was not.
-        may = next((not covered for changed, of, covered in life.lists if since < changed and of == flavor), may)
-        left = since in life.uncovered
-        if meter == "system-disk" and together and together[-1][1:3] == [since, cost] and (left or together[-1][3] == may):
+        on_list = next((not covered for changed, of, covered in life.lists if since < changed and of == flavor), on_list)
+        may = on_list and (life.left_trial is None or since < life.left_trial)
+        same = may == together[-1][3] and (on_list == was or since in life.uncovered) if together else False
+        was = on_list
+        if meter == "system-disk" and same and together[-1][1:3] == [since, cost]:
             together[-1][1] = until
         else:
             together.append([since, until, cost, may])
@@ -777,6 +912,8 @@ def pieces(life, grant, zone, catalog, now):
     if life.start is None:
         return
     block = life.option == "spot-block"
+    for since, until, months, cost, paid_at in life.months:
+        yield Piece(life, "subscription", cost, since, until, None, False, settled_at=paid_at, months=months)
     for meter in METERS:
         whole = meter == "compute" and block
         uses = stretches(life, meter, grant, catalog, now)
@@ -834,7 +971,7 @@ def compare_records(wanted, shown, complain, issued):
         if key in found:
             complain(key[0], f"two records of {key[1]} begin at {record['since']}")
         found[key] = record
-    for piece in sorted(wanted, key=lambda p: (p.since, p.life.order, METERS.index(p.meter))):
+    for piece in sorted(wanted, key=lambda p: (p.since, p.life.order, ORDER.index(p.meter))):
         record = found.pop((piece.life.id, piece.meter, piece.since), None)
         where = f"{piece.meter} since {clock(piece.since)}"
         if record is None:
@@ -843,6 +980,7 @@ def compare_records(wanted, shown, complain, issued):
         says = {
             "until": (second(record["until"]), piece.until),
             "seconds": (record["seconds"], piece.until - piece.since),
+            "months": (record.get("months"), piece.months),
             "price": (price(record["price"]), piece.price),
             "waived": (amount(record["waived"]), posted(piece.waived)),
             "grant": (amount(record["grant"]), posted(piece.grant)),
@@ -914,7 +1052,9 @@ def check_books(person, books, mine, lives, now, complain):
         # All that is left is taken, in whole units; an end that is found to have been earlier may bring some back.
         if person.grant["revoked"] and not 0 <= left - running < SHOWN and not any(life.cut for life in lives):
             complain(person.id, "what was taken of the grant is not what was left of it")
-        hour_closed = end <= now and not any(p.since // HOUR * HOUR < end for p in open_)
+        # What is issued at a release waits for no hour.
+        hourly = [p for p in open_ if p.meter != "compute" or p.life.option != "spot-block"]
+        hour_closed = end <= now and not any(p.since // HOUR * HOUR < end for p in hourly)
         gone = left if (person.ended or person.gone) and hour_closed else 0
         if gone and amount(trial["expired"]) == 0 and end // HOUR == now // HOUR:
             gone = 0  # the hour was opened by something that took no second of it
@@ -927,12 +1067,17 @@ def check_books(person, books, mine, lives, now, complain):
 
 def hold(life, settled):
     """Unbound money that a purchase ties up: one hour, or one whole period; a trial nothing [5.2]."""
-    if life.option == "trial" or life.released is not None or life.waits and life.cause == "never-ran":
+    if life.sold == "subscription" or life.released is not None or life.waits and life.cause == "never-ran":
+        return 0
+    if life.option == "trial" and life.converted is None:
         return 0
     if life.option == "spot-block":
         return posted((life.price + life.disk_price) * life.period)
-    first_hour = any(p.life is life and p.meter == "compute" for p in settled)
-    return 0 if first_hour else posted((life.price + life.disk_price) * HOUR)
+    since, cost = (life.bought_at // 1_000_000, life.price + life.disk_price)
+    if life.converted is not None:
+        since, cost = life.converted, life.hold_price
+    first_hour = any(p.life is life and p.meter == "compute" and p.until > since for p in settled)
+    return 0 if first_hour else posted(cost * HOUR)
 
 
 def check(dump):
@@ -957,11 +1102,12 @@ def check(dump):
             deduct(mine, person.grant)
         for life in lives:
             check_life(life, log.taking_minimum, complain)
+            check_months(life, dump["catalog"], now, complain)
             check_terms(life, person.grant, dump["catalog"], complain)
             check_whole(life, mine, [r for r in books["bill"]["records"] if r["instance"] == life.id], complain)
         compare_records([p for p in mine if p.settled_at is not None], books["bill"]["records"], complain, True)
         compare_records([p for p in mine if p.settled_at is None], books["bill"]["accruing"], complain, False)
-        hourly = {p.settled_at for p in mine if p.settled_at and not (p.meter == "compute" and p.life.option == "spot-block")}
+        hourly = {p.settled_at for p in mine if p.settled_at and p.months is None and not (p.meter == "compute" and p.life.option == "spot-block")}
         if sorted(hourly) != [until for _, until in person.closed]:
             complain(person.id, "the closed hours in the log are not those in which something was used")
         check_books(person, books, mine, lives, now, complain)
@@ -1057,6 +1203,11 @@ def tamperings(dump):
             later = (e["body"]["event"] for e in of["events"][n + 1:] if e["account"] == account)
             if next((kind for kind in later if kind in ("trial-claimed", "trial-overruled")), None) == "trial-claimed":
                 yield n
+
+    def charged_losses(of):
+        """Losses of a host with which a charge ended; what is paid by the month has none."""
+        ends = billed(of, "until")
+        return (n for n in events("host-lost")(of) if (of["events"][n]["instance"], second(body(of, n)["since"])) in ends)
 
     def resumed(of):
         """Starts that end the loss of a host and are on the bill."""
@@ -1171,6 +1322,18 @@ def tamperings(dump):
         trial = events("resized", lambda b: b["purchase"]["option"] == "trial")
         return (n for n in trial(of) if (of["events"][n]["instance"], second(body(of, n)["at"])) in rows)
 
+    def sold_on_demand(of):
+        """Those with a record on each side."""
+        both = billed(of, "since") & billed(of, "until")
+        these = events("converted", lambda b: b["purchase"]["option"] == "on-demand")(of)
+        return (n for n in these if (of["events"][n]["instance"], second(body(of, n)["at"])) in both)
+
+    to_months = events("converted", lambda b: b["purchase"]["option"] == "subscription")
+
+    def dearer(thing):
+        more = f"{price(thing['price']) + 1:07}"
+        thing["price"] = f"{more[:-6]}.{more[-6:]}"
+
     paid, granted = (lambda r: amount(r["amount"]) > 0), (lambda r: amount(r["grant"]) > 0)
     waived, ran = (lambda r: amount(r["waived"]) > 0), (lambda b: b["first"])
     yield from copies("a record is left out", records, drop)
@@ -1205,8 +1368,8 @@ def tamperings(dump):
                       lambda of, n: body(of, n).update(cause="deleted"))
     yield from copies("a reclaim waives a period more", events("ended", lambda b: "waived_since" in b),
                       lambda of, n: shift(body(of, n), "waived_since", -HOUR))
-    yield from copies("the loss of a host is left out of the log", events("host-lost"), lambda of, n: of["events"].pop(n))
-    yield from copies("a host is lost a second earlier", events("host-lost"), lambda of, n: shift(body(of, n), "since", -1))
+    yield from copies("the loss of a host is left out of the log", charged_losses, lambda of, n: of["events"].pop(n))
+    yield from copies("a host is lost a second earlier", charged_losses, lambda of, n: shift(body(of, n), "since", -1))
     yield from copies("a lost instance runs again a second later", resumed, lambda of, n: shift(body(of, n), "at", 1))
     yield from copies("a new plan is left out of the log", events("replanned"), unplan)
     yield from copies("a drill is called a reclaim", events("ended", drill), lambda of, n: body(of, n).update(cause="operator"))
@@ -1288,6 +1451,35 @@ def tamperings(dump):
                                          for m in events("trial-ended")(of))
                                   and sum(of["events"][m]["account"] == of["events"][n]["account"] for m in events("trial-end-chosen")(of)) == 1),
                       lambda of, n: of["events"].pop(n))
+    yield from copies("a conversion is left out of the log", lambda of: [*to_months(of), *sold_on_demand(of)], lambda of, n: of["events"].pop(n))
+    yield from copies("a conversion is a second later", lambda of: [*to_months(of), *sold_on_demand(of)],
+                      lambda of, n: shift(body(of, n), "at", 1))
+    yield from copies("a conversion is of something else", events("converted"), lambda of, n: body(of, n).update({"from": "spot-block"}))
+    yield from copies("a month is a millionth dearer", to_months, lambda of, n: dearer(body(of, n)["purchase"]))
+    yield from copies("a month more is sold", to_months, lambda of, n: body(of, n)["purchase"].update(months=body(of, n)["purchase"]["months"] + 1))
+    yield from copies("a subscription ends a second later", to_months, lambda of, n: shift(body(of, n)["purchase"], "until", 1))
+    yield from copies("a subscription is kept a day longer", to_months, lambda of, n: body(of, n)["purchase"].update(keep_days=99))
+    yield from copies("a price on demand is another after a conversion", sold_on_demand, lambda of, n: dearer(body(of, n)["purchase"]))
+    yield from copies("no flavor is sold by the month", lambda of: [0] if any(to_months(of)) else [],
+                      lambda of, _: [f.pop("subscription", None) for f in of["catalog"]["flavors"]])
+    yield from copies("months are sold for one at most", lambda of: (n for n in to_months(of) if body(of, n)["purchase"]["months"] > 1),
+                      lambda of, n: of["catalog"].update(subscription_max_months=1))
+    yield from copies("a renewal is left out of the log", events("renewed"), lambda of, n: of["events"].pop(n))
+    yield from copies("a renewal begins a second later", events("renewed"), lambda of, n: shift(body(of, n), "since", 1))
+    yield from copies("a renewal ends a second later", events("renewed"), lambda of, n: shift(body(of, n), "until", 1))
+    yield from copies("a renewal is of a month more", events("renewed"), lambda of, n: body(of, n).update(months=body(of, n)["months"] + 1))
+    yield from copies("a renewal is a millionth dearer", events("renewed"), lambda of, n: dearer(body(of, n)))
+    yield from copies("the end of a subscription is left out of the log", events("subscription-ended"), lambda of, n: of["events"].pop(n))
+    yield from copies("the end of a subscription is a second later", events("subscription-ended"), lambda of, n: shift(body(of, n), "at", 1))
+    yield from copies("one whose subscription ended is kept a second less", events("subscription-ended"),
+                      lambda of, n: shift(body(of, n), "kept_until", -1))
+    yield from copies("the end of a subscription is not announced", events("subscription-ends-soon"), lambda of, n: of["events"].pop(n))
+    yield from copies("the end of a subscription is announced wrongly", events("subscription-ends-soon"),
+                      lambda of, n: body(of, n).update(days=body(of, n)["days"] + 1))
+    yield from copies("what was kept to its end is called deleted", events("ended", lambda b: b["cause"] == "subscription-end"),
+                      lambda of, n: body(of, n).update(cause="deleted"))
+    yield from copies("a subscription's record has a month less", some(lambda r: r["meter"] == "subscription"),
+                      lambda of, p: record(of, p).update(months=record(of, p)["months"] - 1))
     yield from copies("what the grant may pay for is less", some(granted), lambda of, p: add(record(of, p), "covered", -1))
     yield from copies("the log is told in another order", events("bought"),
                       lambda of, n: of["events"].insert(0, of["events"].pop(n)))

@@ -94,7 +94,7 @@ impl Shop {
         unit.push(token::insert(key, &Uuid::new_v4().to_string(), &digest, &self.answer, self.now));
         unit.push(instance::insert(bought, due_at(bought, &self.limits)));
         unit.extend(host::order(self.host.id, bought.id));
-        unit.push(account::insert_hold(account.id, bought.id, hold));
+        unit.push(account::insert_hold(account.id, bought.id, hold, self.now.second()));
         let happened = Event::Bought {
             zone: bought.zone.clone(),
             flavor: bought.flavor.clone(),

@@ -4,7 +4,8 @@
 //! charged: nobody pays for what he has not, nor has what he does not pay for.
 
 use crate::event::Event;
-use crate::lifecycle::{Effect, Step, change, least_until, unchanged};
+use crate::lifecycle::{Effect, Step, change, least_until, open, unchanged};
+use crate::monthly;
 use crate::operation::{Operation, permit};
 use crate::refusal::Refused;
 use ebb_model::billing::Meter;
@@ -76,6 +77,9 @@ pub(crate) fn start(
     now: Timestamp,
     limits: &Limits,
 ) -> Result<Step, Refused> {
+    if monthly::is_over(instance, now) {
+        return Err(monthly::over(instance));
+    }
     if instance.state != State::StoppedEconomically {
         return Err(Refused::WrongState { state: instance.state.name(), verb: "start" });
     }
@@ -109,7 +113,7 @@ pub(crate) fn off(instance: &Instance, at: Timestamp) -> Step {
     step
 }
 
-fn left(instance: &Instance, charged_until: Second, off_at: Timestamp) -> Step {
+pub(crate) fn left(instance: &Instance, charged_until: Second, off_at: Timestamp) -> Step {
     let mut effects = close(instance, charged_until);
     effects.push(Effect::FreeRoom { releasing: false });
     effects.push(Effect::Log(Event::Stopped { at: off_at.second(), economical: true }));
@@ -141,7 +145,7 @@ pub(crate) fn waited_in_vain(instance: &Instance, now: Timestamp) -> Step {
 
 /// Its lost host came back with it, and it is off: its disk is there again, and charged.
 pub(crate) fn back(instance: &Instance, since: Second) -> Step {
-    let mut effects = vec![Effect::OpenSpans { meters: DISK, since }];
+    let mut effects: Vec<Effect> = open(instance, DISK, since).into_iter().collect();
     if instance.has_room {
         effects.push(Effect::FreeRoom { releasing: false });
     }

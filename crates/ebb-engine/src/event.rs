@@ -165,6 +165,28 @@ pub enum Event {
     BecameOnDemand {
         since: Second,
     },
+    /// It is sold otherwise from this second on; its owner wanted so (rules §4.3).
+    Converted {
+        from: String,
+        purchase: Purchase,
+        at: Second,
+    },
+    /// So many further months of a subscription are paid: this period, at today's price.
+    Renewed {
+        months: i64,
+        price: Price,
+        since: Second,
+        until: Second,
+    },
+    SubscriptionEndsSoon {
+        days: i64,
+        until: Second,
+    },
+    /// Nobody renewed it: it is switched off, and released at `kept_until`.
+    SubscriptionEnded {
+        at: Second,
+        kept_until: Second,
+    },
     /// What was left of the grant is gone with its validity.
     TrialExpired {
         amount: Amount,
@@ -209,6 +231,10 @@ impl Event {
             Event::TrialEnded { .. } => "trial-ended",
             Event::CoverageChanged { .. } => "coverage-changed",
             Event::BecameOnDemand { .. } => "became-on-demand",
+            Event::Converted { .. } => "converted",
+            Event::Renewed { .. } => "renewed",
+            Event::SubscriptionEndsSoon { .. } => "subscription-ends-soon",
+            Event::SubscriptionEnded { .. } => "subscription-ended",
             Event::TrialExpired { .. } => "trial-expired",
         }
     }

@@ -4,7 +4,8 @@
 //! order goes and who must make room, [`reserve`] and [`shortage`] who makes room for the operator, [`lending`] what a host may
 //! still take,
 //! [`lifecycle`] what happens to an instance next, [`resize`] whether it may
-//! have another size, [`rating`] what a span of use costs, [`evidence`] what two accounts share,
+//! have another size, [`conversion`] whether it may be sold otherwise, [`monthly`] how long it is paid then, [`rating`] what a span
+//! of use costs, [`evidence`] what two accounts share,
 //! [`eligibility`] who may claim a trial, [`trial`] what a grant pays, [`coverage`] what another list changes,
 //! [`forecast`] how long, [`advice`] what makes it last,
 //! [`settlement`] what moves in the ledger, [`topic`] who is told of an event, [`refusal`] why not, and [`why`] why just this one.
@@ -12,6 +13,7 @@
 #![deny(clippy::float_arithmetic)]
 
 pub mod advice;
+pub mod conversion;
 mod coverage;
 pub mod drill;
 mod economical;
@@ -22,6 +24,7 @@ pub mod fleet;
 pub mod forecast;
 pub mod lending;
 pub mod lifecycle;
+pub mod monthly;
 mod offers;
 pub mod operation;
 pub mod placement;

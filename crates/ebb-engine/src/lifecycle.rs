@@ -3,11 +3,13 @@
 use crate::coverage;
 use crate::economical;
 use crate::event::Event;
+use crate::monthly::{self, Payment};
 use crate::refusal::Refused;
 use ebb_model::billing::Meter;
 use ebb_model::catalog::Limits;
 use ebb_model::id::HostId;
 use ebb_model::instance::{Cause, End, Instance, Notice, Purchase, State};
+use ebb_model::money::Amount;
 use ebb_model::time::{HOUR, Second, Timestamp};
 
 /// What may happen to an instance.
@@ -134,8 +136,15 @@ pub enum Effect {
     },
     /// Issue all records of a block.
     SettleBlock,
+    /// Money is held back until an hour with seconds after this one is closed.
+    Hold {
+        amount: Amount,
+        since: Second,
+    },
     /// Money held back for it is not needed any more.
     DropHold,
+    /// Months are paid in advance: one record, now.
+    Pay(Payment),
     Log(Event),
 }
 
@@ -170,7 +179,9 @@ pub fn step(instance: &Instance, input: Input, now: Timestamp, limits: &Limits) 
                 return Ok(economical::back(instance, since));
             }
             let log = Effect::Log(Event::Running { at: since, first: false });
-            Ok(change(instance, State::Stopped, vec![Effect::OpenSpans { meters: Meter::ALL, since }, log]))
+            let mut effects: Vec<Effect> = open(instance, Meter::ALL, since).into_iter().collect();
+            effects.push(log);
+            Ok(change(instance, State::Stopped, effects))
         }
         Input::Report(report) => Ok(learn(instance, report)),
         Input::RoomFree => Ok(match instance.state {
@@ -216,13 +227,15 @@ pub fn due_at(instance: &Instance, limits: &Limits) -> Option<Timestamp> {
         // The host carries the deadline out by itself; its report ends this state.
         State::Reclaiming { .. } | State::Releasing { .. } | State::Released { .. } => return None,
     };
-    own.into_iter().chain(announce).chain(lease_end).min()
+    let paid = monthly::due_at(instance, limits);
+    own.into_iter().chain(announce).chain(lease_end).chain(paid).min()
 }
 
 fn obey(instance: &Instance, command: Command, now: Timestamp, limits: &Limits) -> Result<Step, Refused> {
     let wrong = |verb| Err(Refused::WrongState { state: instance.state.name(), verb });
     match (&instance.state, command) {
         (State::Releasing { .. } | State::Released { .. }, _) => Err(Refused::Released),
+        (_, Command::Start) if monthly::is_over(instance, now) => Err(monthly::over(instance)),
         (_, Command::StopEconomically { charged_until }) => economical::stop(instance, charged_until, now, limits),
         (State::Reclaiming { .. }, Command::Reclaim(order)) => hurry(instance, order),
         (State::Reclaiming { cause: Cause::Drill, .. }, Command::Breach) => Ok(cut_drill(instance, now)),
@@ -284,7 +297,7 @@ pub(crate) fn least_until(instance: &Instance, limits: &Limits) -> Option<Second
 }
 
 /// What waits for a start gives its claim back when it ends.
-fn no_longer_waiting(instance: &Instance) -> Vec<Effect> {
+pub(crate) fn no_longer_waiting(instance: &Instance) -> Vec<Effect> {
     matches!(instance.state, State::Waiting { .. }).then_some(Effect::DropClaim).into_iter().collect()
 }
 
@@ -499,7 +512,7 @@ fn learn(instance: &Instance, report: Report) -> Step {
                 let meters = if first { Meter::ALL } else { &[Meter::Compute] };
                 next.first_running = instance.first_running.or(Some(at.second()));
                 next.in_use_since = Some(at.second());
-                step.effects.insert(0, Effect::OpenSpans { meters, since: at.second() });
+                step.effects.splice(0..0, open(instance, meters, at.second()));
             }
             // The host learns the end of the lease, which begins with this second.
             if next.lease_end().is_some() {
@@ -547,8 +560,9 @@ fn learn(instance: &Instance, report: Report) -> Step {
         // The host came back with it after all: charge goes on once it runs.
         (State::Lost { .. }, Report::Running { at }) => {
             let log = Effect::Log(Event::Running { at: at.second(), first: false });
-            let open = Effect::OpenSpans { meters: Meter::ALL, since: at.second() };
-            change(instance, State::Running, vec![open, log])
+            let mut effects: Vec<Effect> = open(instance, Meter::ALL, at.second()).into_iter().collect();
+            effects.push(log);
+            change(instance, State::Running, effects)
         }
         (State::Lost { .. }, Report::Off { .. }) => unchanged(),
 
@@ -579,6 +593,9 @@ fn learn(instance: &Instance, report: Report) -> Step {
 }
 
 fn due(instance: &Instance, now: Timestamp, limits: &Limits) -> Step {
+    if let Some(step) = monthly::due(instance, now, limits) {
+        return step;
+    }
     match instance.state {
         State::Waiting { give_up_at, .. } if give_up_at <= now => match instance.first_running {
             None => given_up(instance, now, None),
@@ -653,7 +670,7 @@ fn given_up(instance: &Instance, now: Timestamp, asked: Option<Event>) -> Step {
 }
 
 /// Charge ends; the host is told to remove the guest.
-fn releasing(instance: &Instance, end: End, mut effects: Vec<Effect>) -> Step {
+pub(crate) fn releasing(instance: &Instance, end: End, mut effects: Vec<Effect>) -> Step {
     effects.extend(close(instance, end));
     effects.push(Effect::Order);
     change(instance, State::Releasing { end }, effects)
@@ -680,6 +697,11 @@ fn close(instance: &Instance, end: End) -> Vec<Effect> {
         effects.insert(0, Effect::CloseSpans { meters: Meter::ALL, until: end.at });
     }
     effects
+}
+
+/// Charge begins, unless it was paid before.
+pub(crate) fn open(instance: &Instance, meters: &'static [Meter], since: Second) -> Option<Effect> {
+    instance.purchase.is_metered().then_some(Effect::OpenSpans { meters, since })
 }
 
 /// The guest is off, its disk there.

@@ -1,7 +1,7 @@
 //! What may be done with an instance now, beside running it? (rules §2.7)
 
 use crate::refusal::Refused;
-use ebb_model::instance::{Instance, State};
+use ebb_model::instance::{Instance, Purchase, State};
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +52,8 @@ impl Operation {
         match self {
             Operation::EconomicalStop => Some("`stop` with `economical` (`ebb stop --economical`)"),
             Operation::Resize => Some("`resize` with a flavor (`ebb instances resize`)"),
+            Operation::ToSubscription => Some("`convert` to `subscription` (`ebb instances convert`)"),
+            Operation::ToOnDemand => Some("`convert` to `on-demand` (`ebb instances convert`)"),
             _ => None,
         }
     }
@@ -71,6 +73,34 @@ impl Operation {
     }
 }
 
+/// What stands against an operation by the way in which the instance is paid, beside the rules for blocks (rules §4.2, §4.3).
+fn against_option(instance: &Instance, operation: Operation) -> Result<(), Refused> {
+    let paid = |what, code, instead| Err(Refused::PaidAhead { what, code, instead });
+    match (operation, instance.purchase) {
+        (Operation::EconomicalStop, Purchase::Subscription { .. }) => {
+            paid("stopped economically", "subscription-no-economical-stop", "stop it as usual (`ebb stop`)")
+        }
+        (Operation::Resize, Purchase::Subscription { .. }) => {
+            let instead = "buy another size on demand, or resize one before it is converted";
+            paid("resized", "subscription-no-resize", instead)
+        }
+        (Operation::ToOnDemand, Purchase::Subscription { .. }) => {
+            paid("converted back", "subscription-no-on-demand", "leave it to its end, or delete it")
+        }
+        (Operation::ToSubscription, Purchase::Subscription { .. }) => {
+            let instead = "renew it (`ebb instances renew`)";
+            paid("converted a second time", "subscription-already", instead)
+        }
+        (Operation::ToOnDemand, Purchase::OnDemand { .. }) => Err(Refused::SameOption),
+        (Operation::ToSubscription, _) => match (&instance.state, instance.first_running) {
+            (State::Running | State::Stopped, Some(_)) => Ok(()),
+            (State::StoppedEconomically, _) => Err(Refused::AwayToSubscription),
+            (state, _) => Err(Refused::WrongState { state: state.name(), verb: "become a subscription" }),
+        },
+        _ => Ok(()),
+    }
+}
+
 /// Whether the rules allow an operation on this instance now.
 ///
 /// # Errors
@@ -82,6 +112,7 @@ pub fn permit(instance: &Instance, operation: Operation) -> Result<(), Refused> 
     if let (Some((what, code)), false) = (operation.never_for_blocks(), instance.purchase.is_firm()) {
         return Err(Refused::NeverForBlocks { what, code });
     }
+    against_option(instance, operation)?;
     if operation == Operation::Resize && !matches!(instance.state, State::Stopped | State::StoppedEconomically) {
         return Err(Refused::NotStopped { state: instance.state.name() });
     }

@@ -71,7 +71,8 @@ impl Quote {
         match self.purchase {
             Purchase::OnDemand { .. } => self.price().charge(HOUR).posted(),
             Purchase::SpotBlock { hours, .. } => self.price().charge(hours * HOUR).posted(),
-            Purchase::Trial { .. } => Amount::ZERO,
+            // Paid in advance, or by the grant.
+            Purchase::Trial { .. } | Purchase::Subscription { .. } => Amount::ZERO,
         }
     }
 }

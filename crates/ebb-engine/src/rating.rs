@@ -1,5 +1,6 @@
 //! What does a span of use cost, record by record? (rules §1.1, §2.3, §2.4, §3.3)
 
+use crate::monthly::Payment;
 use ebb_model::billing::{Charge, Meter, Settled, Span};
 use ebb_model::calendar::Calendar;
 use ebb_model::id::SpanId;
@@ -24,6 +25,7 @@ pub fn spans_of(
     let terms = |meter: &Meter| match meter {
         Meter::Compute => (Meter::Compute, instance.purchase.price(), compute),
         Meter::SystemDisk => (Meter::SystemDisk, instance.disk_price, Settled::Hourly { trial }),
+        Meter::Subscription => unreachable!("months are not measured: they are paid for"),
     };
     meters
         .iter()
@@ -44,6 +46,17 @@ pub fn spans_of(
 /// What follows `since` of a span, once its account's trial is over: the same use at the same price, and no grant pays for it.
 pub fn after_trial(span: &Span, since: Second, id: SpanId) -> Span {
     Span { id, since: span.since.max(since), settled: Settled::Hourly { trial: false }, ..span.clone() }
+}
+
+/// What is paid in advance for some months of an instance: a span of those months, and its one charge (rules §4.3).
+pub fn in_advance(instance: &Instance, payment: &Payment, id: SpanId) -> (Span, Charge) {
+    let Payment { months, price, period } = *payment;
+    let (account, instance, meter) = (instance.account, instance.id, Meter::Subscription);
+    let settled = Settled::InAdvance { months };
+    let (since, until) = (period.since, Some(period.until));
+    let span = Span { id, account, instance, meter, price, settled, since, until };
+    let months = Some(months);
+    (span, Charge { account, instance, span: id, meter, price, period, months, waiver: None, covered: false })
 }
 
 /// The charges of a span within `window`: cut where the hour, the guarantee period, the coverage or the waiver changes.
@@ -87,6 +100,7 @@ pub fn charges(
             meter: span.meter,
             price: span.price,
             period: Period { since, until: cut },
+            months: None,
             waiver: waived_since
                 .filter(|from| *from <= since && waived_until.is_none_or(|until| since < until))
                 .and(end.map(|end| end.cause)),

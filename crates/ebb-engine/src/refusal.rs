@@ -98,6 +98,26 @@ pub enum Refused {
     NotStopped { state: &'static str },
     #[error("the instance is of flavor `{0}` already; name another one (`ebb catalog` lists them)")]
     SameFlavor(String),
+    #[error("it is paid in advance up to its end, so it cannot be {what}; {instead}")]
+    PaidAhead { what: &'static str, code: &'static str, instead: &'static str },
+    #[error("the instance is on demand already, and `ebb instances show` says at which price")]
+    SameOption,
+    #[error(
+        "it is stopped economically and has no room that could be paid for; start it (`ebb start`) and convert it then"
+    )]
+    AwayToSubscription,
+    #[error("a subscription is paid for 1 to {most} months ahead, and {months} more would not fit; name fewer")]
+    Months { months: i64, most: i64 },
+    #[error("{needed} are paid in advance, and {available} of unbound money is there: top up, or take fewer months")]
+    NotPaidFor { needed: Amount, available: Amount },
+    #[error("the price is {price} per month now, not the expected {expected}; ask for a quote again")]
+    MonthPriceChanged { price: String, expected: String },
+    #[error("only a subscription can be renewed; this instance is {option} (`ebb instances convert` makes it one)")]
+    NotASubscription { option: &'static str },
+    #[error(
+        "the subscription ended at {ended_at}: renew it first (`ebb instances renew`); it is kept until {kept_until} and released then"
+    )]
+    SubscriptionOver { ended_at: Timestamp, kept_until: Timestamp },
     #[error(
         "its host has no room free for the larger flavor; stop it economically (`ebb stop --economical`) and resize it then: its start makes room"
     )]
@@ -210,6 +230,14 @@ impl Refused {
             Refused::NotStopped { .. } => "not-stopped",
             Refused::SameFlavor(_) => "same-flavor",
             Refused::NoRoomToGrow => "no-room-to-grow",
+            Refused::PaidAhead { code, .. } => code,
+            Refused::SameOption => "same-option",
+            Refused::AwayToSubscription => "stopped-economically",
+            Refused::Months { .. } => "months-not-sold",
+            Refused::NotPaidFor { .. } => "insufficient-funds",
+            Refused::MonthPriceChanged { .. } => "price-changed",
+            Refused::NotASubscription { .. } => "not-a-subscription",
+            Refused::SubscriptionOver { .. } => "subscription-over",
             Refused::Reclaiming { .. } => "reclaiming",
             Refused::Released => "released",
             Refused::NotABlock { .. } => "not-a-spot-block",

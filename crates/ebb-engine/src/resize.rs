@@ -59,7 +59,9 @@ pub fn resize(instance: &Instance, to: &Size, now: Timestamp, limits: &Limits) -
     let purchase = match instance.purchase {
         Purchase::OnDemand { .. } => Purchase::OnDemand { price: to.price },
         Purchase::Trial { .. } => Purchase::Trial { price: to.price },
-        Purchase::SpotBlock { .. } => unreachable!("a spot block is not permitted this: {instance:?}"),
+        Purchase::SpotBlock { .. } | Purchase::Subscription { .. } => {
+            unreachable!("neither a spot block nor a subscription is permitted this: {instance:?}")
+        }
     };
     let charged: &[Meter] = match (instance.in_use_since, to.disk_covered_anew) {
         (Some(_), true) => Meter::ALL,

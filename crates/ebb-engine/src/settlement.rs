@@ -1,4 +1,4 @@
-//! What moves in the ledger when an hour closes or a block is released? (rules §1.2, §5.1)
+//! What moves in the ledger when an hour closes, a block is released or months are paid? (rules §1.2, §5.1)
 
 use ebb_ledger::{Entry, Place, Revenue};
 use ebb_model::billing::{Charge, Meter, Split};
@@ -13,6 +13,7 @@ pub struct Totals {
     /// By kind of what was sold.
     pub compute: Exact,
     pub system_disk: Exact,
+    pub subscription: Exact,
 }
 
 impl Totals {
@@ -22,6 +23,7 @@ impl Totals {
             match charge.meter {
                 Meter::Compute => totals.compute += charge.gross(),
                 Meter::SystemDisk => totals.system_disk += charge.gross(),
+                Meter::Subscription => totals.subscription += charge.gross(),
             }
             totals
         })
@@ -52,10 +54,11 @@ pub fn settle(account: AccountId, before: Totals, purse: Purse, charges: &[Charg
     let payable = moved(|t| t.paid.payable);
     let compute = moved(|t| t.compute);
     let disk = moved(|t| t.system_disk);
+    let subscription = moved(|t| t.subscription);
 
     let cash = payable.min(purse.cash).max(Amount::ZERO);
     let debt = payable - cash;
-    let rounding = (waived + grant + payable) - (compute + disk);
+    let rounding = (waived + grant + payable) - (compute + disk + subscription);
     let entry = Entry::new([
         (Place::Waiver, waived),
         (Place::Grant(account), grant),
@@ -63,6 +66,7 @@ pub fn settle(account: AccountId, before: Totals, purse: Purse, charges: &[Charg
         (Place::Receivable(account), debt),
         (Place::Revenue(Revenue::Compute), -compute),
         (Place::Revenue(Revenue::SystemDisk), -disk),
+        (Place::Revenue(Revenue::Subscription), -subscription),
         (Place::Rounding, -rounding),
     ])
     .expect("parts, kinds and their difference balance");

@@ -4,7 +4,7 @@ use crate::event::Event;
 use ebb_model::instance::State;
 
 /// The events that a subscription may name, in the order of a life.
-pub const TOPICS: [&str; 10] = [
+pub const TOPICS: [&str; 12] = [
     "running",
     "stopped",
     "interruptServer",
@@ -15,6 +15,8 @@ pub const TOPICS: [&str; 10] = [
     "trial-low",
     "trial-ends-soon",
     "trial-ended",
+    "subscription-ends-soon",
+    "subscription-ended",
 ];
 
 /// Whether `event` is told to those who subscribed to it. `before` is the state that the instance left with it: what somebody asked for
@@ -30,7 +32,9 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::CoverageChanged { .. }
         | Event::TrialLow { .. }
         | Event::TrialEndsSoon { .. }
-        | Event::TrialEnded { .. } => true,
+        | Event::TrialEnded { .. }
+        | Event::SubscriptionEndsSoon { .. }
+        | Event::SubscriptionEnded { .. } => true,
         Event::AccountOpened
         | Event::AccountVerified { .. }
         | Event::VerificationRefused
@@ -55,6 +59,8 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::Approved { .. }
         | Event::TrialEndChosen { .. }
         | Event::BecameOnDemand { .. }
+        | Event::Converted { .. }
+        | Event::Renewed { .. }
         | Event::TrialExpired { .. }
         | Event::HourClosed { .. } => false,
     }
@@ -98,6 +104,8 @@ mod tests {
             Event::TrialLow { at: at.second(), percent: 20, lasts_until: at.second() },
             Event::TrialEndsSoon { days: 7, valid_until: at.second() },
             Event::TrialEnded { at: at.second(), by: Over::Validity, choice: AtEnd::Continue },
+            Event::SubscriptionEndsSoon { days: 7, until: at.second() },
+            Event::SubscriptionEnded { at: at.second(), kept_until: at.second() },
         ];
         assert!(told.iter().all(|event| is_told(event, &State::Running) && TOPICS.contains(&event.name())));
         assert!(!is_told(&Event::StopAsked, &State::Running) && !TOPICS.contains(&Event::StopAsked.name()));

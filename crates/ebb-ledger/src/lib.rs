@@ -32,6 +32,8 @@ pub enum Place {
 pub enum Revenue {
     Compute,
     SystemDisk,
+    /// Months paid in advance.
+    Subscription,
 }
 
 impl fmt::Display for Place {
@@ -44,6 +46,7 @@ impl fmt::Display for Place {
             Place::Promotion => f.write_str("promotion"),
             Place::Revenue(Revenue::Compute) => f.write_str("revenue:compute"),
             Place::Revenue(Revenue::SystemDisk) => f.write_str("revenue:system-disk"),
+            Place::Revenue(Revenue::Subscription) => f.write_str("revenue:subscription"),
             Place::Waiver => f.write_str("waiver"),
             Place::Rounding => f.write_str("rounding"),
         }
@@ -69,6 +72,7 @@ impl FromStr for Place {
             Some(("grant", id)) => Place::Grant(id.parse()?),
             Some(("revenue", "compute")) => Place::Revenue(Revenue::Compute),
             Some(("revenue", "system-disk")) => Place::Revenue(Revenue::SystemDisk),
+            Some(("revenue", "subscription")) => Place::Revenue(Revenue::Subscription),
             None if text == "bank" => Place::Bank,
             None if text == "promotion" => Place::Promotion,
             None if text == "waiver" => Place::Waiver,
@@ -130,7 +134,7 @@ mod tests {
     #[test]
     fn every_place_reads_back() {
         let id = AccountId::new(Default::default());
-        let revenue = [Revenue::Compute, Revenue::SystemDisk].map(Place::Revenue);
+        let revenue = [Revenue::Compute, Revenue::SystemDisk, Revenue::Subscription].map(Place::Revenue);
         let own = [Place::Cash(id), Place::Receivable(id), Place::Grant(id)];
         let plain = [Place::Bank, Place::Promotion, Place::Waiver, Place::Rounding];
         for place in own.into_iter().chain(revenue).chain(plain) {

@@ -3,7 +3,7 @@
 use crate::id::{AccountId, InstanceId, RecordId, SpanId};
 use crate::instance::Cause;
 use crate::money::{Exact, Price};
-use crate::time::{Period, Second};
+use crate::time::{HOUR, Period, Second};
 use serde::{Deserialize, Serialize};
 
 /// Which resource is measured.
@@ -13,15 +13,19 @@ pub enum Meter {
     /// vCPU and memory of an instance.
     Compute,
     SystemDisk,
+    /// Months of an instance with its system disk, paid in advance.
+    Subscription,
 }
 
 impl Meter {
+    /// What is measured second by second.
     pub const ALL: &[Meter] = &[Meter::Compute, Meter::SystemDisk];
 
     pub fn name(self) -> &'static str {
         match self {
             Meter::Compute => "compute",
             Meter::SystemDisk => "system-disk",
+            Meter::Subscription => "subscription",
         }
     }
 }
@@ -34,6 +38,8 @@ pub enum Settled {
     Hourly { trial: bool },
     /// All at the release, cut also at the boundaries of periods of `hours` (rules §2.4).
     AtRelease { hours: i64 },
+    /// When it was paid, before it was used (rules §4.3).
+    InAdvance { months: i64 },
 }
 
 /// An uninterrupted use of one resource at one price: `[since, until)`, open while `until` is `None`.
@@ -58,6 +64,8 @@ pub struct Charge {
     pub meter: Meter,
     pub price: Price,
     pub period: Period,
+    /// Of a subscription: the quantity is so many months, at a price per month. Else it is seconds, at a price per hour.
+    pub months: Option<i64>,
     pub waiver: Option<Cause>,
     /// Whether a trial grant may pay for it.
     pub covered: bool,
@@ -70,7 +78,7 @@ impl Charge {
 
     /// Quantity times price, before anything is waived or paid.
     pub fn gross(&self) -> Exact {
-        self.price.charge(self.seconds())
+        self.price.charge(self.months.map_or(self.seconds(), |months| months * HOUR))
     }
 }
 
@@ -102,6 +110,6 @@ pub struct BillRecord {
     pub id: RecordId,
     pub charge: Charge,
     pub split: Split,
-    /// When it was issued: the close of the hour, or the block's release.
+    /// When it was issued: the close of the hour, the block's release, or the payment in advance.
     pub issued_at: Second,
 }

@@ -95,6 +95,7 @@ impl From<Calendar> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn cuts(zone: &str, from: &str, until: &str) -> usize {
         let calendar = Calendar::new(zone).unwrap();
@@ -131,5 +132,45 @@ mod tests {
         let second = |text: &str| calendar.at(text.parse().unwrap()).unwrap();
         assert_eq!(calendar.plus_months(second("2025-11-30T12:00"), 3), second("2026-02-28T12:00"));
         assert_eq!(calendar.plus_months(second("2026-02-28T12:00"), 3), second("2026-05-28T12:00"));
+        // Counted from the first day, so the 31st comes back.
+        let ends =
+            [1, 2, 3, 13].map(|months| calendar.local(calendar.plus_months(second("2027-01-31T10:20:30"), months)));
+        let wanted = ["2027-02-28 10:20:30", "2027-03-31 10:20:30", "2027-04-30 10:20:30", "2028-02-29 10:20:30"];
+        assert_eq!(ends, wanted);
+    }
+
+    #[test]
+    fn a_month_ends_at_the_same_time_of_the_clock_or_where_that_leaps_over_it_right_after() {
+        let calendar = Calendar::new("Europe/Berlin").unwrap();
+        let second = |text: &str| calendar.at(text.parse().unwrap()).unwrap();
+        let local = |second| calendar.local(second);
+        assert_eq!(local(calendar.plus_months(second("2026-03-10T08:00"), 1)), "2026-04-10 08:00:00");
+        // From 02:00 on it is 03:00 that night; and the hour from 02:00 comes twice in October, the first one counts.
+        assert_eq!(local(calendar.plus_months(second("2026-02-28T02:30"), 1)), "2026-03-28 02:30:00");
+        assert_eq!(local(calendar.plus_months(second("2026-01-29T02:30"), 2)), "2026-03-29 03:30:00");
+        let twice = calendar.plus_months(second("2026-09-25T02:30"), 1);
+        assert_eq!((local(twice).as_str(), local(twice.plus(3_600))), ("2026-10-25 02:30:00", local(twice)));
+    }
+
+    proptest! {
+        /// The days of a month are as many as its calendar has; the clock time stays, but where it does not exist.
+        #[test]
+        fn months_keep_the_time_of_day_and_never_leave_their_month(
+            zone in prop::sample::select(&["Asia/Shanghai", "Europe/Berlin", "America/Sao_Paulo", "Australia/Lord_Howe"][..]),
+            seconds in 1_577_836_800..1_893_456_000_i64, months in 1..=60_i64,
+        ) {
+            let (calendar, from) = (Calendar::new(zone).unwrap(), Second::from_unix(seconds));
+            let until = calendar.plus_months(from, months);
+            let (was, is) = (calendar.local_time(from), calendar.local_time(until));
+            let counted = |at: civil::DateTime| i64::from(at.year()) * 12 + i64::from(at.month());
+            prop_assert_eq!(counted(is) - counted(was), months);
+            prop_assert_eq!(is.day(), was.day().min(is.date().last_of_month().day()));
+            let leaps = calendar.at(is.date().to_datetime(was.time())) != Some(until)
+                || calendar.local_time(until).time() != was.time();
+            prop_assert!(!leaps || is.time() > was.time(), "{} to {}", was, is);
+            // No month is shorter than 28 days, but for the hour of a clock that is put forward.
+            let before = calendar.plus_months(from, months - 1);
+            prop_assert!(until.unix() - before.unix() >= 28 * 86_400 - 3_600, "{} to {}", was, is);
+        }
     }
 }

@@ -80,6 +80,26 @@ pub struct Limits {
     /// Whether a block may be sold though its lease goes beyond the next known return of its host.
     #[serde(default)]
     pub sell_beyond_return: bool,
+    #[serde(default)]
+    pub subscription: SubscriptionLimits,
+}
+
+/// For how long subscriptions are sold, and what becomes of them afterwards (rules §4.3).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SubscriptionLimits {
+    /// So far ahead one is paid at most.
+    pub max_months: i64,
+    /// So long it is kept after its end, switched off and not charged; then it is released.
+    pub keep_days: i64,
+    /// Its owner is warned so many days before its end.
+    pub warn_days_before: BTreeSet<i64>,
+}
+
+impl Default for SubscriptionLimits {
+    fn default() -> Self {
+        Self { max_months: 36, keep_days: 15, warn_days_before: [7, 1].into() }
+    }
 }
 
 fn host_lost_seconds() -> i64 {
@@ -112,6 +132,9 @@ pub struct SystemDisk {
     pub gib: i64,
     /// Per GiB and hour.
     pub price: Price,
+    /// Per GiB and month, as part of a subscription.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscription: Option<Price>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -139,6 +162,9 @@ pub struct Flavor {
     /// Per hour, on demand and in a trial; absent: sold as spot block only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_demand: Option<Price>,
+    /// Per month, without its system disk; absent: not sold as a subscription.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscription: Option<Price>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spot: Option<SpotOffer>,
 }
@@ -291,6 +317,12 @@ impl Catalog {
         Price::from_micros(self.system_disk.price.micros().saturating_mul(self.system_disk.gib))
     }
 
+    /// Price per month of a flavor with a system disk of so many GiB, if it is sold as a subscription.
+    pub fn month_price(&self, flavor: &Flavor, disk_gib: i64) -> Option<Price> {
+        let disk = self.system_disk.subscription?.micros().saturating_mul(disk_gib);
+        Some(Price::from_micros(flavor.subscription?.micros().saturating_add(disk)))
+    }
+
     /// Everything that is wrong with it, in words for the operator; empty when it can be used.
     pub fn problems(&self) -> Vec<String> {
         let mut found = vec![];
@@ -326,6 +358,13 @@ impl Catalog {
                 check(flavor.resources.get(need) > 0, format!("flavor {id}: `{need}` is missing"));
             }
             check(flavor.on_demand.is_none_or(sane), format!("flavor {id}: on_demand is not from 0 to 1000000"));
+            if flavor.subscription.is_some() {
+                let month = self.month_price(flavor, self.system_disk.gib);
+                check(
+                    month.is_some_and(sane) && flavor.subscription.is_none_or(sane),
+                    format!("flavor {id}: subscription with its system disk is not from 0 to 1000000 a month"),
+                );
+            }
             if let Some(spot) = &flavor.spot {
                 let lengths = (1..=6).contains(&spot.prices.len());
                 check(lengths, format!("flavor {id}: spot prices are for 1 to 6 hours, {} given", spot.prices.len()));
@@ -352,6 +391,8 @@ impl Catalog {
                 }
             }
         }
+        let per_gib = self.system_disk.subscription.is_none_or(sane);
+        check(per_gib, "system_disk: subscription is not from 0 to 1000000".into());
         check(sane(self.disk_price()), "system_disk: the price is not from 0 to 1000000".into());
         check(self.system_disk.gib > 0, "system_disk: gib is not above 0".into());
         let limits = &self.limits;
@@ -374,6 +415,12 @@ impl Catalog {
                 format!("limits: {name} = {value} is not from {least} to a year"),
             );
         }
+        let months = &limits.subscription;
+        let right = (1..=60).contains(&months.max_months) && (0..=366).contains(&months.keep_days);
+        check(right, "limits.subscription: max_months is 1 to 60, keep_days 0 to 366".into());
+        // No month is shorter than 28 days, so a warning always lies within what is paid.
+        let days = months.warn_days_before.iter().all(|days| (1..=27).contains(days));
+        check(days, "limits.subscription: warn_days_before has days that are not from 1 to 27".into());
         for id in &self.trial.regions {
             check(region(id), format!("trial: region `{id}` is not in the catalog"));
         }

@@ -4,7 +4,7 @@ use crate::catalog::SYSTEM_DISK;
 use crate::id::{AccountId, HostId, InstanceId, KeyPairId};
 use crate::money::Price;
 use crate::resources::Resources;
-use crate::time::{HOUR, Second, Timestamp};
+use crate::time::{DAY, HOUR, Second, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -37,9 +37,10 @@ pub struct Instance {
     pub took_room: bool,
     /// The second in which the guest was first seen running; charge begins there.
     pub first_running: Option<Second>,
-    /// Since then its vCPU and memory are charged, from one economical stop to the next; none while they are not its own.
+    /// Since then its vCPU and memory are charged, from one economical stop to the next; none while they are not its own. Of a
+    /// subscription: it has them since then.
     pub in_use_since: Option<Second>,
-    /// The natural end of the lease has been announced.
+    /// The natural end of the lease has been announced. Of a subscription: its paid time has ended, and that was carried out.
     pub end_announced: bool,
     /// Grows with every change of state; a change names the generation it saw.
     pub generation: i64,
@@ -63,9 +64,33 @@ impl Default for Keep {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "option", rename_all = "kebab-case")]
 pub enum Purchase {
-    OnDemand { price: Price },
-    Trial { price: Price },
-    SpotBlock { price: Price, hours: i64, periods: i64 },
+    OnDemand {
+        price: Price,
+    },
+    Trial {
+        price: Price,
+    },
+    SpotBlock {
+        price: Price,
+        hours: i64,
+        periods: i64,
+    },
+    /// Paid in advance by the month (rules §4.3).
+    Subscription {
+        /// Per month, with the system disk.
+        price: Price,
+        /// Paid without a gap from here on …
+        since: Second,
+        /// … for so many months, which are counted from there …
+        months: i64,
+        /// … and so up to here.
+        until: Second,
+        /// So long it is kept after its end.
+        keep_days: i64,
+        /// Its owner was told that it ends in so many days.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        warned_days: Option<i64>,
+    },
 }
 
 impl Purchase {
@@ -75,19 +100,31 @@ impl Purchase {
             Purchase::OnDemand { .. } => "on-demand",
             Purchase::Trial { .. } => "trial",
             Purchase::SpotBlock { .. } => "spot-block",
+            Purchase::Subscription { .. } => "subscription",
         }
     }
 
-    /// Price per hour of vCPU and memory.
+    /// Price per hour of vCPU and memory; nothing for what is paid by the month.
     pub fn price(&self) -> Price {
         match *self {
             Purchase::OnDemand { price } | Purchase::Trial { price } | Purchase::SpotBlock { price, .. } => price,
+            Purchase::Subscription { .. } => Price::default(),
         }
     }
 
     /// Whether the operator may not take it back (everything but a spot block).
     pub fn is_firm(&self) -> bool {
         !matches!(self, Purchase::SpotBlock { .. })
+    }
+
+    /// Whether it is charged for what it uses, by the hour or at its release; a subscription was paid before.
+    pub fn is_metered(&self) -> bool {
+        !matches!(self, Purchase::Subscription { .. })
+    }
+
+    /// Whether a web site on it may be filed for ICP (备案): only what is paid by the month (rules §3.10).
+    pub fn is_icp_eligible(&self) -> bool {
+        matches!(self, Purchase::Subscription { .. })
     }
 }
 
@@ -96,6 +133,22 @@ impl Instance {
     pub fn lease_end(&self) -> Option<Second> {
         match self.purchase {
             Purchase::SpotBlock { hours, periods, .. } => self.first_running.map(|s| s.plus(hours * periods * HOUR)),
+            _ => None,
+        }
+    }
+
+    /// Up to here a subscription is paid.
+    pub fn paid_until(&self) -> Option<Second> {
+        match self.purchase {
+            Purchase::Subscription { until, .. } => Some(until),
+            _ => None,
+        }
+    }
+
+    /// At this second a subscription is released, unless it is renewed before.
+    pub fn kept_until(&self) -> Option<Second> {
+        match self.purchase {
+            Purchase::Subscription { until, keep_days, .. } => Some(until.plus(keep_days * DAY)),
             _ => None,
         }
     }
@@ -274,12 +327,14 @@ pub enum Cause {
     Lost,
     /// The trial is over, and its owner wanted it to go then (rules §3.8).
     TrialEnd,
+    /// A subscription ended, and nobody renewed it while it was kept (rules §4.3).
+    SubscriptionEnd,
     /// It never ran; nothing is charged.
     NeverRan,
 }
 
 impl Cause {
-    pub const ALL: [Cause; 14] = [
+    pub const ALL: [Cause; 15] = [
         Cause::LeaseEnd,
         Cause::Deleted,
         Cause::Capacity,
@@ -293,6 +348,7 @@ impl Cause {
         Cause::Breach,
         Cause::Lost,
         Cause::TrialEnd,
+        Cause::SubscriptionEnd,
         Cause::NeverRan,
     ];
 
@@ -311,6 +367,7 @@ impl Cause {
             Cause::Breach => "breach",
             Cause::Lost => "lost",
             Cause::TrialEnd => "trial-end",
+            Cause::SubscriptionEnd => "subscription-end",
             Cause::NeverRan => "never-ran",
         }
     }

@@ -5,6 +5,8 @@ use std::fmt;
 
 /// Seconds in an hour; prices are per hour.
 pub const HOUR: i64 = 3_600;
+/// Seconds in a day of 24 hours, by which days before or after an instant are counted.
+pub const DAY: i64 = 24 * HOUR;
 
 /// An instant of the service's clock: microseconds since the Unix epoch, UTC.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -96,6 +96,7 @@ impl Denied {
                 | Refused::NotOnSale { .. }
                 | Refused::Hours { .. }
                 | Refused::NoPeriods(_)
+                | Refused::Months { .. }
                 | Refused::PeriodsNeedSixHours { .. }
                 | Refused::TooManyPeriods { .. }
                 | Refused::MarketplaceImage(_)
@@ -103,7 +104,9 @@ impl Denied {
                 | Refused::Evidence { .. }
                 | Refused::TooMuchEvidence { .. }
                 | Refused::HoursWithoutBlock { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-                Refused::InsufficientFunds { .. } | Refused::Arrears(_) => StatusCode::PAYMENT_REQUIRED,
+                Refused::InsufficientFunds { .. } | Refused::NotPaidFor { .. } | Refused::Arrears(_) => {
+                    StatusCode::PAYMENT_REQUIRED
+                }
                 Refused::Unverified | Refused::AccountClosed => StatusCode::FORBIDDEN,
                 Refused::Forged(_) | Refused::StaleSignature(_) => StatusCode::UNAUTHORIZED,
                 Refused::ReferenceOver => StatusCode::NOT_FOUND,

@@ -193,7 +193,7 @@ async fn promise(unit: &mut Unit, wanted: &Wanted<'_>, room: Planned, firm: bool
 /// Whether an order may make others go: a trial causes no reclaim unless the catalog says so, and a block never takes from a block.
 pub fn takes_room(purchase: &Purchase, limits: &Limits) -> bool {
     match purchase {
-        Purchase::OnDemand { .. } => true,
+        Purchase::OnDemand { .. } | Purchase::Subscription { .. } => true,
         Purchase::Trial { .. } => limits.trial_takes_room,
         Purchase::SpotBlock { .. } => false,
     }

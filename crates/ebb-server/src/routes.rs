@@ -4,6 +4,7 @@ mod account;
 mod appeal;
 mod bill;
 mod catalog;
+mod conversion;
 mod drill;
 mod guest;
 pub mod host;
@@ -57,6 +58,7 @@ const DOCS: &str = "/docs";
         catalog::show, catalog::quote, offer::list, offer::limits,
         instance::buy, instance::list, instance::show, instance::release, instance::stop, instance::start, instance::resize,
         instance::reclaim, instance::console_log, instance::decisions, instance::change, instance::operations, instance::operate,
+        conversion::convert, conversion::renew_instance,
         bill::bill, bill::events,
         drill::run, drill::list, drill::show, drill::schedule, drill::schedules, drill::unschedule,
         zone::list, zone::declare, zone::end, report::spot,
@@ -128,6 +130,8 @@ pub fn router(app: App) -> Router {
         .route("/v1/instances/{id}/stop", post(instance::stop))
         .route("/v1/instances/{id}/start", post(instance::start))
         .route("/v1/instances/{id}/resize", post(instance::resize))
+        .route("/v1/instances/{id}/convert", post(conversion::convert))
+        .route("/v1/instances/{id}/renew", post(conversion::renew_instance))
         .route("/v1/instances/{id}/reclaim", post(instance::reclaim))
         .route("/v1/instances/{id}/change", post(instance::change))
         .route("/v1/instances/{id}/operations", get(instance::operations))

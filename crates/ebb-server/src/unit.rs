@@ -9,6 +9,7 @@ use ebb_driver::protocol::ObservedGuest;
 use ebb_engine::drill::free_seconds;
 use ebb_engine::event::Event;
 use ebb_engine::lifecycle::{self, Command, Effect, Input, Reclaim, Step};
+use ebb_engine::monthly::Payment;
 use ebb_engine::placement::{Chosen, Decision as Plan, Room, Tenancy};
 use ebb_engine::rating;
 use ebb_engine::refusal::Refused;
@@ -215,7 +216,8 @@ impl Unit {
         Ok(next)
     }
 
-    async fn follow(&mut self, before: &Instance, step: Step) -> Outcome<Option<Instance>> {
+    /// Carries out what the rules decided about an instance, with all that follows; `None`: nothing changed.
+    pub async fn follow(&mut self, before: &Instance, step: Step) -> Outcome<Option<Instance>> {
         let Some(next) = step.next else { return Ok(None) };
         self.change_instance(before.generation, &next);
         for effect in step.effects {
@@ -303,7 +305,9 @@ impl Unit {
             }
             Effect::LeaveTrial { meters, since } => self.leave_trial(next, meters, since).await?,
             Effect::SettleBlock => self.settle_block(next).await?,
+            Effect::Hold { amount, since } => self.hold(next.account, next.id, amount, since).await?,
             Effect::DropHold => self.drop_hold(next.account, next.id).await?,
+            Effect::Pay(payment) => self.pay(next, &payment).await?,
             Effect::UseClaim => self.room(next, RoomChange::UseClaim, &before.claimed()).await?,
             Effect::DropClaim => self.drop_claim(before).await?,
             Effect::MarkReleasing => self.room(next, RoomChange::MarkReleasing, &next.used()).await?,
@@ -458,6 +462,16 @@ impl Unit {
         self.settle(of.account, &format!("block {}", of.id), charges, splits, released_at).await
     }
 
+    /// Issues the one record of months that are paid in advance.
+    async fn pay(&mut self, of: &Instance, payment: &Payment) -> Outcome<()> {
+        let id = SpanId::new(self.app.mint.uuid(self.now));
+        let (span, charge) = rating::in_advance(of, payment, id);
+        self.write(bill::insert_span(&span));
+        let split = Split { payable: charge.gross(), ..Split::default() };
+        let reason = format!("subscription {} {}", of.id, payment.period.since);
+        self.settle(of.account, &reason, vec![charge], vec![split], self.now.second()).await
+    }
+
     fn charge_whole(&self, span: Span, end: End) -> Vec<Charge> {
         let span = Span { until: Some(end.at), ..span };
         let whole = Period { since: span.since, until: end.at };
@@ -501,18 +515,25 @@ impl Unit {
         Ok(())
     }
 
-    pub async fn hold(&mut self, id: AccountId, about: InstanceId, amount: ebb_model::money::Amount) -> Outcome<()> {
+    /// Money that is not to be spent before seconds of the instance from `since` on are settled.
+    pub async fn hold(
+        &mut self,
+        id: AccountId,
+        about: InstanceId,
+        amount: ebb_model::money::Amount,
+        since: Second,
+    ) -> Outcome<()> {
         if amount != ebb_model::money::Amount::ZERO {
             let account = self.change_account(id).await?;
             account.held = account.held + amount;
-            self.write(account::insert_hold(id, about, amount));
+            self.write(account::insert_hold(id, about, amount, since));
         }
         Ok(())
     }
 
     pub async fn drop_hold(&mut self, id: AccountId, about: InstanceId) -> Outcome<()> {
         if let Some(row) = self.reads.row(account::hold_of(about)).await? {
-            let (_, amount) = account::read_hold(&row);
+            let amount = account::read_hold(&row).amount;
             let account = self.change_account(id).await?;
             account.held = account.held - amount;
             self.write(account::delete_hold(about));

@@ -19,19 +19,22 @@ pub struct Bill {
     pub as_of: String,
 }
 
-/// A line of a bill. Exact: `seconds` × `price` / 3600; the amounts are shown with 8 decimals.
+/// A line of a bill. Exact: `seconds` × `price` / 3600, or `months` × `price`; the amounts are shown with 8 decimals.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Record {
     /// Absent while accruing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     pub instance: String,
-    /// `compute` or `system-disk`.
+    /// `compute`, `system-disk` or `subscription`.
     pub meter: String,
     pub since: String,
     pub until: String,
     pub seconds: i64,
-    /// Per hour.
+    /// Of a subscription: so many months, paid in advance. They are its quantity, not the seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub months: Option<i64>,
+    /// Per hour; of a subscription per month.
     pub price: String,
     /// What is to be paid: the price less what is waived and what the grant pays.
     pub amount: String,

@@ -14,6 +14,14 @@ pub struct Catalog {
     /// A firm order that made others go is charged for at least so long.
     #[serde(default)]
     pub taking_minimum_seconds: i64,
+    /// So far ahead a subscription is paid at most, and so long it is kept after its end.
+    #[serde(default)]
+    pub subscription_max_months: i64,
+    #[serde(default)]
+    pub subscription_keep_days: i64,
+    /// Its owner is warned so many days before its end.
+    #[serde(default)]
+    pub subscription_warn_days_before: Vec<i64>,
     pub system_disk_gib: i64,
     /// Per hour.
     pub system_disk_price: String,
@@ -56,6 +64,9 @@ pub struct Flavor {
     /// Per hour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_demand: Option<String>,
+    /// Per month with its system disk, paid in advance; absent: not sold as a subscription.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscription: Option<String>,
     /// Per hour of a spot block of 1, 2, … hours.
     pub spot: Vec<String>,
     pub spot_max_periods: i64,

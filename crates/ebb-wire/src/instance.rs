@@ -98,6 +98,81 @@ pub struct TrialShare {
     pub uncovered_per_hour: String,
 }
 
+/// How an instance is to be sold from now on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Convert {
+    /// `on-demand` (a trial instance) or `subscription` (a trial or on-demand instance).
+    #[schema(example = "subscription")]
+    pub to: String,
+    /// Of a subscription: so many months are paid now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub months: Option<i64>,
+    /// Of a subscription: refused when the price per month is another by now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_price: Option<String>,
+    /// Says only what the answer would be.
+    #[serde(default)]
+    pub quote: bool,
+}
+
+/// More months of a subscription.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Renew {
+    #[schema(minimum = 1)]
+    pub months: i64,
+    /// Refused when the price per month is another by now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_price: Option<String>,
+    /// Says only what the answer would be.
+    #[serde(default)]
+    pub quote: bool,
+}
+
+/// An instance that is sold otherwise, or for longer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Converted {
+    pub instance: Instance,
+    /// The option that it had.
+    pub from: String,
+    pub currency: String,
+    /// What is paid now; absent where nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment: Option<Payment>,
+    /// Held back for its first hour on demand.
+    pub hold: String,
+    /// Cash less holds, afterwards.
+    pub available: String,
+}
+
+/// Months that are paid at once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Payment {
+    pub months: i64,
+    /// Per month, with the system disk; pass it as `expected_price`.
+    pub price: String,
+    /// `months` × `price`. Nothing of it is given back.
+    pub amount: String,
+    pub since: String,
+    pub until: String,
+}
+
+/// For how long an instance is paid in advance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Subscription {
+    /// Per month, with the system disk, as it was when it was paid last.
+    pub price: String,
+    /// Paid without a gap since then, for so many months.
+    pub since: String,
+    pub months: i64,
+    pub until: String,
+    /// Its time is over: it is switched off, costs nothing, and is released at `kept_until` unless it is renewed.
+    pub ended: bool,
+    pub kept_until: String,
+}
+
 /// How a spot block is taken back.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -142,7 +217,7 @@ pub struct Instance {
     pub name: String,
     /// pending, starting, running, stopping, stopped, reclaiming, lost, releasing or released.
     pub state: String,
-    /// Stopped, or to be stopped, with its room given back; only its disk is charged then.
+    /// Stopped, or to be stopped, with its room given back; only its disk is charged then, and of a subscription nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub economical: bool,
     pub option: String,
@@ -151,10 +226,15 @@ pub struct Instance {
     pub image: String,
     #[schema(value_type = std::collections::BTreeMap<String, i64>)]
     pub resources: BTreeMap<String, i64>,
-    /// Per hour of vCPU and memory, fixed when bought or resized.
+    /// Per hour of vCPU and memory, fixed when bought or resized; 0 of a subscription.
     pub price: String,
-    /// Per hour.
+    /// Per hour; 0 of a subscription.
     pub system_disk_price: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscription: Option<Subscription>,
+    /// Whether a web site on it may be filed for ICP (备案): that of a subscription may.
+    #[serde(default)]
+    pub icp_eligible: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hours: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

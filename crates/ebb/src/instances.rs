@@ -1,12 +1,15 @@
 //! `ebb instances`, `stop`, `start`, `delete`, `reclaim` and `console-log`: what runs, and what is it asked to do?
 
+use crate::conversion::{self, ConvertArgs, RenewArgs};
 use crate::failure::Failure;
 use crate::session::{Session, print};
 use crate::table::{Table, facts, instant, optional_instant, plain, plain_lines};
 use crate::wait::{Until, wait};
 use crate::which::{self, short};
 use ebb_model::money::Exact;
-use ebb_wire::instance::{Change, ConsoleLog, Decided, Instance, Permitted, Resize, Resized, Stop, TakeBack};
+use ebb_wire::instance::{
+    Change, ConsoleLog, Decided, Instance, Permitted, Resize, Resized, Stop, Subscription, TakeBack,
+};
 use ebb_wire::problem::Page;
 use serde_json::Value;
 use std::io::IsTerminal;
@@ -61,6 +64,14 @@ pub enum Instances {
         #[arg(long)]
         quote: bool,
     },
+    /// Sell it otherwise from now on: out of the trial, or by the month, paid in advance
+    #[command(
+        after_help = "Example:\n  ebb instances convert web --to subscription --months 3 --quote\n  ebb instances convert trying --to on-demand"
+    )]
+    Convert(ConvertArgs),
+    /// Pay a subscription for more months, before its end or while it is kept after it
+    #[command(after_help = "Example:\n  ebb instances renew monthly --months 2")]
+    Renew(RenewArgs),
     /// Say what may be done with it now, and which rule stands against the rest
     #[command(after_help = "Example:\n  ebb instances operations web")]
     Operations {
@@ -102,11 +113,14 @@ pub struct One {
     wait: bool,
 }
 
-/// What may be asked of an instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verb {
-    Start,
-    Delete,
+/// What is deleted.
+#[derive(Debug, clap::Args)]
+pub struct DeleteArgs {
+    #[command(flatten)]
+    one: One,
+    /// Do not ask, even where something was paid in advance; for programs
+    #[arg(long)]
+    yes: bool,
 }
 
 pub async fn instances(session: &Session, command: &Instances) -> Result<(), Failure> {
@@ -134,6 +148,8 @@ pub async fn instances(session: &Session, command: &Instances) -> Result<(), Fai
             let resized: Resized = session.client.post(&format!("/v1/instances/{id}/resize"), &to).await?;
             session.show(&resized, |resized| resized_text(resized, *quote))
         }
+        Instances::Convert(args) => conversion::convert(session, args).await,
+        Instances::Renew(args) => conversion::renew(session, args).await,
         Instances::Operations { id } => operations(session, id).await,
         Instances::Why { id } => {
             let id = which::instance(&session.client, id).await?;
@@ -146,20 +162,21 @@ pub async fn instances(session: &Session, command: &Instances) -> Result<(), Fai
     }
 }
 
-pub async fn ask(session: &Session, one: &One, verb: Verb) -> Result<(), Failure> {
+pub async fn start(session: &Session, one: &One) -> Result<(), Failure> {
     let id = which::instance(&session.client, &one.id).await?;
-    let path = format!("/v1/instances/{id}");
-    let client = &session.client;
-    let mut instance: Instance = match verb {
-        Verb::Start => client.ask(&format!("{path}/start")).await?,
-        Verb::Delete => client.delete(&path).await?,
-    };
+    let mut instance: Instance = session.client.ask(&format!("/v1/instances/{id}/start")).await?;
     if one.wait {
-        let until = match verb {
-            Verb::Start => Until::Running,
-            Verb::Delete => Until::Released,
-        };
-        instance = wait(session, instance, until).await?;
+        instance = wait(session, instance, Until::Running).await?;
+    }
+    session.show(&instance, instance_text)
+}
+
+pub async fn delete(session: &Session, args: &DeleteArgs) -> Result<(), Failure> {
+    let id = which::instance(&session.client, &args.one.id).await?;
+    conversion::may_delete(session, &id, args.yes).await?;
+    let mut instance: Instance = session.client.delete(&format!("/v1/instances/{id}")).await?;
+    if args.one.wait {
+        instance = wait(session, instance, Until::Released).await?;
     }
     session.show(&instance, instance_text)
 }
@@ -215,7 +232,8 @@ async fn list(session: &Session, state: &str) -> Result<(), Failure> {
         let mut table = Table::new(&["ID", "NAME", "STATE", "OPTION", "ZONE", "FLAVOR", "PRICE>", "CREATED", "ENDS"]);
         for one in &page.items {
             let deadline = one.interruption.as_ref().and_then(|notice| notice.deadline.as_ref());
-            let ends = one.ended_at.as_ref().or(deadline).or(one.lease_ends_at.as_ref());
+            let paid = one.subscription.as_ref().map(|paid| if paid.ended { &paid.kept_until } else { &paid.until });
+            let ends = one.ended_at.as_ref().or(deadline).or(one.lease_ends_at.as_ref()).or(paid);
             table.row([
                 short(&one.id),
                 one.name.clone(),
@@ -223,7 +241,7 @@ async fn list(session: &Session, state: &str) -> Result<(), Failure> {
                 option_text(one),
                 one.zone.clone(),
                 one.flavor.clone(),
-                one.price.clone(),
+                price_text(one),
                 instant(&one.created_at),
                 optional_instant(ends),
             ]);
@@ -241,6 +259,11 @@ pub fn instance_text(one: &Instance) -> String {
         (false, true) => "public address",
         (false, false) => "nothing",
     };
+    let paid = |what: fn(&Subscription) -> String| one.subscription.as_ref().map(what).unwrap_or_default();
+    let per_hour = match one.subscription {
+        Some(_) => String::new(),
+        None => format!("{}, system disk {}", one.price, one.system_disk_price),
+    };
     let mut lines = vec![
         ("id", one.id.clone()),
         ("name", one.name.clone()),
@@ -250,7 +273,12 @@ pub fn instance_text(one: &Instance) -> String {
         ("flavor", one.flavor.clone()),
         ("image", one.image.clone()),
         ("resources", resources.collect::<Vec<_>>().join(", ")),
-        ("price per hour", format!("{}, system disk {}", one.price, one.system_disk_price)),
+        ("price per hour", per_hour),
+        ("price per month", paid(|paid| format!("{}, system disk included", paid.price))),
+        ("paid since", paid(|paid| instant(&paid.since))),
+        ("paid until", paid(|paid| instant(&paid.until))),
+        ("kept until", paid(|paid| if paid.ended { instant(&paid.kept_until) } else { String::new() })),
+        ("ICP filing", if one.icp_eligible { "eligible" } else { "not eligible" }.to_owned()),
         ("address", one.address.clone().unwrap_or_default()),
         ("key pair", one.key_pair.clone().unwrap_or_default()),
         ("created", instant(&one.created_at)),
@@ -277,8 +305,17 @@ pub fn instance_text(one: &Instance) -> String {
     facts(&lines)
 }
 
+/// `0.39`, or `176.40/month`.
+fn price_text(one: &Instance) -> String {
+    one.subscription.as_ref().map_or(one.price.clone(), |paid| format!("{}/month", paid.price))
+}
+
 /// `stopped (economically)`.
 fn state_text(one: &Instance) -> String {
+    if one.subscription.is_some() && one.economical {
+        // Nothing of it is charged, and its start needs room.
+        return format!("{} (room given back)", one.state);
+    }
     if one.economical { format!("{} (economically)", one.state) } else { one.state.clone() }
 }
 

@@ -4,6 +4,7 @@ mod accounts;
 mod client;
 mod clock;
 mod console;
+mod conversion;
 mod delivery_args;
 mod demo;
 mod drills;
@@ -17,6 +18,7 @@ mod key_pairs;
 mod money;
 mod offers;
 mod profile;
+mod question;
 mod report;
 mod sale;
 mod sandbox;
@@ -33,7 +35,6 @@ mod zones;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use failure::Failure;
-use instances::Verb;
 use session::Session;
 use std::process::ExitCode;
 
@@ -75,7 +76,7 @@ enum Command {
     Start(instances::One),
     /// Release an instance and its system disk; charge ends at once
     #[command(after_help = "Example:\n  ebb delete web --wait")]
-    Delete(instances::One),
+    Delete(instances::DeleteArgs),
     /// Take a spot block back: notice now, release at the deadline, the current period free (operator)
     #[command(after_help = "Example:\n  ebb reclaim web --as operator")]
     Reclaim(instances::ReclaimArgs),
@@ -199,8 +200,8 @@ async fn talk(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Buy(args) => sale::buy(session, &args).await,
         Command::Instances(command) => instances::instances(session, &command).await,
         Command::Stop(args) => instances::stop(session, &args).await,
-        Command::Start(one) => instances::ask(session, &one, Verb::Start).await,
-        Command::Delete(one) => instances::ask(session, &one, Verb::Delete).await,
+        Command::Start(one) => instances::start(session, &one).await,
+        Command::Delete(args) => instances::delete(session, &args).await,
         Command::Reclaim(args) => instances::reclaim(session, &args).await,
         Command::Drills(command) => drills::drills(session, &command).await,
         Command::ConsoleLog { id } => instances::console_log(session, &id).await,

@@ -63,14 +63,25 @@ pub fn bill_text(bill: &Bill) -> String {
 
 fn records_text(records: &[Record], nothing: &str) -> String {
     let titles = [
-        "SINCE", "UNTIL", "SECONDS>", "PRICE>", "AMOUNT>", "GRANT>", "ABOVE>", "WAIVED>", "REASON", "METER", "INSTANCE",
+        "SINCE",
+        "UNTIL",
+        "QUANTITY>",
+        "PRICE>",
+        "AMOUNT>",
+        "GRANT>",
+        "ABOVE>",
+        "WAIVED>",
+        "REASON",
+        "METER",
+        "INSTANCE",
     ];
     let mut table = Table::new(&titles);
     for record in records {
         table.row([
             instant(&record.since),
             instant(&record.until),
-            record.seconds.to_string(),
+            // Seconds at a price per hour, or months at a price per month.
+            record.months.map_or(record.seconds.to_string(), |months| format!("{months} mo")),
             record.price.clone(),
             record.amount.clone(),
             record.grant.clone(),

@@ -155,13 +155,15 @@ async fn body(session: &Session, order: &Order) -> Result<Buy, Failure> {
 
 fn catalog_text(catalog: &Catalog) -> String {
     let longest = catalog.flavors.iter().map(|flavor| flavor.spot.len()).max().unwrap_or(0);
-    let mut flavors = Table::new(&["FLAVOR", "RESOURCES", "ON-DEMAND>", "SPOT BLOCK BY HOURS", "PERIODS>", "TRIAL"]);
+    let mut flavors =
+        Table::new(&["FLAVOR", "RESOURCES", "ON-DEMAND>", "MONTH>", "SPOT BLOCK BY HOURS", "PERIODS>", "TRIAL"]);
     for flavor in &catalog.flavors {
         let resources = flavor.resources.iter().map(|(name, amount)| format!("{name} {amount}"));
         flavors.row([
             flavor.id.clone(),
             resources.collect::<Vec<_>>().join(", "),
             flavor.on_demand.clone().unwrap_or_default(),
+            flavor.subscription.clone().unwrap_or_default(),
             spot_prices(&flavor.spot),
             if flavor.spot.is_empty() { String::new() } else { flavor.spot_max_periods.to_string() },
             flavor.trial.join(", "),
@@ -179,7 +181,8 @@ fn catalog_text(catalog: &Catalog) -> String {
     let Catalog { currency, time_zone, notice_seconds, system_disk_gib, system_disk_price, .. } = catalog;
     let spot = if longest > 0 { format!("; a spot block's by its hours, 1 to {longest}") } else { String::new() };
     format!(
-        "{}\n{}\n{}\nPrices in {currency} per hour{spot}. Each instance has a system disk of {system_disk_gib} GiB at {system_disk_price}.\n\
+        "{}\n{}\n{}\nPrices in {currency} per hour{spot}. Each instance has a system disk of {system_disk_gib} GiB at {system_disk_price};\n\
+         a subscription (MONTH) is paid in advance by the month, system disk included.\n\
          Full hours and days are those of {time_zone}. A reclaim is announced {notice_seconds} s before.\n",
         flavors.text("No flavors."),
         zones.text("No zones."),

@@ -1,15 +1,17 @@
 //! An instance is charged from its first running second to its end, once, whatever happens in which order.
 
+use ebb_engine::conversion::{Payer, renew, to_on_demand, to_subscription};
 use ebb_engine::event::Event;
 use ebb_engine::lifecycle::{Command, Effect, Input, Reclaim, Report, due_at, step};
+use ebb_engine::monthly::Payment;
 use ebb_engine::resize::{Size, resize};
 use ebb_model::billing::Meter;
-use ebb_model::catalog::Limits;
+use ebb_model::catalog::{Limits, SubscriptionLimits};
 use ebb_model::id::{AccountId, HostId, InstanceId};
 use ebb_model::instance::{Cause, Instance, Keep, Purchase, State};
-use ebb_model::money::Price;
+use ebb_model::money::{Amount, Price};
 use ebb_model::resources::Resources;
-use ebb_model::time::{HOUR, Second, Timestamp};
+use ebb_model::time::{DAY, HOUR, Period, Second, Timestamp};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -32,6 +34,7 @@ pub static LIMITS: LazyLock<Limits> = LazyLock::new(|| Limits {
     drills_per_day: 100,
     drills_per_minute: 100,
     sell_beyond_return: false,
+    subscription: SubscriptionLimits::default(),
 });
 
 /// An instance that has just been bought.
@@ -86,6 +89,9 @@ enum What {
     OnDemand,
     StopWithTrial,
     TrialOver,
+    Convert,
+    Subscribe,
+    Renew,
 }
 
 fn what() -> impl Strategy<Value = What> {
@@ -94,7 +100,8 @@ fn what() -> impl Strategy<Value = What> {
         4 => Just(Running), 2 => Just(Off), 1 => Just(Gone), 1 => Just(Failed),
         2 => Just(Stop), 2 => Just(Start), 2 => Just(StopEconomically), 1 => Just(StopEconomicallyAt), 1 => Just(Wait),
         1 => Just(RoomFree), 1 => Just(Resize), 1 => Just(Delete), 1 => Just(Reclaim), 1 => Just(HostLost),
-        1 => Just(OnDemand), 1 => Just(StopWithTrial), 1 => Just(TrialOver),
+        1 => Just(OnDemand), 1 => Just(StopWithTrial), 1 => Just(TrialOver), 1 => Just(Convert), 2 => Just(Subscribe),
+        1 => Just(Renew),
     ]
 }
 
@@ -116,6 +123,22 @@ fn purchase() -> impl Strategy<Value = Purchase> {
 fn size(vcpu: i64) -> Size {
     let resources = Resources::of([("vcpu", vcpu), ("disk_gib", 40)]);
     Size { flavor: format!("f{vcpu}"), resources, price: Price::from_micros(vcpu * 100_000), disk_covered_anew: false }
+}
+
+/// What a month costs; who can pay anything; and months that are so short that lives see their end.
+const RICHLY: Price = Price::from_micros(30_000_000);
+const RICH: Payer = Payer { debt: Amount::ZERO, available: Amount::from_units(i64::MAX) };
+
+fn paid(of: &Instance, now: Second, seconds: i64) -> (Purchase, Payment) {
+    let (from, since, before) = match of.purchase {
+        Purchase::Subscription { since, until, months, .. } if now < until => (until, since, months),
+        _ => (now, now, 0),
+    };
+    let (price, months, until) = (RICHLY, seconds % 3 + 1, from.plus(seconds + 1));
+    let keep_days = seconds % 2;
+    let all = before + months;
+    let purchase = Purchase::Subscription { price, since, months: all, until, keep_days, warned_days: None };
+    (purchase, Payment { months, price, period: Period::new(from, until).unwrap() })
 }
 
 /// The rows of a host follow what its instances use and were promised only where an effect says so; a start finds its room before.
@@ -172,10 +195,18 @@ proptest! {
             now = until;
             let again = |give_up_at| Input::StartAgain { give_up_at, took_room: false };
             let input = match what {
-                What::Resize => {
+                What::Resize | What::Convert | What::Subscribe | What::Renew => {
                     let size = Size { disk_covered_anew: seconds % 2 == 0, ..size(seconds % 4 + 1) };
-                    if let Ok(done) = resize(&known, &size, now, &LIMITS) {
-                        let next = done.next.expect("another size is a change");
+                    let (months, payment) = paid(&known, now.second(), seconds);
+                    let decided = match what {
+                        What::Resize => resize(&known, &size, now, &LIMITS),
+                        What::Convert => to_on_demand(&known, &RICH, now.second(), &LIMITS),
+                        What::Subscribe => to_subscription(&known, months, payment, &RICH, now.second()),
+                        _ => renew(&known, months, payment, &RICH),
+                    };
+                    if let Ok(done) = decided {
+                        let next = done.next.expect("it is a change");
+                        prop_assert_eq!(next.generation, known.generation + 1);
                         room_moves_with_an_effect(&known, &next, &done.effects, false)?;
                         effects.extend(done.effects);
                         known = next;
@@ -236,7 +267,8 @@ proptest! {
             // What is off economically has nothing but its disk, and is charged for nothing else.
             let rests = known.state.end().is_some() || matches!(known.state, State::Lost { .. });
             let begun = if *meter == Meter::Compute { known.in_use_since } else { known.first_running };
-            prop_assert_eq!(open, begun.is_some() && !rests, "{:?} of {:?}", meter, known);
+            let metered = known.purchase.is_metered();
+            prop_assert_eq!(open, begun.is_some() && !rests && metered, "{:?} of {:?}", meter, known);
         }
         let losses = count(&|e| matches!(e, Effect::Log(Event::HostLost { .. })));
         let opened = begins(Meter::Compute);
@@ -245,9 +277,14 @@ proptest! {
         prop_assert_eq!(count(&|e| matches!(e, Effect::SettleBlock)), usize::from(
             matches!(known.state, State::Released { .. }) && opened == 1 && !known.purchase.is_firm()));
         let trial = matches!(purchase, Purchase::Trial { .. });
-        let left_trial = count(&|e| matches!(e, Effect::Log(Event::BecameOnDemand { .. })));
-        let became = trial && matches!(known.purchase, Purchase::OnDemand { .. });
-        prop_assert_eq!(left_trial, usize::from(became), "a trial becomes on-demand once, and nothing else does");
+        let left_trial = count(&|e| match e {
+            Effect::Log(Event::BecameOnDemand { .. }) => true,
+            Effect::Log(Event::Converted { from, .. }) => from == "trial",
+            _ => false,
+        });
+        let left = trial && !matches!(known.purchase, Purchase::Trial { .. });
+        prop_assert_eq!(left_trial, usize::from(left), "a trial is left once, and nothing else leaves it");
+        months_are_paid_once(&known, &effects)?;
         let cause = known.state.end().map(|end| end.cause);
         prop_assert!(cause != Some(Cause::TrialEnd) || known.purchase.option() == "trial", "only a trial ends as one");
         let marked = count(&|e| matches!(e, Effect::MarkReleasing));
@@ -271,6 +308,39 @@ proptest! {
             }
         }
     }
+}
+
+/// What is paid by the month is paid once for each second, and is never charged by the hour again.
+fn months_are_paid_once(known: &Instance, effects: &[Effect]) -> Result<(), TestCaseError> {
+    let (mut paid, mut last) = (0, None);
+    for effect in effects {
+        match effect {
+            Effect::Pay(payment) => {
+                prop_assert!(last.is_none_or(|last| last <= payment.period.since), "{:?} twice", payment);
+                last = Some(payment.period.until);
+                paid += 1;
+            }
+            Effect::OpenSpans { .. } | Effect::LeaveTrial { .. } => prop_assert_eq!(paid, 0, "{:?}", effects),
+            _ => {}
+        }
+    }
+    let logged = effects.iter().filter(|effect| match effect {
+        Effect::Log(Event::Converted { purchase, .. }) => !purchase.is_metered(),
+        Effect::Log(event) => matches!(event, Event::Renewed { .. }),
+        _ => false,
+    });
+    prop_assert_eq!((paid, last), (logged.count(), known.paid_until()));
+    let ended = effects.iter().filter(|e| matches!(e, Effect::Log(Event::SubscriptionEnded { .. }))).count();
+    prop_assert!(ended <= paid);
+    if known.end_announced && !known.purchase.is_metered() {
+        let rests = matches!(known.state, State::StoppedEconomically | State::Stopping { economical: true, .. });
+        let away = matches!(known.state, State::Lost { economical: true, .. });
+        prop_assert!(rests || away || known.state.end().is_some(), "kept, and on: {:?}", known);
+    }
+    if let Some(end) = known.state.end().filter(|end| end.cause == Cause::SubscriptionEnd) {
+        prop_assert_eq!(Some(end.at), known.kept_until());
+    }
+    Ok(())
 }
 
 /// The second of a trial's end counts, however late it is carried out and whoever asked for an end meanwhile.
@@ -341,6 +411,42 @@ fn a_trial_that_stops_at_its_end_is_charged_to_its_end() {
     let give_up_at = late.plus_seconds(60);
     let first = Instance { state: State::Starting { give_up_at }, first_running: None, in_use_since: None, ..trial };
     assert_eq!(stop(&first), ("trial", "releasing", vec![]));
+}
+
+/// The end of what is paid counts from its own second, however late somebody looks: so long it is kept, and no longer.
+#[test]
+fn a_subscription_ends_at_its_second_and_is_kept_from_there() {
+    let mut paid = instance(1, Purchase::OnDemand { price: Price::from_micros(1) });
+    let since = paid.created_at.second();
+    (paid.state, paid.first_running, paid.in_use_since) = (State::Running, Some(since), Some(since));
+    let until = since.plus(30 * DAY);
+    paid.purchase = Purchase::Subscription { price: RICHLY, since, months: 1, until, keep_days: 15, warned_days: None };
+    let told = |days: i64| until.plus(-days * DAY).start();
+    assert_eq!(due_at(&paid, &LIMITS), Some(told(7)));
+    // The service was down for the week before and two days after: nobody is warned of what has passed.
+    let late = until.plus(2 * DAY).start();
+    let done = step(&paid, Input::Due, late, &LIMITS).unwrap();
+    let kept_until = until.plus(15 * DAY);
+    let ended = Effect::Log(Event::SubscriptionEnded { at: until, kept_until });
+    assert_eq!((&done.effects[0], done.effects.len()), (&ended, 2));
+    let off = done.next.unwrap();
+    assert_eq!(off.state, State::Stopping { force_at: late.plus_seconds(60), economical: true });
+    assert_eq!(due_at(&off, &LIMITS), Some(kept_until.start()));
+    // And so long that it should have been gone.
+    let later = until.plus(16 * DAY).start();
+    let gone = step(&off, Input::Due, later, &LIMITS).unwrap().next.unwrap();
+    assert_eq!(gone.state.end().map(|end| (end.at, end.cause)), Some((kept_until, Cause::SubscriptionEnd)));
+    // In its own second the end is there already.
+    let start = |now| step(&paid, Input::Command(Command::Start), now, &LIMITS).map(|done| done.next);
+    assert!(start(until.start()).is_err() && start(until.plus(-1).start()).is_ok());
+    // Each warning once, in order.
+    let warned = step(&paid, Input::Due, told(7), &LIMITS).unwrap();
+    assert_eq!(warned.effects, [Effect::Log(Event::SubscriptionEndsSoon { days: 7, until })]);
+    let warned = warned.next.unwrap();
+    assert_eq!(
+        (due_at(&warned, &LIMITS), step(&warned, Input::Due, told(7), &LIMITS).unwrap().next),
+        (Some(told(1)), None)
+    );
 }
 
 #[test]

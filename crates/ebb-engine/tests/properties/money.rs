@@ -15,18 +15,25 @@ fn account() -> AccountId {
     AccountId::new(Default::default())
 }
 
+const METERS: [Meter; 5] = [Meter::Compute, Meter::Compute, Meter::SystemDisk, Meter::SystemDisk, Meter::Subscription];
+
 prop_compose! {
-    fn charge()(price in 0..2_000_000_i64, seconds in 1..3_600_i64, disk in any::<bool>(), covered in any::<bool>(), waived in 0..5_u8) -> Charge {
+    fn charge()(
+        price in 0..2_000_000_i64, seconds in 1..3_600_i64, meter in prop::sample::select(&METERS[..]), covered in any::<bool>(), waived in 0..5_u8,
+    ) -> Charge {
         let since = Second::from_unix(0);
+        // Months are paid whole, by nobody else.
+        let months = (meter == Meter::Subscription).then_some(seconds % 36 + 1);
         Charge {
             account: account(),
             instance: InstanceId::new(Default::default()),
             span: SpanId::new(Default::default()),
-            meter: if disk { Meter::SystemDisk } else { Meter::Compute },
+            meter,
             price: Price::from_micros(price),
             period: Period { since, until: since.plus(seconds) },
-            waiver: (waived == 0).then_some(Cause::Capacity),
-            covered,
+            months,
+            waiver: (waived == 0 && months.is_none()).then_some(Cause::Capacity),
+            covered: covered && months.is_none(),
         }
     }
 }
@@ -88,6 +95,6 @@ proptest! {
         let issued = grant.issued.posted();
         prop_assert_eq!(-issued + at(Place::Grant(account())) + moves(Place::Grant(account())), Amount::ZERO);
         prop_assert_eq!(issued + moves(Place::Promotion), at(Place::Grant(account())));
-        prop_assert_eq!(totals.paid.total(), totals.compute + totals.system_disk);
+        prop_assert_eq!(totals.paid.total(), totals.compute + totals.system_disk + totals.subscription);
     }
 }

@@ -21,6 +21,24 @@ const TABLE: [(&str, [&str; 4]); 10] = [
     ("detach-system-disk", ["spot-no-system-disk-detach", "spot-no-system-disk-detach", "", ""]),
 ];
 
+/// What stands against a conversion, and against what would change what is paid in advance (rules §4.2, §4.3).
+fn of_option(operation: &str, of: &Instance) -> Option<&'static str> {
+    let code = match (operation, of.purchase) {
+        ("economical-stop", Purchase::Subscription { .. }) => "subscription-no-economical-stop",
+        ("resize", Purchase::Subscription { .. }) => "subscription-no-resize",
+        ("to-on-demand", Purchase::Subscription { .. }) => "subscription-no-on-demand",
+        ("to-subscription", Purchase::Subscription { .. }) => "subscription-already",
+        ("to-on-demand", Purchase::OnDemand { .. }) => "same-option",
+        ("to-subscription", _) => match of.state {
+            State::Running | State::Stopped => "",
+            State::StoppedEconomically => "stopped-economically",
+            _ => "wrong-state",
+        },
+        _ => return None,
+    };
+    Some(code)
+}
+
 fn states() -> Vec<State> {
     let at = Timestamp::from_micros(1_772_412_000_000_000);
     let end = |cause| End { at: at.second(), cause, waived_since: None, waived_until: None, notice: None };
@@ -60,7 +78,9 @@ fn code(of: &Instance, operation: Operation) -> &'static str {
 fn each_operation_has_its_code_in_each_state() {
     let price = Price::from_micros(1);
     let block = |hours, periods| Purchase::SpotBlock { price, hours, periods };
-    let options = [Purchase::OnDemand { price }, Purchase::Trial { price }, block(1, 1), block(6, 3)];
+    let (since, until) = (Second::from_unix(1_772_412_000), Second::from_unix(1_775_090_400));
+    let months = Purchase::Subscription { price, since, months: 1, until, keep_days: 15, warned_days: None };
+    let options = [Purchase::OnDemand { price }, Purchase::Trial { price }, block(1, 1), block(6, 3), months];
     for (state, purchase) in states().into_iter().flat_map(|state| options.map(|option| (state.clone(), option))) {
         let mut of = instance(1, purchase);
         of.first_running = Some(Second::from_unix(1_772_412_000));
@@ -73,6 +93,7 @@ fn each_operation_has_its_code_in_each_state() {
                 (State::Reclaiming { .. }, true) => continue,
                 (State::Reclaiming { .. }, false) => noticed,
                 (_, false) => block,
+                (_, true) if of_option(name, &of).is_some() => of_option(name, &of).unwrap(),
                 (State::Stopped | State::StoppedEconomically, true) => stopped,
                 (_, true) => firm,
             };

@@ -239,7 +239,7 @@ impl World {
                 }
                 self.grant_room(next.host);
             }
-            Effect::SettleBlock | Effect::DropHold | Effect::Log(_) => {}
+            Effect::SettleBlock | Effect::Hold { .. } | Effect::DropHold | Effect::Pay(_) | Effect::Log(_) => {}
         }
     }
 

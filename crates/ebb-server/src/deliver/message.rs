@@ -118,6 +118,34 @@ fn happened(event: &CloudEvent) -> (String, String, String) {
                 format!("{called_zh}的规格自 {} 起不在试用范围内，按量计费。", data("since")),
             ),
         },
+        "subscription-ends-soon" => (
+            format!("The subscription of {name} ends in {}", days(&event.data)),
+            format!(
+                "The subscription of the instance {called} ends in {}, at {}. It is switched off then, unless you renew it before \
+                (`ebb instances renew`).",
+                days(&event.data),
+                data("until")
+            ),
+            format!(
+                "{called_zh}的包年包月将于 {} 到期（剩余 {} 天），到期后关机，可用 `ebb instances renew` 续费。",
+                data("until"),
+                event.data["days"]
+            ),
+        ),
+        "subscription-ended" => (
+            format!("The subscription of {name} has ended"),
+            format!(
+                "The subscription of the instance {called} ended at {}, so it is switched off. Its disk is kept until {} at no charge, and \
+                released then; `ebb instances renew` and `ebb start` bring it back.",
+                data("at"),
+                data("kept_until")
+            ),
+            format!(
+                "{called_zh}的包年包月已于 {} 到期并关机，系统盘免费保留至 {}，逾期释放；可用 `ebb instances renew` 续费后启动。",
+                data("at"),
+                data("kept_until")
+            ),
+        ),
         "trial-low" => (
             format!("Less than {} % of your trial grant is left", event.data["percent"]),
             format!(
@@ -193,6 +221,7 @@ fn cause(cause: Cause) -> (&'static str, &'static str) {
         Cause::Deleted => ("it was deleted", "用户主动释放"),
         Cause::Lost => ("it was lost without a notice", "实例丢失"),
         Cause::TrialEnd => ("the trial is over, and it was to go then", "试用结束，按设置释放"),
+        Cause::SubscriptionEnd => ("its subscription ended and was not renewed", "包年包月到期未续费"),
         Cause::NeverRan => ("it never ran, and costs nothing", "未成功启动，不计费"),
     }
 }

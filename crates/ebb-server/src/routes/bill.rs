@@ -117,6 +117,7 @@ fn shown(charge: &Charge, split: &Split) -> Record {
         since: charge.period.since.to_string(),
         until: charge.period.until.to_string(),
         seconds: charge.seconds(),
+        months: charge.months,
         price: charge.price.to_string(),
         amount: split.payable.to_string(),
         waived: split.waived.to_string(),

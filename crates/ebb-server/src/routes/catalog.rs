@@ -32,6 +32,7 @@ pub async fn show(State(app): State<App>, _: Principal) -> Json<Catalog> {
         id: flavor.id.clone(),
         resources: flavor.resources.iter().map(|(name, amount)| (name.to_owned(), amount)).collect(),
         on_demand: flavor.on_demand.map(|price| price.to_string()),
+        subscription: catalog.month_price(flavor, catalog.system_disk.gib).map(|price| price.to_string()),
         spot: flavor.spot.iter().flat_map(|spot| &spot.prices).map(Price::to_string).collect(),
         spot_max_periods: flavor.spot.as_ref().map_or(0, |spot| spot.max_periods),
         trial: holders
@@ -47,6 +48,9 @@ pub async fn show(State(app): State<App>, _: Principal) -> Json<Catalog> {
         drill_free_seconds: catalog.limits.drill_free_seconds,
         drills_per_day: catalog.limits.drills_per_day,
         taking_minimum_seconds: catalog.limits.taking_minimum_seconds,
+        subscription_max_months: catalog.limits.subscription.max_months,
+        subscription_keep_days: catalog.limits.subscription.keep_days,
+        subscription_warn_days_before: catalog.limits.subscription.warn_days_before.iter().copied().collect(),
         system_disk_gib: catalog.system_disk.gib,
         system_disk_price: catalog.disk_price().to_string(),
         zones: zones.collect(),

@@ -17,6 +17,7 @@ use axum::response::Response;
 use ebb_engine::drill::costs;
 use ebb_engine::event::Event;
 use ebb_engine::lifecycle::{Command, Input, Reclaim};
+use ebb_engine::monthly;
 use ebb_engine::operation::{Operation, permit};
 use ebb_engine::placement::HostPlan;
 use ebb_engine::placement::clear_host;
@@ -27,7 +28,7 @@ use ebb_engine::trial;
 use ebb_engine::why::{Part, why};
 use ebb_model::id::{AccountId, InstanceId};
 use ebb_model::instance::{Cause, Instance, Keep, Purchase, State as Life};
-use ebb_model::money::Amount;
+use ebb_model::money::{Amount, Price};
 use ebb_model::resources::Resources;
 use ebb_model::trial::TrialGrant;
 use ebb_store::Decision;
@@ -133,7 +134,8 @@ async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome
     // Counted under the account's generation, so that two purchases at once cannot both pass a limit.
     unit.change_account(id).await?;
     if app.catalog.limits.hold {
-        unit.hold(id, new.id, quote.hold()).await?;
+        let since = unit.now.second();
+        unit.hold(id, new.id, quote.hold(), since).await?;
     }
     let waits = matches!(new.state, Life::Waiting { .. });
     let (zone, flavor, purchase, disk_price) = (new.zone.clone(), new.flavor.clone(), new.purchase, new.disk_price);
@@ -306,6 +308,10 @@ async fn order_to<T>(
                 let decision = clear_host(before.host, &[&before], unit.now, deadline);
                 let told: Vec<_> = decision.chosen().into_iter().map(|one| (one, cause)).collect();
                 unit.decide(&before.zone, cause, None, &decision, &told);
+            }
+            if command == Command::Start && monthly::is_over(&before, unit.now) && before.state.end().is_none() {
+                // Before anybody looks for room.
+                return refuse(monthly::over(&before));
             }
             let input = match (command, &before.state) {
                 (Command::Start, Life::StoppedEconomically) => start_again(&mut unit, &before).await?,
@@ -565,7 +571,7 @@ pub async fn find(app: &App, who: &Principal, id: &str) -> Result<Instance, Deni
     known.ok_or_else(|| Denied::not_found("instance", id))
 }
 
-async fn key_name(reads: &ebb_store::Reads, about: &Instance) -> Result<Option<String>, ebb_store::StoreError> {
+pub async fn key_name(reads: &ebb_store::Reads, about: &Instance) -> Result<Option<String>, ebb_store::StoreError> {
     Ok(match about.key_pair {
         Some(id) => reads.row(account::key_pair_by_id(id)).await?.map(|row| account::read_key_pair(&row).name),
         None => None,
@@ -593,7 +599,7 @@ pub fn checked_tags(tags: &BTreeMap<String, String>) -> Result<BTreeMap<String, 
     checked.collect()
 }
 
-fn shown(about: &Instance, seen: &Seen, notice_told: Option<Told>, key_pair: Option<String>) -> wire::Instance {
+pub fn shown(about: &Instance, seen: &Seen, notice_told: Option<Told>, key_pair: Option<String>) -> wire::Instance {
     let block = match about.purchase {
         Purchase::SpotBlock { hours, periods, .. } => Some((hours, periods)),
         _ => None,
@@ -634,7 +640,9 @@ fn shown(about: &Instance, seen: &Seen, notice_told: Option<Told>, key_pair: Opt
         image: about.image.clone(),
         resources: about.resources.iter().map(|(name, amount)| (name.to_owned(), amount)).collect(),
         price: about.purchase.price().to_string(),
-        system_disk_price: about.disk_price.to_string(),
+        system_disk_price: if about.purchase.is_metered() { about.disk_price } else { Price::default() }.to_string(),
+        subscription: subscription(about),
+        icp_eligible: about.purchase.is_icp_eligible(),
         hours: block.map(|(hours, _)| hours),
         periods: block.map(|(_, periods)| periods),
         created_at: about.created_at.to_string(),
@@ -653,4 +661,17 @@ fn shown(about: &Instance, seen: &Seen, notice_told: Option<Told>, key_pair: Opt
         address: seen.address.clone(),
         key_pair,
     }
+}
+
+/// For how long it is paid, if it is paid by the month.
+fn subscription(about: &Instance) -> Option<wire::Subscription> {
+    let Purchase::Subscription { price, since, months, until, .. } = about.purchase else { return None };
+    Some(wire::Subscription {
+        price: price.to_string(),
+        since: since.to_string(),
+        months,
+        until: until.to_string(),
+        ended: about.end_announced,
+        kept_until: about.kept_until()?.to_string(),
+    })
 }

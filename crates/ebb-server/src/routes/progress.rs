@@ -135,6 +135,8 @@ fn uses(catalog: &Catalog, grant: &TrialGrant, open: &[Span], live: &BTreeMap<In
         match span.meter {
             Meter::Compute => one.compute = one.compute + span.price,
             Meter::SystemDisk => one.disk = one.disk + span.price,
+            // No grant pays months.
+            Meter::Subscription => {}
         }
     }
     for one in uses.values_mut() {

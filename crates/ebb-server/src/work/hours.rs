@@ -194,10 +194,13 @@ async fn close(mut unit: Unit, id: AccountId, at: Second) -> Outcome<Decision<()
 
     if !charges.is_empty() {
         // A firm instance's hold was for its first hour; a block's stays until its release.
-        for (instance, _) in held {
-            let settled = |(charge, _): &(Charge, Split)| charge.instance == instance && charge.meter == Meter::Compute;
+        for hold in held {
+            let settled = |(charge, _): &(Charge, Split)| {
+                let counts = charge.meter == Meter::Compute && charge.period.until > hold.since;
+                counts && charge.instance == hold.instance
+            };
             if charges.iter().any(settled) {
-                unit.drop_hold(id, instance).await?;
+                unit.drop_hold(id, hold.instance).await?;
             }
         }
         let (charges, splits): (Vec<_>, Vec<_>) = charges.into_iter().unzip();

@@ -2,6 +2,7 @@
 
 mod clock;
 mod cloud;
+mod conversions;
 mod corners;
 mod drill_cards;
 mod drill_refusals;
@@ -10,6 +11,7 @@ mod economical;
 mod hosts;
 mod mails;
 mod metadata;
+mod monthly;
 mod openapi;
 mod person_appeals;
 mod person_families;

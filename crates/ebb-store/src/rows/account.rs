@@ -50,6 +50,7 @@ pub fn read(row: &Row) -> Account {
             },
             compute: exact(row.int("compute_total")),
             system_disk: exact(row.int("disk_total")),
+            subscription: exact(row.int("subscription_total")),
         },
         ran: row.int("ran") == 1,
         close_at: row.opt_int("close_at").map(Second::from_unix),
@@ -111,7 +112,7 @@ pub fn change(account: &Account) -> Query {
     query(
         "update account set holder = $3, cash = $4, debt = $5, held = $6, waived_total = $7, grant_total = $8, \
          payable_total = $9, compute_total = $10, disk_total = $11, ran = $12, close_at = $13, closed_at = $14, \
-         generation = generation + 1 where id = $1 and generation = $2",
+         subscription_total = $15, generation = generation + 1 where id = $1 and generation = $2",
         args![
             account.id.to_string(),
             account.generation,
@@ -127,6 +128,7 @@ pub fn change(account: &Account) -> Query {
             i64::from(account.ran),
             account.close_at.map(Second::unix),
             account.closed_at.map(|at| at.micros()),
+            units(totals.subscription),
         ],
     )
 }
@@ -306,14 +308,26 @@ pub fn hold_of(instance: InstanceId) -> Query {
     query("select * from hold where instance_id = $1", args![instance.to_string()])
 }
 
-pub fn read_hold(row: &Row) -> (InstanceId, Amount) {
-    (own(row.text("instance_id")), Amount::from_units(row.int("amount")))
+/// Money that is held back for an instance, until seconds of it from `since` on are settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hold {
+    pub instance: InstanceId,
+    pub amount: Amount,
+    pub since: Second,
 }
 
-pub fn insert_hold(account: AccountId, instance: InstanceId, amount: Amount) -> Query {
+pub fn read_hold(row: &Row) -> Hold {
+    Hold {
+        instance: own(row.text("instance_id")),
+        amount: Amount::from_units(row.int("amount")),
+        since: Second::from_unix(row.int("since")),
+    }
+}
+
+pub fn insert_hold(account: AccountId, instance: InstanceId, amount: Amount, since: Second) -> Query {
     query(
-        "insert into hold (instance_id, account_id, amount) values ($1, $2, $3)",
-        args![instance.to_string(), account.to_string(), amount.units()],
+        "insert into hold (instance_id, account_id, amount, since) values ($1, $2, $3, $4)",
+        args![instance.to_string(), account.to_string(), amount.units(), since.unix()],
     )
 }
 

@@ -29,9 +29,11 @@ pub fn insert_span(span: &Span) -> Query {
     )
 }
 
+/// What is measured of an instance ends; what was paid in advance stays paid.
 pub fn close_spans(instance: InstanceId, until: Second) -> Query {
     query(
-        "update span set until = case when since > $2 then since else $2 end where instance_id = $1 and until > $2",
+        "update span set until = case when since > $2 then since else $2 end \
+         where instance_id = $1 and until > $2 and meter <> 'subscription'",
         args![instance.to_string(), until.unix()],
     )
 }
@@ -45,10 +47,10 @@ pub fn close_spans_of(instance: InstanceId, meter: Meter, until: Second) -> Quer
     )
 }
 
-/// The open spans of an instance, or those that end later than `at`.
+/// What is measured of an instance and open, or ends later than `at`.
 pub fn spans_after(instance: InstanceId, at: Second) -> Query {
     query(
-        "select * from span where instance_id = $1 and until > $2 order by meter, since",
+        "select * from span where instance_id = $1 and until > $2 and meter <> 'subscription' order by meter, since",
         args![instance.to_string(), at.unix()],
     )
 }
@@ -112,7 +114,8 @@ pub fn insert_record(record: &BillRecord) -> Query {
     let charge = &record.charge;
     query(
         "insert into bill_record (id, account_id, instance_id, span_id, meter, price, since, until, waiver, covered, \
-         waived, granted, payable, issued_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+         waived, granted, payable, issued_at, months) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
         args![
             record.id.to_string(),
             charge.account.to_string(),
@@ -128,6 +131,7 @@ pub fn insert_record(record: &BillRecord) -> Query {
             units(record.split.grant),
             units(record.split.payable),
             record.issued_at.unix(),
+            charge.months,
         ],
     )
 }
@@ -151,6 +155,7 @@ pub fn read_record(row: &Row) -> BillRecord {
             meter: meter(row.text("meter")),
             price: Price::from_micros(row.int("price")),
             period: Period { since: Second::from_unix(row.int("since")), until: Second::from_unix(row.int("until")) },
+            months: row.opt_int("months"),
             waiver: row.opt_text("waiver").map(|name| own_json(&format!("\"{name}\""))),
             covered: row.int("covered") == 1,
         },

@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use ebb_model::time::Timestamp;
 use ebb_wire::drill::{Drill, Rehearse};
 use ebb_wire::host::{DeclareLost, Host, Leave};
-use ebb_wire::instance::{Buy, Instance, Resize, Resized, Stop};
+use ebb_wire::instance::{Buy, Convert, Converted, Instance, Renew, Resize, Resized, Stop};
 use ebb_wire::person::{Because, Evidence, Learned, Report};
 use ebb_wire::problem::Page;
 use ebb_wire::sandbox::Advance;
@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 const TRIES_PER_LIFE: u32 = 60;
 const LIVES_PER_CUSTOMER: u32 = 12;
 const WHIMS: u64 = 0x7768_696d;
+const MONTHS: u64 = 0x6d6f_6e74;
 
 /// What was done, how often, and how much time it took in the sandbox.
 pub struct Played {
@@ -31,6 +32,8 @@ struct Theatre<'a> {
     dice: Dice,
     /// Others, for whose an account is: so that a seed's lives stay as they were.
     whims: Dice,
+    /// And for how it is paid.
+    months: Dice,
     customers: Vec<Customer>,
     done: BTreeMap<String, u32>,
     bought: u32,
@@ -42,8 +45,8 @@ struct Theatre<'a> {
 /// The service failed, or refused so much that the lives never came about.
 pub async fn play(stage: &Stage, lives: u32, seed: u64) -> Result<Played, Failure> {
     let opening = stage.now().await?;
-    let (dice, whims) = (Dice::new(seed), Dice::new(seed ^ WHIMS));
-    let mut theatre = Theatre { stage, dice, whims, customers: vec![], done: BTreeMap::new(), bought: 0 };
+    let (dice, whims, months) = (Dice::new(seed), Dice::new(seed ^ WHIMS), Dice::new(seed ^ MONTHS));
+    let mut theatre = Theatre { stage, dice, whims, months, customers: vec![], done: BTreeMap::new(), bought: 0 };
     for at in 0..=(lives / LIVES_PER_CUSTOMER) {
         theatre.enter(at).await?;
     }
@@ -59,6 +62,9 @@ pub async fn play(stage: &Stage, lives: u32, seed: u64) -> Result<Played, Failur
         theatre.something().await?;
         if theatre.whims.percent(3) {
             theatre.word_about_a_trial().await?;
+        }
+        if theatre.months.percent(12) {
+            theatre.convert().await?;
         }
     }
     theatre.curtain().await?;
@@ -324,6 +330,99 @@ impl Theatre<'_> {
         self.tally(if to.quote { "ask what a resize costs" } else { "resize" }, answer).map(drop)
     }
 
+    /// Somebody leaves the trial, or pays by the month; most have the money, and now and then it is a block.
+    async fn convert(&mut self) -> Result<(), Failure> {
+        let mut live = self.live().await?;
+        let any = self.months.percent(15);
+        live.retain(|one| any || ["trial", "on-demand"].contains(&one.option.as_str()) && one.started_at.is_some());
+        let Some(one) = self.months.one(&live).cloned() else { return Ok(()) };
+        let Some(owner) = self.customers.iter().position(|customer| customer.id == one.account) else { return Ok(()) };
+        if self.months.percent(75) {
+            self.stage.top_up(&self.customers[owner].id, "900").await?;
+        }
+        let count = if self.months.percent(70) { 1 } else { self.months.from(0, 40) };
+        let leaves = if one.option == "trial" { 50 } else { 10 };
+        let to = match self.months.percent(leaves) {
+            true => Convert { to: "on-demand".to_owned(), ..Convert::default() },
+            false => Convert { to: "subscription".to_owned(), months: Some(count), ..Convert::default() },
+        };
+        let to = Convert { quote: self.months.percent(10), ..to };
+        let path = format!("/v1/instances/{}/convert", one.id);
+        let answer = self.customers[owner].client.post::<Converted>(&path, &to).await;
+        let what = if to.quote { "ask what a conversion costs".to_owned() } else { format!("convert to {}", to.to) };
+        self.tally(&what, answer).map(drop)
+    }
+
+    /// A customer with enough money buys, and pays the first month soon after.
+    async fn move_in(&mut self, at: usize) -> Result<(), Failure> {
+        let sold: Vec<_> = self.stage.catalog.flavors.iter().filter(|flavor| flavor.subscription.is_some()).collect();
+        let Some(flavor) = self.months.one(&sold).map(|flavor| flavor.id.clone()) else { return Ok(()) };
+        let zone = self.stage.catalog.zones[0].id.clone();
+        self.stage.top_up(&self.customers[at].id, "1000").await?;
+        let order = Buy { option: "on-demand".to_owned(), zone, flavor, ..Buy::default() };
+        let answer = self.customers[at].client.post::<Instance>("/v1/instances", &order).await;
+        let Some(bought) = self.tally("buy on-demand", answer)? else { return Ok(()) };
+        self.stage.advance(Advance { seconds: Some(self.months.from(1, 600)), to: None }).await?;
+        let to = Convert { to: "subscription".to_owned(), months: Some(1), ..Convert::default() };
+        let path = format!("/v1/instances/{}/convert", bought.id);
+        let answer = self.customers[at].client.post::<Converted>(&path, &to).await;
+        self.tally("convert to subscription", answer).map(drop)
+    }
+
+    /// Weeks go by: subscriptions are renewed before their end, or after it, or by nobody.
+    async fn weeks_pass(&mut self) -> Result<(), Failure> {
+        for at in 0..self.customers.len() {
+            self.move_in(at).await?;
+        }
+        // Few others stay that long, or the weeks would be all of the bill.
+        for one in self.live().await? {
+            let owner = self.customers.iter().position(|customer| customer.id == one.account);
+            let leaves = match one.option.as_str() {
+                "subscription" => 0,
+                "trial" => 40,
+                _ => 85,
+            };
+            if let Some(owner) = owner.filter(|_| self.months.percent(leaves)) {
+                let answer = self.customers[owner].client.delete(&format!("/v1/instances/{}", one.id)).await;
+                self.tally::<Instance>("delete", answer)?;
+            }
+        }
+        for _ in 0..5 {
+            let seconds = self.months.from(6 * 86_400, 14 * 86_400);
+            self.stage.advance(Advance { seconds: Some(seconds), to: None }).await?;
+            let mut live = self.live().await?;
+            live.retain(|one| one.option == "subscription");
+            for one in live {
+                let owner = self.customers.iter().position(|customer| customer.id == one.account);
+                let Some(owner) = owner else { continue };
+                let path = format!("/v1/instances/{}", one.id);
+                let renew = Renew { months: self.months.from(1, 2), ..Renew::default() };
+                match self.months.from(1, 100) {
+                    1..=25 => {
+                        self.stage.top_up(&self.customers[owner].id, "500").await?;
+                        let answer = self.customers[owner].client.post(&format!("{path}/renew"), &renew).await;
+                        self.tally::<Converted>("renew", answer)?;
+                    }
+                    26..=45 => {
+                        let answer = self.customers[owner].client.ask(&format!("{path}/start")).await;
+                        self.tally::<Instance>("start a subscription", answer)?;
+                    }
+                    46..=55 => {
+                        let how = Stop { economical: self.months.percent(20) };
+                        let answer = self.customers[owner].client.post(&format!("{path}/stop"), &how).await;
+                        self.tally::<Instance>("stop a subscription", answer)?;
+                    }
+                    56..=60 => {
+                        let answer = self.customers[owner].client.delete(&path).await;
+                        self.tally::<Instance>("delete a subscription", answer)?;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
     async fn delete(&mut self) -> Result<(), Failure> {
         // Blocks end by themselves; the others fill the house until somebody lets them go.
         let firm = self.dice.percent(75);
@@ -408,6 +507,9 @@ impl Theatre<'_> {
                 let answer = client.delete::<Instance>(&format!("/v1/instances/{}", one.id)).await;
                 self.tally("delete", answer)?;
             }
+        }
+        if self.months.percent(50) {
+            self.weeks_pass().await?;
         }
         // Now and then trials go on until their grant is used up, or its validity over.
         let days = match self.dice.from(1, 100) {

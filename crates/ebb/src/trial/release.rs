@@ -1,12 +1,12 @@
 //! `ebb trial release`: which instances go, and does whoever asks know what goes with them?
 
 use crate::failure::Failure;
+use crate::question::agreed;
 use crate::session::Session;
 use crate::table::{Table, optional_instant, plain};
 use crate::which::{self, short};
 use ebb_wire::instance::Instance;
 use ebb_wire::problem::Page;
-use std::io::{BufRead, IsTerminal, Write};
 
 #[derive(Debug, clap::Args)]
 pub struct ReleaseArgs {
@@ -87,34 +87,8 @@ fn confirm(going: &[Instance], table: &Table) -> Result<(), Failure> {
         "These stop at once and are gone, with everything on their system disks:\n\n{}\nThere are no snapshots: copy what you need before.\n",
         table.text("")
     );
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::Usage(format!(
-            "{count} would be released with all data, and nobody is there to be asked; give --yes to release without a question"
-        )));
-    }
-    let mut err = std::io::stderr().lock();
-    write!(err, "{warning}Release {count}? [y/N] ")
-        .and_then(|()| err.flush())
-        .map_err(Failure::io("standard error"))?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer).map_err(Failure::io("standard input"))?;
-    match is_yes(&answer) {
-        true => Ok(()),
-        false => Err(Failure::Outcome("nothing was released".to_owned())),
-    }
-}
-
-fn is_yes(answer: &str) -> bool {
-    matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_yes;
-
-    #[test]
-    fn only_a_clear_yes_releases() {
-        assert!(["y\n", "Yes\r\n", " YES "].into_iter().all(is_yes));
-        assert!(!["", "\n", "n\n", "yes please\n", "ja\n"].into_iter().any(is_yes));
-    }
+    let unasked = format!(
+        "{count} would be released with all data, and nobody is there to be asked; give --yes to release without a question"
+    );
+    agreed(&warning, &format!("Release {count}?"), unasked, "nothing was released")
 }

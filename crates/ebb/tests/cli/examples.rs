@@ -55,10 +55,18 @@ fn every_example_runs_as_printed() {
 
 /// What an example takes for granted. Gives the id of a key, where one is asked for.
 fn prepare(sandbox: &Sandbox, example: &str) -> String {
-    if example.contains("--economical") || example.contains("resize") {
+    if example.contains("--economical") || example.contains("resize") || example.contains("convert web") {
         sandbox.ok("ebb buy c6.large.2 --name web --wait");
     } else if example.contains(" web") && !example.contains(" buy ") {
         sandbox.ok("ebb buy c6.large.2 --spot 3 --name web --wait");
+    }
+    if example.contains("convert trying") {
+        sandbox.ok("ebb trial claim");
+        sandbox.ok("ebb buy t6.small.1 --trial --name trying --wait");
+    }
+    if example.contains("renew monthly") {
+        sandbox.ok("ebb buy c6.large.2 --name monthly --wait");
+        sandbox.ok("ebb instances convert monthly --to subscription --months 1");
     }
     if example.contains("end-shortage") {
         sandbox.ok("ebb zones shortage cn-beijing-a --free vcpu=1 --as operator");

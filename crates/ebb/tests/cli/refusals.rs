@@ -3,7 +3,7 @@
 use crate::sandbox::{Sandbox, private};
 
 /// The line, its exit code, and a piece of what it must say on standard error.
-const REFUSALS: [(&str, i32, &str); 26] = [
+const REFUSALS: [(&str, i32, &str); 28] = [
     ("ebb buy c6.large.2 --spot 7", 1, "lasts 1 to 6 hours, not 7"),
     ("ebb buy c6.large.2 --spot 0", 1, "lasts 1 to 6 hours, not 0"),
     ("ebb buy c6.large.2 --spot -1", 1, "lasts 1 to 6 hours, not -1"),
@@ -29,6 +29,8 @@ const REFUSALS: [(&str, i32, &str); 26] = [
     ("ebb trial at-end release", 1, "claim it first with `ebb trial claim`"),
     ("ebb trial at-end stop", 1, "not offered here"),
     ("ebb trial release", 2, "<ID"),
+    ("ebb instances convert nobody --to on-demand", 1, "`ebb instances list --all` shows them"),
+    ("ebb instances convert nobody", 2, "--to"),
     ("ebb trial release nobody", 1, "`ebb instances list --all` shows them"),
 ];
 
@@ -119,4 +121,24 @@ fn trial_instances_are_released_only_when_somebody_said_so() {
     sandbox.ok("ebb clock advance 5s");
     assert_eq!(names(&sandbox.json("ebb instances list")), ["paid"]);
     assert_eq!(sandbox.ok("ebb trial release --all"), "No trial instances.\n");
+}
+
+#[test]
+fn what_is_paid_is_deleted_only_when_somebody_said_so() {
+    let sandbox = Sandbox::start();
+    sandbox.ok("ebb buy c6.large.2 --name web --wait");
+    let quote = sandbox.ok("ebb instances convert web --to subscription --months 3 --quote");
+    assert!(quote.contains("To be paid in advance: 529.20000000 CNY for 3 months at 176.40"), "{quote}");
+    let paid = sandbox.ok("ebb instances convert web --to subscription --months 3");
+    assert!(paid.contains("Paid in advance: 529.20000000") && paid.contains("price per month"), "{paid}");
+    assert!(sandbox.ok("ebb bill").contains("3 mo"));
+    let said = sandbox.run("ebb delete web </dev/null");
+    assert!(
+        said.code == 2 && said.err.contains("nothing of that is given back") && said.err.contains("--yes"),
+        "{said:?}"
+    );
+    let list = sandbox.ok("ebb instances list");
+    assert!(list.contains("176.40/month") && list.contains("running"), "{list}");
+    let gone = sandbox.ok("ebb delete web --yes --wait");
+    assert!(gone.contains("released"), "{gone}");
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 /// Without these the log of failpoints would be a log of nothing.
-const BOTH: [&str; 39] = [
+const BOTH: [&str; 41] = [
     "commit.installation",
     "commit.ensure-key",
     "commit.greet-host",
@@ -37,6 +37,8 @@ const BOTH: [&str; 39] = [
     "commit.start",
     "commit.delete",
     "commit.reclaim",
+    "commit.convert",
+    "commit.renew",
     "commit.add-subscription",
     "commit.deliver",
     "effect.deliver.before",

@@ -39,6 +39,15 @@ impl<'a> Market<'a> {
         assert_eq!(self.bob.all("/v1/drills").len(), before + 1);
     }
 
+    /// A month, and one more; each is paid once, however often it has to be asked.
+    fn pays_by_the_month(&self, id: &str) {
+        self.ada.post(&format!("/v1/instances/{id}/convert"), json!({ "to": "subscription", "months": 1 }));
+        self.ada.post(&format!("/v1/instances/{id}/renew"), json!({ "months": 1 }));
+        let bill = self.ada.get("/v1/bills");
+        let months = bill["records"].as_array().expect("records").iter().filter(|one| one["meter"] == "subscription");
+        assert_eq!(months.count(), 2, "{bill}");
+    }
+
     /// Somebody is seen with what others were seen with, before, while and after a new key takes over; each is one person with one
     /// other, whatever died meanwhile. One of them is let claim, what is left is taken, and another leaves.
     fn people_come_and_go(&self) {
@@ -108,6 +117,7 @@ pub fn by_the_wall(world: &World) -> Purchases {
     market.until(&firm, "stopped");
     market.ada.tell(&firm, "start").expect("it is stopped");
     market.until(&firm, "running");
+    market.pays_by_the_month(&firm);
 
     let left: Vec<&String> = blocks.iter().filter(|id| !taken.contains(id)).collect();
     market.operator.tell(left[1], "reclaim").expect("a block may be taken back");
@@ -181,12 +191,16 @@ pub fn by_a_clock(world: &World) -> Purchases {
     market.until(&firm, "stopped");
     at(&market, "00:45:00");
     market.ada.tell(&firm, "start").expect("it is stopped");
+    market.until(&firm, "running");
+    market.pays_by_the_month(&firm);
     // The block that was left comes to its end at one o'clock.
     at(&market, "02:30:00");
     assert!(blocks.iter().all(|id| market.bob.state(id) == "released"));
     let long = market.buys(|m| &m.bob, "small", "spot-block");
     at(&market, "03:10:00");
     market.operator.tell(&long, "reclaim").expect("a block may be taken back");
+    let on_demand = market.ada.post(&format!("/v1/instances/{trial}/convert"), json!({ "to": "on-demand" }));
+    assert_eq!(on_demand["instance"]["option"], "on-demand");
     at(&market, "03:20:00");
     market.ada.delete(&trial).expect("it is Ada's");
     let fleet: Vec<String> = (0..2).map(|_| market.buys(|m| &m.bob, "small", "spot-block")).collect();

@@ -1,0 +1,152 @@
+//! How is an instance sold otherwise, or a subscription renewed? (rules §4.3) By the account's owner, and at the price that was quoted.
+
+use super::instance::{find, key_name, shown};
+use super::json;
+use crate::app::App;
+use crate::call::Call;
+use crate::denied::Denied;
+use crate::unit::{Outcome, Unit, refuse};
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use ebb_engine::conversion::{Payer, renew, to_on_demand, to_subscription};
+use ebb_engine::lifecycle::{Effect, Input, Step};
+use ebb_engine::monthly;
+use ebb_engine::operation::{Operation, permit};
+use ebb_engine::refusal::Refused;
+use ebb_model::instance::{Instance, Purchase};
+use ebb_model::money::{Amount, Price};
+use ebb_store::Decision;
+use ebb_store::rows::instance;
+use ebb_wire::instance as wire;
+use ebb_wire::problem::Problem;
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum To {
+    OnDemand,
+    Subscription { months: i64, expected: Option<Price> },
+    Renewed { months: i64, expected: Option<Price> },
+}
+
+/// Sells an instance otherwise from this second on: a trial instance on demand at the price that it has, or a trial or on-demand
+/// instance by the month, paid in advance from the balance. With `quote` it says only what that would be.
+#[utoipa::path(post, path = "/v1/instances/{id}/convert", operation_id = "convert_instance", params(("id" = String, Path)),
+    request_body = wire::Convert, responses((status = 200, body = wire::Converted), (status = 402, body = Problem),
+        (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+pub async fn convert(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    call: Call<wire::Convert>,
+) -> Result<Response, Denied> {
+    let body = &call.body;
+    let to = match (body.to.as_str(), body.months) {
+        ("on-demand", None) if body.expected_price.is_none() => To::OnDemand,
+        ("on-demand", _) => {
+            let why = "`months` and `expected_price` belong to a subscription; on demand it keeps its price";
+            return Err(Denied::BadInput(why.to_owned()));
+        }
+        ("subscription", Some(months)) => To::Subscription { months, expected: price(body.expected_price.as_ref())? },
+        ("subscription", None) => {
+            return Err(Denied::BadInput("months: say for how many months a subscription is paid".to_owned()));
+        }
+        _ => return Err(Denied::BadInput("to: it is on-demand or subscription".to_owned())),
+    };
+    let quote = body.quote;
+    carry_out(app, call, id, to, quote).await
+}
+
+/// Pays a subscription for more months: after those that it has, or, when it has ended and is kept, from this second on.
+#[utoipa::path(post, path = "/v1/instances/{id}/renew", operation_id = "renew_instance", params(("id" = String, Path)),
+    request_body = wire::Renew, responses((status = 200, body = wire::Converted), (status = 402, body = Problem),
+        (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+pub async fn renew_instance(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    call: Call<wire::Renew>,
+) -> Result<Response, Denied> {
+    let to = To::Renewed { months: call.body.months, expected: price(call.body.expected_price.as_ref())? };
+    let quote = call.body.quote;
+    carry_out(app, call, id, to, quote).await
+}
+
+fn price(expected: Option<&String>) -> Result<Option<Price>, Denied> {
+    let read = |text: &String| text.parse().map_err(|error| Denied::BadInput(format!("expected_price: {error}")));
+    expected.map(read).transpose()
+}
+
+async fn carry_out<T>(app: App, call: Call<T>, id: String, to: To, quote: bool) -> Result<Response, Denied> {
+    let known = find(&app, &call.principal, &id).await?;
+    call.principal.owner()?;
+    app.zones_loaded().await?;
+    let name = if matches!(to, To::Renewed { .. }) { "renew" } else { "convert" };
+    let answer = call.once(&app, name, known.account, move |mut unit| async move {
+        let found = unit.instance(known.id).await?;
+        let before = up_to_now(&mut unit, found).await?;
+        let (step, payment) = decide(&mut unit, &before, to).await?;
+        let hold = held(&step);
+        let after = unit.follow(&before, step).await?.expect("another way to pay is a change");
+        if let Purchase::Trial { .. } = before.purchase {
+            unit.look_after_trial(before.account);
+        }
+        let seen = unit.reads.row(instance::by_id(known.id)).await?.map(|row| instance::read_seen(&row));
+        let key = key_name(&unit.reads, &after).await?;
+        let account = unit.account(before.account).await?;
+        let answer = wire::Converted {
+            available: (account.purse.cash - account.held).to_string(),
+            from: before.purchase.option().to_owned(),
+            currency: unit.app.catalog.currency.clone(),
+            payment: payment.map(|paid| wire::Payment {
+                months: paid.months,
+                price: paid.price.to_string(),
+                amount: paid.total().to_string(),
+                since: paid.period.since.to_string(),
+                until: paid.period.until.to_string(),
+            }),
+            hold: hold.to_string(),
+            instance: shown(&after, &seen.unwrap_or_default(), None, key),
+        };
+        Ok(if quote { Decision::unchanged(answer) } else { unit.done(answer) })
+    });
+    Ok(json(StatusCode::OK, answer.await?))
+}
+
+/// What a subscription had due before this instant comes first, however late it is carried out.
+async fn up_to_now(unit: &mut Unit, mut about: Instance) -> Outcome<Instance> {
+    while monthly::is_due(&about, unit.now, &unit.app.catalog.limits) {
+        about = unit.step(&about.clone(), Input::Due).await?;
+    }
+    Ok(about)
+}
+
+async fn decide(unit: &mut Unit, before: &Instance, to: To) -> Outcome<(Step, Option<monthly::Payment>)> {
+    let (app, now) = (unit.app.clone(), unit.now.second());
+    // Of two that spend the same money one sees the other.
+    let account = unit.change_account(before.account).await?;
+    let payer = Payer { debt: account.purse.debt, available: account.purse.cash - account.held };
+    let months = |months, expected| monthly::months(&app.catalog, before, months, expected, now);
+    let decided = match to {
+        To::OnDemand => to_on_demand(before, &payer, now, &app.catalog.limits).map(|step| (step, None)),
+        // What can never be is said before its price.
+        To::Subscription { months: count, expected } => permit(before, Operation::ToSubscription)
+            .and_then(|()| months(count, expected))
+            .and_then(|(purchase, paid)| Ok((to_subscription(before, purchase, paid, &payer, now)?, Some(paid)))),
+        To::Renewed { .. } if before.paid_until().is_none() => {
+            Err(Refused::NotASubscription { option: before.purchase.option() })
+        }
+        To::Renewed { months: count, expected } => months(count, expected)
+            .and_then(|(purchase, paid)| Ok((renew(before, purchase, paid, &payer)?, Some(paid)))),
+    };
+    match decided {
+        Ok(decided) => Ok(decided),
+        Err(refused) => refuse(refused),
+    }
+}
+
+fn held(step: &Step) -> Amount {
+    let holds = step.effects.iter().map(|effect| match effect {
+        Effect::Hold { amount, .. } => *amount,
+        _ => Amount::ZERO,
+    });
+    holds.sum()
+}
