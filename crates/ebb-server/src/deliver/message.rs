@@ -255,6 +255,17 @@ mod tests {
     }
 
     #[test]
+    fn a_mail_about_a_subscription_says_up_to_when_and_what_brings_it_back() {
+        let (until, kept_until) = (Second::from_unix(1_775_096_430), Second::from_unix(1_776_392_430));
+        let (subject, text) = mail(&Event::SubscriptionEndsSoon { days: 7, until });
+        assert!(subject.ends_with("ends in 7 days"), "{subject}");
+        assert!(text.contains("ends in 7 days, at 2026-04-02T02:20:30Z") && text.contains("剩余 7 天"), "{text}");
+        let (_, text) = mail(&Event::SubscriptionEnded { at: until, kept_until });
+        assert!(text.contains("ended at 2026-04-02T02:20:30Z, so it is switched off"), "{text}");
+        assert!(text.contains("kept until 2026-04-17T02:20:30Z at no charge") && text.contains("renew"), "{text}");
+    }
+
+    #[test]
     fn a_mail_about_a_trial_says_when_and_what_to_do() {
         let at = Second::from_unix(1_773_709_718);
         let (subject, text) = mail(&Event::TrialLow { at, percent: 20, lasts_until: at.plus(60) });

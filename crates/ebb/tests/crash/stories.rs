@@ -125,6 +125,7 @@ pub fn by_the_wall(world: &World) -> Purchases {
     market.until(left[0], "released");
     let trial = market.buys(|m| &m.ada, "small", "trial");
     market.until(&trial, "running");
+    market.ada.post(&format!("/v1/instances/{trial}/convert"), json!({ "to": "on-demand" }));
     market.ada.delete(&trial).expect("it is Ada's");
     market.until(left[1], "released");
     let fleet: Vec<String> = (0..2).map(|_| market.buys(|m| &m.bob, "small", "spot-block")).collect();
@@ -199,8 +200,6 @@ pub fn by_a_clock(world: &World) -> Purchases {
     let long = market.buys(|m| &m.bob, "small", "spot-block");
     at(&market, "03:10:00");
     market.operator.tell(&long, "reclaim").expect("a block may be taken back");
-    let on_demand = market.ada.post(&format!("/v1/instances/{trial}/convert"), json!({ "to": "on-demand" }));
-    assert_eq!(on_demand["instance"]["option"], "on-demand");
     at(&market, "03:20:00");
     market.ada.delete(&trial).expect("it is Ada's");
     let fleet: Vec<String> = (0..2).map(|_| market.buys(|m| &m.bob, "small", "spot-block")).collect();
