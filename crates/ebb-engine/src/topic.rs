@@ -4,7 +4,7 @@ use crate::event::Event;
 use ebb_model::instance::State;
 
 /// The events that a subscription may name, in the order of a life.
-pub const TOPICS: [&str; 9] = [
+pub const TOPICS: [&str; 10] = [
     "running",
     "stopped",
     "interruptServer",
@@ -14,6 +14,7 @@ pub const TOPICS: [&str; 9] = [
     "trial-low",
     "trial-ends-soon",
     "trial-ended",
+    "traffic-low",
 ];
 
 /// Whether `event` is told to those who subscribed to it. `before` is the state that the instance left with it: what somebody asked for
@@ -28,7 +29,8 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::Released { .. }
         | Event::TrialLow { .. }
         | Event::TrialEndsSoon { .. }
-        | Event::TrialEnded { .. } => true,
+        | Event::TrialEnded { .. }
+        | Event::TrafficLow { .. } => true,
         Event::AccountOpened
         | Event::AccountVerified { .. }
         | Event::VerificationRefused
@@ -54,6 +56,10 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::TrialEndChosen { .. }
         | Event::BecameOnDemand { .. }
         | Event::TrialExpired { .. }
+        | Event::AddressAllocated { .. }
+        | Event::AddressKept { .. }
+        | Event::AddressReleased { .. }
+        | Event::TrafficCounted { .. }
         | Event::HourClosed { .. } => false,
     }
 }
@@ -63,6 +69,7 @@ mod tests {
     use super::*;
     use ebb_model::instance::Cause;
     use ebb_model::time::{Second, Timestamp};
+    use ebb_model::traffic::Pool;
     use ebb_model::trial::{AtEnd, Over};
 
     #[test]
@@ -95,6 +102,13 @@ mod tests {
             Event::TrialLow { at: at.second(), percent: 20, lasts_until: at.second() },
             Event::TrialEndsSoon { days: 7, valid_until: at.second() },
             Event::TrialEnded { at: at.second(), by: Over::Validity, choice: AtEnd::Continue },
+            Event::TrafficLow {
+                pool: Pool::Anywhere,
+                month: at.second(),
+                percent: 20,
+                left_gb: String::new(),
+                at: at.second(),
+            },
         ];
         assert!(told.iter().all(|event| is_told(event, &State::Running) && TOPICS.contains(&event.name())));
         assert!(!is_told(&Event::StopAsked, &State::Running) && !TOPICS.contains(&Event::StopAsked.name()));

@@ -252,6 +252,7 @@ pub fn instance_text(one: &Instance) -> String {
         ("resources", resources.collect::<Vec<_>>().join(", ")),
         ("price per hour", format!("{}, system disk {}", one.price, one.system_disk_price)),
         ("address", one.address.clone().unwrap_or_default()),
+        ("public address", one.public_address.clone().unwrap_or_default()),
         ("key pair", one.key_pair.clone().unwrap_or_default()),
         ("created", instant(&one.created_at)),
         ("charged since", optional_instant(one.started_at.as_ref())),

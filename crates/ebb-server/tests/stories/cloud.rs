@@ -214,6 +214,13 @@ impl Cloud {
         Self::open_at(place, Self::catalog(), deliveries, &capacity, Behaviour::default()).await
     }
 
+    /// The same with its rows in this database.
+    pub async fn kept_with(dir: &Path, store: Place) -> (Cloud, JoinHandle<()>) {
+        let capacity = [Resources::of([("vcpu", 64), ("memory_mib", 262_144), ("disk_gib", 1_000)])];
+        let place = (Some(dir.to_owned()), Some(store));
+        Self::open_at(place, Self::catalog(), DeliveryConfig::default(), &capacity, Behaviour::default()).await
+    }
+
     async fn open(
         catalog: Catalog,
         deliveries: DeliveryConfig,

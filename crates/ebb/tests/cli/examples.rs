@@ -60,6 +60,9 @@ fn prepare(sandbox: &Sandbox, example: &str) -> String {
     } else if example.contains(" web") && !example.contains(" buy ") {
         sandbox.ok("ebb buy c6.large.2 --spot 3 --name web --wait");
     }
+    if example.starts_with("ebb addresses") {
+        sandbox.ok("ebb buy c6.large.2 --public-ip --name site --wait");
+    }
     if example.contains("end-shortage") {
         sandbox.ok("ebb zones shortage cn-beijing-a --free vcpu=1 --as operator");
     }
