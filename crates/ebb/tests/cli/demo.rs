@@ -73,6 +73,8 @@ fn every_bill_of_random_lives_follows_from_its_log() {
         "\"waived_until\"",
         "\"trial-low\"",
         "\"trial-end\"",
+        "\"traffic-low\"",
+        "\"address-kept\"",
     ];
     let (mut missing, mut richest) = (wanted.to_vec(), (0, ""));
     for seed in ["2", "3", "51"] {
