@@ -321,6 +321,39 @@ mod tests {
     }
 
     #[test]
+    fn readings_come_before_a_pong_and_before_a_guest_is_gone() {
+        let (guest, address) = (InstanceId::new(Uuid::from_u128(1)), AddressId::new(Uuid::from_u128(3)));
+        let mut host = host(Stamps::Clock);
+        let desired = host.guest(guest).expect("a guest").desired.clone();
+        let order = |sequence, end| {
+            let guests = vec![DesiredGuest { addresses: vec![address], end, ..desired.clone() }];
+            ToHost::Desire { sequence, guests }
+        };
+        let (start, minute) = (Timestamp::from_micros(0), Timestamp::from_micros(60_000_000));
+        host.hear(order(2, None), start);
+        let words = |said: Vec<FromHost>| -> Vec<String> {
+            let word = |message: &FromHost| match message {
+                FromHost::Read(reading) => format!("{} at {}", reading.bytes, reading.at.second().unix()),
+                FromHost::Observed(guest) => format!("{:?}", guest.is).chars().take(4).collect(),
+                other => format!("{other:?}"),
+            };
+            said.iter().map(word).collect()
+        };
+        assert!(host.send(address, 5, start));
+        assert_eq!(words(host.hear(ToHost::Ping, start.plus_seconds(59))), ["Pong"], "not due yet");
+        assert_eq!(words(host.hear(ToHost::Ping, minute)), ["5 at 60", "Pong"]);
+        assert_eq!(words(host.hear(ToHost::Ping, minute.plus_seconds(60))), ["Pong"], "nothing left since");
+        assert!(host.send(address, 1, minute.plus_seconds(60)));
+        let gone = minute.plus_seconds(70);
+        host.hear(order(3, Some(PlannedEnd { notice_at: gone, at: gone })), gone);
+        assert_eq!(words(host.step(gone)), ["6 at 130", "Gone"]);
+        // What nobody may have heard the next hello says again, until the server has written it down.
+        assert_eq!(host.hello().readings.len(), 1);
+        host.hear(ToHost::Forget { guest }, gone);
+        assert_eq!(host.hello().readings, []);
+    }
+
+    #[test]
     fn a_host_with_a_clock_says_how_late_it_was() {
         assert_eq!(late(Stamps::Clock, 700), (700, 700));
         assert_eq!(late(Stamps::Clock, 0), (0, 0));

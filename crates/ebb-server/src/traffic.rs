@@ -165,3 +165,67 @@ impl Unit {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ebb_model::time::Timestamp;
+    use serde_json::{Value, json};
+
+    /// Whatever a host says again, too late or wrongly, through the same door as all of its words.
+    #[tokio::test]
+    async fn what_a_host_says_again_or_out_of_order_counts_nothing() {
+        let config = crate::SandboxConfig {
+            listen: "127.0.0.1:0".parse().expect("an address"),
+            catalog: crate::sample_catalog(),
+            data: None,
+            store: None,
+            speed: 0,
+            seed: 1,
+            start: Timestamp::from_micros(0),
+            hosts: 1,
+            capacity: vec![ebb_model::resources::Resources::of([("vcpu", 4), ("memory_mib", 8_192), ("disk_gib", 99)])],
+            behaviour: Default::default(),
+            deliveries: Default::default(),
+            verifier: Default::default(),
+        };
+        let (serving, ready) = crate::sandbox(config).await.expect("a sandbox");
+        let app = serving.app.clone();
+        tokio::spawn(serving.run(std::future::pending()));
+        let order = json!({"option": "on-demand", "zone": "cn-beijing-a", "flavor": "t6.small.1", "public_ip": true});
+        let request = reqwest::Client::new().post(format!("{}/v1/instances", ready.endpoint));
+        let bought = request.bearer_auth("ebb_sandbox_enterprise").body(order.to_string()).send().await;
+        let bought: Value = bought.expect("an answer").json().await.expect("an instance");
+        let address = bought["public_address"].as_str().expect("an address").parse().expect("an id");
+        app.clock.advance_to(Timestamp::from_micros(100_000_000));
+
+        let host = HostId::new(Default::default());
+        let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
+        // Epoch, bytes, second, and what has left the address after that.
+        for (epoch, bytes, second, left) in [
+            (7, 5_000, 10, 5_000),
+            (7, 5_000, 10, 5_000),
+            (7, 5_000, 20, 5_000),
+            (7, 4_000, 30, 5_000),
+            (7, 9_000, 5, 5_000),
+            (7, 9_000, 30, 9_000),
+            (6, 99_000, 40, 9_000),
+            (8, 1_000, 20, 9_000),
+            (8, 1_000, 50, 10_000),
+            (7, 99_000, 60, 10_000),
+            (9, 0, 60, 10_000),
+            (9, 3_000, 70, 13_000),
+            (9, -1, 80, 13_000),
+        ] {
+            let reading = Reading { address, epoch, bytes, at: at(second) };
+            app.hear(host, ebb_driver::protocol::FromHost::Read(reading)).await.expect("it is heard");
+            let rows = app.store.rows(address::by_id(address)).await.expect("rows");
+            let open = app.store.rows(traffic::open_of(address::read(&rows[0]).account)).await.expect("rows");
+            let sum: i64 = traffic::read_flows(&open).iter().flat_map(|flow| flow.bytes).sum();
+            assert_eq!(sum, left, "after {reading:?}");
+        }
+        let stranger =
+            Reading { address: ebb_model::id::AddressId::new(Default::default()), epoch: 1, bytes: 1, at: at(1) };
+        app.hear(host, ebb_driver::protocol::FromHost::Read(stranger)).await.expect("it is heard");
+    }
+}

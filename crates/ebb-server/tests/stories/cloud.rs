@@ -56,11 +56,20 @@ pub struct Service {
 
 impl Service {
     pub async fn start(store: Place, identity: IdentityConfig) -> Result<Service, ServeError> {
+        Self::with_hosts(store, identity, vec![]).await
+    }
+
+    /// With hosts behind these sockets.
+    pub async fn with_hosts(
+        store: Place,
+        identity: IdentityConfig,
+        hosts: Vec<PathBuf>,
+    ) -> Result<Service, ServeError> {
         let config = ServeConfig {
             listen: "127.0.0.1:0".parse().unwrap(),
             store,
             catalog: Cloud::catalog(),
-            hosts: vec![],
+            hosts,
             restored: false,
             operator_secret: Some(OPERATOR.to_owned()),
             deliveries: DeliveryConfig { keys: Some("k".repeat(64)), ..DeliveryConfig::default() },

@@ -1,17 +1,22 @@
 //! Public addresses, what leaves them, and what of that a trial's pools pay.
 
-use crate::cloud::{Cloud, Directory, On, order};
-use crate::receiver::{Mood, Receiver};
+use crate::cloud::{Cloud, Directory, OPERATOR, On, Service, order};
+use crate::receiver::{Mood, Receiver, until};
 use crate::story;
 use crate::subscriptions::confirmed;
-use ebb_driver::fake::Behaviour;
+use ebb_driver::fake::{Behaviour, FakeHost};
+use ebb_driver::link::{self, Incoming};
+use ebb_driver::protocol::{FromHost, Open, ToHost};
 use ebb_model::calendar::Calendar;
 use ebb_model::catalog::Catalog;
+use ebb_model::resources::Resources;
 use ebb_model::time::Timestamp;
 use ebb_store::Place;
 use ebb_testing::TempPostgres;
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+use tokio::net::UnixListener;
 
 const MAINLAND: &str = "cn-beijing-a";
 const OVERSEAS: &str = "cn-hongkong-a";
@@ -461,4 +466,89 @@ async fn an_address_is_to_be_had_where_its_traffic_has_a_price_and_a_meter() {
         },
     )
     .await;
+}
+
+/// A host behind a socket: says hello, hears, and says what comes of it; `said` is what it says by itself.
+async fn talk(
+    listener: UnixListener,
+    host: Arc<Mutex<FakeHost>>,
+    mut said: tokio::sync::mpsc::Receiver<Vec<FromHost>>,
+) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let (read, mut write) = stream.into_split();
+        let mut incoming = Incoming::new(read);
+        let Ok(Some(Open::Control { .. })) = incoming.next().await else { continue };
+        let hello = host.lock().unwrap().hello();
+        link::send(&mut write, &FromHost::Hello(hello)).await.unwrap();
+        loop {
+            let words = tokio::select! {
+                heard = incoming.next::<ToHost>() => match heard {
+                    Ok(Some(message)) => {
+                        let mut host = host.lock().unwrap();
+                        let mut words = host.hear(message, now());
+                        words.extend(host.step(now()));
+                        words
+                    }
+                    _ => break,
+                },
+                // Nothing more to say: it ends the connection.
+                Some(words) = said.recv() => match words.is_empty() {
+                    true => break,
+                    false => words,
+                },
+            };
+            for word in words {
+                link::send(&mut write, &word).await.unwrap();
+            }
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a host looks at its own clock")]
+fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    Timestamp::from_micros(since.as_micros() as i64)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_hears_the_readings_of_a_host_behind_a_socket() {
+    for on in [On::Sqlite, On::Postgres] {
+        let dir = Directory::new();
+        let place = match on {
+            On::Sqlite => Place::Memory,
+            On::Postgres => Place::Postgres(TempPostgres::start().database().await),
+        };
+        let socket = dir.path().join("host.sock");
+        let capacity = Resources::of(ROOM);
+        let host = Arc::new(Mutex::new(FakeHost::new("far", MAINLAND, capacity, Behaviour::default())));
+        let (say, said) = tokio::sync::mpsc::channel(8);
+        tokio::spawn(talk(UnixListener::bind(&socket).unwrap(), host.clone(), said));
+        let service = Service::with_hosts(place, dir.identity(), vec![socket]).await.unwrap();
+        let (_, opened) = service.post(OPERATOR, "/v1/accounts", json!({"name": "Ada"})).await;
+        let (id, key) = (opened["account"]["id"].as_str().unwrap(), opened["key"]["secret"].as_str().unwrap());
+        service.post(OPERATOR, &format!("/v1/accounts/{id}/verification"), json!({"holder": "individual"})).await;
+        service.post(OPERATOR, &format!("/v1/accounts/{id}/top-ups"), json!({"amount": "10"})).await;
+        let what = order(json!({"option": "on-demand", "flavor": "t6.small.1", "public_ip": true}));
+        until("a host with room", async || service.post(key, "/v1/instances", what.clone()).await.0 == 201).await;
+        let (_, shown) = service.ask(key, Method::GET, "/v1/addresses", Value::Null).await;
+        let address = shown["items"][0]["id"].as_str().unwrap().parse().unwrap();
+        until("the host to know the address", async || host.lock().unwrap().send(address, GB, now())).await;
+        // Its clock is ahead: it says that the minute is over.
+        let words = host.lock().unwrap().step(now().plus_seconds(60));
+        say.send(words).await.unwrap();
+        let left = async || {
+            let (_, shown) = service.ask(key, Method::GET, "/v1/addresses", Value::Null).await;
+            shown["items"][0]["bytes_this_month"].as_i64().unwrap()
+        };
+        until("the reading to count", async || left().await == GB).await;
+        // The connection ends, and the next hello says it again.
+        let hellos = host.lock().unwrap().hello().readings.len();
+        assert_eq!(hellos, 1);
+        say.send(vec![]).await.unwrap();
+        host.lock().unwrap().send(address, GB, now());
+        let words = host.lock().unwrap().step(now().plus_seconds(180));
+        say.send(words).await.unwrap();
+        until("the next reading to count", async || left().await == 2 * GB).await;
+        service.stop().await;
+    }
 }
