@@ -29,6 +29,8 @@ LATE = 10  # so many seconds beyond the notice a drill is free, if the machine i
 METERS = ("compute", "system-disk")  # the order in which a grant pays [3.3]
 ORDER = (*METERS, "subscription")
 DAY = 24 * HOUR
+GB_PARTS = 1_000_000  # traffic is charged in millionths of a GB, each 1000 bytes [1.2, 3.6]
+POOLS = ("anywhere", "overseas")
 LOW = 20  # of the grant, in percent: below it its owner is warned [3.7]
 DAYS_BEFORE = (7, 1)  # and so many days before the end of the validity
 
@@ -71,6 +73,11 @@ def amount(text):
 def posted(exact):
     """Rounded half up to what is shown and posted: floor(x + 1/2) [1.2]."""
     return (2 * exact + SHOWN) // (2 * SHOWN)
+
+
+def posted_traffic(exact):
+    """The same of traffic, whose exact unit is 10^-12 [1.2]."""
+    return (2 * exact + 10_000) // 20_000
 
 
 def clock(seconds):
@@ -211,6 +218,21 @@ class Life:
 
 
 @dataclass
+class Address:
+    """One public address, and what was read off its counter."""
+
+    id: str
+    account: str
+    price: int  # per GB
+    overseas: bool
+    since: int
+    instance: str
+    released: bool = False
+    read: int = 0  # the second of the newest reading
+    readings: list = field(default_factory=list)  # [second, bytes, covered or not]
+
+
+@dataclass
 class Person:
     """One account: its money and its grant."""
 
@@ -225,6 +247,8 @@ class Person:
     expired: int = None
     warned: list = field(default_factory=list)  # of what, and the second [3.7]
     taking_minimum: int = 0
+    low_due: list = field(default_factory=list)  # warnings of traffic that must come next [3.7]
+    low_told: set = field(default_factory=set)
     drills: dict = field(default_factory=dict)  # instance: its day, and the free seconds it has, or has had
 
 
@@ -239,6 +263,7 @@ class Log:
         self.taking_minimum = dump["catalog"].get("taking_minimum_seconds", 0)
         self.catalog = dump["catalog"]
         self.on_demand = {f["id"]: price(f["on_demand"]) for f in dump["catalog"]["flavors"] if f.get("on_demand")}
+        self.catalog, self.addresses = dump["catalog"], {}
         takings = []  # notices for a firm order that is still to come in the log
         before = ("", 0)
         for event in dump["events"]:
@@ -247,6 +272,9 @@ class Log:
                 complain(event["id"], "the log goes back in time or repeats itself")
             before = now
             self.read(event, event["body"], takings)
+        for person in self.people.values():
+            if person.low_due:
+                complain(person.id, "it was not told that little of its traffic is left")
         if takings:
             complain(takings[0][1].id, "a notice was given for an order that is not in the log")
 
@@ -314,6 +342,8 @@ class Log:
             if person.expired is not None:
                 self.complain(account, "its grant expired twice")
             person.expired = amount(body["amount"])
+        elif kind in ("address-allocated", "address-kept", "address-released", "traffic-counted", "traffic-low"):
+            self.traffic(event, kind, body, at // 1_000_000, person)
         elif kind == "hour-closed":
             person.closed.append((second(body["hour"]["since"]), second(body["hour"]["until"])))
         elif kind == "bought":
@@ -323,6 +353,74 @@ class Log:
             if life is None or life.account != account:
                 return self.complain(event["instance"], f"{kind}, but this account never bought it")
             self.live(life, kind, body, at, takings)
+
+    def traffic(self, event, kind, body, now, person):
+        """Public addresses and what leaves them [3.6]."""
+
+        def must(right, what):
+            if not right:
+                self.complain(body.get("address", person.id), what)
+
+        if person.low_due and kind != "traffic-low":
+            must(False, "before this its owner had to be told that little of its traffic is left")
+            person.low_due.clear()
+        if kind == "traffic-low":
+            told = (body["pool"], second(body["month"]), body["percent"], decimal(body["left_gb"], 6), second(body["at"]))
+            must(told in person.low_due, f"it is told of {told}, by the rules {person.low_due}")
+            person.low_due = [due for due in person.low_due if due != told]
+            return
+        known = self.addresses.get(body["address"])
+        if kind == "address-allocated":
+            life = self.lives.get(event["instance"])
+            zone = next((z for z in self.catalog["zones"] if life and z["id"] == life.zone), None)
+            must(known is None, "it was allocated twice")
+            must(zone and zone["region"] == body["region"] and zone.get("traffic"), "there are no public addresses in its region")
+            must(zone and zone.get("traffic") and price(zone["traffic"]) == price(body["price"]), "its price is another")
+            must(zone and zone["overseas"] == body["overseas"], "its region is not where it is said to be")
+            must(life and life.account == person.id, "it leads to an instance of somebody else")
+            self.addresses[body["address"]] = Address(
+                body["address"], person.id, price(body["price"]), body["overseas"], now, event["instance"])
+            return
+        if known is None or known.account != person.id:
+            return must(False, f"{kind}, and this account never had it")
+        if kind in ("address-kept", "address-released"):
+            life = self.lives.get(known.instance)
+            must(not known.released, f"{kind}, and it was released")
+            must(kind == "address-released" or life and life.released is not None and life.cause != "never-ran",
+                 "it is kept of an instance that is there, or never ran")
+            known.released, known.instance = kind == "address-released", None
+            return
+        read = second(body["at"])
+        must(body["bytes"] > 0, "a reading counted nothing")
+        must(known.read <= read <= now + 1 and known.since < read, "it was read before it was, or will be")
+        known.read = read
+        # What is read of a closed hour counts in the open one.
+        must(not person.closed or read > person.closed[-1][1], "a reading counts in an hour that is closed")
+        grant = person.grant
+        covered = bool(grant and grant["since"] <= read < grant["until"])
+        known.readings.append((read, body["bytes"], covered))
+        if covered:
+            month = self.zone.month(read - 1)
+            used = dict(zip(POOLS, self.pools_used(person.id, month)))
+            for pool in POOLS:
+                size = self.catalog[f"trial_traffic_{pool}_gb"] * GB_PARTS
+                left, percent = size - used[pool], self.catalog["trial_warn_below_percent"]
+                if left * 100 < size * percent and (pool, month) not in person.low_told:
+                    person.low_told.add((pool, month))
+                    person.low_due.append((pool, month, percent, left, read))
+
+    def pools_used(self, account, month):
+        """What of a month's pools is used by all readings up to now: it follows from the sums alone."""
+        sums = {False: 0, True: 0}
+        for address in (a for a in self.addresses.values() if a.account == account):
+            total = 0
+            for read, count, covered in address.readings:
+                if self.zone.month(read - 1) == month:
+                    sums[address.overseas] += (((total + count) // 1000) - total // 1000) * covered
+                    total += count
+        anywhere, overseas = (self.catalog[f"trial_traffic_{pool}_gb"] * GB_PARTS for pool in POOLS)
+        beyond = max(sums[True] - overseas, 0)
+        return min(sums[False] + beyond, anywhere), min(sums[True], overseas)
 
     def tried(self, account):
         """Whether an account of this one's person ran an instance or claimed [3.2]."""
@@ -819,7 +917,7 @@ class Zone:
     """Where the catalog's day begins [1.4]."""
 
     def __init__(self, name):
-        self.zone, self.known = ZoneInfo(name), {}
+        self.zone, self.known, self.starts = ZoneInfo(name), {}, {}
 
     def date(self, at):
         return datetime.fromtimestamp(at, self.zone).date()
@@ -831,6 +929,28 @@ class Zone:
         first_after = datetime(year + (month == 11), (month + 1) % 12 + 1, 1)
         day = min(local.day, (first_after - timedelta(days=1)).day)
         return int(local.replace(year=year, month=month + 1, day=day, fold=0).timestamp())
+
+    def day_start(self, at):
+        day = self.date(at)
+        if day not in self.starts:
+            low, high = at - 2 * 86_400, at
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (low, middle) if self.date(middle) == day else (middle, high)
+            self.starts[day] = high if self.date(high) == day else high + 1
+        return self.starts[day]
+
+    def month(self, at):
+        """The first second of the calendar month [3.6]."""
+        start = self.day_start(at)
+        while self.date(start).day != 1:
+            start = self.day_start(start - 1)
+        return start
+
+    def stretch(self, read):
+        """The hour that a reading speaks of, or its part on one side of midnight: the seconds before the reading's own [3.6]."""
+        last = read - 1
+        return max(last // HOUR * HOUR, self.day_start(last)), self.next_cut(last)
 
     def next_midnight(self, at):
         day = self.date(at)
@@ -874,6 +994,51 @@ class Piece:
     @property
     def payable(self):
         return self.gross - self.waived - self.grant
+
+
+@dataclass
+class Flow:
+    """What one record of traffic should say, in millionths of a GB."""
+
+    address: Address
+    since: int
+    until: int
+    hour_end: int
+    quantity: int = 0
+    covered: int = 0
+    anywhere: int = 0
+    overseas: int = 0
+
+    @property
+    def payable(self):
+        return self.quantity - self.anywhere - self.overseas
+
+
+def flows(addresses, zone, catalog):
+    """All traffic of an account, hour by hour, with what the pools pay: mainland first, then by address [3.6]."""
+    found = {}
+    for address in addresses:
+        month, total = None, 0
+        for read, count, covered in address.readings:
+            since, until = zone.stretch(read)
+            if zone.month(since) != month:
+                month, total = zone.month(since), 0
+            key = (since, address.overseas, address.id)
+            flow = found.setdefault(key, Flow(address, since, until, (since // HOUR + 1) * HOUR))
+            # Only the month's running total is floored.
+            more = (total + count) // 1000 - total // 1000
+            total += count
+            flow.quantity += more
+            flow.covered += more * covered
+    left = {}
+    for key in sorted(found):
+        flow = found[key]
+        pools = left.setdefault(zone.month(flow.since), {p: catalog.get(f"trial_traffic_{p}_gb", 0) * GB_PARTS for p in POOLS})
+        flow.overseas = min(flow.covered, pools["overseas"]) if flow.address.overseas else 0
+        flow.anywhere = min(flow.covered - flow.overseas, pools["anywhere"])
+        pools["overseas"] -= flow.overseas
+        pools["anywhere"] -= flow.anywhere
+    return [found[key] for key in sorted(found)]
 
 
 def listed(life, flavor, grant, catalog):
@@ -997,6 +1162,68 @@ def compare_records(wanted, shown, complain, issued):
         complain(instance, f"{meter} since {clock(since)}: nothing in the log makes this record")
 
 
+def compare_traffic(wanted, shown, complain, issued):
+    """Both ways, as of the other records."""
+    found = {}
+    for record in shown:
+        key = (record["address"], second(record["since"]))
+        if key in found:
+            complain(key[0], f"two records of traffic begin at {record['since']}")
+        found[key] = record
+    for flow in wanted:
+        record = found.pop((flow.address.id, flow.since), None)
+        where = f"traffic since {clock(flow.since)}"
+        if record is None:
+            complain(flow.address.id, f"{where}: the record is missing")
+            continue
+        says = {
+            "until": (second(record["until"]), flow.until),
+            "quantity": (decimal(record["quantity"], 6), flow.quantity),
+            "price": (price(record["price"]), flow.address.price),
+            "anywhere": (decimal(record["anywhere"], 6), flow.anywhere),
+            "overseas": (decimal(record["overseas"], 6), flow.overseas),
+            "payable": (decimal(record["payable"], 6), flow.payable),
+            "amount": (amount(record["amount"]), posted_traffic(flow.payable * flow.address.price)),
+        }
+        if issued:
+            says["issued_at"] = (second(record["issued_at"]), flow.hour_end)
+        for name, (is_, should) in says.items():
+            if is_ != should:
+                complain(flow.address.id, f"{where}: {name} is {is_}, by the rules {should}")
+    for (address, since), _ in sorted(found.items()):
+        complain(address, f"traffic since {clock(since)}: nothing in the log makes this record")
+
+
+def check_pools(person, shown, flowed, closed, zone, catalog, now, complain):
+    """Are the two figures of traffic what is left of this month's pools? [3.9]"""
+    month, grant = zone.month(now), person.grant
+    if second(shown["month"]) != month:
+        complain(person.id, f"the month of traffic began at {clock(month)}, not at {shown['month']}")
+    for pool in POOLS:
+        mine = [flow for flow in flowed if zone.month(flow.since) == month]
+        settled = sum(getattr(flow, pool) for flow in mine if flow in closed)
+        used, size = sum(getattr(flow, pool) for flow in mine), catalog[f"trial_traffic_{pool}_gb"] * GB_PARTS
+        valid = grant["since"] <= now < grant["until"]
+        wanted = {"size": size, "settled": settled, "accruing": used - settled, "used": used, "left": (size - used) * valid}
+        for name, should in wanted.items():
+            if decimal(shown[pool][name], 6) != should:
+                complain(person.id, f"traffic {pool}: {name} is {shown[pool][name]}, by the rules {should} millionths")
+
+
+def check_addresses(log, person, shown, zone, now, complain):
+    """Are those there that the log left, and what left them this month?"""
+    mine = {a.id: a for a in log.addresses.values() if a.account == person.id and not a.released}
+    if sorted(mine) != sorted(one["id"] for one in shown):
+        complain(person.id, "the public addresses are not those of the log")
+    for one in shown:
+        known = mine.get(one["id"])
+        if known is None:
+            continue
+        month = sum(count for read, count, _ in known.readings if zone.month(read - 1) == zone.month(now))
+        if one["bytes_this_month"] != month or one.get("instance") != known.instance:
+            complain(one["id"], f"{one['bytes_this_month']} bytes left it this month, by the log {month}; or it leads elsewhere")
+
+
 def check_whole(life, all_pieces, shown, complain):
     """Do the records of a life lie end to end, from its first second to its last? [1.1, architecture 6]"""
     for meter in METERS:
@@ -1012,7 +1239,7 @@ def check_whole(life, all_pieces, shown, complain):
             complain(life.id, f"the records of {meter} do not lie end to end over its life")
 
 
-def check_books(person, books, mine, lives, now, complain):
+def check_books(person, books, mine, lives, now, complain, flowed, closed):
     """Are the totals, the balance and the grant what the records come to? [1.2, 5.1, 5.2]"""
     settled = [p for p in mine if p.settled_at is not None]
     open_ = [p for p in mine if p.settled_at is None]
@@ -1021,19 +1248,29 @@ def check_books(person, books, mine, lives, now, complain):
         if amount(text) != exact:
             complain(person.id, f"{what} is {text}, by the rules {exact // 10**8}.{exact % 10**8:08}")
 
-    def parts(what, shown, of):
+    open_flows = [flow for flow in flowed if flow not in closed]
+
+    def sent(of, what):
+        return posted_traffic(sum(what(flow) * flow.address.price for flow in of))
+
+    def parts(what, shown, of, traffic):
+        # Time and traffic have exact units of their own; what was posted of each is added up.
+        owed = sent(traffic, lambda flow: flow.payable)
         for name in ("waived", "grant", "payable"):
-            equal(f"{what} {name}", shown[name], posted(sum(getattr(p, name) for p in of)))
+            equal(f"{what} {name}", shown[name], posted(sum(getattr(p, name) for p in of)) + owed * (name == "payable"))
+        flowing = shown.get("traffic", {"pools": "0", "payable": "0"})
+        equal(f"{what} traffic", flowing["payable"], owed)
+        equal(f"{what} free traffic", flowing["pools"], sent(traffic, lambda flow: flow.anywhere + flow.overseas))
 
     balance, bill, trial = books["balance"], books["bill"], books["trial"]
     for place, settled_parts, open_parts in (
         ("balance", balance["settled"], balance["accruing"]),
         ("bill", bill["settled_total"], bill["accruing_total"]),
     ):
-        parts(f"{place}: settled", settled_parts, settled)
-        parts(f"{place}: accruing", open_parts, open_)
+        parts(f"{place}: settled", settled_parts, settled, closed)
+        parts(f"{place}: accruing", open_parts, open_, open_flows)
     # What is payable takes cash first, a top-up pays debt first: never both, whatever the order.
-    purse = person.paid_in - posted(sum(p.payable for p in settled))
+    purse = person.paid_in - posted(sum(p.payable for p in settled)) - sent(closed, lambda flow: flow.payable)
     equal("cash", balance["cash"], max(purse, 0))
     equal("debt", balance["debt"], max(-purse, 0))
     held = sum(hold(life, settled) for life in lives)
@@ -1053,8 +1290,8 @@ def check_books(person, books, mine, lives, now, complain):
         if person.grant["revoked"] and not 0 <= left - running < SHOWN and not any(life.cut for life in lives):
             complain(person.id, "what was taken of the grant is not what was left of it")
         # What is issued at a release waits for no hour.
-        hourly = [p for p in open_ if p.meter != "compute" or p.life.option != "spot-block"]
-        hour_closed = end <= now and not any(p.since // HOUR * HOUR < end for p in hourly)
+        begun = [p.since for p in open_ if p.meter != "compute" or p.life.option != "spot-block"] + [flow.since for flow in open_flows]
+        hour_closed = end <= now and not any(since // HOUR * HOUR < end for since in begun)
         gone = left if (person.ended or person.gone) and hour_closed else 0
         if gone and amount(trial["expired"]) == 0 and end // HOUR == now // HOUR:
             gone = 0  # the hour was opened by something that took no second of it
@@ -1108,9 +1345,17 @@ def check(dump):
         compare_records([p for p in mine if p.settled_at is not None], books["bill"]["records"], complain, True)
         compare_records([p for p in mine if p.settled_at is None], books["bill"]["accruing"], complain, False)
         hourly = {p.settled_at for p in mine if p.settled_at and p.months is None and not (p.meter == "compute" and p.life.option == "spot-block")}
+        flowed = flows([a for a in log.addresses.values() if a.account == person.id], zone, dump["catalog"])
+        closed = [flow for flow in flowed if flow.hour_end <= now]
+        for which, wanted, name in (("traffic", closed, True), ("traffic_accruing", [f for f in flowed if f not in closed], False)):
+            compare_traffic([flow for flow in wanted if flow.quantity], books["bill"].get(which, []), complain, name)
+        hourly |= {flow.hour_end for flow in closed if flow.quantity}
+        check_addresses(log, person, books["addresses"], zone, now, complain)
+        if books["trial"] and person.grant:
+            check_pools(person, books["trial"]["traffic"], flowed, closed, zone, dump["catalog"], now, complain)
         if sorted(hourly) != [until for _, until in person.closed]:
             complain(person.id, "the closed hours in the log are not those in which something was used")
-        check_books(person, books, mine, lives, now, complain)
+        check_books(person, books, mine, lives, now, complain, flowed, closed)
         if person.grant:
             person.taking_minimum = log.taking_minimum
             check_trial(person, lives, dump["catalog"], now, complain)
@@ -1481,6 +1726,59 @@ def tamperings(dump):
     yield from copies("a subscription's record has a month less", some(lambda r: r["meter"] == "subscription"),
                       lambda of, p: record(of, p).update(months=record(of, p)["months"] - 1))
     yield from copies("what the grant may pay for is less", some(granted), lambda of, p: add(record(of, p), "covered", -1))
+    def sent(of):
+        return ((a, r) for a, books in enumerate(of["accounts"]) for r in range(len(books["bill"].get("traffic", []))))
+
+    def line(of, place):
+        return of["accounts"][place[0]]["bill"]["traffic"][place[1]]
+
+    def millionth(thing, name, by):
+        more = f"{decimal(thing[name], 6) + by:07}"
+        thing[name] = f"{more[:-6]}.{more[-6:]}"
+
+    def told_of(test):
+        return lambda of: ((a, r) for a, r in sent(of) if test(of["accounts"][a]["bill"]["traffic"][r]))
+
+    free = told_of(lambda r: decimal(r["anywhere"], 6) > 0)
+    owed = told_of(lambda r: decimal(r["payable"], 6) > 0)
+    counted = events("traffic-counted", lambda b: b["bytes"] >= 1_000)
+    yield from copies("a record of traffic is left out", sent, lambda of, p: of["accounts"][p[0]]["bill"]["traffic"].pop(p[1]))
+    yield from copies("a record of traffic is shown twice", sent,
+                      lambda of, p: of["accounts"][p[0]]["bill"]["traffic"].append(dict(line(of, p))))
+    yield from copies("a record of traffic is a millionth of a GB more", sent, lambda of, p: millionth(line(of, p), "quantity", 1))
+    yield from copies("a price of traffic is a millionth higher", sent, lambda of, p: millionth(line(of, p), "price", 1))
+    yield from copies("a record of traffic begins an hour early", sent, lambda of, p: shift(line(of, p), "since", -HOUR))
+    yield from copies("a record of traffic is issued an hour late", sent, lambda of, p: shift(line(of, p), "issued_at", HOUR))
+    yield from copies("a pool pays a millionth less", free,
+                      lambda of, p: [millionth(line(of, p), name, by) for name, by in (("anywhere", -1), ("payable", 1))])
+    yield from copies("the other pool pays", free,
+                      lambda of, p: [millionth(line(of, p), name, by) for name, by in (("anywhere", -1), ("overseas", 1))])
+    yield from copies("traffic costs 10^-8 more", owed, lambda of, p: add(line(of, p), "amount", 1))
+    yield from copies("a reading is left out of the log", counted, lambda of, n: of["events"].pop(n))
+    yield from copies("a reading is told twice", counted,
+                      lambda of, n: of["events"].insert(n + 1, dict(of["events"][n], id=of["events"][n]["id"] + "x")))
+    yield from copies("a reading counts a millionth of a GB more", events("traffic-counted"),
+                      lambda of, n: body(of, n).update(bytes=body(of, n)["bytes"] + 1_000))
+    yield from copies("a reading is of the hour before", counted, lambda of, n: shift(body(of, n), "at", -HOUR))
+    yield from copies("a reading is of an hour to come", events("traffic-counted"), lambda of, n: shift(body(of, n), "at", HOUR))
+    yield from copies("an address is left out of the log", events("address-allocated"), lambda of, n: of["events"].pop(n))
+    yield from copies("an address is a millionth dearer", events("address-allocated"), lambda of, n: millionth(body(of, n), "price", 1))
+    yield from copies("an address is on the other side of the sea", events("address-allocated"),
+                      lambda of, n: body(of, n).update(overseas=not body(of, n)["overseas"]))
+    yield from copies("the release of an address is left out of the log", events("address-released"), lambda of, n: of["events"].pop(n))
+    yield from copies("a kept address is called released", events("address-kept"),
+                      lambda of, n: body(of, n).update(event="address-released"))
+    yield from copies("nobody was told that a pool is low", events("traffic-low"), lambda of, n: of["events"].pop(n))
+    yield from copies("a pool that is low is told of twice", events("traffic-low"),
+                      lambda of, n: of["events"].insert(n + 1, dict(of["events"][n], id=of["events"][n]["id"] + "x")))
+    yield from copies("of a low pool a millionth more is left", events("traffic-low"), lambda of, n: millionth(body(of, n), "left_gb", 1))
+    yield from copies("a pool has another size", accounts(lambda books: books["trial"]),
+                      lambda of, n: of["catalog"].update(trial_traffic_anywhere_gb=of["catalog"]["trial_traffic_anywhere_gb"] - 1))
+    yield from copies("a millionth more of a pool is left", accounts(lambda books: books["trial"]),
+                      lambda of, n: millionth(of["accounts"][n]["trial"]["traffic"]["overseas"], "left", 1))
+    yield from copies("a byte more left an address this month", accounts(lambda books: books["addresses"]),
+                      lambda of, n: of["accounts"][n]["addresses"][0].update(
+                          bytes_this_month=of["accounts"][n]["addresses"][0]["bytes_this_month"] + 1))
     yield from copies("the log is told in another order", events("bought"),
                       lambda of, n: of["events"].insert(0, of["events"].pop(n)))
 

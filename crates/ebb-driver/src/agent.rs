@@ -382,6 +382,7 @@ mod tests {
                 user_data: None,
             },
             end: None,
+            addresses: vec![],
         }
     }
 

@@ -1,10 +1,12 @@
 //! What does a host do whose guests are made of nothing? The same as a real one, after delays and with faults that tests set.
 
 use crate::agent::{Action, Agent, Guest, Seen};
+use crate::counters::Counters;
 use crate::protocol::{Features, FromHost, Hello, Is, ToHost};
-use ebb_model::id::InstanceId;
+use ebb_model::id::{AddressId, InstanceId};
 use ebb_model::resources::Resources;
 use ebb_model::time::Timestamp;
+use ebb_model::traffic::Reading;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,6 +27,8 @@ pub struct FakeHost {
     /// What will be seen, and when.
     coming: BTreeSet<(Timestamp, InstanceId, Coming)>,
     consoles: BTreeMap<InstanceId, String>,
+    #[serde(default)]
+    counters: Counters,
 }
 
 /// How long things take and what goes wrong.
@@ -44,6 +48,9 @@ pub struct Behaviour {
     pub read_millis: Option<i64>,
     #[serde(default)]
     pub heed_millis: Option<i64>,
+    /// Its driver cannot count what leaves a public address.
+    #[serde(default)]
+    pub unmetered: bool,
     #[serde(default)]
     pub stamps: Stamps,
 }
@@ -80,6 +87,7 @@ impl FakeHost {
             agent: Agent::default(),
             coming: BTreeSet::new(),
             consoles: BTreeMap::new(),
+            counters: Counters::default(),
         }
     }
 
@@ -89,9 +97,10 @@ impl FakeHost {
             zone: self.zone.clone(),
             driver: "fake".to_owned(),
             capacity: self.capacity.clone(),
-            features: Features { notice_in_metadata: true, metered_traffic: false, streams: false },
+            features: Features { notice_in_metadata: true, metered_traffic: !self.behaviour.unmetered, streams: false },
             position: self.agent.position(),
             wanted_back: self.wanted_back,
+            readings: self.counters.readings(),
             guests: self.agent.observed(),
         }
     }
@@ -101,14 +110,44 @@ impl FakeHost {
         if let ToHost::ReadConsole { request, guest, bytes } = message {
             return vec![self.console(request, guest, bytes)];
         }
+        let mut said = vec![];
+        if message == ToHost::Ping {
+            let read = self.counters.read_due(now, self.stamp(now));
+            said.extend(read.into_iter().map(FromHost::Read));
+        }
+        let ordered: Vec<InstanceId> = match &message {
+            ToHost::Desire { guests, .. } => guests.iter().map(|guest| guest.id).collect(),
+            _ => vec![],
+        };
         let actions = self.agent.hear(message, now);
-        self.carry_out(actions, now)
+        for id in ordered {
+            let addresses = self.agent.guest(id).map_or_else(Vec::new, |guest| guest.desired.addresses.clone());
+            let read = self.counters.lead(id, &addresses, self.stamp(now));
+            said.extend(read.into_iter().map(FromHost::Read));
+        }
+        said.extend(self.carry_out(actions, now));
+        said
+    }
+
+    /// Its clock may be behind.
+    fn stamp(&self, at: Timestamp) -> Timestamp {
+        at.plus_millis(-self.behaviour.behind_millis)
+    }
+
+    /// So much leaves a public address of a guest; whether it has that address.
+    pub fn send(&mut self, address: AddressId, bytes: i64, now: Timestamp) -> bool {
+        self.counters.send(address, bytes, now)
+    }
+
+    /// The counter of a public address begins again; whether it has that address.
+    pub fn reset_counter(&mut self, address: AddressId, now: Timestamp) -> bool {
+        self.counters.reset(address, now)
     }
 
     /// When [`FakeHost::step`] has something to do next.
     pub fn next_due(&self) -> Option<Timestamp> {
         let coming = self.coming.first().map(|(at, ..)| *at);
-        coming.into_iter().chain(self.agent.next_due()).min()
+        coming.into_iter().chain(self.agent.next_due()).chain(self.counters.next_due()).min()
     }
 
     /// Everything that is due by `now`, in order of time.
@@ -119,10 +158,19 @@ impl FakeHost {
                 Stamps::Due => due,
                 Stamps::Clock => now,
             };
+            let read = self.counters.read_due(due, self.stamp(at));
+            if !read.is_empty() {
+                said.extend(read.into_iter().map(FromHost::Read));
+                continue;
+            }
             let seen = self.coming.first().copied().filter(|(when, ..)| *when <= due);
             let actions = match seen {
                 Some(next @ (_, id, coming)) => {
                     self.coming.remove(&next);
+                    if matches!(coming, Coming::Gone | Coming::Failed) {
+                        let read: Vec<Reading> = self.counters.read_last(id, self.stamp(at));
+                        said.extend(read.into_iter().map(FromHost::Read));
+                    }
                     self.happens(id, coming, at)
                 }
                 None => self.agent.tick(at),
@@ -203,6 +251,7 @@ impl FakeHost {
                 }
                 Action::Forget(id) => {
                     self.consoles.remove(&id);
+                    self.counters.forget(id);
                 }
                 Action::Save(_) | Action::SavePosition => {}
             }
@@ -253,6 +302,7 @@ mod tests {
                 user_data: None,
             },
             end: Some(PlannedEnd { notice_at: NOTICE_AT, at: DEADLINE }),
+            addresses: vec![],
         };
         let start = Timestamp::from_micros(0);
         host.hear(ToHost::Desire { sequence: 1, guests: vec![guest] }, start);
@@ -268,6 +318,39 @@ mod tests {
         let Some(FromHost::Observed(guest)) = said.last() else { panic!("{said:?}") };
         let Is::Gone { at } = guest.is else { panic!("{guest:?}") };
         (guest.notice_readable_at.expect("a notice").millis_since(NOTICE_AT), at.millis_since(DEADLINE))
+    }
+
+    #[test]
+    fn readings_come_before_a_pong_and_before_a_guest_is_gone() {
+        let (guest, address) = (InstanceId::new(Uuid::from_u128(1)), AddressId::new(Uuid::from_u128(3)));
+        let mut host = host(Stamps::Clock);
+        let desired = host.guest(guest).expect("a guest").desired.clone();
+        let order = |sequence, end| {
+            let guests = vec![DesiredGuest { addresses: vec![address], end, ..desired.clone() }];
+            ToHost::Desire { sequence, guests }
+        };
+        let (start, minute) = (Timestamp::from_micros(0), Timestamp::from_micros(60_000_000));
+        host.hear(order(2, None), start);
+        let words = |said: Vec<FromHost>| -> Vec<String> {
+            let word = |message: &FromHost| match message {
+                FromHost::Read(reading) => format!("{} at {}", reading.bytes, reading.at.second().unix()),
+                FromHost::Observed(guest) => format!("{:?}", guest.is).chars().take(4).collect(),
+                other => format!("{other:?}"),
+            };
+            said.iter().map(word).collect()
+        };
+        assert!(host.send(address, 5, start));
+        assert_eq!(words(host.hear(ToHost::Ping, start.plus_seconds(59))), ["Pong"], "not due yet");
+        assert_eq!(words(host.hear(ToHost::Ping, minute)), ["5 at 60", "Pong"]);
+        assert_eq!(words(host.hear(ToHost::Ping, minute.plus_seconds(60))), ["Pong"], "nothing left since");
+        assert!(host.send(address, 1, minute.plus_seconds(60)));
+        let gone = minute.plus_seconds(70);
+        host.hear(order(3, Some(PlannedEnd { notice_at: gone, at: gone })), gone);
+        assert_eq!(words(host.step(gone)), ["6 at 130", "Gone"]);
+        // What nobody may have heard the next hello says again, until the server has written it down.
+        assert_eq!(host.hello().readings.len(), 1);
+        host.hear(ToHost::Forget { guest }, gone);
+        assert_eq!(host.hello().readings, []);
     }
 
     #[test]

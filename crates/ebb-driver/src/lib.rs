@@ -4,6 +4,7 @@
 //! [`fake`] is a host whose guests are made of nothing, [`link`] is the server's end of the wire.
 
 pub mod agent;
+pub mod counters;
 pub mod fake;
 pub mod link;
 pub mod protocol;

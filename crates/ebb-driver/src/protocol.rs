@@ -4,9 +4,10 @@
 //! each a line of JSON: the server [`ToHost`], the host [`FromHost`], its `Hello` first. A *stream* connection is answered
 //! with one line, a [`StreamAnswer`], and is from then on the bytes of a guest's serial console or of a TCP port of it.
 
-use ebb_model::id::{AccountId, InstanceId};
+use ebb_model::id::{AccountId, AddressId, InstanceId};
 use ebb_model::resources::Resources;
 use ebb_model::time::Timestamp;
+use ebb_model::traffic::Reading;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -87,7 +88,11 @@ pub enum FromHost {
         text: String,
         error: Option<String>,
     },
+    /// Comes after every reading that was due before the ping.
     Pong,
+    /// What left a public address so far. Said each minute in which that changed, so also on the full hour, and before address or
+    /// guest goes.
+    Read(Reading),
     /// Somebody at the machine wants it back, or does not any more (rules §2.13).
     WantedBack {
         wanted: bool,
@@ -108,6 +113,9 @@ pub struct Hello {
     /// Somebody at the machine wants it back.
     #[serde(default)]
     pub wanted_back: bool,
+    /// The last readings of each clock hour that it remembers, and of what is gone and not forgotten. Heard before the guests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub readings: Vec<Reading>,
     /// All guests of this installation that it has, as they are.
     pub guests: Vec<ObservedGuest>,
 }
@@ -117,6 +125,7 @@ pub struct Hello {
 pub struct Features {
     /// The guest can read its interruption notice from a metadata service.
     pub notice_in_metadata: bool,
+    /// It counts what leaves a public address, and says so.
     pub metered_traffic: bool,
     /// Streams to the console and to ports.
     pub streams: bool,
@@ -135,6 +144,9 @@ pub struct DesiredGuest {
     /// When the host is to release it by itself, server or no server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<PlannedEnd>,
+    /// The public addresses that lead to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<AddressId>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,10 +1,11 @@
 //! What happened? The account's log, from which every bill can be recomputed.
 
-use ebb_model::id::{AccountId, DecisionId};
+use ebb_model::id::{AccountId, AddressId, DecisionId};
 use ebb_model::instance::{Cause, End, Keep, Purchase};
 use ebb_model::money::{Amount, Price};
 use ebb_model::person::Source;
 use ebb_model::time::{Period, Second, Timestamp};
+use ebb_model::traffic::Pool;
 use ebb_model::trial::{AtEnd, Holder, Over};
 use serde::{Deserialize, Serialize};
 
@@ -191,6 +192,34 @@ pub enum Event {
     TrialExpired {
         amount: Amount,
     },
+    /// A public address leads to the instance from here on; what leaves it is charged at this price per GB.
+    AddressAllocated {
+        address: AddressId,
+        region: String,
+        overseas: bool,
+        price: Price,
+    },
+    /// The instance is gone, and its public address is kept.
+    AddressKept {
+        address: AddressId,
+    },
+    AddressReleased {
+        address: AddressId,
+    },
+    /// So much more had left the address when its counter was read at `at`. What is read of a closed hour counts in the open one.
+    TrafficCounted {
+        address: AddressId,
+        bytes: i64,
+        at: Second,
+    },
+    /// With what was read at `at` less than `percent` of this pool of the month that began at `month` is left: so many GB.
+    TrafficLow {
+        pool: Pool,
+        month: Second,
+        percent: i64,
+        left_gb: String,
+        at: Second,
+    },
 }
 
 impl Event {
@@ -236,6 +265,11 @@ impl Event {
             Event::SubscriptionEndsSoon { .. } => "subscription-ends-soon",
             Event::SubscriptionEnded { .. } => "subscription-ended",
             Event::TrialExpired { .. } => "trial-expired",
+            Event::AddressAllocated { .. } => "address-allocated",
+            Event::AddressKept { .. } => "address-kept",
+            Event::AddressReleased { .. } => "address-released",
+            Event::TrafficCounted { .. } => "traffic-counted",
+            Event::TrafficLow { .. } => "traffic-low",
         }
     }
 }

@@ -8,6 +8,7 @@
 //! of use costs, [`evidence`] what two accounts share,
 //! [`eligibility`] who may claim a trial, [`trial`] what a grant pays, [`coverage`] what another list changes,
 //! [`forecast`] how long, [`advice`] what makes it last,
+//! [`traffic`] what left a public address and which pool pays for it,
 //! [`settlement`] what moves in the ledger, [`topic`] who is told of an event, [`refusal`] why not, and [`why`] why just this one.
 
 #![deny(clippy::float_arithmetic)]
@@ -36,5 +37,6 @@ pub mod resize;
 pub mod settlement;
 pub mod shortage;
 pub mod topic;
+pub mod traffic;
 pub mod trial;
 pub mod why;

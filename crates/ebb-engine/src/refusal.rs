@@ -126,6 +126,16 @@ pub enum Refused {
         "an interruption notice is out: until its release at {deadline} the instance takes no stop, start or delete"
     )]
     Reclaiming { deadline: Timestamp },
+    #[error(
+        "region `{0}` has no public addresses; buy without one, or in a region for which `ebb catalog` shows a price of traffic"
+    )]
+    NoPublicAddresses(String),
+    #[error(
+        "the host that has room, of driver `{driver}`, cannot count traffic, so it takes no public address; buy without one, or in another zone"
+    )]
+    NotMetered { driver: String },
+    #[error("the public address is released already; `ebb addresses` lists those that are there")]
+    AddressReleased,
     #[error("the instance is released")]
     Released,
     #[error("only a spot block can be reclaimed; this instance is {option}")]
@@ -240,6 +250,9 @@ impl Refused {
             Refused::SubscriptionOver { .. } => "subscription-over",
             Refused::Reclaiming { .. } => "reclaiming",
             Refused::Released => "released",
+            Refused::NoPublicAddresses(_) => "no-public-addresses",
+            Refused::NotMetered { .. } => "traffic-not-metered",
+            Refused::AddressReleased => "address-released",
             Refused::NotABlock { .. } => "not-a-spot-block",
             Refused::WrongState { .. } => "wrong-state",
             Refused::LeaseEndsFirst { .. } => "lease-ends-first",

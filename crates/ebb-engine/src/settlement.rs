@@ -4,6 +4,7 @@ use ebb_ledger::{Entry, Place, Revenue};
 use ebb_model::billing::{Charge, Meter, Split};
 use ebb_model::id::AccountId;
 use ebb_model::money::{Amount, Exact};
+use ebb_model::traffic::{TrafficCharge, TrafficPaid};
 use ebb_model::trial::TrialGrant;
 
 /// Running totals of an account, exact. What is posted is the difference of their roundings.
@@ -14,6 +15,8 @@ pub struct Totals {
     pub compute: Exact,
     pub system_disk: Exact,
     pub subscription: Exact,
+    /// In an exact unit of its own; what was sold is the sum of its parts.
+    pub traffic: TrafficPaid,
 }
 
 impl Totals {
@@ -47,26 +50,44 @@ pub struct Settlement {
 
 /// Settles charges with the way each is paid. Payable comes from cash, then it is debt.
 pub fn settle(account: AccountId, before: Totals, purse: Purse, charges: &[Charge], splits: &[Split]) -> Settlement {
-    let totals = before.plus(charges, splits);
+    settle_with_traffic(account, before, purse, charges, splits, &[])
+}
+
+/// The same with what left public addresses.
+pub fn settle_with_traffic(
+    account: AccountId,
+    before: Totals,
+    purse: Purse,
+    charges: &[Charge],
+    splits: &[Split],
+    traffic: &[TrafficCharge],
+) -> Settlement {
+    let mut totals = before.plus(charges, splits);
+    totals.traffic = before.traffic.plus(traffic.iter().map(TrafficCharge::paid).sum());
     let moved = |of: fn(&Totals) -> Exact| of(&totals).posted() - of(&before).posted();
     let waived = moved(|t| t.paid.waived);
     let grant = moved(|t| t.paid.grant);
-    let payable = moved(|t| t.paid.payable);
+    let flowed = |of: fn(&TrafficPaid) -> Amount| of(&totals.traffic) - of(&before.traffic);
+    let pools = flowed(|t| t.pools.posted());
+    let sent = flowed(|t| t.total().posted());
+    let payable = moved(|t| t.paid.payable) + flowed(|t| t.payable.posted());
     let compute = moved(|t| t.compute);
     let disk = moved(|t| t.system_disk);
     let subscription = moved(|t| t.subscription);
 
     let cash = payable.min(purse.cash).max(Amount::ZERO);
     let debt = payable - cash;
-    let rounding = (waived + grant + payable) - (compute + disk + subscription);
+    let rounding = (waived + grant + pools + payable) - (compute + disk + subscription + sent);
     let entry = Entry::new([
         (Place::Waiver, waived),
         (Place::Grant(account), grant),
+        (Place::TrafficPools, pools),
         (Place::Cash(account), cash),
         (Place::Receivable(account), debt),
         (Place::Revenue(Revenue::Compute), -compute),
         (Place::Revenue(Revenue::SystemDisk), -disk),
         (Place::Revenue(Revenue::Subscription), -subscription),
+        (Place::Revenue(Revenue::Traffic), -sent),
         (Place::Rounding, -rounding),
     ])
     .expect("parts, kinds and their difference balance");

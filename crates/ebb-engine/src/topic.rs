@@ -4,7 +4,7 @@ use crate::event::Event;
 use ebb_model::instance::State;
 
 /// The events that a subscription may name, in the order of a life.
-pub const TOPICS: [&str; 12] = [
+pub const TOPICS: [&str; 13] = [
     "running",
     "stopped",
     "interruptServer",
@@ -15,6 +15,7 @@ pub const TOPICS: [&str; 12] = [
     "trial-low",
     "trial-ends-soon",
     "trial-ended",
+    "traffic-low",
     "subscription-ends-soon",
     "subscription-ended",
 ];
@@ -33,6 +34,7 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::TrialLow { .. }
         | Event::TrialEndsSoon { .. }
         | Event::TrialEnded { .. }
+        | Event::TrafficLow { .. }
         | Event::SubscriptionEndsSoon { .. }
         | Event::SubscriptionEnded { .. } => true,
         Event::AccountOpened
@@ -62,6 +64,10 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::Converted { .. }
         | Event::Renewed { .. }
         | Event::TrialExpired { .. }
+        | Event::AddressAllocated { .. }
+        | Event::AddressKept { .. }
+        | Event::AddressReleased { .. }
+        | Event::TrafficCounted { .. }
         | Event::HourClosed { .. } => false,
     }
 }
@@ -71,6 +77,7 @@ mod tests {
     use super::*;
     use ebb_model::instance::Cause;
     use ebb_model::time::{Second, Timestamp};
+    use ebb_model::traffic::Pool;
     use ebb_model::trial::{AtEnd, Over};
 
     #[test]
@@ -106,6 +113,13 @@ mod tests {
             Event::TrialEnded { at: at.second(), by: Over::Validity, choice: AtEnd::Continue },
             Event::SubscriptionEndsSoon { days: 7, until: at.second() },
             Event::SubscriptionEnded { at: at.second(), kept_until: at.second() },
+            Event::TrafficLow {
+                pool: Pool::Anywhere,
+                month: at.second(),
+                percent: 20,
+                left_gb: String::new(),
+                at: at.second(),
+            },
         ];
         assert!(told.iter().all(|event| is_told(event, &State::Running) && TOPICS.contains(&event.name())));
         assert!(!is_told(&Event::StopAsked, &State::Running) && !TOPICS.contains(&Event::StopAsked.name()));

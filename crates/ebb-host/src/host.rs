@@ -364,6 +364,7 @@ impl Host {
             features: Features { notice_in_metadata: true, metered_traffic: false, streams: true },
             position: self.agent.position(),
             wanted_back: self.wanted_back,
+            readings: vec![],
             guests: self.agent.observed(),
         }
     }

@@ -23,6 +23,8 @@ pub enum Place {
     Revenue(Revenue),
     /// The cost of guarantees that were broken.
     Waiver,
+    /// The cost of traffic that the pools of trials paid.
+    TrafficPools,
     /// Halves of the smallest unit between parts and kinds (rules §1.2).
     Rounding,
 }
@@ -34,6 +36,7 @@ pub enum Revenue {
     SystemDisk,
     /// Months paid in advance.
     Subscription,
+    Traffic,
 }
 
 impl fmt::Display for Place {
@@ -47,7 +50,9 @@ impl fmt::Display for Place {
             Place::Revenue(Revenue::Compute) => f.write_str("revenue:compute"),
             Place::Revenue(Revenue::SystemDisk) => f.write_str("revenue:system-disk"),
             Place::Revenue(Revenue::Subscription) => f.write_str("revenue:subscription"),
+            Place::Revenue(Revenue::Traffic) => f.write_str("revenue:traffic"),
             Place::Waiver => f.write_str("waiver"),
+            Place::TrafficPools => f.write_str("traffic-pools"),
             Place::Rounding => f.write_str("rounding"),
         }
     }
@@ -73,9 +78,11 @@ impl FromStr for Place {
             Some(("revenue", "compute")) => Place::Revenue(Revenue::Compute),
             Some(("revenue", "system-disk")) => Place::Revenue(Revenue::SystemDisk),
             Some(("revenue", "subscription")) => Place::Revenue(Revenue::Subscription),
+            Some(("revenue", "traffic")) => Place::Revenue(Revenue::Traffic),
             None if text == "bank" => Place::Bank,
             None if text == "promotion" => Place::Promotion,
             None if text == "waiver" => Place::Waiver,
+            None if text == "traffic-pools" => Place::TrafficPools,
             None if text == "rounding" => Place::Rounding,
             _ => return Err(UnknownPlace::Name(text.to_owned())),
         })
@@ -134,9 +141,10 @@ mod tests {
     #[test]
     fn every_place_reads_back() {
         let id = AccountId::new(Default::default());
-        let revenue = [Revenue::Compute, Revenue::SystemDisk, Revenue::Subscription].map(Place::Revenue);
+        let revenue =
+            [Revenue::Compute, Revenue::SystemDisk, Revenue::Subscription, Revenue::Traffic].map(Place::Revenue);
         let own = [Place::Cash(id), Place::Receivable(id), Place::Grant(id)];
-        let plain = [Place::Bank, Place::Promotion, Place::Waiver, Place::Rounding];
+        let plain = [Place::Bank, Place::Promotion, Place::Waiver, Place::TrafficPools, Place::Rounding];
         for place in own.into_iter().chain(revenue).chain(plain) {
             assert_eq!(place.to_string().parse(), Ok(place));
         }

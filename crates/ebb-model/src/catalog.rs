@@ -142,6 +142,12 @@ pub struct SystemDisk {
 pub struct Region {
     pub id: String,
     pub name: String,
+    /// Per GB that leaves a public address; absent: there are none to be had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<Price>,
+    /// Its traffic takes the trial's pool for overseas first (rules §3.6).
+    #[serde(default)]
+    pub overseas: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -249,8 +255,27 @@ pub struct Trials {
     /// … and so many days before the end of its validity.
     #[serde(default = "warn_days_before")]
     pub warn_days_before: BTreeSet<i64>,
+    /// Of public addresses, free in each calendar month that a grant's validity touches.
+    #[serde(default)]
+    pub traffic: TrafficAllowance,
     pub individual: Trial,
     pub enterprise: Trial,
+}
+
+/// How much may leave all public addresses of an account in a month before it is charged (rules §3.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrafficAllowance {
+    /// Wherever it leaves.
+    pub anywhere_gb: i64,
+    /// From regions overseas only; taken before the other.
+    pub overseas_gb: i64,
+}
+
+impl Default for TrafficAllowance {
+    fn default() -> Self {
+        Self { anywhere_gb: 20, overseas_gb: 180 }
+    }
 }
 
 fn warn_below_percent() -> i64 {
@@ -287,6 +312,10 @@ impl Catalog {
 
     pub fn zone(&self, id: &str) -> Option<&Zone> {
         self.zones.iter().find(|z| z.id == id)
+    }
+
+    pub fn region(&self, id: &str) -> Option<&Region> {
+        self.regions.iter().find(|r| r.id == id)
     }
 
     pub fn trial(&self, holder: Holder) -> &Trial {
@@ -428,6 +457,14 @@ impl Catalog {
         check(share, "trial: least_left_percent is not from 0 to 100".into());
         let share = (0..=100).contains(&self.trial.warn_below_percent);
         check(share, "trial: warn_below_percent is not from 0 to 100".into());
+        for region in &self.regions {
+            let id = &region.id;
+            check(region.traffic.is_none_or(sane), format!("region {id}: traffic is not from 0 to 1000000 per GB"));
+        }
+        let TrafficAllowance { anywhere_gb, overseas_gb } = self.trial.traffic;
+        for (name, gb) in [("anywhere_gb", anywhere_gb), ("overseas_gb", overseas_gb)] {
+            check((0..=1_000_000_000).contains(&gb), format!("trial.traffic: {name} is not from 0 to 1000000000"));
+        }
         let days = self.trial.warn_days_before.iter().all(|days| (1..=366).contains(days));
         check(days, "trial: warn_days_before has days that are not from 1 to 366".into());
         check(self.trial.least_of_hour.units() >= 0, "trial: least_of_hour is negative".into());

@@ -135,6 +135,10 @@ id!(
     /// What asks for drills again and again.
     ScheduleId, "w", "a drill schedule"
 );
+id!(
+    /// A public address, whose traffic is counted.
+    AddressId, "g", "a public address"
+);
 
 #[cfg(test)]
 mod tests {

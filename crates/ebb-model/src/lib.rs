@@ -13,5 +13,6 @@ pub mod money;
 pub mod person;
 pub mod resources;
 pub mod time;
+pub mod traffic;
 pub mod trial;
 pub mod week;

@@ -180,7 +180,7 @@ fn parse_decimal(text: &str, decimals: u32) -> Result<i64, NotADecimal> {
     Ok(if negative { -value } else { value })
 }
 
-fn write_decimal(value: i128, decimals: usize, least: usize) -> String {
+pub(crate) fn write_decimal(value: i128, decimals: usize, least: usize) -> String {
     let unit = 10_i128.pow(decimals as u32);
     let sign = if value < 0 { "-" } else { "" };
     let fraction = format!("{:0decimals$}", value.abs() % unit);

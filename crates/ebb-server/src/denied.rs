@@ -103,6 +103,7 @@ impl Denied {
                 | Refused::AutoRecovery
                 | Refused::Evidence { .. }
                 | Refused::TooMuchEvidence { .. }
+                | Refused::NoPublicAddresses(_)
                 | Refused::HoursWithoutBlock { .. } => StatusCode::UNPROCESSABLE_ENTITY,
                 Refused::InsufficientFunds { .. } | Refused::NotPaidFor { .. } | Refused::Arrears(_) => {
                     StatusCode::PAYMENT_REQUIRED

@@ -17,7 +17,7 @@ use ebb_model::time::{Second, Timestamp};
 use ebb_store::rows::host::Host;
 use ebb_store::rows::instance::Seen;
 use ebb_store::rows::lending;
-use ebb_store::rows::{account, alarm, drill, host, instance, notice};
+use ebb_store::rows::{account, address, alarm, drill, host, instance, notice};
 use ebb_store::{Decision, Halt, StoreError};
 use futures_util::future::try_join_all;
 use std::collections::{BTreeMap, BTreeSet};
@@ -113,6 +113,10 @@ impl App {
         let known = hello.clone();
         let greeted = self.unit("greet-host", &hello.host, move |unit| greet(unit, known.clone())).await?;
         self.look_at_host(greeted.id).await?;
+        // Before what is gone is known to be gone, as they were read.
+        for reading in &hello.readings {
+            self.read_counter(greeted.id, *reading).await?;
+        }
         // In a sandbox one thing is done at a time.
         let at_once = if self.is_sandbox() { 1 } else { OBSERVED_AT_ONCE };
         for guests in hello.guests.chunks(at_once) {
@@ -216,6 +220,7 @@ impl App {
                     };
                     let public_keys = key.iter().map(account::read_key_pair).map(|key| (key.name, key.public_key));
                     let user_data = reads.row(instance::user_data(about.id)).await?;
+                    let addresses = reads.rows(address::of_instance(about.id)).await?;
                     guests.push(DesiredGuest {
                         id: about.id,
                         generation: about.generation,
@@ -236,6 +241,7 @@ impl App {
                             flavor: about.flavor,
                         },
                         end,
+                        addresses: addresses.iter().map(|row| address::read(row).id).collect(),
                     });
                 }
                 Ok(Some(ToHost::Desire { sequence, guests }))
@@ -248,6 +254,7 @@ impl App {
         let observed = match message {
             FromHost::Observed(observed) => observed,
             FromHost::WantedBack { wanted } => return self.signal(from, wanted).await.map(|()| None),
+            FromHost::Read(reading) => return self.read_counter(from, reading).await.map(|()| None),
             _ => return Ok(None),
         };
         let (guest, gone) = (observed.id, matches!(observed.is, Is::Gone { .. } | Is::Failed { .. }));
@@ -351,6 +358,7 @@ async fn greet(mut unit: Unit, hello: Hello) -> Outcome<Decision<Greeted>> {
     if known.is_some() {
         unit.write(host::update(&host));
     }
+    unit.write(address::set_metered(host.id, hello.features.metered_traffic));
     if host.lending != before {
         unit.guard(lending::say(host.id, &before, &host.lending));
         let event = if hello.wanted_back { HostEvent::WantedBack } else { HostEvent::NoLongerWanted };

@@ -4,6 +4,7 @@
 //! closed by [`unit`] and settled by [`work::hours`]; [`host`] speaks with the machines that lend capacity, [`deliver`] with
 //! those who subscribed.
 
+mod address;
 mod app;
 mod call;
 mod clock;
@@ -22,6 +23,7 @@ mod routes;
 mod sandbox;
 mod scorecard;
 mod serve;
+mod traffic;
 mod trial;
 mod unit;
 mod verifier;

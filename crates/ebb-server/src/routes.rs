@@ -1,6 +1,7 @@
 //! Which path leads where?
 
 mod account;
+mod address;
 mod appeal;
 mod bill;
 mod catalog;
@@ -59,6 +60,7 @@ const DOCS: &str = "/docs";
         instance::buy, instance::list, instance::show, instance::release, instance::stop, instance::start, instance::resize,
         instance::reclaim, instance::console_log, instance::decisions, instance::change, instance::operations, instance::operate,
         conversion::convert, conversion::renew_instance,
+        address::list, address::release, address::send,
         bill::bill, bill::events,
         drill::run, drill::list, drill::show, drill::schedule, drill::schedules, drill::unschedule,
         zone::list, zone::declare, zone::end, report::spot,
@@ -139,6 +141,9 @@ pub fn router(app: App) -> Router {
         .route("/v1/instances/{id}/console-log", get(instance::console_log))
         .route("/v1/instances/{id}/decisions", get(instance::decisions))
         .route("/v1/instances/{id}/streams/{target}", get(stream::stream))
+        .route("/v1/addresses", get(address::list))
+        .route("/v1/addresses/{id}", delete(address::release))
+        .route("/v1/addresses/{id}/traffic", post(address::send))
         .route("/v1/bills", get(bill::bill))
         .route("/v1/events", get(bill::events))
         .route("/v1/subscriptions", post(subscription::add).get(subscription::list))

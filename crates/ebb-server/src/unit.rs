@@ -14,7 +14,7 @@ use ebb_engine::placement::{Chosen, Decision as Plan, Room, Tenancy};
 use ebb_engine::rating;
 use ebb_engine::refusal::Refused;
 use ebb_engine::resize::{self, Size};
-use ebb_engine::settlement::{self, settle};
+use ebb_engine::settlement::{self, settle_with_traffic};
 use ebb_engine::topic;
 use ebb_engine::trial::{deduct, lists};
 use ebb_ledger::Entry;
@@ -23,6 +23,7 @@ use ebb_model::id::{AccountId, DecisionId, EntryId, EventId, InstanceId, RecordI
 use ebb_model::instance::{Cause, End, Instance, Purchase, State};
 use ebb_model::resources::Resources;
 use ebb_model::time::{HOUR, Period, Second, Timestamp};
+use ebb_model::traffic::TrafficCharge;
 use ebb_store::rows::account::Account;
 use ebb_store::rows::decision::{self, Decided};
 use ebb_store::rows::host::RoomChange;
@@ -200,6 +201,7 @@ impl Unit {
                 let deadline = end.notice.map(|notice| notice.deadline);
                 self.write(block::ended(next.id, end.cause, *gone_at, deadline));
             }
+            self.part_with_addresses(&next).await?;
             Ok(next)
         })
     }
@@ -487,9 +489,22 @@ impl Unit {
         splits: Vec<Split>,
         issued_at: Second,
     ) -> Outcome<()> {
+        self.settle_with_traffic(account, reason, charges, splits, &[], issued_at).await
+    }
+
+    /// The same with an hour's traffic, whose records are issued by [`Unit::close_traffic`].
+    pub async fn settle_with_traffic(
+        &mut self,
+        account: AccountId,
+        reason: &str,
+        charges: Vec<Charge>,
+        splits: Vec<Split>,
+        traffic: &[TrafficCharge],
+        issued_at: Second,
+    ) -> Outcome<()> {
         let (mint, now) = (self.app.mint.clone(), self.now);
         let row = self.change_account(account).await?;
-        let settled = settle(account, row.totals, row.purse, &charges, &splits);
+        let settled = settle_with_traffic(account, row.totals, row.purse, &charges, &splits, traffic);
         row.totals = settled.totals;
         row.purse = settled.purse;
         for (charge, split) in charges.into_iter().zip(splits) {

@@ -18,6 +18,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0009_evidence.sql"),
     include_str!("../../../migrations/0010_economical.sql"),
     include_str!("../../../migrations/0011_trial_end.sql"),
+    include_str!("../../../migrations/0012_traffic.sql"),
     include_str!("../../../migrations/0014_monthly.sql"),
 ];
 

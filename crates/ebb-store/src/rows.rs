@@ -1,6 +1,7 @@
 //! Rows ↔ model: the statements of every table, and what their rows mean.
 
 pub mod account;
+pub mod address;
 pub mod alarm;
 pub mod appeal;
 pub mod bill;
@@ -16,6 +17,7 @@ pub mod notice;
 pub mod person;
 pub mod subscription;
 pub mod token;
+pub mod traffic;
 pub mod trial;
 pub mod zone;
 

@@ -1,5 +1,6 @@
 //! Accounts, keys, money and the trial, as the API says them. Money is a decimal text in the catalog's currency.
 
+use crate::address::TrafficParts;
 use crate::person::Evidence;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -109,7 +110,11 @@ pub struct Balance {
 pub struct Parts {
     pub waived: String,
     pub grant: String,
+    /// With that of traffic.
     pub payable: String,
+    /// Of traffic alone; absent without any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<TrafficParts>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -1,6 +1,7 @@
 //! Bills, as the API says them.
 
 use crate::account::Parts;
+use crate::address::TrafficRecord;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -10,6 +11,11 @@ pub struct Bill {
     pub records: Vec<Record>,
     /// What is not issued yet, as it would be if it ended this second. Nothing here is owed before it is settled.
     pub accruing: Vec<Record>,
+    /// The same of traffic.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub traffic: Vec<TrafficRecord>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub traffic_accruing: Vec<TrafficRecord>,
     /// Set when there are more records than one answer holds; ask again with `since` at the last one's.
     #[serde(default)]
     pub truncated: bool,

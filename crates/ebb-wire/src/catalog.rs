@@ -29,6 +29,14 @@ pub struct Catalog {
     pub flavors: Vec<Flavor>,
     pub images: Vec<Image>,
     pub trials: Vec<TrialTerms>,
+    /// GB that leave public addresses free in each calendar month of a trial: wherever, and from overseas.
+    #[serde(default)]
+    pub trial_traffic_anywhere_gb: i64,
+    #[serde(default)]
+    pub trial_traffic_overseas_gb: i64,
+    /// Below so many percent of a pool its owner is told.
+    #[serde(default)]
+    pub trial_warn_below_percent: i64,
     /// Whether buying needs unbound money for the first hour, or one whole period of a block.
     pub hold: bool,
 }
@@ -54,6 +62,12 @@ pub struct Zone {
     pub region: String,
     pub region_name: String,
     pub trial: bool,
+    /// Per GB that leaves a public address there; absent: there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<String>,
+    /// What leaves from there takes the trial's pool for overseas first.
+    #[serde(default)]
+    pub overseas: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -93,6 +107,9 @@ pub struct Quote {
     /// Both, for the whole lease of a block, in cents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub whole_lease_shown: Option<String>,
+    /// Per GB that leaves its public address, if it is to have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic_price: Option<String>,
     /// The unbound money that buying needs.
     pub hold: String,
     /// A block that would be placed now on a host which goes back to its owner before the lease ends.

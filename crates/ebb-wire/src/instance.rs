@@ -48,6 +48,9 @@ pub struct Buy {
     /// The same of its public address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_public_ip: Option<bool>,
+    /// With a public address, paid by what leaves it; where the catalog has a price of traffic.
+    #[serde(default)]
+    pub public_ip: bool,
     /// Not for spot blocks, and not offered otherwise.
     #[serde(default)]
     pub auto_recovery: bool,
@@ -263,6 +266,9 @@ pub struct Instance {
     pub end_cause: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// The id of its public address, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_address: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_pair: Option<String>,
 }

@@ -1,6 +1,7 @@
 //! Bytes ↔ requests: what the API and the guests' metadata service say. Nothing here decides anything.
 
 pub mod account;
+pub mod address;
 pub mod bill;
 pub mod catalog;
 pub mod cloud_event;

@@ -1,6 +1,7 @@
 //! How a trial stands, as the API says it. Money is a decimal text in the catalog's currency, prices are per hour.
 
 use crate::account::Trial;
+use crate::address::TrafficLeft;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -12,6 +13,8 @@ pub struct TrialProgress {
     pub used: String,
     /// What was left when the validity was over.
     pub expired: String,
+    /// Of public addresses; it goes on when the grant is used up, and ends with the validity.
+    pub traffic: TrafficLeft,
     /// Of the validity, from `as_of` on.
     pub seconds_left: i64,
     pub as_of: String,

@@ -280,6 +280,7 @@ pub fn instance_text(one: &Instance) -> String {
         ("kept until", paid(|paid| if paid.ended { instant(&paid.kept_until) } else { String::new() })),
         ("ICP filing", if one.icp_eligible { "eligible" } else { "not eligible" }.to_owned()),
         ("address", one.address.clone().unwrap_or_default()),
+        ("public address", one.public_address.clone().unwrap_or_default()),
         ("key pair", one.key_pair.clone().unwrap_or_default()),
         ("created", instant(&one.created_at)),
         ("charged since", optional_instant(one.started_at.as_ref())),

@@ -1,6 +1,7 @@
 //! Which command was asked for?
 
 mod accounts;
+mod addresses;
 mod client;
 mod clock;
 mod console;
@@ -122,6 +123,9 @@ enum Command {
     /// Say whose key this is
     #[command(after_help = "Example:\n  ebb whoami")]
     Whoami,
+    /// Public addresses, and what left them
+    #[command(subcommand)]
+    Addresses(addresses::Addresses),
     /// Customers and their API keys
     #[command(subcommand)]
     Accounts(accounts::Accounts),
@@ -215,6 +219,7 @@ async fn talk(session: &Session, command: Command) -> Result<(), Failure> {
         Command::KeyPairs(command) => key_pairs::key_pairs(session, &command).await,
         Command::Subscriptions(command) => subscriptions::subscriptions(session, &command).await,
         Command::Whoami => accounts::whoami(session).await,
+        Command::Addresses(command) => addresses::addresses(session, &command).await,
         Command::Accounts(command) => accounts::accounts(session, &command).await,
         Command::Evidence(command) => evidence::run(session, &command).await,
         Command::Hosts(command) => hosts::hosts(session, &command).await,

@@ -5,6 +5,7 @@ use crate::session::Session;
 use crate::table::{Table, facts, instant};
 use crate::which::short;
 use ebb_wire::account::{Balance, Parts};
+use ebb_wire::address::TrafficRecord;
 use ebb_wire::bill::{Bill, Record};
 
 /// Which part of the bill.
@@ -21,9 +22,11 @@ pub struct BillArgs {
 pub async fn balance(session: &Session) -> Result<(), Failure> {
     let balance: Balance = session.client.get("/v1/balance", &[]).await?;
     session.show(&balance, |balance| {
-        let mut parts = Table::new(&["", "WAIVED>", "GRANT>", "PAYABLE>"]);
+        let mut parts = Table::new(&["", "WAIVED>", "GRANT>", "PAYABLE>", "FREE TRAFFIC>", "OF WHICH TRAFFIC>"]);
         for (name, part) in [("settled", &balance.settled), ("accruing", &balance.accruing)] {
-            parts.row([name.to_owned(), part.waived.clone(), part.grant.clone(), part.payable.clone()]);
+            let (free, traffic) =
+                part.traffic.as_ref().map(|t| (t.pools.clone(), t.payable.clone())).unwrap_or_default();
+            parts.row([name.to_owned(), part.waived.clone(), part.grant.clone(), part.payable.clone(), free, traffic]);
         }
         let Balance { currency, cash, debt, held, available, as_of, .. } = balance;
         let head = facts(&[
@@ -48,13 +51,19 @@ pub async fn bill(session: &Session, args: &BillArgs) -> Result<(), Failure> {
 /// A bill as a person reads it.
 pub fn bill_text(bill: &Bill) -> String {
     let total = |parts: &Parts| {
-        format!("payable {}, paid by the grant {}, waived {}", parts.payable, parts.grant, parts.waived)
+        let sum = format!("payable {}, paid by the grant {}, waived {}", parts.payable, parts.grant, parts.waived);
+        match &parts.traffic {
+            Some(traffic) => format!("{sum}; traffic is {} of it, and {} was free", traffic.payable, traffic.pools),
+            None => sum,
+        }
     };
     format!(
-        "{}\nSettled: {}\n\n{}\nAccruing at {}: {}\nAll in {}.\n",
+        "{}{}\nSettled: {}\n\n{}{}\nAccruing at {}: {}\nAll in {}.\n",
         records_text(&bill.records, "No records yet."),
+        traffic_text(&bill.traffic),
         total(&bill.settled_total),
         records_text(&bill.accruing, "Nothing accrues."),
+        traffic_text(&bill.traffic_accruing),
         instant(&bill.as_of),
         total(&bill.accruing_total),
         bill.currency,
@@ -93,6 +102,29 @@ fn records_text(records: &[Record], nothing: &str) -> String {
         ]);
     }
     table.text(nothing)
+}
+
+/// A table of its own: its quantity is GB and no time. Nothing without traffic.
+fn traffic_text(records: &[TrafficRecord]) -> String {
+    if records.is_empty() {
+        return String::new();
+    }
+    let titles = ["SINCE", "UNTIL", "GB>", "A GB>", "AMOUNT>", "FREE>", "FREE OVERSEAS>", "PAYABLE GB>", "ADDRESS"];
+    let mut table = Table::new(&titles);
+    for record in records {
+        table.row([
+            instant(&record.since),
+            instant(&record.until),
+            record.quantity.clone(),
+            record.price.clone(),
+            record.amount.clone(),
+            record.anywhere.clone(),
+            record.overseas.clone(),
+            record.payable.clone(),
+            short(&record.address),
+        ]);
+    }
+    format!("\n{}", table.text(""))
 }
 
 /// A bare date begins at its midnight, UTC, as everything in the tables.

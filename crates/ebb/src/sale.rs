@@ -38,6 +38,9 @@ pub struct Order {
     /// Let its data disks go with it
     #[arg(long)]
     release_data_disks: bool,
+    /// With a public address, paid by what leaves it
+    #[arg(long)]
+    public_ip: bool,
     /// Let its public address go with it
     #[arg(long)]
     release_public_ip: bool,
@@ -84,6 +87,7 @@ pub async fn quote(session: &Session, order: &Order) -> Result<(), Failure> {
             ("system disk", format!("{} {currency} per hour", quote.system_disk_price)),
             ("together", format!("{} {currency} per hour", quote.price_per_hour_shown)),
             ("whole lease", quote.whole_lease_shown.as_ref().map(|p| format!("{p} {currency}")).unwrap_or_default()),
+            ("traffic", quote.traffic_price.as_ref().map(|p| format!("{p} {currency} per GB")).unwrap_or_default()),
             ("needed to buy", format!("{} {currency}", quote.hold)),
             ("but", if quote.may_be_taken_back { BEYOND_RETURN } else { "" }.to_owned()),
             ("room", room_text(quote)),
@@ -149,6 +153,7 @@ async fn body(session: &Session, order: &Order) -> Result<Buy, Failure> {
         tags: order.tag.iter().cloned().collect(),
         keep_data_disks: order.release_data_disks.then_some(false),
         keep_public_ip: order.release_public_ip.then_some(false),
+        public_ip: order.public_ip,
         ..Buy::default()
     })
 }
@@ -169,10 +174,11 @@ fn catalog_text(catalog: &Catalog) -> String {
             flavor.trial.join(", "),
         ]);
     }
-    let mut zones = Table::new(&["ZONE", "REGION", "NAME", "TRIAL"]);
+    let mut zones = Table::new(&["ZONE", "REGION", "NAME", "TRIAL", "TRAFFIC, A GB>"]);
     for zone in &catalog.zones {
         let trial = if zone.trial { "yes" } else { "" };
-        zones.row([zone.id.clone(), zone.region.clone(), zone.region_name.clone(), trial.to_owned()]);
+        let traffic = zone.traffic.clone().unwrap_or_default();
+        zones.row([zone.id.clone(), zone.region.clone(), zone.region_name.clone(), trial.to_owned(), traffic]);
     }
     let mut images = Table::new(&["IMAGE", "NAME"]);
     for image in &catalog.images {

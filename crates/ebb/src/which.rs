@@ -3,6 +3,7 @@
 use crate::client::Client;
 use crate::failure::Failure;
 use ebb_wire::account::Account;
+use ebb_wire::address::Address;
 use ebb_wire::instance::Instance;
 use ebb_wire::problem::Page;
 use ebb_wire::subscription::Subscription;
@@ -61,6 +62,20 @@ pub async fn subscription(client: &Client, text: &str) -> Result<String, Failure
     found("subscription", text, "ebb subscriptions list", pick("subscription", text, "n-", all.collect()))
 }
 
+/// Finds a public address by its id, an unambiguous start of it, or the name of the instance that it leads to.
+///
+/// # Errors
+/// None or several match; the sentence lists them.
+pub async fn address(client: &Client, text: &str) -> Result<String, Failure> {
+    if is_whole_id(text, "g-") {
+        return Ok(text.to_owned());
+    }
+    let all: Page<Address> = client.all("/v1/addresses", &[]).await?;
+    let named = |one: Address| Candidate { name: one.instance_name.unwrap_or_default(), id: one.id };
+    let all = all.items.into_iter().map(named).collect();
+    found("public address", text, "ebb addresses list", pick("public address", text, "g-", all))
+}
+
 struct Candidate {
     id: String,
     name: String,
@@ -90,7 +105,7 @@ fn found(what: &str, text: &str, list: &str, picked: Result<Option<String>, Fail
     let none = || Failure::Outcome(format!("no {what} has the id or the name `{text}`; `{list}` shows them"));
     let id = picked?.ok_or_else(none)?;
     // It becomes a part of ssh's command line and of a shell's, so it must be what it says.
-    match ["i-", "a-", "n-"].iter().any(|prefix| is_whole_id(&id, prefix)) {
+    match ["i-", "a-", "n-", "g-"].iter().any(|prefix| is_whole_id(&id, prefix)) {
         true => Ok(id),
         false => Err(Failure::Outcome(format!("the server says that `{text}` is `{id}`, and that is no id"))),
     }

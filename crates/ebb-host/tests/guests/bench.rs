@@ -137,6 +137,7 @@ impl Bench {
                 user_data: None,
             },
             end: None,
+            addresses: vec![],
         })
     }
 

@@ -179,6 +179,29 @@ fn happened(event: &CloudEvent) -> (String, String, String) {
                 event.data["days"]
             ),
         ),
+        "traffic-low" => {
+            let (what, what_zh) = match event.data["pool"] == "overseas" {
+                true => ("the trial's traffic from overseas", "公网流量-海外"),
+                false => ("the trial's traffic from anywhere", "公网流量-中国内地及海外"),
+            };
+            (
+                format!("Less than {} % of {what} is left this month", event.data["percent"]),
+                format!(
+                    "Of {what}, account {} had {} GB left of this month at {}. What leaves its public addresses beyond that is \
+                    charged; `ebb trial` shows what is left.",
+                    data("account"),
+                    data("left_gb"),
+                    data("at")
+                ),
+                format!(
+                    "账号 {} 本月{what_zh}免费额度不足 {}%（截至 {} 剩余 {} GB）。超出部分将计费，`ebb trial` 可查看余量。",
+                    data("account"),
+                    event.data["percent"],
+                    data("at"),
+                    data("left_gb")
+                ),
+            )
+        }
         "trial-ended" => {
             let (why, why_zh) = match event.data["by"].as_str() {
                 Some("used-up") => ("its grant is used up", "额度已用完"),
@@ -243,6 +266,7 @@ mod tests {
     use ebb_engine::event::Event;
     use ebb_model::id::{AccountId, EventId};
     use ebb_model::time::{Second, Timestamp};
+    use ebb_model::traffic::Pool;
     use ebb_model::trial::{AtEnd, Over};
 
     fn mail(what: &Event) -> (String, String) {
@@ -275,6 +299,10 @@ mod tests {
         let (subject, text) = mail(&Event::TrialEndsSoon { days: 1, valid_until: at });
         assert_eq!(subject, "[Ebb] Your trial ends in 1 day");
         assert!(text.contains("at 2026-03-17T01:08:38Z. `ebb trial at-end`"), "{text}");
+        let (pool, left_gb) = (Pool::Overseas, "35.999999".to_owned());
+        let (subject, text) = mail(&Event::TrafficLow { pool, month: at, percent: 20, left_gb, at });
+        assert_eq!(subject, "[Ebb] Less than 20 % of the trial's traffic from overseas is left this month");
+        assert!(text.contains("had 35.999999 GB left of this month at 2026-03-17T01:08:38Z"), "{text}");
         let ended = |by, choice| mail(&Event::TrialEnded { at, by, choice }).1;
         let text = ended(Over::UsedUp, AtEnd::Continue);
         assert!(text.contains("its grant is used up. Its instances go on and are charged on demand"), "{text}");

@@ -19,6 +19,7 @@ use ebb_model::id::{AccountId, ApiKeyId};
 use ebb_model::money::Amount;
 use ebb_model::person::Source;
 use ebb_model::time::Second;
+use ebb_model::traffic::TrafficCharge;
 use ebb_model::trial::Holder;
 use ebb_store::StoreError;
 use ebb_store::rows::account::{self, Account};
@@ -306,8 +307,8 @@ async fn balance_of(
         debt: account.purse.debt.to_string(),
         held: account.held.to_string(),
         available: (account.purse.cash - account.held).to_string(),
-        settled: super::bill::parts(account.totals.paid),
-        accruing: super::bill::parts(sum),
+        settled: super::bill::parts(account.totals.paid, account.totals.traffic),
+        accruing: super::bill::parts(sum, accruing.traffic.charges.iter().map(TrafficCharge::paid).sum()),
         as_of: now.to_string(),
     })
 }

@@ -10,8 +10,10 @@ use axum::extract::{Query, State};
 use ebb_model::billing::{BillRecord, Charge, Split};
 use ebb_model::money::Exact;
 use ebb_model::time::{Second, Timestamp};
-use ebb_store::rows::{account, bill as rows, event};
+use ebb_model::traffic::{TrafficCharge, TrafficPaid, TrafficRecord};
+use ebb_store::rows::{account, bill as rows, event, traffic};
 use ebb_wire::account::{LoggedEvent, Parts};
+use ebb_wire::address as wire;
 use ebb_wire::bill::{Bill, Record};
 use ebb_wire::problem::{Page, Problem};
 use serde::Deserialize;
@@ -52,13 +54,19 @@ pub async fn bill(State(app): State<App>, who: Principal, Query(span): Query<Spa
         let settled = records.iter().fold(Split::default(), |sum, record| sum.plus(record.split));
         let open: Vec<(Charge, Split)> = accruing.hour.into_iter().chain(accruing.blocks).collect();
         let accrued = open.iter().fold(Split::default(), |sum, (_, split)| sum.plus(*split));
+        let sent = reads.rows(traffic::records_of_account(id, since, until, MOST_RECORDS + 1)).await?;
+        let truncated = truncated || sent.len() as i64 > MOST_RECORDS;
+        let sent: Vec<TrafficRecord> = sent.iter().take(MOST_RECORDS as usize).map(traffic::read_record).collect();
+        let sending = accruing.traffic.charges;
         Ok(Some(Bill {
             currency: shared.catalog.currency.clone(),
             records: records.iter().map(issued).collect(),
             accruing: open.iter().map(|(charge, split)| shown(charge, split)).collect(),
+            traffic: sent.iter().map(issued_traffic).collect(),
+            traffic_accruing: sending.iter().map(shown_traffic).collect(),
             truncated,
-            settled_total: parts(settled),
-            accruing_total: parts(accrued),
+            settled_total: parts(settled, sent.iter().map(|record| record.charge.paid()).sum()),
+            accruing_total: parts(accrued, sending.iter().map(TrafficCharge::paid).sum()),
             as_of: now.to_string(),
         }))
     });
@@ -96,8 +104,40 @@ pub fn logged(event: event::Logged) -> LoggedEvent {
     }
 }
 
-pub fn parts(split: Split) -> Parts {
-    Parts { waived: split.waived.to_string(), grant: split.grant.to_string(), payable: split.payable.to_string() }
+/// Time and traffic have exact units of their own, so what is posted of each is what can be added up.
+pub fn parts(split: Split, traffic: TrafficPaid) -> Parts {
+    let flowed = traffic != TrafficPaid::default();
+    Parts {
+        waived: split.waived.to_string(),
+        grant: split.grant.to_string(),
+        payable: (split.payable.posted() + traffic.payable.posted()).to_string(),
+        traffic: flowed
+            .then(|| wire::TrafficParts { pools: traffic.pools.to_string(), payable: traffic.payable.to_string() }),
+    }
+}
+
+fn issued_traffic(record: &TrafficRecord) -> wire::TrafficRecord {
+    wire::TrafficRecord {
+        id: Some(record.id.to_string()),
+        issued_at: Some(record.issued_at.to_string()),
+        ..shown_traffic(&record.charge)
+    }
+}
+
+fn shown_traffic(charge: &TrafficCharge) -> wire::TrafficRecord {
+    wire::TrafficRecord {
+        id: None,
+        address: charge.address.to_string(),
+        since: charge.period.since.to_string(),
+        until: charge.period.until.to_string(),
+        quantity: charge.quantity.to_string(),
+        price: charge.price.to_string(),
+        anywhere: charge.anywhere.to_string(),
+        overseas: charge.overseas.to_string(),
+        payable: charge.payable().to_string(),
+        amount: charge.paid().payable.to_string(),
+        issued_at: None,
+    }
 }
 
 fn issued(record: &BillRecord) -> Record {

@@ -1,6 +1,7 @@
 //! What is for sale, and at which price?
 
 use super::offer::available;
+use crate::address::priced;
 use crate::app::App;
 use crate::call::{Call, Principal};
 use crate::denied::Denied;
@@ -26,6 +27,8 @@ pub async fn show(State(app): State<App>, _: Principal) -> Json<Catalog> {
         region: zone.region.clone(),
         region_name: region(&zone.region).map_or_else(String::new, |region| region.name.clone()),
         trial: catalog.trial.regions.contains(&zone.region),
+        traffic: region(&zone.region).and_then(|region| region.traffic).map(|price| price.to_string()),
+        overseas: region(&zone.region).is_some_and(|region| region.overseas),
     });
     let holders = [("individual", &catalog.trial.individual), ("enterprise", &catalog.trial.enterprise)];
     let flavors = catalog.flavors.iter().map(|flavor| Flavor {
@@ -56,6 +59,9 @@ pub async fn show(State(app): State<App>, _: Principal) -> Json<Catalog> {
         zones: zones.collect(),
         flavors: flavors.collect(),
         trials: holders.iter().map(|(holder, trial)| terms(holder, trial)).collect(),
+        trial_traffic_anywhere_gb: catalog.trial.traffic.anywhere_gb,
+        trial_traffic_overseas_gb: catalog.trial.traffic.overseas_gb,
+        trial_warn_below_percent: catalog.trial.warn_below_percent,
         hold: catalog.limits.hold,
         images: catalog.images.iter().map(|i| Image { id: i.id.clone(), name: i.name.clone() }).collect(),
     })
@@ -79,6 +85,7 @@ fn terms(holder: &str, trial: &Trial) -> TrialTerms {
 pub async fn quote(State(app): State<App>, call: Call<Buy>) -> Result<Json<Quote>, Denied> {
     let order = order(&app, &call.body)?;
     let quote = quote::quote(&app.catalog, &order)?;
+    let traffic = call.body.public_ip.then(|| priced(&app.catalog, &order.zone)).transpose()?;
     app.zones_loaded().await?;
     let (available, longest) = available(&app, &order.zone, &order.flavor, &quote);
     let (limits, now) = (&app.catalog.limits, app.clock.now());
@@ -94,6 +101,7 @@ pub async fn quote(State(app): State<App>, call: Call<Buy>) -> Result<Json<Quote
         system_disk_price: quote.disk_price.to_string(),
         price_per_hour_shown: quote.price().charge(ebb_model::time::HOUR).to_cents(),
         whole_lease_shown: quote.whole_lease().map(|whole| whole.to_cents()),
+        traffic_price: traffic.map(|(_, price)| price.to_string()),
         hold: if app.catalog.limits.hold { quote.hold() } else { Default::default() }.to_string(),
         may_be_taken_back,
     }))

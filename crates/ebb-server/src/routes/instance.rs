@@ -4,6 +4,7 @@ use super::account::{Paging, buyer};
 use super::catalog::order;
 use super::json;
 use super::trial::standing;
+use crate::address::priced;
 use crate::app::App;
 use crate::call::{Call, Principal, Role, checked_name};
 use crate::denied::Denied;
@@ -35,7 +36,7 @@ use ebb_store::Decision;
 use ebb_store::rows::decision::{self, Decided};
 use ebb_store::rows::instance::Seen;
 use ebb_store::rows::notice::{self, Told};
-use ebb_store::rows::{account, instance};
+use ebb_store::rows::{account, address, instance};
 use ebb_wire::instance as wire;
 use ebb_wire::problem::{Page, Problem};
 use serde::Deserialize;
@@ -54,6 +55,7 @@ struct Wanted {
     keep: Keep,
     key_pair: Option<String>,
     user_data: Option<String>,
+    public_ip: bool,
 }
 
 /// Buys an instance. A firm order that finds no room takes it from spot blocks and waits for it as `pending`.
@@ -79,7 +81,8 @@ pub async fn buy(State(app): State<App>, call: Call<wire::Buy>) -> Result<Respon
     let user_data = buy.user_data.clone();
     let tags = checked_tags(&buy.tags)?;
     let keep = keep(Keep::default(), buy.keep_data_disks, buy.keep_public_ip);
-    let wanted = Arc::new(Wanted { order: order(&app, buy)?, name, tags, keep, key_pair, user_data });
+    let wanted =
+        Arc::new(Wanted { order: order(&app, buy)?, name, tags, keep, key_pair, user_data, public_ip: buy.public_ip });
     app.zones_loaded().await?;
     let answer = call.once(&app, "buy", id, move |unit| purchase(unit, id, wanted.clone()));
     Ok(json(StatusCode::CREATED, answer.await?))
@@ -88,6 +91,9 @@ pub async fn buy(State(app): State<App>, call: Call<wire::Buy>) -> Result<Respon
 async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome<Decision<wire::Instance>> {
     let app = unit.app.clone();
     let quote = quote(&app.catalog, &wanted.order).map_err(Denied::from)?;
+    if wanted.public_ip {
+        priced(&app.catalog, &wanted.order.zone).map_err(Denied::from)?;
+    }
     let live = unit.reads.row(instance::count_live_of_account(id)).await?.map_or(0, |row| row.int("live"));
     let account = unit.account(id).await?.clone();
     let spot = spot_in_use(&unit, id, &quote).await?;
@@ -141,8 +147,12 @@ async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome
     let (zone, flavor, purchase, disk_price) = (new.zone.clone(), new.flavor.clone(), new.purchase, new.disk_price);
     let took_room = new.took_room;
     unit.log(id, Some(new.id), &Event::Bought { zone, flavor, purchase, disk_price, waits, took_room });
+    let public_address = match wanted.public_ip {
+        true => Some(unit.allocate_address(&new).await?.to_string()),
+        false => None,
+    };
     let answer = shown(&new, &Seen::default(), None, key_pair.map(|pair| pair.name));
-    Ok(unit.done(answer))
+    Ok(unit.done(wire::Instance { public_address, ..answer }))
 }
 
 /// What the account has in spot blocks, if that is limited.
@@ -320,7 +330,9 @@ async fn order_to<T>(
             let after = unit.step(&before, input).await?;
             let seen = unit.reads.row(instance::by_id(known.id)).await?.map(|row| instance::read_seen(&row));
             let key = key_name(&unit.reads, &after).await?;
-            Ok(unit.done(shown(&after, &seen.unwrap_or_default(), None, key)))
+            let answer = shown(&after, &seen.unwrap_or_default(), None, key);
+            let answer = with_address(&unit.reads, answer, after.id).await?;
+            Ok(unit.done(answer))
         }
     });
     Ok(json(StatusCode::OK, answer.await?))
@@ -378,7 +390,8 @@ pub async fn resize(
                     _ => None,
                 },
                 price_before: before.purchase.price().to_string(),
-                instance: shown(&after, &seen.unwrap_or_default(), None, key),
+                instance: with_address(&unit.reads, shown(&after, &seen.unwrap_or_default(), None, key), after.id)
+                    .await?,
             };
             Ok(if wanted.quote { Decision::unchanged(answer) } else { unit.done(answer) })
         }
@@ -432,7 +445,9 @@ pub async fn change(
             }
             let seen = unit.reads.row(instance::by_id(known.id)).await?.map(|row| instance::read_seen(&row));
             let key = key_name(&unit.reads, &next).await?;
-            Ok(unit.done(shown(&next, &seen.unwrap_or_default(), None, key)))
+            let answer = shown(&next, &seen.unwrap_or_default(), None, key);
+            let answer = with_address(&unit.reads, answer, next.id).await?;
+            Ok(unit.done(answer))
         }
     });
     Ok(json(StatusCode::OK, answer.await?))
@@ -582,7 +597,17 @@ async fn show_row(reads: &ebb_store::Reads, row: &ebb_store::Row) -> Result<wire
     let about = instance::read(row);
     let key = key_name(reads, &about).await?;
     let told = reads.row(notice::newest(about.id)).await?.map(|row| notice::read(&row));
-    Ok(shown(&about, &instance::read_seen(row), told, key))
+    with_address(reads, shown(&about, &instance::read_seen(row), told, key), about.id).await
+}
+
+/// With the public address that leads to it.
+async fn with_address(
+    reads: &ebb_store::Reads,
+    shown: wire::Instance,
+    id: InstanceId,
+) -> Result<wire::Instance, ebb_store::StoreError> {
+    let address = if shown.state == "released" { None } else { reads.row(address::of_instance(id)).await? };
+    Ok(wire::Instance { public_address: address.map(|row| row.text("id").to_owned()), ..shown })
 }
 
 fn keep(now: Keep, data_disks: Option<bool>, public_ip: Option<bool>) -> Keep {
@@ -659,6 +684,7 @@ pub fn shown(about: &Instance, seen: &Seen, notice_told: Option<Told>, key_pair:
         },
         end_cause: end.map(|end| end.cause.name().to_owned()),
         address: seen.address.clone(),
+        public_address: None,
         key_pair,
     }
 }

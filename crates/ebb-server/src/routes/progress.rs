@@ -5,6 +5,7 @@ use super::trial::shown_trial;
 use crate::app::App;
 use crate::call::{Call, Principal};
 use crate::denied::Denied;
+use crate::traffic::Traffic;
 use crate::trial::{Outlook, outlook};
 use crate::unit::{Outcome, Unit, refuse};
 use crate::work::hours::accruing;
@@ -15,6 +16,7 @@ use axum::response::Response;
 use ebb_engine::advice::{Change, Standing, Use, advice};
 use ebb_engine::event::Event;
 use ebb_engine::refusal::Refused;
+use ebb_engine::traffic::{Used, size};
 use ebb_engine::trial::{ended, lists};
 use ebb_model::billing::{Meter, Settled, Span};
 use ebb_model::catalog::Catalog;
@@ -22,10 +24,12 @@ use ebb_model::id::{AccountId, InstanceId};
 use ebb_model::instance::Instance;
 use ebb_model::money::{Exact, Price};
 use ebb_model::time::Second;
+use ebb_model::traffic::{Pool, Quantity};
 use ebb_model::trial::{AtEnd, TrialGrant};
 use ebb_store::rows::account::{self, Account};
-use ebb_store::rows::{bill, instance, trial};
+use ebb_store::rows::{bill, instance, traffic as traffic_rows, trial};
 use ebb_store::{Decision, Reads, StoreError};
+use ebb_wire::address::{PoolLeft, TrafficLeft};
 use ebb_wire::problem::Problem;
 use ebb_wire::trial as wire;
 use std::collections::{BTreeMap, BTreeSet};
@@ -83,7 +87,8 @@ async fn progress(
 ) -> Result<Option<wire::TrialProgress>, StoreError> {
     let Some(seen) = outlook(app, reads, account, now).await? else { return Ok(None) };
     let id = account.id;
-    let hour = accruing(app, reads, account, now).await?.hour;
+    let accruing = accruing(app, reads, account, now).await?;
+    let (hour, traffic) = (accruing.hour, traffic_left(app, reads, &seen, &accruing.traffic, id, now).await?);
     let accrued: Exact = hour.iter().map(|(_, split)| split.grant).sum();
     let expired = seen.ending.expired.unwrap_or_default();
     let since = |row: Option<ebb_store::Row>| row.as_ref().and_then(trial::read_since);
@@ -103,6 +108,7 @@ async fn progress(
     Ok(Some(wire::TrialProgress {
         used: (seen.grant.used + accrued).to_string(),
         expired: expired.to_string(),
+        traffic,
         seconds_left: (seen.grant.valid_until.unix() - now.unix()).max(0),
         as_of: now.to_string(),
         first_charged_at: since(reads.row(trial::first_charged(id)).await?).map(|at| at.to_string()),
@@ -120,6 +126,33 @@ async fn progress(
             ..shown_trial(&seen.grant, accrued)
         },
     }))
+}
+
+/// How this month's pools of traffic stand.
+async fn traffic_left(
+    app: &App,
+    reads: &Reads,
+    seen: &Outlook,
+    open: &Traffic,
+    id: AccountId,
+    now: Second,
+) -> Result<TrafficLeft, StoreError> {
+    let (calendar, allowance) = (&app.catalog.time_zone, &app.catalog.trial.traffic);
+    let month = calendar.month(now);
+    let rows = reads.rows(traffic_rows::used_since(id, month)).await?;
+    let settled = rows.iter().map(traffic_rows::read_used).find(|(since, _)| *since == month);
+    let settled = settled.map_or_else(Used::default, |(_, used)| used);
+    let both = open.running.used.get(&month).copied().unwrap_or(settled);
+    let valid = seen.grant.valid_at(now);
+    let shown = |pool: Pool| PoolLeft {
+        size: size(pool, allowance).to_string(),
+        settled: settled.of(pool).to_string(),
+        accruing: (both.of(pool) - settled.of(pool)).to_string(),
+        used: both.of(pool).to_string(),
+        left: if valid { both.left(pool, allowance, 0).0 } else { Quantity::ZERO }.max(Quantity::ZERO).to_string(),
+    };
+    let (anywhere, overseas) = (shown(Pool::Anywhere), shown(Pool::Overseas));
+    Ok(TrafficLeft { month: month.to_string(), anywhere, overseas })
 }
 
 fn of_trial(span: &Span) -> bool {

@@ -195,6 +195,10 @@ async fn converse(
                                 written_at = heard_at;
                             }
                         }
+                        FromHost::Read(reading) => {
+                            observe_all(app, greeted.id, std::mem::take(&mut seen), out).await?;
+                            app.read_counter(greeted.id, reading).await?;
+                        }
                         FromHost::WantedBack { wanted } => app.signal(greeted.id, wanted).await?,
                         FromHost::ConsoleLog { request, text, error } => {
                             if let Some(answer) = consoles.remove(&request) {

@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::denied::Denied;
+use crate::traffic::Traffic;
 use crate::trial::{self, outlook};
 use crate::unit::{Outcome, Unit};
 use ebb_engine::event::Event;
@@ -14,7 +15,7 @@ use ebb_model::instance::End;
 use ebb_model::time::{HOUR, Period, Second, Timestamp};
 use ebb_model::trial::TrialGrant;
 use ebb_store::rows::account::{self, Account};
-use ebb_store::rows::{bill, instance};
+use ebb_store::rows::{bill, instance, traffic};
 use ebb_store::{Decision, Reads, Row, StoreError};
 use std::collections::BTreeMap;
 
@@ -138,6 +139,8 @@ pub struct Accruing {
     pub hour: Vec<(Charge, Split)>,
     /// Charges of blocks that are not released.
     pub blocks: Vec<(Charge, Split)>,
+    /// What left public addresses in hours that are not closed.
+    pub traffic: Traffic,
 }
 
 /// Reads and rates what an account has accrued.
@@ -163,7 +166,8 @@ pub async fn accruing(app: &App, reads: &Reads, account: &Account, now: Second) 
     });
     let blocks: Vec<Charge> = blocks.collect();
     let splits = deduct(&blocks, None);
-    Ok(Accruing { hour, blocks: blocks.into_iter().zip(splits).collect() })
+    let traffic = app.traffic(reads, account.id, None).await?;
+    Ok(Accruing { hour, blocks: blocks.into_iter().zip(splits).collect(), traffic })
 }
 
 async fn close(mut unit: Unit, id: AccountId, at: Second) -> Outcome<Decision<()>> {
@@ -189,10 +193,14 @@ async fn close(mut unit: Unit, id: AccountId, at: Second) -> Outcome<Decision<()
     let more = beyond.iter().map(bill::read_span).any(|span| matches!(span.settled, Settled::Hourly { .. }));
     let holds = unit.reads.rows(account::holds(id)).await?;
     let held: Vec<_> = holds.iter().map(account::read_hold).collect();
+    let flows = traffic::read_flows(&unit.reads.rows(traffic::open_of(id)).await?);
+    let more = more || flows.iter().any(|flow| flow.period.until > at);
     let next = more.then(|| at.next_hour());
     unit.change_account(id).await?.close_at = next;
 
-    if !charges.is_empty() {
+    let traffic = unit.app.clone().traffic(&unit.reads, id, Some(at)).await?;
+    unit.close_traffic(id, &traffic, at);
+    if !charges.is_empty() || !traffic.charges.is_empty() {
         // A firm instance's hold was for its first hour; a block's stays until its release.
         for hold in held {
             let settled = |(charge, _): &(Charge, Split)| {
@@ -209,7 +217,7 @@ async fn close(mut unit: Unit, id: AccountId, at: Second) -> Outcome<Decision<()
             grant.used += used;
             unit.write(account::use_grant(id, grant.used));
         }
-        unit.settle(id, &format!("hour {at}"), charges, splits, at).await?;
+        unit.settle_with_traffic(id, &format!("hour {at}"), charges, splits, &traffic.charges, at).await?;
         unit.log(id, None, &Event::HourClosed { hour });
     }
     if let (Some(grant), Some(ending)) = (grant, ending)

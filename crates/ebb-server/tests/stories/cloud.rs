@@ -56,11 +56,20 @@ pub struct Service {
 
 impl Service {
     pub async fn start(store: Place, identity: IdentityConfig) -> Result<Service, ServeError> {
+        Self::with_hosts(store, identity, vec![]).await
+    }
+
+    /// With hosts behind these sockets.
+    pub async fn with_hosts(
+        store: Place,
+        identity: IdentityConfig,
+        hosts: Vec<PathBuf>,
+    ) -> Result<Service, ServeError> {
         let config = ServeConfig {
             listen: "127.0.0.1:0".parse().unwrap(),
             store,
             catalog: Cloud::catalog(),
-            hosts: vec![],
+            hosts,
             restored: false,
             operator_secret: Some(OPERATOR.to_owned()),
             deliveries: DeliveryConfig { keys: Some("k".repeat(64)), ..DeliveryConfig::default() },
@@ -216,6 +225,13 @@ impl Cloud {
         let place = (Some(dir.to_owned()), None);
         let deliveries = DeliveryConfig::default();
         Self::open_at(place, catalog, deliveries, &capacity, Behaviour::default()).await
+    }
+
+    /// The same with its rows in this database.
+    pub async fn kept_with(dir: &Path, store: Place) -> (Cloud, JoinHandle<()>) {
+        let capacity = [Resources::of([("vcpu", 64), ("memory_mib", 262_144), ("disk_gib", 1_000)])];
+        let place = (Some(dir.to_owned()), Some(store));
+        Self::open_at(place, Self::catalog(), DeliveryConfig::default(), &capacity, Behaviour::default()).await
     }
 
     async fn open(

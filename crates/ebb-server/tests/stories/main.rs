@@ -27,6 +27,7 @@ mod rooms;
 mod samples;
 mod spot;
 mod subscriptions;
+mod traffic;
 mod trial;
 mod trial_end;
 mod trial_silence;

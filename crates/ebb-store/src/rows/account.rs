@@ -7,6 +7,7 @@ use ebb_model::billing::Split;
 use ebb_model::id::{AccountId, ApiKeyId, InstanceId, KeyPairId};
 use ebb_model::money::{Amount, Price};
 use ebb_model::time::{Second, Timestamp};
+use ebb_model::traffic::{TrafficExact, TrafficPaid};
 use ebb_model::trial::{Holder, TrialGrant};
 
 /// An account as its row has it.
@@ -51,10 +52,18 @@ pub fn read(row: &Row) -> Account {
             compute: exact(row.int("compute_total")),
             system_disk: exact(row.int("disk_total")),
             subscription: exact(row.int("subscription_total")),
+            traffic: TrafficPaid {
+                pools: traffic_exact(row.text("traffic_pools_total")),
+                payable: traffic_exact(row.text("traffic_payable_total")),
+            },
         },
         ran: row.int("ran") == 1,
         close_at: row.opt_int("close_at").map(Second::from_unix),
     }
+}
+
+fn traffic_exact(units: &str) -> TrafficExact {
+    TrafficExact::from_units(own(units))
 }
 
 /// Whose an account is: its own, where nothing else is known.
@@ -112,7 +121,8 @@ pub fn change(account: &Account) -> Query {
     query(
         "update account set holder = $3, cash = $4, debt = $5, held = $6, waived_total = $7, grant_total = $8, \
          payable_total = $9, compute_total = $10, disk_total = $11, ran = $12, close_at = $13, closed_at = $14, \
-         subscription_total = $15, generation = generation + 1 where id = $1 and generation = $2",
+         subscription_total = $15, traffic_pools_total = $16, traffic_payable_total = $17, \
+         generation = generation + 1 where id = $1 and generation = $2",
         args![
             account.id.to_string(),
             account.generation,
@@ -129,6 +139,8 @@ pub fn change(account: &Account) -> Query {
             account.close_at.map(Second::unix),
             account.closed_at.map(|at| at.micros()),
             units(totals.subscription),
+            totals.traffic.pools.units().to_string(),
+            totals.traffic.payable.units().to_string(),
         ],
     )
 }

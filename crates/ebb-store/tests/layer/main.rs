@@ -6,6 +6,7 @@ mod persons;
 mod postgres;
 mod reading;
 mod sqlite;
+mod traffic;
 mod writing;
 
 /// Runs each test on all three places.

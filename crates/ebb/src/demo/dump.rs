@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::session::print;
 use crate::table::Table;
 use ebb_wire::account::{Account, Balance, LoggedEvent};
+use ebb_wire::address::Address;
 use ebb_wire::bill::Bill;
 use ebb_wire::catalog::Catalog;
 use ebb_wire::problem::Page;
@@ -30,6 +31,7 @@ struct Books {
     balance: Balance,
     trial: Option<TrialProgress>,
     bill: Bill,
+    addresses: Vec<Address>,
 }
 
 pub async fn write(stage: &Stage, played: &Played, file: Option<&Path>, json: bool) -> Result<(), Failure> {
@@ -55,7 +57,8 @@ async fn collect(stage: &Stage, seed: u64) -> Result<Dump<'_>, Failure> {
         };
         let balance = operator.get("/v1/balance", &about).await?;
         let bill = operator.get("/v1/bills", &about).await?;
-        books.push(Books { balance, trial, bill, account });
+        let addresses: Page<Address> = operator.all("/v1/addresses", &about).await?;
+        books.push(Books { balance, trial, bill, addresses: addresses.items, account });
     }
     let events: Page<LoggedEvent> = operator.all("/v1/events", &[]).await?;
     Ok(Dump { format: 1, seed, catalog: &stage.catalog, accounts: books, events: events.items })

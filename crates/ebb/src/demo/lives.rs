@@ -4,6 +4,8 @@ use super::dice::Dice;
 use super::stage::{Customer, Stage};
 use crate::failure::Failure;
 use ebb_model::time::Timestamp;
+use ebb_wire::address::{Address, Send};
+use ebb_wire::catalog::Zone;
 use ebb_wire::drill::{Drill, Rehearse};
 use ebb_wire::host::{DeclareLost, Host, Leave};
 use ebb_wire::instance::{Buy, Convert, Converted, Instance, Renew, Resize, Resized, Stop};
@@ -19,6 +21,7 @@ const TRIES_PER_LIFE: u32 = 60;
 const LIVES_PER_CUSTOMER: u32 = 12;
 const WHIMS: u64 = 0x7768_696d;
 const MONTHS: u64 = 0x6d6f_6e74;
+const PACKETS: u64 = 0x7061_636b;
 
 /// What was done, how often, and how much time it took in the sandbox.
 pub struct Played {
@@ -34,6 +37,8 @@ struct Theatre<'a> {
     whims: Dice,
     /// And for how it is paid.
     months: Dice,
+    /// And others, for what leaves public addresses.
+    packets: Dice,
     customers: Vec<Customer>,
     done: BTreeMap<String, u32>,
     bought: u32,
@@ -46,7 +51,8 @@ struct Theatre<'a> {
 pub async fn play(stage: &Stage, lives: u32, seed: u64) -> Result<Played, Failure> {
     let opening = stage.now().await?;
     let (dice, whims, months) = (Dice::new(seed), Dice::new(seed ^ WHIMS), Dice::new(seed ^ MONTHS));
-    let mut theatre = Theatre { stage, dice, whims, months, customers: vec![], done: BTreeMap::new(), bought: 0 };
+    let (packets, customers, done) = (Dice::new(seed ^ PACKETS), vec![], BTreeMap::new());
+    let mut theatre = Theatre { stage, dice, whims, months, packets, customers, done, bought: 0 };
     for at in 0..=(lives / LIVES_PER_CUSTOMER) {
         theatre.enter(at).await?;
     }
@@ -65,6 +71,9 @@ pub async fn play(stage: &Stage, lives: u32, seed: u64) -> Result<Played, Failur
         }
         if theatre.months.percent(12) {
             theatre.convert().await?;
+        }
+        if theatre.packets.percent(30) {
+            theatre.traffic().await?;
         }
     }
     theatre.curtain().await?;
@@ -141,7 +150,8 @@ impl Theatre<'_> {
     }
 
     async fn buy(&mut self) -> Result<(), Failure> {
-        let order = self.order();
+        let public_ip = self.packets.percent(35);
+        let order = self.with_public_ip(public_ip);
         let what = format!("buy {}", order.option);
         let at = self.customer();
         let answer = self.customers[at].client.post::<Instance>("/v1/instances", &order).await;
@@ -159,6 +169,42 @@ impl Theatre<'_> {
         self.stage.advance(Advance { seconds: Some(seconds), to: None }).await?;
         let answer = self.customers[owner].client.delete::<Instance>(&format!("/v1/instances/{}", one.id)).await;
         self.tally("delete what waited", answer).map(drop)
+    }
+
+    /// An order, perhaps with a public address; some of those are overseas.
+    fn with_public_ip(&mut self, public_ip: bool) -> Buy {
+        let order = Buy { public_ip, ..self.order() };
+        let sea = |zone: &&Zone| zone.overseas && zone.traffic.is_some();
+        match self.stage.catalog.zones.iter().find(sea) {
+            Some(zone) if public_ip && self.packets.percent(40) => Buy { zone: zone.id.clone(), ..order },
+            _ => order,
+        }
+    }
+
+    /// Something leaves a public address, a counter begins again, or somebody gives an address back.
+    async fn traffic(&mut self) -> Result<(), Failure> {
+        let all: Page<Address> = self.stage.operator.all("/v1/addresses", &[]).await?;
+        let Some(one) = self.packets.one(&all.items).cloned() else { return Ok(()) };
+        let Some(owner) = self.customers.iter().position(|customer| customer.id == one.account) else { return Ok(()) };
+        let client = &self.customers[owner].client;
+        let path = format!("/v1/addresses/{}", one.id);
+        let chance = self.packets.from(1, 100);
+        if chance <= 8 {
+            let answer = client.delete::<Address>(&path).await;
+            return self.tally("release an address", answer).map(drop);
+        }
+        let bytes = match chance {
+            9..=30 => self.packets.from(1, 5_000),
+            31..=70 => self.packets.from(1, 9_999_999_999),
+            _ => self.packets.from(10_000_000_000, 120_000_000_000),
+        };
+        if bytes > 1_000_000_000 && self.packets.percent(80) {
+            // Else most would soon be in debt, and buy nothing more.
+            self.stage.top_up(&one.account, &format!("{}.50", bytes / 1_000_000_000)).await?;
+        }
+        let what = Send { bytes, reset: chance % 10 == 0 };
+        let answer = client.post::<Address>(&format!("{path}/traffic"), &what).await;
+        self.tally("send traffic", answer).map(drop)
     }
 
     fn order(&mut self) -> Buy {
@@ -523,7 +569,16 @@ impl Theatre<'_> {
                 self.try_out(at).await?;
             }
         }
-        self.stage.advance(Advance { seconds: Some(seconds), to: None }).await?;
+        for part in 1..=4 {
+            for _ in 0..3 {
+                self.traffic().await?;
+            }
+            let seconds = if part == 4 { seconds - seconds / 4 * 3 } else { seconds / 4 };
+            self.stage.advance(Advance { seconds: Some(seconds), to: None }).await?;
+        }
+        // What was not read yet is on no bill.
+        self.traffic().await?;
+        self.stage.advance(Advance { seconds: Some(90), to: None }).await?;
         // The last picture shows some in the middle of being taken back or removed.
         for _ in 0..3 {
             self.reclaim().await?;

@@ -2,6 +2,7 @@
 
 use crate::table::{Table, facts, instant, optional_instant, plain};
 use crate::which::short;
+use ebb_wire::address::{PoolLeft, TrafficLeft};
 use ebb_wire::trial::{FlavorLasts, TrialProgress};
 
 pub fn progress_text(progress: &TrialProgress) -> String {
@@ -23,7 +24,7 @@ pub fn progress_text(progress: &TrialProgress) -> String {
         ("first covered", optional_instant(progress.first_covered_at.as_ref())),
         ("as of", instant(&progress.as_of)),
     ]);
-    let mut text = format!("{head}\n{}", running_text(progress));
+    let mut text = format!("{head}\n{}\n{}", traffic_text(&progress.traffic), running_text(progress));
     text += &format!("\n{}\n", end_text(progress));
     if !progress.advice.is_empty() {
         text += &format!("\nTo make it last until {}:\n", instant(&grant.valid_until));
@@ -41,6 +42,16 @@ pub fn progress_text(progress: &TrialProgress) -> String {
         text += &format!("\nAlone, what is left lasts:\n\n{}", flavors_text(&progress.flavors));
     }
     text
+}
+
+fn traffic_text(traffic: &TrafficLeft) -> String {
+    let title = ["FREE TRAFFIC OF THE MONTH, GB", "SIZE>", "CLOSED HOURS>", "THIS HOUR>", "TOGETHER>", "LEFT>"];
+    let mut table = Table::new(&title);
+    for (name, pool) in [("mainland and overseas", &traffic.anywhere), ("overseas", &traffic.overseas)] {
+        let PoolLeft { size, settled, accruing, used, left } = pool.clone();
+        table.row([name.to_owned(), size, settled, accruing, used, left]);
+    }
+    table.text("")
 }
 
 fn running_text(progress: &TrialProgress) -> String {

@@ -79,6 +79,8 @@ fn every_bill_of_random_lives_follows_from_its_log() {
         "\"renewed\"",
         "\"event\":\"subscription-ends-soon\"",
         "\"subscription-end\"",
+        "\"traffic-low\"",
+        "\"address-kept\"",
     ];
     let (mut missing, mut richest) = (wanted.to_vec(), (0, ""));
     for seed in ["23", "3", "53"] {

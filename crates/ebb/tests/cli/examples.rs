@@ -68,6 +68,9 @@ fn prepare(sandbox: &Sandbox, example: &str) -> String {
         sandbox.ok("ebb buy c6.large.2 --name monthly --wait");
         sandbox.ok("ebb instances convert monthly --to subscription --months 1");
     }
+    if example.starts_with("ebb addresses") {
+        sandbox.ok("ebb buy c6.large.2 --public-ip --name site --wait");
+    }
     if example.contains("end-shortage") {
         sandbox.ok("ebb zones shortage cn-beijing-a --free vcpu=1 --as operator");
     }

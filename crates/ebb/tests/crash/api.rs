@@ -59,7 +59,9 @@ impl<'a> Client<'a> {
     }
 
     pub fn try_buy(&self, flavor: &str, option: &str) -> Result<String, Refused> {
-        let bought = self.ask("POST", "/v1/instances", json!({ "zone": "here-a", "flavor": flavor, "option": option }));
+        let public_ip = option == "on-demand";
+        let order = json!({ "zone": "here-a", "flavor": flavor, "option": option, "public_ip": public_ip });
+        let bought = self.ask("POST", "/v1/instances", order);
         bought.map(|bought| text(&bought["id"]))
     }
 

@@ -91,7 +91,12 @@ fn dump(operator: &Client<'_>) -> Value {
             let trial = operator.ask("GET", &format!("/v1/trial{about}"), Value::Null).unwrap_or(Value::Null);
             let bill = operator.get(&format!("/v1/bills{about}"));
             match text(&bill["as_of"])[..19] == text(&balance["as_of"])[..19] {
-                true => Ok(json!({ "account": account, "balance": balance, "trial": trial, "bill": bill })),
+                true => {
+                    let addresses = operator.all(&format!("/v1/addresses{about}"));
+                    Ok(json!({
+                        "account": account, "balance": balance, "trial": trial, "bill": bill, "addresses": addresses
+                    }))
+                }
                 false => Err(text(&bill["as_of"])),
             }
         })

@@ -51,10 +51,12 @@ const BOTH: [&str; 41] = [
     "effect.forget.after",
 ];
 const HALVES: [&str; 3] = ["commit.part-host", "effect.evidence-key.before", "effect.evidence-key.after"];
-const SANDBOX: [&str; 17] = [
+const SANDBOX: [&str; 19] = [
     "commit.furnish",
     "commit.due",
     "commit.close-hour",
+    "commit.read-counter",
+    "commit.release-address",
     "commit.host-calendar",
     "commit.take-back-host",
     "commit.resume-host",

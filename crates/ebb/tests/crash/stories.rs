@@ -193,6 +193,14 @@ pub fn by_a_clock(world: &World) -> Purchases {
     at(&market, "00:45:00");
     market.ada.tell(&firm, "start").expect("it is stopped");
     market.until(&firm, "running");
+    let address = text(&market.ada.instance(&firm)["public_address"]);
+    let send = |market: &Market<'_>, bytes: i64| {
+        market.ada.post(&format!("/v1/addresses/{address}/traffic"), json!({ "bytes": bytes }));
+    };
+    // A trial's pool pays for 20 GB of the month, and the rest is charged.
+    send(&market, 19_000_000_000);
+    at(&market, "00:50:00");
+    send(&market, 3_000_000_000);
     market.pays_by_the_month(&firm);
     // The block that was left comes to its end at one o'clock.
     at(&market, "02:30:00");
@@ -215,7 +223,10 @@ pub fn by_a_clock(world: &World) -> Purchases {
     assert!(fleet.iter().all(|id| market.bob.state(id) == "released"));
     let last = market.buys(|m| &m.bob, "small", "spot-block");
     at(&market, "04:10:00");
+    // Its last reading comes before the guest is gone, and the address stays.
+    send(&market, 1_000_000_000);
     market.ada.delete(&firm).expect("it is Ada's");
+    market.ada.ask("DELETE", &format!("/v1/addresses/{address}"), Value::Null).expect("it is Ada's");
     market.until(&last, "running");
     hosts_come_and_go(&mut market, &last, at);
     wait_for("the hour is closed", || {

@@ -1,0 +1,141 @@
+//! Public addresses: looking, releasing, and in a sandbox letting traffic leave them.
+
+use super::account::Paging;
+use super::json;
+use crate::app::App;
+use crate::call::{Call, Principal, Role};
+use crate::denied::Denied;
+use crate::unit::{Outcome, Unit, refuse};
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use ebb_engine::refusal::Refused;
+use ebb_model::calendar::Calendar;
+use ebb_model::id::AddressId;
+use ebb_model::time::Second;
+use ebb_model::traffic::Address;
+use ebb_store::rows::{address, instance, traffic};
+use ebb_store::{Decision, Reads, StoreError};
+use ebb_wire::address as wire;
+use ebb_wire::problem::{Page, Problem};
+
+/// More than this is no traffic of a minute: 1,000 TB.
+const MOST_BYTES: i64 = 1_000_000_000_000_000;
+
+/// The account's public addresses, oldest first.
+#[utoipa::path(get, path = "/v1/addresses", operation_id = "list_addresses", params(Paging), responses((status = 200, body = Page<wire::Address>)))]
+pub async fn list(
+    State(app): State<App>,
+    who: Principal,
+    Query(paging): Query<Paging>,
+) -> Result<Json<Page<wire::Address>>, Denied> {
+    let (after, limit) = (paging.after.as_str(), paging.limit());
+    let query = match (who.role, who.account) {
+        (Role::Operator, None) => address::page(after, limit),
+        _ => address::page_of(who.account()?, after, limit),
+    };
+    let (shared, now) = (app.clone(), app.clock.now().second());
+    let items = app.store.read(move |reads| async move {
+        let mut items = vec![];
+        for row in reads.rows(query).await? {
+            items.push(shown(&reads, &address::read(&row), &shared.catalog.time_zone, now).await?);
+        }
+        Ok(items)
+    });
+    Ok(Json(paging.page(items.await?, |address| address.id.clone())))
+}
+
+/// Gives a public address back, also while it leads to an instance. What left it by then is counted.
+#[utoipa::path(delete, path = "/v1/addresses/{id}", operation_id = "release_address", params(("id" = String, Path)),
+    responses((status = 200, body = wire::Address), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub async fn release(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    call: Call<Option<()>>,
+) -> Result<Response, Denied> {
+    let known = find(&app, &call.principal, &id).await?;
+    if call.principal.role != Role::Operator {
+        call.principal.member()?;
+    }
+    let id = known.id;
+    let answer = call.once(&app, "release-address", known.account, move |unit| let_go(unit, id));
+    Ok(json(StatusCode::OK, answer.await?))
+}
+
+async fn let_go(mut unit: Unit, id: AddressId) -> Outcome<Decision<wire::Address>> {
+    let row = unit.reads.row(address::by_id(id)).await?.expect("addresses are never deleted");
+    let known = address::read(&row);
+    if known.released_at.is_some() {
+        return refuse(Refused::AddressReleased);
+    }
+    unit.release_address(&known);
+    if let Some(leads_to) = known.instance {
+        // Its host takes it away, and reads its counter first.
+        let about = unit.instance(leads_to).await?;
+        unit.order(&about);
+    }
+    let (zone, now) = (unit.app.catalog.time_zone.clone(), unit.now);
+    let gone = Address { instance: None, released_at: Some(now), ..known };
+    let answer = shown(&unit.reads, &gone, &zone, now.second()).await?;
+    Ok(unit.done(answer))
+}
+
+/// Lets traffic leave an address of a sandbox, whose guests send nothing by themselves. Its host reads the counter at the next full
+/// minute, and before address or guest goes.
+#[utoipa::path(post, path = "/v1/addresses/{id}/traffic", operation_id = "send_traffic", params(("id" = String, Path)),
+    request_body = wire::Send, responses((status = 200, body = wire::Address), (status = 400, body = Problem),
+        (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub async fn send(State(app): State<App>, Path(id): Path<String>, call: Call<wire::Send>) -> Result<Response, Denied> {
+    if !app.is_sandbox() {
+        return Err(Denied::NoSandbox);
+    }
+    let known = find(&app, &call.principal, &id).await?;
+    if call.principal.role != Role::Operator {
+        call.principal.member()?;
+    }
+    if let Some(answer) = call.before(&app).await? {
+        return Ok(json(StatusCode::OK, answer));
+    }
+    let wire::Send { bytes, reset } = call.body;
+    if !(0..=MOST_BYTES).contains(&bytes) {
+        return Err(Denied::BadInput(format!("bytes: from 0 to {MOST_BYTES} at once, {bytes} given")));
+    }
+    app.send_from(known.id, bytes, reset).await?;
+    let (zone, now) = (app.catalog.time_zone.clone(), app.clock.now().second());
+    let answer = app.store.read(move |reads| async move { shown(&reads, &known, &zone, now).await }).await?;
+    let answer = serde_json::to_string(&answer).expect("an answer of plain values");
+    Ok(json(StatusCode::OK, call.keep(&app, answer).await?))
+}
+
+/// The address that a path names, if this caller may know of it.
+async fn find(app: &App, who: &Principal, id: &str) -> Result<Address, Denied> {
+    let parsed: AddressId = id.parse().map_err(|_| Denied::not_found("public address", id))?;
+    let rows = app.store.rows(address::by_id(parsed)).await?;
+    let known = rows.first().map(address::read).filter(|known| who.sees(known.account));
+    known.ok_or_else(|| Denied::not_found("public address", id))
+}
+
+async fn shown(reads: &Reads, of: &Address, zone: &Calendar, now: Second) -> Result<wire::Address, StoreError> {
+    let month = zone.month(now);
+    let open = traffic::read_flows(&reads.rows(traffic::open_of(of.account)).await?);
+    let open = open.iter().filter(|flow| flow.address == of.id && zone.month(flow.period.since) == month);
+    let closed = if of.month.since == month { of.month.bytes } else { 0 };
+    let leads_to = match of.instance {
+        Some(id) => reads.row(instance::by_id(id)).await?.map(|row| instance::read(&row)),
+        None => None,
+    };
+    Ok(wire::Address {
+        id: of.id.to_string(),
+        account: of.account.to_string(),
+        region: of.region.clone(),
+        overseas: of.overseas,
+        price: of.price.to_string(),
+        instance: of.instance.map(|id| id.to_string()),
+        instance_name: leads_to.map(|instance| instance.name),
+        allocated_at: of.allocated_at.to_string(),
+        released_at: of.released_at.map(|at| at.to_string()),
+        bytes_this_month: closed + open.map(|flow| flow.bytes.iter().sum::<i64>()).sum::<i64>(),
+        read_at: of.counter.map(|counter| counter.read_at.to_string()),
+    })
+}

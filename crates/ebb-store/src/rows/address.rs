@@ -1,0 +1,117 @@
+//! Which rows hold public addresses, and how far their counters were read?
+
+use super::own;
+use crate::{Query, Row, args, query};
+use ebb_model::id::{AccountId, AddressId, HostId, InstanceId};
+use ebb_model::money::Price;
+use ebb_model::time::{Second, Timestamp};
+use ebb_model::traffic::{Address, Counter, Month};
+
+pub fn insert(new: &Address) -> Query {
+    query(
+        "insert into address (id, account_id, region, overseas, price, instance_id, allocated_at, month, month_bytes) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        args![
+            new.id.to_string(),
+            new.account.to_string(),
+            new.region.as_str(),
+            i64::from(new.overseas),
+            new.price.micros(),
+            new.instance.map(|id| id.to_string()),
+            new.allocated_at.micros(),
+            new.month.since.unix(),
+            new.month.bytes,
+        ],
+    )
+}
+
+pub fn read(row: &Row) -> Address {
+    let counter = row.opt_int("epoch").zip(row.opt_int("bytes")).zip(row.opt_int("read_at"));
+    Address {
+        id: own(row.text("id")),
+        account: own(row.text("account_id")),
+        region: row.text("region").to_owned(),
+        overseas: row.int("overseas") == 1,
+        price: Price::from_micros(row.int("price")),
+        instance: row.opt_text("instance_id").map(own),
+        allocated_at: Timestamp::from_micros(row.int("allocated_at")),
+        released_at: row.opt_int("released_at").map(Timestamp::from_micros),
+        counter: counter.map(|((epoch, bytes), read_at)| Counter {
+            epoch,
+            bytes,
+            read_at: Timestamp::from_micros(read_at),
+        }),
+        month: Month { since: Second::from_unix(row.int("month")), bytes: row.int("month_bytes") },
+    }
+}
+
+pub fn by_id(id: AddressId) -> Query {
+    query("select * from address where id = $1", args![id.to_string()])
+}
+
+/// A page of those of an account that are not released.
+pub fn page_of(account: AccountId, after: &str, limit: i64) -> Query {
+    query(
+        "select * from address where account_id = $1 and released_at is null and id > $2 order by id limit $3",
+        args![account.to_string(), after, limit],
+    )
+}
+
+/// The same of all accounts.
+pub fn page(after: &str, limit: i64) -> Query {
+    query("select * from address where released_at is null and id > $1 order by id limit $2", args![after, limit])
+}
+
+/// Those that lead to an instance.
+pub fn of_instance(id: InstanceId) -> Query {
+    query("select * from address where instance_id = $1 order by id", args![id.to_string()])
+}
+
+/// Those of an account that have bytes in hours that are not closed.
+pub fn open_of(account: AccountId) -> Query {
+    query(
+        "select * from address where id in (select address_id from traffic where account_id = $1) order by id",
+        args![account.to_string()],
+    )
+}
+
+/// Guard: leads nowhere any more, and is kept.
+pub fn keep(id: AddressId) -> Query {
+    query("update address set instance_id = null where id = $1 and instance_id is not null", args![id.to_string()])
+}
+
+/// Guard: is released, once.
+pub fn release(id: AddressId, at: Timestamp) -> Query {
+    query(
+        "update address set instance_id = null, released_at = $2 where id = $1 and released_at is null",
+        args![id.to_string(), at.micros()],
+    )
+}
+
+/// Guard: its counter was read, and nobody else read it meanwhile.
+pub fn counted(id: AddressId, before: Option<&Counter>, now: &Counter) -> Query {
+    let (epoch, bytes) = before.map_or((-1, -1), |before| (before.epoch, before.bytes));
+    query(
+        "update address set epoch = $2, bytes = $3, read_at = $4 where id = $1 and coalesce(epoch, -1) = $5 \
+         and coalesce(bytes, -1) = $6",
+        args![id.to_string(), now.epoch, now.bytes, now.read_at.micros(), epoch, bytes],
+    )
+}
+
+/// What closed hours of a month come to.
+pub fn add_up(id: AddressId, month: &Month) -> Query {
+    query(
+        "update address set month = $2, month_bytes = $3 where id = $1",
+        args![id.to_string(), month.since.unix(), month.bytes],
+    )
+}
+
+/// Whether a host counts what leaves public addresses.
+pub fn set_metered(host: HostId, metered: bool) -> Query {
+    query("update host set metered_traffic = $2 where id = $1", args![host.to_string(), i64::from(metered)])
+}
+
+/// The same of a host's row.
+pub fn is_metered(host: &Row) -> bool {
+    host.int("metered_traffic") == 1
+}

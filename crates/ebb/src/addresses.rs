@@ -1,0 +1,112 @@
+//! `ebb addresses`: which public addresses does the account have, and what left them?
+
+use crate::failure::Failure;
+use crate::session::Session;
+use crate::table::{Table, facts, instant, optional_instant};
+use crate::which::{self, short};
+use ebb_wire::address::{Address, Send};
+use ebb_wire::problem::Page;
+
+#[derive(Debug, clap::Subcommand)]
+pub enum Addresses {
+    /// List the account's public addresses, and what left them this month
+    #[command(after_help = "Example:\n  ebb addresses list")]
+    List,
+    /// Give a public address back; what left it by then is counted
+    #[command(after_help = "Example:\n  ebb addresses release site")]
+    Release {
+        /// Id, start of an id, or the name of the instance it leads to
+        address: String,
+    },
+    /// Let traffic leave an address of a sandbox, whose guests send nothing by themselves
+    #[command(after_help = "Example:\n  ebb addresses send site 20GB")]
+    Send {
+        /// Id, start of an id, or the name of the instance it leads to
+        address: String,
+        /// How much: 1500, 20kB, 500MB, 20GB, 1TB
+        #[arg(value_parser = bytes)]
+        bytes: i64,
+        /// Let its counter begin again from nothing first
+        #[arg(long)]
+        reset: bool,
+    },
+}
+
+pub async fn addresses(session: &Session, command: &Addresses) -> Result<(), Failure> {
+    match command {
+        Addresses::List => list(session).await,
+        Addresses::Release { address } => {
+            let id = which::address(&session.client, address).await?;
+            let gone: Address = session.client.delete(&format!("/v1/addresses/{id}")).await?;
+            session.show(&gone, address_text)
+        }
+        Addresses::Send { address, bytes, reset } => {
+            let id = which::address(&session.client, address).await?;
+            let what = Send { bytes: *bytes, reset: *reset };
+            let from: Address = session.client.post(&format!("/v1/addresses/{id}/traffic"), &what).await?;
+            session.show(&from, |from| {
+                format!("{bytes} bytes leave {}; its counter is read at the next full minute.\n", short(&from.id))
+            })
+        }
+    }
+}
+
+async fn list(session: &Session) -> Result<(), Failure> {
+    let page: Page<Address> = session.client.all("/v1/addresses", &[]).await?;
+    session.show(&page, |page| {
+        let mut table = Table::new(&["ID", "INSTANCE", "REGION", "OVERSEAS", "A GB>", "BYTES THIS MONTH>", "READ"]);
+        for one in &page.items {
+            table.row([
+                short(&one.id),
+                one.instance_name.clone().unwrap_or_else(|| "none, kept".to_owned()),
+                one.region.clone(),
+                if one.overseas { "yes" } else { "" }.to_owned(),
+                one.price.clone(),
+                one.bytes_this_month.to_string(),
+                optional_instant(one.read_at.as_ref()),
+            ]);
+        }
+        table.text("No public addresses. `ebb buy --public-ip` buys an instance with one.")
+    })
+}
+
+fn address_text(one: &Address) -> String {
+    facts(&[
+        ("id", one.id.clone()),
+        ("region", one.region.clone()),
+        ("price per GB", one.price.clone()),
+        ("allocated", instant(&one.allocated_at)),
+        ("released", optional_instant(one.released_at.as_ref())),
+        ("bytes this month", one.bytes_this_month.to_string()),
+    ])
+}
+
+/// Reads `1500`, `20kB`, `20GB`; a kB is 1000 bytes.
+fn bytes(text: &str) -> Result<i64, String> {
+    let wrong = || format!("`{text}` is no quantity of bytes; write 1500, 20kB, 500MB, 20GB or 1TB");
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit: i64 = match &text[digits.len()..] {
+        "" | "B" => 1,
+        "kB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "TB" => 1_000_000_000_000,
+        _ => return Err(wrong()),
+    };
+    let number: i64 = digits.parse().map_err(|_| wrong())?;
+    number.checked_mul(unit).filter(|bytes| *bytes >= 0).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bytes;
+
+    #[test]
+    fn quantities_are_read() {
+        let read = ["1500", "20kB", "500MB", "20GB", "1TB"].map(|text| bytes(text).unwrap());
+        assert_eq!(read, [1_500, 20_000, 500_000_000, 20_000_000_000, 1_000_000_000_000]);
+        for bad in ["", "GB", "1.5GB", "-1", "20GiB", "99999999999TB"] {
+            assert!(bytes(bad).is_err(), "{bad} was taken");
+        }
+    }
+}
