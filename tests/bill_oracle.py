@@ -132,6 +132,9 @@ class Life:
     keep_days: int = None
     over: bool = False  # its paid time has ended, and that was carried out
     told: list = field(default_factory=list)  # warnings: days before which end, and when
+    newest: str = None  # the place in the log of its last event
+    paid_at: list = field(default_factory=list)  # and of each payment
+    gone_at: str = None  # and of its release
 
     @property
     def option(self):
@@ -238,6 +241,8 @@ class Person:
 
     id: str
     paid_in: int = 0
+    top_ups: list = field(default_factory=list)  # place in the log, amount
+    closes: dict = field(default_factory=dict)  # end of an hour: place in the log of its close
     grant: dict = None
     overruled: bool = False  # it may claim once in spite of what its person did [3.2]
     gone: bool = False  # closed
@@ -300,6 +305,7 @@ class Log:
             self.persons[self.whose(account)] = self.whose(body["person"])
         elif kind == "topped-up":
             person.paid_in += amount(body["amount"])
+            person.top_ups.append((event["id"], amount(body["amount"])))
         elif kind == "trial-claimed":
             if person.grant:
                 self.complain(account, "a second trial was claimed")
@@ -346,12 +352,14 @@ class Log:
             self.traffic(event, kind, body, at // 1_000_000, person)
         elif kind == "hour-closed":
             person.closed.append((second(body["hour"]["since"]), second(body["hour"]["until"])))
+            person.closes[second(body["hour"]["until"])] = event["id"]
         elif kind == "bought":
             self.buy(event, body, at, takings)
         elif event.get("instance") is not None:
             life = self.lives.get(event["instance"])
             if life is None or life.account != account:
                 return self.complain(event["instance"], f"{kind}, but this account never bought it")
+            life.newest = event["id"]
             self.live(life, kind, body, at, takings)
 
     def traffic(self, event, kind, body, now, person):
@@ -542,7 +550,7 @@ class Log:
             life.free_from = second(body["waived_since"]) if "waived_since" in body else None
             life.free_until = second(body["waived_until"]) if "waived_until" in body else None
         elif kind == "released":
-            life.released = micros(body["gone_at"])
+            life.released, life.gone_at = micros(body["gone_at"]), life.newest
             drills = self.people[life.account].drills
             if life.id in drills and life.end is not None:
                 # What it was allotted and did not need goes back to the month; a platform's reclaim needs none of it [2.10].
@@ -685,6 +693,7 @@ class Log:
         must(until == self.zone.plus_months(life.anchor, all_months), "the months do not end where the calendar says")
         must(life.keep_days == self.catalog["subscription_keep_days"], "it is kept for another time than the catalog says")
         life.months.append((since, until, months, cost, now))
+        life.paid_at.append(life.newest)
 
     def rehearse(self, life, at, notice, deadline, free_until):
         """May this drill begin, and how much of it is free? What earlier ones of the month were allotted counts [2.10]."""
@@ -790,6 +799,25 @@ def check_months(life, catalog, now, complain):
             # What comes in the very second may be before or after.
             must(times == 1 or times == 0 and not paid_at < at < known_to, f"it was not told {days} days before {clock(until)}")
             must(times == 0 or at <= known_to, f"it was told {days} days before an end that did not come")
+
+
+def check_money(person, lives, mine, complain):
+    """Was the money for months there when they were paid? By then settled: what stands before them in the log [4.3]."""
+
+    def place(piece):
+        if piece.months is not None:
+            return next(at for at, paid in zip(piece.life.paid_at, piece.life.months) if paid[0] == piece.since)
+        if piece.meter == "compute" and piece.life.option == "spot-block":
+            return piece.life.gone_at
+        return person.closes.get(piece.settled_at)
+
+    settled = [(place(piece), piece.payable) for piece in mine if piece.settled_at is not None and piece.payable]
+    for life in lives:
+        for at, (_, _, months, cost, _) in zip(life.paid_at, life.months):
+            cash = sum(units for when, units in person.top_ups if when < at)
+            cash -= posted(sum(payable for when, payable in settled if when is not None and when < at))
+            if posted(cost * months * HOUR) > cash:
+                complain(life.id, "months were paid for which the money was not there")
 
 
 def check_terms(life, grant, catalog, complain):
@@ -1342,6 +1370,7 @@ def check(dump):
             check_months(life, dump["catalog"], now, complain)
             check_terms(life, person.grant, dump["catalog"], complain)
             check_whole(life, mine, [r for r in books["bill"]["records"] if r["instance"] == life.id], complain)
+        check_money(person, lives, mine, complain)
         compare_records([p for p in mine if p.settled_at is not None], books["bill"]["records"], complain, True)
         compare_records([p for p in mine if p.settled_at is None], books["bill"]["accruing"], complain, False)
         hourly = {p.settled_at for p in mine if p.settled_at and p.months is None and not (p.meter == "compute" and p.life.option == "spot-block")}
@@ -1575,6 +1604,18 @@ def tamperings(dump):
 
     to_months = events("converted", lambda b: b["purchase"]["option"] == "subscription")
 
+    def late_money(of, n):
+        """All that its account paid in comes right after the conversion."""
+        account = of["events"][n]["account"]
+        mine = [m for m, e in enumerate(of["events"][:n]) if e["account"] == account and e["body"]["event"] == "topped-up"]
+        bodies = [of["events"][m]["body"] for m in mine]
+        for m in mine:
+            of["events"][m]["body"] = {"event": "trial-appealed"}
+        for paid_in in bodies:
+            before = of["events"][n]
+            n += 1
+            of["events"].insert(n, {"id": before["id"] + "x", "account": account, "at": before["at"], "body": paid_in})
+
     def dearer(thing):
         more = f"{price(thing['price']) + 1:07}"
         thing["price"] = f"{more[:-6]}.{more[-6:]}"
@@ -1709,6 +1750,10 @@ def tamperings(dump):
                       lambda of, _: [f.pop("subscription", None) for f in of["catalog"]["flavors"]])
     yield from copies("months are sold for one at most", lambda of: (n for n in to_months(of) if body(of, n)["purchase"]["months"] > 1),
                       lambda of, n: of["catalog"].update(subscription_max_months=1))
+    yield from copies("months are paid before the money comes in",
+                      lambda of: (n for n in to_months(of) if not any(
+                          e["account"] == of["events"][n]["account"] and e["body"]["event"] == "topped-up" for e in of["events"][n + 1:])),
+                      late_money)
     yield from copies("a renewal is left out of the log", events("renewed"), lambda of, n: of["events"].pop(n))
     yield from copies("a renewal begins a second later", events("renewed"), lambda of, n: shift(body(of, n), "since", 1))
     yield from copies("a renewal ends a second later", events("renewed"), lambda of, n: shift(body(of, n), "until", 1))

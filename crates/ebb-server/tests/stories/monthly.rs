@@ -175,6 +175,22 @@ room_story!(a_lost_host_leaves_it_waiting_and_its_time_runs_on, 4, |cloud: Cloud
     assert_eq!(events(&cloud, "individual", "subscription-ended").await.len(), 1);
 });
 
+// It was last heard of before the conversion: what it did not use is not charged, and the month is paid.
+room_story!(a_host_that_was_silent_before_the_conversion_charges_nothing_since, 4, |cloud: Cloud| async move {
+    let tell = async |verb: &str, body: Value| cloud.post("operator", &format!("/v1/hosts/{HOST}/{verb}"), body).await;
+    let id = cloud.buy("individual", firm("c6.large.2")).await;
+    cloud.until("10:15:00").await;
+    tell("unplug", json!(null)).await;
+    cloud.until("10:20:30").await;
+    convert(&cloud, "individual", &id, months(1)).await;
+    cloud.until("10:30:00").await;
+    tell("lost", json!({"fenced": true})).await;
+    cloud.until("11:00:00").await;
+    let of_it = records(&cloud, "individual", "compute").await;
+    assert_eq!(of_it.last().unwrap(), "03-02T02:00:00Z 03-02T02:15:00Z 900 0.39 0.00000000 0.09750000");
+    assert_eq!(records(&cloud, "individual", "subscription").await.len(), 1);
+});
+
 story!(its_owner_is_told_a_week_and_a_day_before_and_at_the_end, |cloud: Cloud| async move {
     let receiver = Receiver::new(Mood::Willing).await;
     let topics = json!(["subscription-ends-soon", "subscription-ended", "ended"]);
