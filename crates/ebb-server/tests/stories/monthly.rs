@@ -9,6 +9,7 @@ use crate::rooms::{HOST, nothing_is_off};
 use crate::story;
 use crate::subscriptions::confirmed;
 use ebb_driver::fake::Behaviour;
+use ebb_model::catalog::Catalog;
 use ebb_store::Place;
 use ebb_testing::TempPostgres;
 use reqwest::Method;
@@ -242,4 +243,24 @@ async fn a_service_that_was_down_ends_it_at_its_second_all_the_same() {
     let paid = bill["records"].as_array().unwrap().iter().filter(|record| record["meter"] == "subscription");
     assert_eq!(paid.count(), 1);
     service.stop().await;
+}
+
+#[test]
+fn a_catalog_that_sells_months_says_what_a_disk_costs_and_warns_within_a_month() {
+    let right = Cloud::catalog();
+    assert_eq!(right.problems(), Vec::<String>::new());
+    let wrong = |change: fn(&mut Catalog)| {
+        let mut catalog = right.clone();
+        change(&mut catalog);
+        catalog.problems()
+    };
+    let sold = right.flavors.iter().filter(|flavor| flavor.subscription.is_some()).count();
+    let without_disk = wrong(|catalog| catalog.system_disk.subscription = None);
+    assert!(
+        without_disk.len() == sold && without_disk[0].contains("subscription with its system disk"),
+        "{without_disk:?}"
+    );
+    assert_eq!(wrong(|catalog| catalog.limits.subscription.warn_days_before = [28].into()).len(), 1);
+    assert_eq!(wrong(|catalog| catalog.limits.subscription.max_months = 0).len(), 1);
+    assert_eq!(wrong(|catalog| catalog.limits.subscription.keep_days = -1).len(), 1);
 }
