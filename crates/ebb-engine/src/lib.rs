@@ -6,12 +6,13 @@
 //! [`lifecycle`] what happens to an instance next, [`resize`] whether it may
 //! have another size, [`rating`] what a span of use costs, [`evidence`] what two accounts share,
 //! [`eligibility`] who may claim a trial, [`trial`] what a grant pays,
-//! [`forecast`] how long, [`advice`] what makes it last,
+//! [`forecast`] how long, [`advice`] what makes it last, [`outlays`] what an account pays for, [`spending`] how long its cap allows it,
 //! [`settlement`] what moves in the ledger, [`topic`] who is told of an event, [`refusal`] why not, and [`why`] why just this one.
 
 #![deny(clippy::float_arithmetic)]
 
 pub mod advice;
+mod cap;
 pub mod drill;
 mod economical;
 pub mod eligibility;
@@ -23,6 +24,7 @@ pub mod lending;
 pub mod lifecycle;
 mod offers;
 pub mod operation;
+pub mod outlays;
 pub mod placement;
 pub mod quote;
 pub mod rating;
@@ -31,6 +33,7 @@ pub mod reserve;
 pub mod resize;
 pub mod settlement;
 pub mod shortage;
+pub mod spending;
 pub mod topic;
 pub mod trial;
 pub mod why;

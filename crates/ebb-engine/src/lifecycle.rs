@@ -1,5 +1,6 @@
 //! What happens to an instance next? `step(instance, input, now)` gives the next instance and what is to be done.
 
+use crate::cap;
 use crate::economical;
 use crate::event::Event;
 use crate::refusal::Refused;
@@ -40,6 +41,10 @@ pub enum Input {
     },
     /// Its account's trial is over, and its owner wants it to go with that second.
     TrialOver {
+        at: Second,
+    },
+    /// Its account's spending cap acts, and nothing that can be stopped is charged from `at` on (rules §3.8).
+    CapReached {
         at: Second,
     },
     /// An instant that was known beforehand has come.
@@ -147,6 +152,8 @@ pub fn step(instance: &Instance, input: Input, now: Timestamp, limits: &Limits) 
             Input::Report(report @ Report::Gone { at, .. }) if at < lease_end.start() => learn(instance, report),
             Input::Report(Report::Gone { at, .. }) => released(instance, natural(lease_end, limits), at),
             Input::Command(_) => return Err(Refused::Released),
+            // The cap came before it, and is carried out only now.
+            Input::CapReached { at } if at < lease_end => cap::reached(instance, at, now, limits),
             Input::HostLost { .. } => released(instance, natural(lease_end, limits), now),
             _ => releasing(instance, natural(lease_end, limits), vec![]),
         });
@@ -188,6 +195,7 @@ pub fn step(instance: &Instance, input: Input, now: Timestamp, limits: &Limits) 
         Input::HostLost { heard_at } => Ok(lose(instance, heard_at, now)),
         Input::OnDemand { since } => Ok(become_on_demand(instance, since)),
         Input::TrialOver { at } => Ok(go_with_the_trial(instance, at, now, limits)),
+        Input::CapReached { at } => Ok(cap::reached(instance, at, now, limits)),
         Input::Due => Ok(due(instance, now, limits)),
     }
 }
@@ -256,7 +264,7 @@ fn obey(instance: &Instance, command: Command, now: Timestamp, limits: &Limits) 
 }
 
 /// The end that somebody asks for now. Who made others go stays for a while, or pays as if (rules §2.11).
-fn ended(instance: &Instance, cause: Cause, now: Timestamp, limits: &Limits) -> End {
+pub(crate) fn ended(instance: &Instance, cause: Cause, now: Timestamp, limits: &Limits) -> End {
     let (at, cause) = match (&instance.state, instance.first_running) {
         (_, None) => (now.second(), Cause::NeverRan),
         (State::Lost { since, .. }, Some(_)) => (*since, cause),
@@ -272,7 +280,7 @@ pub(crate) fn least_until(instance: &Instance, limits: &Limits) -> Option<Second
 }
 
 /// What waits for a start gives its claim back when it ends.
-fn no_longer_waiting(instance: &Instance) -> Vec<Effect> {
+pub(crate) fn no_longer_waiting(instance: &Instance) -> Vec<Effect> {
     matches!(instance.state, State::Waiting { .. }).then_some(Effect::DropClaim).into_iter().collect()
 }
 
@@ -601,12 +609,12 @@ fn natural(lease_end: Second, limits: &Limits) -> End {
     End { at: lease_end, cause: Cause::LeaseEnd, waived_since: None, waived_until: None, notice: Some(notice) }
 }
 
-fn never_ran(at: Timestamp) -> End {
+pub(crate) fn never_ran(at: Timestamp) -> End {
     End { at: at.second(), cause: Cause::NeverRan, waived_since: None, waived_until: None, notice: None }
 }
 
 /// An order whose room never came. Nothing was started, so nobody need report its end.
-fn given_up(instance: &Instance, now: Timestamp, asked: Option<Event>) -> Step {
+pub(crate) fn given_up(instance: &Instance, now: Timestamp, asked: Option<Event>) -> Step {
     let end = never_ran(now);
     let mut effects: Vec<Effect> = asked.into_iter().map(Effect::Log).collect();
     effects.extend([Effect::DropClaim, Effect::DropHold, Effect::Log(Event::Ended(end))]);
@@ -615,7 +623,7 @@ fn given_up(instance: &Instance, now: Timestamp, asked: Option<Event>) -> Step {
 }
 
 /// Charge ends; the host is told to remove the guest.
-fn releasing(instance: &Instance, end: End, mut effects: Vec<Effect>) -> Step {
+pub(crate) fn releasing(instance: &Instance, end: End, mut effects: Vec<Effect>) -> Step {
     effects.extend(close(instance, end));
     effects.push(Effect::Order);
     change(instance, State::Releasing { end }, effects)

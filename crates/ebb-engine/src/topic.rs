@@ -4,7 +4,7 @@ use crate::event::Event;
 use ebb_model::instance::State;
 
 /// The events that a subscription may name, in the order of a life.
-pub const TOPICS: [&str; 9] = [
+pub const TOPICS: [&str; 11] = [
     "running",
     "stopped",
     "interruptServer",
@@ -14,6 +14,8 @@ pub const TOPICS: [&str; 9] = [
     "trial-low",
     "trial-ends-soon",
     "trial-ended",
+    "cap-soon",
+    "cap-reached",
 ];
 
 /// Whether `event` is told to those who subscribed to it. `before` is the state that the instance left with it: what somebody asked for
@@ -28,7 +30,9 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::Released { .. }
         | Event::TrialLow { .. }
         | Event::TrialEndsSoon { .. }
-        | Event::TrialEnded { .. } => true,
+        | Event::TrialEnded { .. }
+        | Event::CapSoon { .. }
+        | Event::CapReached { .. } => true,
         Event::AccountOpened
         | Event::AccountVerified { .. }
         | Event::VerificationRefused
@@ -54,6 +58,8 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::TrialEndChosen { .. }
         | Event::BecameOnDemand { .. }
         | Event::TrialExpired { .. }
+        | Event::CapSet { .. }
+        | Event::CapRemoved
         | Event::HourClosed { .. } => false,
     }
 }
@@ -95,6 +101,8 @@ mod tests {
             Event::TrialLow { at: at.second(), percent: 20, lasts_until: at.second() },
             Event::TrialEndsSoon { days: 7, valid_until: at.second() },
             Event::TrialEnded { at: at.second(), by: Over::Validity, choice: AtEnd::Continue },
+            Event::CapSoon { at: at.second(), percent: 80, acts_at: None },
+            Event::CapReached { at: at.second() },
         ];
         assert!(told.iter().all(|event| is_told(event, &State::Running) && TOPICS.contains(&event.name())));
         assert!(!is_told(&Event::StopAsked, &State::Running) && !TOPICS.contains(&Event::StopAsked.name()));

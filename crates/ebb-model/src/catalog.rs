@@ -80,6 +80,13 @@ pub struct Limits {
     /// Whether a block may be sold though its lease goes beyond the next known return of its host.
     #[serde(default)]
     pub sell_beyond_return: bool,
+    /// Who has a spending cap is warned once so many percent of it are payable (rules §3.8).
+    #[serde(default = "cap_warn_percent")]
+    pub cap_warn_percent: i64,
+}
+
+fn cap_warn_percent() -> i64 {
+    80
 }
 
 fn host_lost_seconds() -> i64 {
@@ -374,6 +381,8 @@ impl Catalog {
                 format!("limits: {name} = {value} is not from {least} to a year"),
             );
         }
+        let share = (1..=100).contains(&limits.cap_warn_percent);
+        check(share, format!("limits: cap_warn_percent = {} is not from 1 to 100", limits.cap_warn_percent));
         for id in &self.trial.regions {
             check(region(id), format!("trial: region `{id}` is not in the catalog"));
         }

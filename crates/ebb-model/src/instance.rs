@@ -274,12 +274,14 @@ pub enum Cause {
     Lost,
     /// The trial is over, and its owner wanted it to go then (rules §3.8).
     TrialEnd,
+    /// The account's spending cap allows no further second; charged like a delete (rules §3.8).
+    SpendingCap,
     /// It never ran; nothing is charged.
     NeverRan,
 }
 
 impl Cause {
-    pub const ALL: [Cause; 14] = [
+    pub const ALL: [Cause; 15] = [
         Cause::LeaseEnd,
         Cause::Deleted,
         Cause::Capacity,
@@ -293,6 +295,7 @@ impl Cause {
         Cause::Breach,
         Cause::Lost,
         Cause::TrialEnd,
+        Cause::SpendingCap,
         Cause::NeverRan,
     ];
 
@@ -311,6 +314,7 @@ impl Cause {
             Cause::Breach => "breach",
             Cause::Lost => "lost",
             Cause::TrialEnd => "trial-end",
+            Cause::SpendingCap => "spending-cap",
             Cause::NeverRan => "never-ran",
         }
     }

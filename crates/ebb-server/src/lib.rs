@@ -6,6 +6,7 @@
 
 mod app;
 mod call;
+mod cap;
 mod clock;
 mod deliver;
 mod denied;

@@ -3,6 +3,7 @@
 mod account;
 mod appeal;
 mod bill;
+mod cap;
 mod catalog;
 mod drill;
 mod guest;
@@ -57,7 +58,7 @@ const DOCS: &str = "/docs";
         catalog::show, catalog::quote, offer::list, offer::limits,
         instance::buy, instance::list, instance::show, instance::release, instance::stop, instance::start, instance::resize,
         instance::reclaim, instance::console_log, instance::decisions, instance::change, instance::operations, instance::operate,
-        bill::bill, bill::events,
+        bill::bill, bill::events, cap::show, cap::set, cap::remove,
         drill::run, drill::list, drill::show, drill::schedule, drill::schedules, drill::unschedule,
         zone::list, zone::declare, zone::end, report::spot,
         host::list, host::show, host::accept_gap, host::destroy_guest,
@@ -137,6 +138,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/instances/{id}/streams/{target}", get(stream::stream))
         .route("/v1/bills", get(bill::bill))
         .route("/v1/events", get(bill::events))
+        .route("/v1/cap", get(cap::show).post(cap::set).delete(cap::remove))
         .route("/v1/subscriptions", post(subscription::add).get(subscription::list))
         .route("/v1/subscriptions/{id}", get(subscription::show).delete(subscription::delete))
         .route("/v1/subscriptions/{id}/confirm", post(subscription::confirm))

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod bill;
+pub mod cap;
 pub mod catalog;
 pub mod cloud_event;
 pub mod drill;
