@@ -96,6 +96,7 @@ class Life:
     took_room: bool = False  # others had to go for it [2.11]
     cut: bool = False  # its end was found to have been earlier
     left_trial: int = None  # it became on-demand [3.8]
+    ceased_with_trial: int = None  # so long its vCPU and memory were a trial's that stopped [3.8]
     approved: int = None  # the guest itself let go
     start: int = None
     end: int = None
@@ -274,7 +275,9 @@ class Log:
                 self.complain(account, "its trial ended twice")
             there = [life for life in self.lives.values()
                      if life.account == account and life.option == "trial" and (life.end is None or life.end > second(body["at"]))]
-            person.ended = {"at": second(body["at"]), "by": body["by"], "choice": body["choice"], "there": there}
+            owes = {life.id: (life.took_room and life.took_since is None, life.took_since) for life in there}
+            person.ended = {"at": second(body["at"]), "by": body["by"], "choice": body["choice"], "there": there, "owes": owes,
+                            "leaving": [life for life in there if life.end is not None]}
             if body["choice"] != person.at_end:
                 self.complain(account, f"the trial ended as {body['choice']}, but {person.at_end} was chosen")
         elif kind == "trial-expired":
@@ -424,6 +427,12 @@ class Log:
             must(until is not None or not early, "others had to go for its room, and it left too soon")
             must(not (life.power == "again" and life.took_room), "its start was withdrawn though others had to go for it")
             if until is not None:
+                ended = self.people[life.account].ended
+                least = now if life.took_since is None else life.took_since + self.taking_minimum
+                must(ended and ended["choice"] == "stop" and until in (ended["at"], max(ended["at"], least)),
+                     "it is charged to a second of which no rule knows")
+                if life.left_trial == until and life.used["compute"] and life.used["compute"][-1][1] is None:
+                    life.ceased_with_trial = until
                 life.cease("compute", until)
             if life.power == "again" or lost:
                 life.power, life.took_since, life.took_room = "away", None, False
@@ -451,7 +460,8 @@ class Log:
             terms, since = body["purchase"], second(body["at"])
             must(life.power in ("off", "away") and not lost, "it was resized and not stopped")
             must(not early, "others had to go for its room, and it gave the size up too soon")
-            must(terms["option"] == life.option != "spot-block", "a resize does not change the purchase option")
+            option = life.option if life.left_trial is None else "on-demand"
+            must(terms["option"] == option != "spot-block", "a resize does not change the purchase option")
             must(body["flavor"] != life.now_flavor and since == now, "a resize is to another flavor, and of its instant")
             must(price(terms["price"]) == self.on_demand.get(body["flavor"]), "it is resized at another price than that of the flavor")
             life.now_flavor, life.now_price = body["flavor"], price(terms["price"])
@@ -575,7 +585,7 @@ def exhaustion(lives, grant, budget, catalog):
     for life in (life for life in lives if life.option == "trial" and life.start is not None):
         for meter in METERS:
             for since, until, cost, may in stretches(life, meter, grant, catalog, grant["until"]):
-                goes_on = life.cause == "trial-end" and until == life.end
+                goes_on = life.cause == "trial-end" and until == life.end or meter == "compute" and until == life.ceased_with_trial
                 until = grant["until"] if goes_on else min(until, grant["until"])
                 if may:
                     draws.append((max(since, grant["since"]), until, cost))
@@ -625,9 +635,14 @@ def check_trial(person, lives, catalog, now, complain):
         must(person.id, over >= now, f"the trial ended at {clock(at)}, and nothing came of it")
     for life in lives:
         there = ended is not None and life in ended["there"]
-        stays = choice == "continue" or life.took_room and life.took_since is None
-        if there and stays and life.cause != "never-ran":
-            must(life.id, life.left_trial == over or life.end is not None and life.end <= over,
+        waits, took_since = ended["owes"][life.id] if there else (False, None)
+        stays = choice == "continue" or waits or choice == "stop" and life.start is not None
+        if there and choice == "stop" and stays and not waits and life.start is not None:
+            least = over if took_since is None else max(over, took_since + person.taking_minimum)
+            runs = [until for since, until, _, _ in life.uses("compute", now) if since < least < until]
+            must(life.id, not runs, "it should have been stopped with the trial")
+        if there and stays and life.cause not in ("never-ran", "trial-end"):
+            must(life.id, life.left_trial == over or life.left_trial is None and life in ended["leaving"],
                  f"it should be on-demand from {clock(over)} on")
         elif there and not stays:
             least = max(at, life.start) if life.start is not None else at
@@ -637,8 +652,8 @@ def check_trial(person, lives, catalog, now, complain):
             must(life.id, False, "it ended with its trial and never ran")
         elif life.cause == "trial-end":
             least = max(at, life.start)
-            if life.took_since is not None:
-                least = max(least, life.took_since + person.taking_minimum)
+            if took_since is not None:
+                least = max(least, took_since + person.taking_minimum)
             paused = life.pauses[-1][0] if life.pauses and life.pauses[-1][1] is None else least
             must(life.id, there and not stays and life.end == min(least, paused), "it does not end with the trial")
         must(life.id, life.left_trial is None or there and stays, "it became on-demand, and its trial went on")
@@ -720,8 +735,8 @@ def stretches(life, meter, grant, catalog, now):
     """Its uses of one thing: since, until, price, whether a grant may pay. A disk whose coverage stays the same is not cut by a resize."""
     together = []
     for since, until, cost, flavor in life.uses(meter, now):
-        may = listed(life, flavor, grant, catalog)
-        if meter == "system-disk" and together and together[-1][1:] == [since, cost, may]:
+        may, left = listed(life, flavor, grant, catalog), life.left_trial is not None and since >= life.left_trial
+        if meter == "system-disk" and together and together[-1][1:3] == [since, cost] and (left or together[-1][3] == may):
             together[-1][1] = until
         else:
             together.append([since, until, cost, may])
@@ -1225,6 +1240,9 @@ def tamperings(dump):
     yield from copies("an instance stays a trial beyond its end", events("became-on-demand"), lambda of, n: of["events"].pop(n))
     yield from copies("an instance becomes on-demand a second early", events("became-on-demand"),
                       lambda of, n: shift(body(of, n), "since", -1))
+    yield from copies("one that stops with its trial is charged a minute longer",
+                      events("economical-stop-asked", lambda b: "charged_until" in b),
+                      lambda of, n: shift(body(of, n), "charged_until", 60))
     yield from copies("one that goes with its trial is called deleted", events("ended", lambda b: b["cause"] == "trial-end"),
                       lambda of, n: body(of, n).update(cause="deleted"))
     yield from copies("one goes with its trial a second late", events("ended", lambda b: b["cause"] == "trial-end"),

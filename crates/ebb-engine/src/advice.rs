@@ -1,41 +1,56 @@
-//! What must go, or be stopped, so that the grant lasts until the end of its validity? (rules §3.9)
+//! What must go, stop or shrink, so that the grant lasts until the end of its validity? (rules §3.9)
 
 use crate::forecast::{Draw, pays_until};
 use ebb_model::id::InstanceId;
 use ebb_model::money::Price;
 use ebb_model::time::{Period, Second};
 use ebb_model::trial::TrialGrant;
-use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 
 /// What one trial instance draws per hour now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Use {
     pub instance: InstanceId,
     pub compute: Price,
     pub disk: Price,
-}
-
-impl Use {
-    fn price(&self) -> Price {
-        self.compute + self.disk
-    }
+    /// The flavors of the grant's list that cost less, dearest first.
+    pub smaller: Vec<(Price, String)>,
 }
 
 /// What may be done with an instance; the smaller change stands first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Change {
+    /// To this flavor.
+    Resize(String),
     /// Economically: vCPU and memory cost nothing any more, the disk stays.
     Stop,
     Release,
 }
 
 impl Change {
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
+            Change::Resize(_) => "resize",
             Change::Stop => "stop",
             Change::Release => "release",
+        }
+    }
+}
+
+impl Use {
+    fn price(&self) -> Price {
+        self.compute + self.disk
+    }
+
+    /// So much less it costs per hour after a change.
+    pub fn saves(&self, change: &Change) -> Price {
+        match change {
+            Change::Resize(to) => {
+                let priced = self.smaller.iter().find(|(_, flavor)| flavor == to);
+                priced.map_or(Price::default(), |(price, _)| Price::from_micros(self.compute.micros() - price.micros()))
+            }
+            Change::Stop => self.compute,
+            Change::Release => self.price(),
         }
     }
 }
@@ -68,32 +83,22 @@ impl Standing<'_> {
     }
 }
 
-/// The smallest change after which the grant lasts: the fewest releases, then the fewest stops, those that save most. Nothing if it lasts anyway,
-/// or is used up already. Without [`Change::Stop`] in `may` only releases are advised.
-pub fn advice(standing: &Standing, uses: &[Use], may: &[Change]) -> Vec<(InstanceId, Change)> {
+/// The smallest change after which the grant lasts: the fewest releases, then the fewest stops, then the fewest resizes, to flavors as
+/// large as possible. Nothing if it lasts anyway, or is used up already.
+pub fn advice(standing: &Standing, uses: &[Use]) -> Vec<(InstanceId, Change)> {
     let rate = uses.iter().fold(Price::default(), |sum, one| sum + one.price());
     if standing.lasts(rate) || !standing.lasts(Price::default()) {
         return vec![];
     }
-    let saves = |one: &Use, change| match change {
-        Change::Stop => one.compute,
-        Change::Release => one.price(),
+    let enough = |advised: &[(&Use, Change)]| {
+        let saved: i64 = advised.iter().map(|(one, change)| one.saves(change).micros()).sum();
+        standing.lasts(Price::from_micros(rate.micros() - saved))
     };
-    let total =
-        |advised: &[(Use, Change)]| -> i64 { advised.iter().map(|(one, change)| saves(one, *change).micros()).sum() };
-    let enough = |advised: &[(Use, Change)]| standing.lasts(Price::from_micros(rate.micros() - total(advised)));
-
-    // Everything that may be stopped is, for a start; what that leaves over is saved by as few releases as possible.
-    let mut advised: Vec<(Use, Change)> = match may.contains(&Change::Stop) {
-        true => uses.iter().filter(|one| one.compute > Price::default()).map(|one| (*one, Change::Stop)).collect(),
-        false => vec![],
-    };
-    let mut candidates = uses.to_vec();
-    let gain = |one: &Use| match may.contains(&Change::Stop) {
-        true => one.disk,
-        false => one.price(),
-    };
-    candidates.sort_by_key(|one| (Reverse(gain(one)), Reverse(one.compute), Reverse(one.instance)));
+    // Everything is stopped, for a start; what that leaves over is saved by as few releases as possible.
+    let stops = uses.iter().filter(|one| one.compute > Price::default());
+    let mut advised: Vec<(&Use, Change)> = stops.map(|one| (one, Change::Stop)).collect();
+    let mut candidates: Vec<&Use> = uses.iter().collect();
+    candidates.sort_by_key(|one| (Reverse(one.disk), Reverse(one.compute), Reverse(one.instance)));
     for one in candidates {
         if enough(&advised) {
             break;
@@ -101,15 +106,47 @@ pub fn advice(standing: &Standing, uses: &[Use], may: &[Change]) -> Vec<(Instanc
         advised.retain(|(other, _)| other.instance != one.instance);
         advised.push((one, Change::Release));
     }
+    // What need not be stopped is made as small as possible instead: first those where that makes the least difference, of them the cheapest.
+    let smallest = |one: &Use| one.smaller.last().map(|(_, flavor)| Change::Resize(flavor.clone()));
+    let instead = |one: &Use| smallest(one).map_or(0, |change| one.saves(&change).micros());
+    advised
+        .sort_by_key(|(one, change)| (change.clone(), one.compute.micros() - instead(one), one.compute, one.instance));
+    advised = weaken(advised, &enough, |one, change| if *change == Change::Stop { smallest(one) } else { None });
     // Whatever need not change after all stays as it is, the least first.
-    advised.sort_by_key(|(one, change)| (*change, saves(one, *change), one.instance));
-    let mut at = 0;
-    while at < advised.len() {
-        let without = [&advised[..at], &advised[at + 1..]].concat();
-        match enough(&without) {
-            true => advised = without,
-            false => at += 1,
+    advised.sort_by_key(|(one, change)| (change.name() != "resize", one.saves(change), one.instance));
+    advised = weaken(advised, &enough, |_, _| None);
+    for at in 0..advised.len() {
+        let (one, change) = advised[at].clone();
+        let larger = one.smaller.iter().filter(|_| change.name() == "resize").map(|(_, flavor)| flavor);
+        for flavor in larger {
+            advised[at].1 = Change::Resize(flavor.clone());
+            if enough(&advised) {
+                break;
+            }
         }
     }
     advised.into_iter().map(|(one, change)| (one.instance, change)).collect()
+}
+
+/// Puts something less in the place of each change, or nothing, where the rest is still enough.
+fn weaken<'a>(
+    mut advised: Vec<(&'a Use, Change)>,
+    enough: &impl Fn(&[(&'a Use, Change)]) -> bool,
+    less: impl Fn(&Use, &Change) -> Option<Change>,
+) -> Vec<(&'a Use, Change)> {
+    let mut at = 0;
+    while at < advised.len() {
+        let (one, change) = advised[at].clone();
+        let instead = less(one, &change).map(|change| (one, change));
+        let mut other = advised.clone();
+        other.splice(at..=at, instead.clone());
+        match enough(&other) {
+            true => {
+                advised = other;
+                at += usize::from(instead.is_some());
+            }
+            false => at += 1,
+        }
+    }
+    advised
 }

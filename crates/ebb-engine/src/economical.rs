@@ -12,8 +12,8 @@ use ebb_model::catalog::Limits;
 use ebb_model::instance::{Instance, State};
 use ebb_model::time::{Second, Timestamp};
 
-const COMPUTE: &[Meter] = &[Meter::Compute];
-const DISK: &[Meter] = &[Meter::SystemDisk];
+pub(crate) const COMPUTE: &[Meter] = &[Meter::Compute];
+pub(crate) const DISK: &[Meter] = &[Meter::SystemDisk];
 
 /// Stops it and gives its room back; what is off already gives it back at once.
 pub(crate) fn stop(

@@ -39,6 +39,10 @@ pub enum Input {
     OnDemand {
         since: Second,
     },
+    /// Its account's trial is over, and its owner wants it to stop economically with that second; its disk goes on, on demand.
+    StopWithTrial {
+        at: Second,
+    },
     /// Its account's trial is over, and its owner wants it to go with that second.
     TrialOver {
         at: Second,
@@ -114,8 +118,9 @@ pub enum Effect {
     },
     /// More room becomes its own, which is free.
     TakeRoom,
-    /// What is charged goes on from here, and no grant pays for it any more.
+    /// What of these is charged goes on from here, and no grant pays for it any more.
     LeaveTrial {
+        meters: &'static [Meter],
         since: Second,
     },
     /// The claimed room becomes used room.
@@ -194,6 +199,7 @@ pub fn step(instance: &Instance, input: Input, now: Timestamp, limits: &Limits) 
         }),
         Input::HostLost { heard_at } => Ok(lose(instance, heard_at, now)),
         Input::OnDemand { since } => Ok(become_on_demand(instance, since)),
+        Input::StopWithTrial { at } => stop_with_the_trial(instance, at, now, limits),
         Input::TrialOver { at } => Ok(go_with_the_trial(instance, at, now, limits)),
         Input::CapReached { at } => Ok(cap::reached(instance, at, now, limits)),
         Input::Due => Ok(due(instance, now, limits)),
@@ -415,11 +421,33 @@ fn become_on_demand(instance: &Instance, since: Second) -> Step {
     let (Purchase::Trial { price }, None) = (instance.purchase, instance.state.end()) else { return unchanged() };
     let mut effects = vec![Effect::Log(Event::BecameOnDemand { since })];
     if instance.first_running.is_some() {
-        effects.insert(0, Effect::LeaveTrial { since });
+        effects.insert(0, Effect::LeaveTrial { meters: Meter::ALL, since });
     }
     let mut step = change(instance, instance.state.clone(), effects);
     step.next.as_mut().expect("a changed instance").purchase = Purchase::OnDemand { price };
     step
+}
+
+/// Its vCPU and memory are charged to the trial's end, however late that is carried out; only its disk goes on, on demand.
+fn stop_with_the_trial(instance: &Instance, at: Second, now: Timestamp, limits: &Limits) -> Result<Step, Refused> {
+    let (Purchase::Trial { price }, None) = (instance.purchase, instance.state.end()) else {
+        // Somebody asked for its end since then; that comes with the trial's.
+        return Ok(go_with_the_trial(instance, at, now, limits));
+    };
+    // What never ran has nothing to keep. One for which others had to go cannot be withdrawn.
+    if instance.first_running.is_none() || instance.took_room && instance.in_use_since.is_none() {
+        return Ok(go_with_the_trial(instance, at, now, limits));
+    }
+    let until = least_until(instance, limits).map_or(at, |least| least.max(at));
+    let mut step = economical::stop(instance, Some(until), now, limits)?;
+    let mut next = step.next.unwrap_or_else(|| Instance { generation: instance.generation + 1, ..instance.clone() });
+    next.purchase = Purchase::OnDemand { price };
+    // Who made others go stays charged for a while, on demand.
+    let go_on = if until > at { Meter::ALL } else { economical::DISK };
+    let close = Effect::CloseSpans { meters: economical::COMPUTE, until };
+    let leave = Effect::LeaveTrial { meters: go_on, since: at };
+    step.effects.splice(0..0, [leave, close, Effect::Log(Event::BecameOnDemand { since: at })]);
+    Ok(Step { next: Some(next), effects: step.effects })
 }
 
 /// Its charge ends with the trial, however late that is carried out; also if somebody asked for its end in between.

@@ -56,6 +56,8 @@ pub enum AtEnd {
     /// They go on as on-demand instances.
     #[default]
     Continue,
+    /// They are stopped economically, and their disks go on, on demand.
+    Stop,
     Release,
 }
 
@@ -63,6 +65,7 @@ impl AtEnd {
     pub fn name(self) -> &'static str {
         match self {
             AtEnd::Continue => "continue",
+            AtEnd::Stop => "stop",
             AtEnd::Release => "release",
         }
     }
@@ -98,11 +101,11 @@ pub struct Ending {
 
 impl Ending {
     /// From this second on nothing is a trial any more, if the grant's end is this. The second in which it is used up still takes what is left,
-    /// unless the instances go before it.
+    /// unless the instances stop or go before it.
     pub fn takes_effect_at(&self, (at, over): (Second, Over)) -> Second {
         match (over, self.choice) {
             (Over::UsedUp, AtEnd::Continue) => at.plus(1),
-            (Over::UsedUp, AtEnd::Release) | (Over::Validity, _) => at,
+            (Over::UsedUp, AtEnd::Stop | AtEnd::Release) | (Over::Validity, _) => at,
         }
     }
 }

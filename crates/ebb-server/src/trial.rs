@@ -199,6 +199,7 @@ async fn end(unit: &mut Unit, id: AccountId, seen: &Outlook) -> Outcome<(Second,
     for trial in rows.iter().map(instance::read) {
         let input = match choice {
             AtEnd::Continue => Input::OnDemand { since: over },
+            AtEnd::Stop => Input::StopWithTrial { at: over },
             AtEnd::Release => Input::TrialOver { at: over },
         };
         unit.step(&trial, input).await?;

@@ -314,7 +314,7 @@ impl Unit {
                 }
                 self.drawn_anew(next).await?;
             }
-            Effect::LeaveTrial { since } => self.leave_trial(next, since).await?,
+            Effect::LeaveTrial { meters, since } => self.leave_trial(next, meters, since).await?,
             Effect::SettleBlock => self.settle_block(next).await?,
             Effect::DropHold => self.drop_hold(next.account, next.id).await?,
             Effect::UseClaim => self.room(next, RoomChange::UseClaim, &before.claimed()).await?,
@@ -438,11 +438,11 @@ impl Unit {
         Ok(())
     }
 
-    async fn leave_trial(&mut self, of: &Instance, since: Second) -> Outcome<()> {
+    async fn leave_trial(&mut self, of: &Instance, meters: &[Meter], since: Second) -> Outcome<()> {
         let spans = self.reads.rows(bill::spans_after(of.id, since)).await?;
-        self.write(bill::close_spans(of.id, since));
         let (mint, now) = (self.app.mint.clone(), self.now);
-        for span in spans.iter().map(bill::read_span) {
+        meters.iter().for_each(|meter| self.write(bill::close_spans_of(of.id, *meter, since)));
+        for span in spans.iter().map(bill::read_span).filter(|span| meters.contains(&span.meter)) {
             self.write(bill::insert_span(&rating::after_trial(&span, since, SpanId::new(mint.uuid(now)))));
         }
         Ok(())

@@ -27,7 +27,7 @@ pub struct TrialProgress {
     /// If all goes on as it is, the grant pays up to this second; absent: to the end of its validity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub used_up_at: Option<String>,
-    /// What becomes of trial instances then: `continue` (on demand) or `release`.
+    /// What becomes of trial instances then: `continue` (on demand), `stop` (economically) or `release`.
     pub at_end: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<String>,
@@ -68,8 +68,10 @@ pub struct UseNow {
 pub struct Advised {
     pub instance: String,
     pub name: String,
-    /// `release`, or `stop`: economically.
+    /// `resize` to `flavor`, `stop` economically, or `release`.
     pub change: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flavor: Option<String>,
     /// So much less per hour.
     pub saves: String,
 }
@@ -87,7 +89,7 @@ pub struct FlavorLasts {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChooseAtEnd {
-    /// `continue` or `release`.
+    /// `continue`, `stop` or `release`.
     #[schema(example = "release")]
     pub choice: String,
 }

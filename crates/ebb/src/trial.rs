@@ -34,8 +34,8 @@ enum TrialCommand {
     /// Choose what becomes of trial instances when the grant ends
     #[command(after_help = "Example:\n  ebb trial at-end release")]
     AtEnd {
-        /// `continue`: they go on, on demand; `release`: they go, at that second
-        #[arg(value_name = "continue|release")]
+        /// `continue`: they go on, on demand; `stop`: economically, their disks go on; `release`: they go; each at that second
+        #[arg(value_name = "continue|stop|release")]
         choice: String,
     },
     /// Release trial instances at once, with what is on their disks

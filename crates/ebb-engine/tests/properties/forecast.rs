@@ -101,12 +101,18 @@ prop_compose! {
     fn used()(compute in 0..400_i64, disk in 0..60_i64) -> (i64, i64) { (compute, disk) }
 }
 
-fn uses(prices: &[(i64, i64)]) -> Vec<Use> {
+/// With the prices of a list, of which what costs less is offered instead.
+fn uses(prices: &[(i64, i64)], list: &[i64]) -> Vec<Use> {
+    let mut list: Vec<(Price, String)> = list.iter().map(|micros| (price(*micros), format!("at {micros}"))).collect();
+    list.sort();
+    list.dedup();
+    list.reverse();
     let id = |at: usize| InstanceId::new(uuid::Uuid::from_u128(at as u128 + 1));
     let one = |(at, (compute, disk)): (usize, &(i64, i64))| Use {
         instance: id(at),
         compute: price(*compute),
         disk: price(*disk),
+        smaller: list.iter().filter(|(price, _)| price.micros() < *compute).cloned().collect(),
     };
     prices.iter().enumerate().map(one).collect()
 }
@@ -143,26 +149,24 @@ proptest! {
 
     #[test]
     fn advice_helps_and_asks_for_nothing_that_is_not_needed(
-        prices in prop::collection::vec(used(), 0..6), same_disk in prop::option::of(0..60_i64), stops in any::<bool>(),
+        prices in prop::collection::vec(used(), 0..5), same_disk in prop::option::of(0..60_i64),
+        list in prop::collection::vec(1..400_i64, 0..4),
         cap in 1..900_i64, issued in 0..30_000_000_i128, now in 0..9_000_i64, valid in 10_000..90_000_i64,
     ) {
         let prices: Vec<(i64, i64)> = prices.into_iter().map(|(c, d)| (c, same_disk.unwrap_or(d))).collect();
-        let uses = uses(&prices);
+        let uses = uses(&prices, &list);
         let grant = grant(issued, 0, cap, (0, valid));
         let since = |micros| Draw { since: second(0), until: None, price: price(micros) };
         let draws: Vec<Draw> = prices.iter().flat_map(|(c, d)| [since(*c), since(*d)]).collect();
         let standing = Standing { grant: &grant, draws: &draws, open_since: second(0), now: second(now) };
-        let may: &[Change] = if stops { &[Change::Stop, Change::Release] } else { &[Change::Release] };
-        let advised = advice(&standing, &uses, may);
+        let advised = advice(&standing, &uses);
 
-        let rate = |changes: &[(InstanceId, Change)]| -> i64 {
-            uses.iter().map(|one| match changes.iter().find(|(id, _)| *id == one.instance) {
-                None => one.compute.micros() + one.disk.micros(),
-                Some((_, Change::Stop)) => one.disk.micros(),
-                Some((_, Change::Release)) => 0,
-            }).sum()
+        let of = |id: InstanceId| uses.iter().find(|one| one.instance == id).unwrap();
+        let all: i64 = prices.iter().map(|(c, d)| c + d).sum();
+        let lasts = |changes: &[(InstanceId, Change)]| {
+            let saved: i64 = changes.iter().map(|(id, change)| of(*id).saves(change).micros()).sum();
+            standing.lasts_at(price(all - saved)).is_none()
         };
-        let lasts = |changes: &[(InstanceId, Change)]| standing.lasts_at(price(rate(changes))).is_none();
         if !lasts(&uses.iter().map(|one| (one.instance, Change::Release)).collect::<Vec<_>>()) || lasts(&[]) {
             prop_assert_eq!(advised, vec![]);
             return Ok(());
@@ -170,25 +174,34 @@ proptest! {
         prop_assert!(lasts(&advised), "after the advice it lasts");
         for at in 0..advised.len() {
             prop_assert!(!lasts(&[&advised[..at], &advised[at + 1..]].concat()), "each of it is needed");
+            let (id, change) = advised[at].clone();
+            let known = of(id).smaller.iter().position(|(_, flavor)| change == Change::Resize(flavor.clone()));
+            prop_assert_eq!(known.is_some(), change.name() == "resize");
+            for (_, larger) in &of(id).smaller[..known.unwrap_or(0)] {
+                let mut other = advised.clone();
+                other[at].1 = Change::Resize(larger.clone());
+                prop_assert!(!lasts(&other), "nothing is made smaller than needed");
+            }
         }
-        prop_assert_eq!(&advised, &advice(&standing, &uses, may));
+        prop_assert_eq!(&advised, &advice(&standing, &uses));
         // No other choice has fewer releases; with disks of one price, none has fewer stops beside as many releases.
         let cost = |changes: &[(InstanceId, Change)]| {
-            let releases = changes.iter().filter(|(_, change)| *change == Change::Release).count();
-            (releases, changes.len() - releases)
+            let count = |name: &str| changes.iter().filter(|(_, change)| change.name() == name).count();
+            (count("release"), count("stop"))
         };
         let mine = cost(&advised);
-        for choice in 0..3_usize.pow(uses.len() as u32) {
-            let digit = |at: usize| choice / 3_usize.pow(at as u32) % 3;
+        for choice in 0..4_usize.pow(uses.len() as u32) {
+            let digit = |at: usize| choice / 4_usize.pow(at as u32) % 4;
             let other: Vec<_> = uses.iter().enumerate().filter_map(|(at, one)| match digit(at) {
-                1 if stops => Some((one.instance, Change::Stop)),
-                2 => Some((one.instance, Change::Release)),
+                1 => Some((one.instance, Change::Resize(one.smaller.last()?.1.clone()))),
+                2 => Some((one.instance, Change::Stop)),
+                3 => Some((one.instance, Change::Release)),
                 _ => None,
             }).collect();
             if lasts(&other) {
                 let theirs = cost(&other);
                 prop_assert!(theirs.0 >= mine.0, "{:?} has fewer releases than {:?}", other, advised);
-                if same_disk.is_some() || !stops || mine.0 == 0 {
+                if same_disk.is_some() || mine.0 == 0 {
                     prop_assert!(theirs >= mine, "{:?} is less than {:?}", other, advised);
                 }
             }

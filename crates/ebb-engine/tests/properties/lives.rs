@@ -85,6 +85,7 @@ enum What {
     Failed,
     HostLost,
     OnDemand,
+    StopWithTrial,
     TrialOver,
 }
 
@@ -94,7 +95,7 @@ fn what() -> impl Strategy<Value = What> {
         4 => Just(Running), 2 => Just(Off), 1 => Just(Gone), 1 => Just(Failed),
         2 => Just(Stop), 2 => Just(Start), 2 => Just(StopEconomically), 1 => Just(StopEconomicallyAt), 1 => Just(Wait),
         1 => Just(RoomFree), 1 => Just(Resize), 1 => Just(Delete), 1 => Just(Reclaim), 1 => Just(HostLost),
-        1 => Just(OnDemand), 1 => Just(TrialOver),
+        1 => Just(OnDemand), 1 => Just(StopWithTrial), 1 => Just(TrialOver),
     ]
 }
 
@@ -200,6 +201,7 @@ proptest! {
                 What::Failed => Input::Report(Report::Failed { at: now }),
                 What::HostLost => Input::HostLost { heard_at: now },
                 What::OnDemand => Input::OnDemand { since: now.second() },
+                What::StopWithTrial => Input::StopWithTrial { at: now.second().plus(-(seconds % 3)) },
                 What::TrialOver => Input::TrialOver { at: now.second() },
             };
             let over = matches!(known.state, State::Released { .. });
@@ -302,6 +304,43 @@ fn a_trial_that_goes_at_its_end_is_charged_to_its_end() {
     let promised = Instance { took_room: true, first_running: None, in_use_since: None, state: waiting, ..trial };
     let next = step(&promised, Input::TrialOver { at }, late, &LIMITS).unwrap().next.unwrap();
     assert_eq!((next.purchase.option(), next.state), ("on-demand", promised.state));
+}
+
+/// What stops with its trial is charged to that second, and its disk from then on is nobody's grant's.
+#[test]
+fn a_trial_that_stops_at_its_end_is_charged_to_its_end() {
+    let mut trial = instance(1, Purchase::Trial { price: Price::from_micros(70_000) });
+    let start = trial.created_at.second();
+    (trial.state, trial.first_running, trial.in_use_since) = (State::Running, Some(start), Some(start));
+    let (at, late) = (start.plus(1_000), start.plus(5_000).start());
+    let stop = |of: &Instance| {
+        let done = step(of, Input::StopWithTrial { at }, late, &LIMITS).unwrap();
+        let next = done.next.as_ref().unwrap_or(of);
+        let changes = done.effects.iter().filter_map(|effect| match effect {
+            Effect::CloseSpans { meters, until } => Some(("close", meters.len(), until.unix() - start.unix())),
+            Effect::LeaveTrial { meters, since } => Some(("leave", meters.len(), since.unix() - start.unix())),
+            _ => None,
+        });
+        let mut changes: Vec<_> = changes.collect();
+        changes.dedup();
+        (next.purchase.option(), next.state.name(), changes)
+    };
+    let leave = ("leave", 1, 1_000);
+    assert_eq!(stop(&trial), ("on-demand", "stopping", vec![leave, ("close", 1, 1_000)]));
+    let off = Instance { state: State::Stopped, ..trial.clone() };
+    assert_eq!(stop(&off), ("on-demand", "stopped", vec![leave, ("close", 1, 1_000)]));
+    // Asked for in between, and carried out since then.
+    let away = Instance { state: State::StoppedEconomically, in_use_since: None, has_room: false, ..trial.clone() };
+    assert_eq!(stop(&away), ("on-demand", "stopped", vec![leave, ("close", 1, 1_000)]));
+    // Who made others go pays his minimum, on demand.
+    let ran = Some(start.plus(900));
+    let taker = Instance { took_room: true, first_running: ran, in_use_since: ran, ..trial.clone() };
+    let least = 900 + LIMITS.taking_minimum_seconds;
+    assert_eq!(stop(&taker), ("on-demand", "stopping", vec![("leave", 2, 1_000), ("close", 1, least)]));
+    // What never ran has no disk to keep.
+    let give_up_at = late.plus_seconds(60);
+    let first = Instance { state: State::Starting { give_up_at }, first_running: None, in_use_since: None, ..trial };
+    assert_eq!(stop(&first), ("trial", "releasing", vec![]));
 }
 
 #[test]

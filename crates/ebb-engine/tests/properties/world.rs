@@ -213,8 +213,9 @@ impl World {
             }
             Effect::UseClaim => (room.used, room.claimed) = (room.used.plus(claimed), room.claimed.minus(claimed)),
             Effect::TakeRoom => room.used = room.used.plus(&next.used().minus(&before.used()).positive()),
-            Effect::LeaveTrial { since } => {
-                let open = self.spans.iter_mut().filter(|span| span.instance == next.id && span.until.is_none());
+            Effect::LeaveTrial { meters, since } => {
+                let own = |span: &&mut Span| span.instance == next.id && meters.contains(&span.meter);
+                let open = self.spans.iter_mut().filter(own).filter(|span| span.until.is_none());
                 let split = open.map(|span| {
                     let after = after_trial(span, since, SpanId::new(Uuid::nil()));
                     span.until = Some(after.since);

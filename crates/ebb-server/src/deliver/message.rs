@@ -137,9 +137,13 @@ fn happened(event: &CloudEvent) -> (String, String, String) {
                 true => ("its grant is used up", "额度已用完"),
                 false => ("its validity is over", "有效期已满"),
             };
-            let (then, then_zh) = match event.data["choice"] == "release" {
-                true => ("Its instances are released, as you chose.", "已按您的设置释放试用实例。"),
-                false => (
+            let (then, then_zh) = match event.data["choice"].as_str() {
+                Some("release") => ("Its instances are released, as you chose.", "已按您的设置释放试用实例。"),
+                Some("stop") => (
+                    "Its instances are stopped economically, as you chose; their disks go on and are charged on demand.",
+                    "已按您的设置将试用实例节省停机，其云盘继续保留并按量计费。",
+                ),
+                _ => (
                     "Its instances go on and are charged on demand; `ebb delete` releases one.",
                     "试用实例继续运行并按量计费，可用 `ebb delete` 释放。",
                 ),

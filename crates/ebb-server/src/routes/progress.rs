@@ -16,22 +16,20 @@ use axum::response::Response;
 use ebb_engine::advice::{Change, Standing, Use, advice};
 use ebb_engine::event::Event;
 use ebb_engine::refusal::Refused;
+use ebb_engine::trial::lists;
 use ebb_model::billing::{Meter, Settled, Span};
 use ebb_model::catalog::Catalog;
 use ebb_model::id::{AccountId, InstanceId};
 use ebb_model::instance::Instance;
 use ebb_model::money::{Exact, Price};
 use ebb_model::time::Second;
-use ebb_model::trial::{AtEnd, Over};
+use ebb_model::trial::{AtEnd, Over, TrialGrant};
 use ebb_store::rows::account::{self, Account};
 use ebb_store::rows::{bill, instance, trial};
 use ebb_store::{Decision, Reads, StoreError};
 use ebb_wire::problem::Problem;
 use ebb_wire::trial as wire;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// What is built of it may be advised.
-const ADVISED: [Change; 1] = [Change::Release];
 
 /// How the trial stands: what is used, settled and accruing, what is left and how long that lasts, and what would make it last.
 #[utoipa::path(get, path = "/v1/trial", operation_id = "show_trial", params(("account" = Option<String>, Query, description = "operator: whose")),
@@ -48,14 +46,14 @@ pub async fn show(State(app): State<App>, who: Principal) -> Result<Json<wire::T
 
 /// Chooses what becomes of the account's trial instances when the grant is used up or its validity over.
 #[utoipa::path(post, path = "/v1/trial/at-end", operation_id = "choose_trial_end", request_body = wire::ChooseAtEnd,
-    responses((status = 200, body = wire::TrialProgress), (status = 409, body = Problem), (status = 501, body = Problem)))]
+    responses((status = 200, body = wire::TrialProgress), (status = 409, body = Problem)))]
 pub async fn at_end(State(app): State<App>, call: Call<wire::ChooseAtEnd>) -> Result<Response, Denied> {
     let id = call.principal.owner()?;
     let choice = match call.body.choice.as_str() {
         "continue" => AtEnd::Continue,
+        "stop" => AtEnd::Stop,
         "release" => AtEnd::Release,
-        "stop" => return Err(Refused::NotOffered("an economical stop at the end of a trial").into()),
-        _ => return Err(Denied::BadInput("choice: it is continue or release".to_owned())),
+        _ => return Err(Denied::BadInput("choice: it is continue, stop or release".to_owned())),
     };
     let answer = call.once(&app, "trial-at-end", id, move |unit| choose(unit, id, choice));
     Ok(json(StatusCode::OK, answer.await?))
@@ -102,8 +100,8 @@ async fn progress(
     let live: BTreeMap<InstanceId, Instance> = live.iter().map(instance::read).map(|one| (one.id, one)).collect();
     let over = seen.ending.ended.is_some() || !seen.grant.valid_at(now);
     let standing = Standing { grant: &seen.grant, draws: &seen.draws, open_since: seen.open_since, now };
-    let uses = uses(&open);
-    let advised = if over { vec![] } else { advice(&standing, &uses, &ADVISED) };
+    let uses = uses(&app.catalog, &seen.grant, &open, &live);
+    let advised = if over { vec![] } else { advice(&standing, &uses) };
     let flavors = if over { vec![] } else { flavors(&app.catalog, &standing) };
     Ok(Some(wire::TrialProgress {
         used: (seen.grant.used + accrued).to_string(),
@@ -118,7 +116,7 @@ async fn progress(
         at_end: seen.ending.choice.name().to_owned(),
         ended_at: seen.ending.ended.map(|(at, _)| at.to_string()),
         ended_by: seen.ending.ended.map(|(_, by)| by.name().to_owned()),
-        advice: advised.iter().map(|(id, change)| shown_advice(&uses, &live[id], *change)).collect(),
+        advice: advised.iter().map(|(id, change)| shown_advice(&uses, &live[id], change)).collect(),
         flavors,
         grant: ebb_wire::account::Trial {
             left: (seen.grant.left() - accrued - expired).to_string(),
@@ -131,16 +129,23 @@ fn of_trial(span: &Span) -> bool {
     matches!(span.settled, Settled::Hourly { trial: true })
 }
 
-/// What each trial instance draws per hour, in order of purchase.
-fn uses(open: &[Span]) -> Vec<Use> {
-    let mut uses = BTreeMap::<InstanceId, Use>::new();
+/// What each trial instance draws per hour, in order of purchase, and what of the grant's list would cost less.
+fn uses(catalog: &Catalog, grant: &TrialGrant, open: &[Span], live: &BTreeMap<InstanceId, Instance>) -> Vec<Use> {
+    let (mut uses, none) = (BTreeMap::<InstanceId, Use>::new(), Price::default());
     for span in open.iter().filter(|span| of_trial(span)) {
-        let nothing = Use { instance: span.instance, compute: Price::default(), disk: Price::default() };
+        let nothing = Use { instance: span.instance, compute: none, disk: none, smaller: vec![] };
         let one = uses.entry(span.instance).or_insert(nothing);
         match span.meter {
             Meter::Compute => one.compute = one.compute + span.price,
             Meter::SystemDisk => one.disk = one.disk + span.price,
         }
+    }
+    for one in uses.values_mut() {
+        let region = catalog.zone(&live[&one.instance].zone).map_or("", |zone| zone.region.as_str());
+        let listed = catalog.flavors.iter().filter(|flavor| lists(catalog, grant.holder, region, &flavor.id));
+        let priced = listed.filter_map(|flavor| Some((flavor.on_demand?, flavor.id.clone())));
+        one.smaller = priced.filter(|(price, _)| *price < one.compute).collect();
+        one.smaller.sort_by(|a, b| b.cmp(a));
     }
     uses.into_values().collect()
 }
@@ -179,14 +184,19 @@ fn running(open: &[Span], live: &BTreeMap<InstanceId, Instance>, over: bool) -> 
     ids.iter().map(one).collect()
 }
 
-fn shown_advice(uses: &[Use], about: &Instance, change: Change) -> wire::Advised {
+fn shown_advice(uses: &[Use], about: &Instance, change: &Change) -> wire::Advised {
     let draws = uses.iter().find(|one| one.instance == about.id).expect("advice is about what draws");
-    let saves = match change {
-        Change::Stop => draws.compute,
-        Change::Release => draws.compute + draws.disk,
+    let flavor = match change {
+        Change::Resize(flavor) => Some(flavor.clone()),
+        Change::Stop | Change::Release => None,
     };
-    let (instance, name, change) = (about.id.to_string(), about.name.clone(), change.name().to_owned());
-    wire::Advised { instance, name, change, saves: saves.to_string() }
+    wire::Advised {
+        instance: about.id.to_string(),
+        name: about.name.clone(),
+        change: change.name().to_owned(),
+        flavor,
+        saves: draws.saves(change).to_string(),
+    }
 }
 
 /// How long what is left would last for one instance alone, cheapest first.

@@ -159,6 +159,79 @@ async fn an_enterprise_has_its_own_second_and_may_release_at_it() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trial_may_stop_at_its_second_and_keep_its_disk() {
+    told(golden, |cloud| async move {
+        let who = &*cloud.tenant("Stopper", "enterprise", "100").await;
+        let id = from_a_full_hour(&cloud, who, "c6.2xlarge.2").await;
+        let chosen = cloud.post(who, "/v1/trial/at-end", json!({"choice": "stop"})).await;
+        assert_eq!(
+            (chosen["used_up_at"].as_str(), chosen["at_end"].as_str()),
+            (Some("2026-03-17T01:03:55Z"), Some("stop"))
+        );
+        to(&cloud, "2026-03-17T01:03:54Z").await;
+        assert_eq!(cloud.state(who, &id).await, "running");
+        to(&cloud, "2026-03-17T01:05:00Z").await;
+        let seen = cloud.instance(who, &id).await;
+        assert_eq!(
+            (seen["state"].as_str(), seen["option"].as_str(), seen["economical"].as_bool()),
+            (Some("stopped"), Some("on-demand"), Some(true))
+        );
+        // The guest was off some seconds later; it is charged to the end of the grant all the same.
+        to(&cloud, "2026-03-17T02:00:00Z").await;
+        let bill = records(&cloud, who, "compute", "2026-03-17T01:00:00Z").await;
+        assert_eq!(bill, ["01:00:00Z 01:03:55Z 0.11834861 0.00000000"]);
+        let bill = records(&cloud, who, "system-disk", "2026-03-17T01:00:00Z").await;
+        assert_eq!(bill, ["01:00:00Z 01:03:55Z 0.00130556 0.00000000", "01:03:55Z 02:00:00Z 0.00000000 0.01869444"]);
+        let balance = cloud.get(who, "/v1/balance").await;
+        assert_eq!(
+            (balance["settled"]["payable"].as_str(), balance["cash"].as_str()),
+            (Some("0.01869444"), Some("99.98130556"))
+        );
+        let seen = progress(&cloud, who).await;
+        assert_eq!((seen["left"].as_str(), seen["ended_by"].as_str()), (Some("0.00034583"), Some("used-up")));
+        // Started again it is on demand.
+        cloud.post(who, &format!("/v1/instances/{id}/start"), json!(null)).await;
+        cloud.wait(60).await;
+        let seen = cloud.instance(who, &id).await;
+        assert_eq!((seen["state"].as_str(), seen["option"].as_str()), (Some("running"), Some("on-demand")));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_stopped_already_at_the_end_stays_so() {
+    told(golden, |cloud| async move {
+        cloud.post("individual", "/v1/trial", json!(null)).await;
+        cloud.post("individual", "/v1/trial/at-end", json!({"choice": "stop"})).await;
+        let mut ids = vec![];
+        for (name, flavor) in [("economical", "t6.small.1"), ("ordinary", "t6.small.1")] {
+            ids.push(cloud.buy("individual", json!({"option": "trial", "flavor": flavor, "name": name})).await);
+        }
+        cloud.wait(60).await;
+        cloud.post("individual", &format!("/v1/instances/{}/stop", ids[0]), json!({"economical": true})).await;
+        cloud.post("individual", &format!("/v1/instances/{}/stop", ids[1]), json!(null)).await;
+        to(&cloud, "2026-06-02T00:58:29Z").await;
+        for id in &ids {
+            assert_eq!(cloud.instance("individual", id).await["option"], "trial");
+        }
+        to(&cloud, "2026-06-02T01:00:00Z").await;
+        for id in &ids {
+            let seen = cloud.instance("individual", id).await;
+            assert_eq!(
+                (seen["state"].as_str(), seen["option"].as_str(), seen["economical"].as_bool()),
+                (Some("stopped"), Some("on-demand"), Some(true))
+            );
+        }
+        // An ordinary stop is charged as if it ran, up to the end of the validity; of both the disks go on.
+        let bill = records(&cloud, "individual", "compute", "2026-06-02T00:00:00Z").await;
+        assert_eq!(bill, ["00:00:00Z 00:58:30Z 0.07800000 0.00000000"]);
+        let bill = records(&cloud, "individual", "system-disk", "2026-06-02T00:58:30Z").await;
+        assert_eq!(bill, ["00:58:30Z 01:00:00Z 0.00000000 0.00050000"; 2]);
+    })
+    .await;
+}
+
 story!(a_validity_that_ends_within_an_hour_cuts_its_records, |cloud: Cloud| async move {
     let id = from_a_full_hour(&cloud, "individual", "t6.small.1").await;
     let seen = progress(&cloud, "individual").await;
@@ -204,7 +277,7 @@ async fn both_ends_in_one_second_are_one_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_in_two_regions_share_one_cap_and_advice_says_which_to_release() {
+async fn two_in_two_regions_share_one_cap_and_advice_says_what_would_make_it_last() {
     told(golden, |cloud| async move {
         let first = from_a_full_hour(&cloud, "individual", "e1.small.2").await;
         // 0.413 and 0.42 are just the cap, and so not below it; twice 0.413 is.
@@ -236,22 +309,25 @@ async fn two_in_two_regions_share_one_cap_and_advice_says_which_to_release() {
             .collect();
         let second = second["id"].as_str().unwrap();
         assert_eq!(running, [(first.as_str(), true), (second, true), (other.as_str(), false)]);
-        // Some 15 days at this rate; one of them alone would go on for 30, so both have to go.
+        // Some 15 days at this rate; one of them alone would go on for 30, and both as small as can be for 60.
         assert!(seen["used_up_at"].as_str().unwrap().starts_with("2026-03-17"));
         let changes: Vec<_> = seen["advice"]
             .as_array()
             .unwrap()
             .iter()
-            .map(|one| (one["change"].as_str().unwrap(), one["saves"].as_str().unwrap()))
+            .map(|one| {
+                (one["instance"].as_str().unwrap(), one["change"].as_str().unwrap(), one["saves"].as_str().unwrap())
+            })
             .collect();
-        assert_eq!(changes, [("release", "0.413"), ("release", "0.413")]);
-        // A small one beside it makes no difference to that: what must go is the dearest, and after the advice it lasts.
+        assert_eq!(changes, [(first.as_str(), "resize", "0.313"), (second, "stop", "0.393")]);
+        assert_eq!(seen["advice"][0]["flavor"], "t6.small.1");
+        // Beside a small one it is enough to stop the dear one, and then it lasts.
         cloud.delete("individual", second).await;
         let small = cloud.buy("individual", trial("t6.small.1")).await;
         let seen = progress(&cloud, "individual").await;
         assert_eq!(
             seen["advice"],
-            json!([{"instance": first, "name": "e1.small.2", "change": "release", "saves": "0.413"}])
+            json!([{"instance": first, "name": "e1.small.2", "change": "stop", "saves": "0.393"}])
         );
         cloud.delete("individual", &first).await;
         let seen = progress(&cloud, "individual").await;
@@ -274,10 +350,8 @@ story!(what_is_chosen_for_the_end_is_checked_first, |cloud: Cloud| async move {
     let (status, problem) = choose("individual", json!("release")).await;
     assert_eq!((status.as_u16(), problem["code"].as_str()), (409, Some("no-trial-grant")));
     cloud.post("individual", "/v1/trial", json!(null)).await;
-    let (status, problem) = choose("individual", json!("stop")).await;
-    assert_eq!((status.as_u16(), problem["code"].as_str()), (501, Some("not-offered")));
     let (status, problem) = choose("individual", json!("explode")).await;
-    assert_eq!((status.as_u16(), problem["message"].as_str()), (400, Some("choice: it is continue or release")));
+    assert_eq!((status.as_u16(), problem["message"].as_str()), (400, Some("choice: it is continue, stop or release")));
     assert_eq!(progress(&cloud, "individual").await["at_end"], "continue");
     // The same again is no news.
     for _ in 0..2 {

@@ -84,9 +84,9 @@ impl Theatre<'_> {
         if self.dice.percent(70) {
             let claimed = customer.client.ask::<Value>("/v1/trial").await;
             self.tally("claim", claimed)?;
-            // Every second one wants nothing to go on when the grant ends.
-            if at % 2 == 1 {
-                let choice = ChooseAtEnd { choice: "release".to_owned() };
+            // Some want nothing to go on when the grant ends, or only the disks.
+            if let Some(choice) = [None, Some("release"), Some("stop")][at as usize % 3] {
+                let choice = ChooseAtEnd { choice: choice.to_owned() };
                 let chosen = customer.client.post::<Value>("/v1/trial/at-end", &choice).await;
                 self.tally("choose the trial's end", chosen)?;
             }

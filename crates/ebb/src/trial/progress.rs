@@ -29,8 +29,9 @@ pub fn progress_text(progress: &TrialProgress) -> String {
         text += &format!("\nTo make it last until {}:\n", instant(&grant.valid_until));
         for one in &progress.advice {
             let name = plain(&one.name);
-            let how = match one.change.as_str() {
-                "stop" => format!("ebb stop --economical {}", short(&one.instance)),
+            let how = match (one.change.as_str(), &one.flavor) {
+                ("resize", Some(flavor)) => format!("ebb instances resize {} {flavor}", short(&one.instance)),
+                ("stop", _) => format!("ebb stop --economical {}", short(&one.instance)),
                 _ => format!("ebb trial release {}", short(&one.instance)),
             };
             text += &format!("  {how}   # {name}, {} an hour less\n", one.saves);
@@ -67,6 +68,7 @@ fn running_text(progress: &TrialProgress) -> String {
 pub fn end_text(progress: &TrialProgress) -> String {
     let then = match progress.at_end.as_str() {
         "release" => "are released",
+        "stop" => "are stopped, and their disks go on, on demand",
         _ => "go on, on demand",
     };
     match (&progress.ended_at, &progress.used_up_at) {

@@ -73,9 +73,10 @@ fn every_bill_of_random_lives_follows_from_its_log() {
         "\"waived_until\"",
         "\"trial-low\"",
         "\"trial-end\"",
+        "\"charged_until\"",
     ];
     let (mut missing, mut richest) = (wanted.to_vec(), (0, ""));
-    for seed in ["2", "3", "51"] {
+    for seed in ["3", "4", "51"] {
         play("30", seed, &dump);
         assert!(oracle(&[dump.to_str().unwrap()]).contains("follow from"));
         let told = std::fs::read_to_string(&dump).unwrap();
