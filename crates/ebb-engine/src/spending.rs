@@ -155,11 +155,11 @@ impl Spending {
         let Some(window) = Period::new(month.since.max(self.open_since), month.until) else { return Exact::ZERO };
         let Some(Allowance { grant, at_end, over }) = &self.allowance else { return gross(&draws, window) };
         let valid = Period { since: grant.claimed_at, until: grant.valid_until };
-        if let (AtEnd::Release, false) = (at_end, over) {
+        if *at_end != AtEnd::Continue && !over {
             let open = Period::new(valid.since.max(self.open_since), valid.until);
             let used_up = open.and_then(|open| pays_until(&covered(&draws, valid), grant.cap(), grant.left(), open));
             let end = used_up.unwrap_or(valid.until);
-            draws.iter_mut().filter(|draw| draw.trial).for_each(|draw| *draw = draw.ended_by(end.max(draw.least)));
+            draws = draws.into_iter().flat_map(|draw| draw.after_trial(*at_end, end)).flatten().collect();
         }
         let paid = |until| deducted(&covered(&draws, valid), grant.cap(), grant.left(), self.open_since, until);
         gross(&draws, window) - (paid(window.until) - paid(window.since))
@@ -169,6 +169,20 @@ impl Spending {
 impl Draw {
     fn ended_by(&self, at: Second) -> Draw {
         Draw { until: Some(self.until.map_or(at, |until| until.min(at))), ..*self }
+    }
+
+    /// What becomes of it when its trial ends, and what of it goes on, on demand.
+    fn after_trial(&self, at_end: AtEnd, end: Second) -> [Option<Draw>; 2] {
+        let goes = match at_end {
+            AtEnd::Continue => false,
+            AtEnd::Stop => self.stops,
+            AtEnd::Release => true,
+        };
+        let whole = if self.trial && goes { self.ended_by(end.max(self.least)) } else { *self };
+        match self.trial && at_end == AtEnd::Stop {
+            true => [Some(whole.ended_by(end)), Some(Draw { since: whole.since.max(end), covered: false, ..whole })],
+            false => [Some(whole), None],
+        }
     }
 }
 

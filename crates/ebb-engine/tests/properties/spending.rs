@@ -59,18 +59,21 @@ fn counted(spending: &Spending, month: Period, stop: Second) -> i128 {
         }
         let (mut gross, mut covered) = (0_i128, 0_i128);
         for draw in running(spending, stop, at) {
-            let gone = over.is_some_and(|over: Second| draw.trial && at >= over.max(draw.least));
-            if gone {
+            let at_end = spending.allowance.as_ref().map(|known| known.at_end);
+            let after = over.is_some_and(|over: Second| draw.trial && at >= over);
+            let goes = at_end == Some(AtEnd::Release) || at_end == Some(AtEnd::Stop) && draw.stops;
+            if after && goes && at >= draw.least {
                 continue;
             }
             gross += i128::from(draw.price.micros());
             let valid = spending.allowance.as_ref().is_some_and(|known| known.grant.valid_at(at));
+            let valid = valid && !(after && at_end == Some(AtEnd::Stop));
             covered += if draw.covered && valid { i128::from(draw.price.micros()) } else { 0 };
         }
         let mut paid = 0;
         if let Some(Allowance { grant, at_end, over: ended }) = &spending.allowance {
             paid = covered.min(grant.cap().units() - hour_paid);
-            let goes = *at_end == AtEnd::Release && !ended && over.is_none();
+            let goes = *at_end != AtEnd::Continue && !ended && over.is_none();
             if goes && (paid > left || at.plus(1) == grant.valid_until) {
                 // This second it does not pay whole, or it is the last one.
                 over = Some(if paid > left { at } else { at.plus(1) });
@@ -117,7 +120,7 @@ prop_compose! {
         blocks in proptest::collection::vec((-9_000..9_000_i64, 1..4_i64, 1..400_i64), 0..3),
         ended in proptest::collection::vec((0..20_000_i64, 0..500_000_i64), 0..2),
         billed in 0..2_000_000_i128, owed in 0..300_000_i128,
-        allowance in proptest::option::of((0..3_000_000_i128, 1..900_i64, 0..3_000_i64, 4_000..25_000_i64, any::<bool>())),
+        allowance in proptest::option::of((0..3_000_000_i128, 1..900_i64, 0..3_000_i64, 4_000..25_000_i64, 0..3_usize)),
     ) -> Spending {
         let (month, later) = (second(0), second(11 * HOUR / 2));
         Spending {
@@ -129,9 +132,9 @@ prop_compose! {
             }).collect(),
             ended: ended.into_iter().map(|(at, payable)| Ended { at: second(at), payable: exact(payable.into()) }).collect(),
             owed: exact(owed),
-            allowance: allowance.map(|(left, cap, claimed, valid, release)| Allowance {
+            allowance: allowance.map(|(left, cap, claimed, valid, choice)| Allowance {
                 grant: grant(left, cap, (claimed, valid)),
-                at_end: if release { AtEnd::Release } else { AtEnd::Continue },
+                at_end: [AtEnd::Continue, AtEnd::Stop, AtEnd::Release][choice],
                 over: false,
             }),
         }
@@ -250,6 +253,11 @@ fn golden_seconds_of_a_trial() {
     // If it is to go at its end, nothing is ever charged.
     trial.allowance = allowance(AtEnd::Release);
     assert_eq!((acts(&trial, Exact::ZERO, "2026-03-16T12:00"), trial.kept()), (None, price(0)));
+    // Stopped at its end only its disk is: 362 hours of 0.02, and for that no cap need do anything.
+    trial.allowance = allowance(AtEnd::Stop);
+    let march = month_of(&shanghai(), noon);
+    assert_eq!(trial.if_stopped_at(march, march.until), price(7_240_000).charge(HOUR));
+    assert_eq!((acts(&trial, whole(8), "2026-03-16T12:00"), trial.kept()), (None, price(20_000)));
     // But above its hourly cap it is: 0.40 an hour pays for the disk and 3,507.6… seconds at 0.39.
     let tight = grant(left, 400_000, valid);
     trial.allowance = Some(Allowance { grant: tight, at_end: AtEnd::Release, over: false });
