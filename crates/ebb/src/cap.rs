@@ -54,7 +54,10 @@ fn cap_text(cap: &Cap) -> String {
     ]);
     let end = match (&cap.amount, &cap.acts_at) {
         (None, _) => "Nothing is stopped for what it costs; `ebb cap set` sets a cap.".to_owned(),
-        (_, Some(at)) => format!("As it goes on the cap acts at {}: instances are stopped economically, blocks released.", instant(at)),
+        (_, Some(at)) => format!(
+            "As it goes on the cap acts at {}: instances are stopped economically, blocks released.",
+            instant(at)
+        ),
         (_, None) => "As it goes on the cap does not act in this month.".to_owned(),
     };
     format!("{head}\n{end}\n")
