@@ -97,6 +97,8 @@ class Life:
     cut: bool = False  # its end was found to have been earlier
     left_trial: int = None  # it became on-demand [3.8]
     capped_at: int = None  # the second of the spending cap that ended it [3.8]
+    lists: list = field(default_factory=list)  # since when the grant's list has its flavor, or has not [3.3]
+    uncovered: set = field(default_factory=set)  # when it was of another size, after it was known to be on-demand
     ceased_with_trial: int = None  # so long its vCPU and memory were a trial's that stopped [3.8]
     approved: int = None  # the guest itself let go
     start: int = None
@@ -166,6 +168,13 @@ class Life:
         """Its use of this ends, if it goes on."""
         if self.used[meter] and self.used[meter][-1][1] is None:
             self.used[meter][-1][1] = max(at, self.used[meter][-1][0])
+
+    def cut_use(self, meter, at):
+        """So long it was used, and no longer; whether that changes anything."""
+        late = [use for use in self.used[meter] if use[1] is None or use[1] > at]
+        for use in late:
+            use[1] = max(at, use[0])
+        return bool(late)
 
     def uses(self, meter, now):
         """When it was charged: from its start to its end, but not while its host was lost, nor its vCPU and memory while it was
@@ -243,7 +252,7 @@ class Log:
             return
         if person is None:
             return self.complain(event["id"], f"{kind} of an account that was never opened")
-        if person.gone and kind not in ("account-linked", "released"):
+        if person.gone and kind not in ("account-linked", "released", "trial-expired"):
             self.complain(event["id"], f"{kind} of an account that is closed")
         if kind == "account-closed":
             person.gone = True
@@ -378,7 +387,7 @@ class Log:
                 self.complain(life.id, "its host was lost when it did not run, or it is a block")
             life.pauses.append([since, None])
             for meter in METERS:
-                life.cease(meter, since)
+                life.cut_use(meter, since)
             if life.power in ("again", "stopping away"):
                 life.power, life.took_since, life.took_room = "away", None, False
         elif kind == "replanned":
@@ -387,9 +396,23 @@ class Log:
             life.took_room = life.took_room or body.get("took_room", False)
             self.take(life, at, takings, life.waits)
         elif kind == "became-on-demand":
-            if life.option != "trial" or life.left_trial is not None or life.end is not None:
+            since, ended = second(body["since"]), self.people[life.account].ended
+            if life.option != "trial" or life.left_trial is not None or life.end is not None and life.end <= since:
                 self.complain(life.id, "it became on-demand and was no trial, or had ended")
-            life.left_trial = second(body["since"])
+            life.left_trial = since
+            # Its owner had it end or stop before it was carried out that all stop.
+            goes_on = life.end is None and life.used["compute"] and life.used["compute"][-1][1] is None
+            if ended and ended["choice"] == "stop" and not goes_on and life.cut_use("compute", since):
+                life.ceased_with_trial = since
+        elif kind == "coverage-changed":
+            since = second(body["since"])
+            if life.option != "trial" or life.left_trial is not None or life.start is None or since != at // 1_000_000:
+                self.complain(life.id, "its coverage changed, and it is no trial that is charged")
+            life.lists.append((since, life.now_flavor, body["covered"]))
+            for meter in METERS:
+                if life.used[meter] and life.used[meter][-1][1] is None:
+                    life.cease(meter, since)
+                    life.begin(meter, since)
         elif kind == "delete-asked":
             life.delete_at = at // 1_000_000
             if life.power == "again" and life.took_room:
@@ -417,7 +440,7 @@ class Log:
         elif kind == "ended":
             if life.end is not None:
                 # A host that is found to have been lost before cuts an end short that was written since [1.6].
-                life.cut = life.released is None and second(body["at"]) < life.end
+                life.cut = (life.released is None or body["cause"] == "trial-end") and second(body["at"]) < life.end
                 if not life.cut:
                     self.complain(life.id, "it ended twice")
             life.cause, life.end = body["cause"], second(body["at"])
@@ -495,6 +518,8 @@ class Log:
             must(body["flavor"] != life.now_flavor and since == now, "a resize is to another flavor, and of its instant")
             must(price(terms["price"]) == self.on_demand.get(body["flavor"]), "it is resized at another price than that of the flavor")
             life.now_flavor, life.now_price = body["flavor"], price(terms["price"])
+            if life.left_trial is not None:
+                life.uncovered.add(since)
             for meter in METERS:
                 if life.used[meter] and life.used[meter][-1][1] is None:
                     life.cease(meter, since)
@@ -619,7 +644,8 @@ def exhaustion(lives, grant, budget, catalog):
     for life in (life for life in lives if life.option == "trial" and life.start is not None):
         for meter in METERS:
             for since, until, cost, may in stretches(life, meter, grant, catalog, grant["until"]):
-                goes_on = life.cause == "trial-end" and until == life.end or meter == "compute" and until == life.ceased_with_trial
+                lost = life.pauses and life.pauses[-1][1] is None
+                goes_on = life.cause == "trial-end" and until == life.end and not lost or meter == "compute" and until == life.ceased_with_trial
                 until = grant["until"] if goes_on else min(until, grant["until"])
                 if may:
                     draws.append((max(since, grant["since"]), until, cost))
@@ -658,7 +684,7 @@ def check_trial(person, lives, catalog, now, complain):
         return  # a closed account draws on nothing, and nobody is there to be warned
     at, by = exhaustion(lives, grant, grant["issued"] - grant["revoked"], catalog), "used-up"
     if at is None:
-        at, by = grant["until"], "validity"
+        at, by = grant["until"], "revoked" if grant["revoked"] else "validity"
     choice = ended["choice"] if ended else person.at_end
     over = at + 1 if (by, choice) == ("used-up", "continue") else at
     if ended:
@@ -907,7 +933,10 @@ def stretches(life, meter, grant, catalog, now):
     """Its uses of one thing: since, until, price, whether a grant may pay. A disk whose coverage stays the same is not cut by a resize."""
     together = []
     for since, until, cost, flavor in life.uses(meter, now):
-        may, left = listed(life, flavor, grant, catalog), life.left_trial is not None and since >= life.left_trial
+        may = listed(life, flavor, grant, catalog)
+        # The catalog has the newest list; until one changed, the flavor was on it or was not.
+        may = next((not covered for changed, of, covered in life.lists if since < changed and of == flavor), may)
+        left = since in life.uncovered
         if meter == "system-disk" and together and together[-1][1:3] == [since, cost] and (left or together[-1][3] == may):
             together[-1][1] = until
         else:
@@ -928,9 +957,9 @@ def pieces(life, grant, zone, catalog, now):
             if since == end:
                 since, end, cost, may = uses.pop(0)
                 continue
-            hour_end = zone.next_cut(since)
-            until = min(end, hour_end)
+            until = min(end, zone.next_cut(since))
             marks = [grant["since"], grant["until"]] if may and grant else []
+            marks = [mark for mark in marks if life.left_trial is None or mark <= life.left_trial]
             marks.extend([] if life.left_trial is None else [life.left_trial])
             if whole:
                 marks.append(life.period_start(since) + life.period)
@@ -946,7 +975,8 @@ def pieces(life, grant, zone, catalog, now):
             if whole:
                 piece.settled_at = None if life.released is None else life.released // 1_000_000
             else:
-                piece.settled_at = hour_end if hour_end <= now else None
+                closes = (since // HOUR + 1) * HOUR
+                piece.settled_at = closes if closes <= now else None
             yield piece
             since = until
 
@@ -1057,7 +1087,7 @@ def check_books(person, books, mine, lives, now, complain):
         if person.grant["revoked"] and not 0 <= left - running < SHOWN and not any(life.cut for life in lives):
             complain(person.id, "what was taken of the grant is not what was left of it")
         hour_closed = end <= now and not any(p.since // HOUR * HOUR < end for p in open_)
-        gone = left if person.ended and hour_closed else 0
+        gone = left if (person.ended or person.gone) and hour_closed else 0
         if gone and amount(trial["expired"]) == 0 and end // HOUR == now // HOUR:
             gone = 0  # the hour was opened by something that took no second of it
         equal("grant: expired", trial["expired"], posted(gone))

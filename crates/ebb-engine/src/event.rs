@@ -157,6 +157,11 @@ pub enum Event {
         choice: AtEnd,
     },
     /// A trial instance is charged as on-demand from this second on.
+    /// The grant's list changed: from then on it may pay for this instance, or may not any more.
+    CoverageChanged {
+        covered: bool,
+        since: Second,
+    },
     BecameOnDemand {
         since: Second,
     },
@@ -219,6 +224,7 @@ impl Event {
             Event::TrialLow { .. } => "trial-low",
             Event::TrialEndsSoon { .. } => "trial-ends-soon",
             Event::TrialEnded { .. } => "trial-ended",
+            Event::CoverageChanged { .. } => "coverage-changed",
             Event::BecameOnDemand { .. } => "became-on-demand",
             Event::TrialExpired { .. } => "trial-expired",
             Event::CapSet { .. } => "cap-set",

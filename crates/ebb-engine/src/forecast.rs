@@ -26,6 +26,8 @@ pub struct Forecast {
     /// The last second to which it pays everything up to its cap; `None`: it lasts until the end of its validity.
     pub used_up_at: Option<Second>,
     pub valid_until: Second,
+    /// The validity was ended by the operator, who took what was left.
+    pub revoked: bool,
     /// From this second on less than the share of which its owner is warned is left; `None`: never.
     pub low_at: Option<Second>,
 }
@@ -35,6 +37,7 @@ impl Forecast {
     pub fn end(&self) -> (Second, Over) {
         match self.used_up_at {
             Some(at) => (at, Over::UsedUp),
+            None if self.revoked => (self.valid_until, Over::Revoked),
             None => (self.valid_until, Over::Validity),
         }
     }
@@ -50,6 +53,7 @@ pub fn forecast(grant: &TrialGrant, draws: &[Draw], open_since: Second, low_perc
     Forecast {
         used_up_at: pays(grant, draws, grant.left(), open_since),
         valid_until: grant.valid_until,
+        revoked: grant.revoked > Exact::ZERO,
         low_at: low.map(|at| at.plus(1)),
     }
 }

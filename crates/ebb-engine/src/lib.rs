@@ -5,7 +5,7 @@
 //! still take,
 //! [`lifecycle`] what happens to an instance next, [`resize`] whether it may
 //! have another size, [`rating`] what a span of use costs, [`evidence`] what two accounts share,
-//! [`eligibility`] who may claim a trial, [`trial`] what a grant pays,
+//! [`eligibility`] who may claim a trial, [`trial`] what a grant pays, [`coverage`] what another list changes,
 //! [`forecast`] how long, [`advice`] what makes it last, [`outlays`] what an account pays for, [`spending`] how long its cap allows it,
 //! [`settlement`] what moves in the ledger, [`topic`] who is told of an event, [`refusal`] why not, and [`why`] why just this one.
 
@@ -13,6 +13,7 @@
 
 pub mod advice;
 mod cap;
+mod coverage;
 pub mod drill;
 mod economical;
 pub mod eligibility;

@@ -1,6 +1,7 @@
 //! What happens to an instance next? `step(instance, input, now)` gives the next instance and what is to be done.
 
 use crate::cap;
+use crate::coverage;
 use crate::economical;
 use crate::event::Event;
 use crate::refusal::Refused;
@@ -34,6 +35,10 @@ pub enum Input {
     /// Its host was silent for too long and cannot run anything any more; it was last heard then (rules §1.6).
     HostLost {
         heard_at: Timestamp,
+    },
+    /// The list of its account's grant has changed, and has its flavor now or has not any more (rules §3.3).
+    Listed {
+        covered: bool,
     },
     /// Its account's trial is over; from `since` on it is an on-demand instance (rules §3.8).
     OnDemand {
@@ -198,6 +203,7 @@ pub fn step(instance: &Instance, input: Input, now: Timestamp, limits: &Limits) 
             _ => unchanged(),
         }),
         Input::HostLost { heard_at } => Ok(lose(instance, heard_at, now)),
+        Input::Listed { covered } => Ok(coverage::listed(instance, covered, now.second())),
         Input::OnDemand { since } => Ok(become_on_demand(instance, since)),
         Input::StopWithTrial { at } => stop_with_the_trial(instance, at, now, limits),
         Input::TrialOver { at } => Ok(go_with_the_trial(instance, at, now, limits)),
@@ -418,7 +424,11 @@ fn lose(instance: &Instance, heard_at: Timestamp, now: Timestamp) -> Step {
 }
 
 fn become_on_demand(instance: &Instance, since: Second) -> Step {
-    let (Purchase::Trial { price }, None) = (instance.purchase, instance.state.end()) else { return unchanged() };
+    let Purchase::Trial { price } = instance.purchase else { return unchanged() };
+    // Also what has ended since then: the rest of it is on demand.
+    if instance.state.end().is_some_and(|end| end.at <= since || instance.first_running.is_none()) {
+        return unchanged();
+    }
     let mut effects = vec![Effect::Log(Event::BecameOnDemand { since })];
     if instance.first_running.is_some() {
         effects.insert(0, Effect::LeaveTrial { meters: Meter::ALL, since });
@@ -430,16 +440,19 @@ fn become_on_demand(instance: &Instance, since: Second) -> Step {
 
 /// Its vCPU and memory are charged to the trial's end, however late that is carried out; only its disk goes on, on demand.
 fn stop_with_the_trial(instance: &Instance, at: Second, now: Timestamp, limits: &Limits) -> Result<Step, Refused> {
-    let (Purchase::Trial { price }, None) = (instance.purchase, instance.state.end()) else {
-        // Somebody asked for its end since then; that comes with the trial's.
-        return Ok(go_with_the_trial(instance, at, now, limits));
-    };
+    let Purchase::Trial { price } = instance.purchase else { return Ok(unchanged()) };
     // What never ran has nothing to keep. One for which others had to go cannot be withdrawn.
-    if instance.first_running.is_none() || instance.took_room && instance.in_use_since.is_none() {
+    let waits = instance.took_room && instance.in_use_since.is_none() && instance.state.end().is_none();
+    if instance.first_running.is_none() || waits {
         return Ok(go_with_the_trial(instance, at, now, limits));
     }
     let until = least_until(instance, limits).map_or(at, |least| least.max(at));
-    let mut step = economical::stop(instance, Some(until), now, limits)?;
+    let mut step = match instance.state.end() {
+        Some(end) if end.at <= at => return Ok(unchanged()),
+        // Until somebody asked for its end only its disk was in use.
+        Some(_) => change(instance, instance.state.clone(), vec![]),
+        None => economical::stop(instance, Some(until), now, limits)?,
+    };
     let mut next = step.next.unwrap_or_else(|| Instance { generation: instance.generation + 1, ..instance.clone() });
     next.purchase = Purchase::OnDemand { price };
     // Who made others go stays charged for a while, on demand.
@@ -469,14 +482,11 @@ fn go_with_the_trial(instance: &Instance, at: Second, now: Timestamp, limits: &L
         State::Lost { since, .. } => End { at: since.min(at.max(start)), ..asked },
         _ => asked,
     };
+    let sooner = || vec![Effect::CloseSpans { meters: Meter::ALL, until: end.at }, Effect::Log(Event::Ended(end))];
     match &instance.state {
-        State::Released { .. } => unchanged(),
-        State::Releasing { end: before } if before.at <= end.at => unchanged(),
-        State::Releasing { .. } => {
-            let effects =
-                vec![Effect::CloseSpans { meters: Meter::ALL, until: end.at }, Effect::Log(Event::Ended(end))];
-            change(instance, State::Releasing { end }, effects)
-        }
+        State::Releasing { end: before } | State::Released { end: before, .. } if before.at <= end.at => unchanged(),
+        State::Releasing { .. } => change(instance, State::Releasing { end }, sooner()),
+        State::Released { gone_at, .. } => change(instance, State::Released { end, gone_at: *gone_at }, sooner()),
         _ => releasing(instance, end, no_longer_waiting(instance)),
     }
 }

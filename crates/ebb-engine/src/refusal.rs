@@ -156,6 +156,10 @@ pub enum Refused {
     GrantOver(Timestamp),
     #[error("the grant was used up at {0}; buy on demand")]
     GrantUsedUp(Timestamp),
+    #[error(
+        "the operator took what was left of the grant at {0}; `ebb events` has the reason, and you can buy on demand"
+    )]
+    GrantTaken(Timestamp),
     #[error("flavor `{flavor}` in region `{region}` is not on the trial's list; `ebb catalog` shows the list")]
     NotOnTrialList { flavor: String, region: String },
     #[error("{price} per hour with its system disk is above the grant's hourly cap of {cap}")]
@@ -242,6 +246,7 @@ impl Refused {
             Refused::NoGrant => "no-trial-grant",
             Refused::GrantOver(_) => "trial-grant-over",
             Refused::GrantUsedUp(_) => "trial-grant-used-up",
+            Refused::GrantTaken(_) => "trial-grant-revoked",
             Refused::NotOnTrialList { .. } => "not-on-trial-list",
             Refused::AboveCap { .. } => "above-trial-cap",
             Refused::TogetherAboveCap { .. } => "together-above-trial-cap",

@@ -4,13 +4,14 @@ use crate::event::Event;
 use ebb_model::instance::State;
 
 /// The events that a subscription may name, in the order of a life.
-pub const TOPICS: [&str; 11] = [
+pub const TOPICS: [&str; 12] = [
     "running",
     "stopped",
     "interruptServer",
     "host-lost",
     "ended",
     "released",
+    "coverage-changed",
     "trial-low",
     "trial-ends-soon",
     "trial-ended",
@@ -28,6 +29,7 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::HostLost { .. }
         | Event::Ended(_)
         | Event::Released { .. }
+        | Event::CoverageChanged { .. }
         | Event::TrialLow { .. }
         | Event::TrialEndsSoon { .. }
         | Event::TrialEnded { .. }
@@ -98,6 +100,7 @@ mod tests {
             },
             Event::HostLost { since: at.second() },
             Event::Released { gone_at: at },
+            Event::CoverageChanged { covered: false, since: at.second() },
             Event::TrialLow { at: at.second(), percent: 20, lasts_until: at.second() },
             Event::TrialEndsSoon { days: 7, valid_until: at.second() },
             Event::TrialEnded { at: at.second(), by: Over::Validity, choice: AtEnd::Continue },

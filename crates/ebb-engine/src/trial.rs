@@ -19,7 +19,7 @@ pub struct Standing {
     pub accrued: Exact,
     /// Covered charges of the running clock hour so far.
     pub this_hour: Exact,
-    /// The end that its trial came to.
+    /// The end that its trial came to, also if that is not carried out yet.
     pub ended: Option<(Second, Over)>,
 }
 
@@ -36,11 +36,11 @@ pub fn may_start(
     now: Second,
 ) -> Result<(), Refused> {
     let grant = grant.ok_or(Refused::NoGrant)?;
+    if let Some(over) = standing.ended {
+        return Err(ended(over));
+    }
     if !grant.valid_at(now) {
         return Err(Refused::GrantOver(grant.valid_until.start()));
-    }
-    if let Some((at, _)) = standing.ended {
-        return Err(Refused::GrantUsedUp(at.start()));
     }
     if !lists(catalog, grant.holder, &quote.region, flavor) {
         return Err(Refused::NotOnTrialList { flavor: flavor.to_owned(), region: quote.region.clone() });
@@ -67,6 +67,15 @@ pub fn may_start(
         }
     }
     Ok(())
+}
+
+/// What is said of a trial that has ended.
+pub fn ended((at, over): (Second, Over)) -> Refused {
+    match over {
+        Over::UsedUp => Refused::GrantUsedUp(at.start()),
+        Over::Validity => Refused::GrantOver(at.start()),
+        Over::Revoked => Refused::GrantTaken(at.start()),
+    }
 }
 
 /// Whether the grant's list has a flavor in a region; what has not is charged and not covered (rules §3.3).

@@ -78,6 +78,8 @@ pub enum Over {
     /// What is left is less than the next second costs.
     UsedUp,
     Validity,
+    /// The operator took what was left.
+    Revoked,
 }
 
 impl Over {
@@ -85,6 +87,7 @@ impl Over {
         match self {
             Over::UsedUp => "used-up",
             Over::Validity => "validity",
+            Over::Revoked => "revoked",
         }
     }
 }
@@ -105,7 +108,7 @@ impl Ending {
     pub fn takes_effect_at(&self, (at, over): (Second, Over)) -> Second {
         match (over, self.choice) {
             (Over::UsedUp, AtEnd::Continue) => at.plus(1),
-            (Over::UsedUp, AtEnd::Stop | AtEnd::Release) | (Over::Validity, _) => at,
+            (Over::UsedUp, AtEnd::Stop | AtEnd::Release) | (Over::Validity | Over::Revoked, _) => at,
         }
     }
 }

@@ -8,6 +8,7 @@ mod app;
 mod call;
 mod cap;
 mod clock;
+mod coverage;
 mod deliver;
 mod denied;
 mod drill;

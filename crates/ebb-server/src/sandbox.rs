@@ -107,6 +107,7 @@ pub async fn sandbox(config: SandboxConfig) -> Result<(Serving, Ready), ServeErr
     app.settle_evidence_keys().await?;
     app.find_unplugged().await?;
     app.settle_hosts().await.map_err(|error| ServeError::Setup(error.to_string()))?;
+    app.look_after_lists().await.map_err(|error| ServeError::Setup(error.to_string()))?;
     furnish(&app).await?;
     let named = [("operator", OPERATOR), ("individual", INDIVIDUAL), ("enterprise", ENTERPRISE)];
     let ready = Ready {

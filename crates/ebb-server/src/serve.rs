@@ -145,6 +145,7 @@ pub async fn serve(config: ServeConfig) -> Result<Serving, ServeError> {
     });
     app.settle_evidence_keys().await?;
     app.look_after_reserves().await.map_err(|error| ServeError::Setup(error.to_string()))?;
+    app.look_after_lists().await.map_err(|error| ServeError::Setup(error.to_string()))?;
     if let Some(secret) = config.operator_secret {
         ensure_key(&app, Role::Operator, &secret).await?;
     }

@@ -38,6 +38,14 @@ pub struct Outlook {
     pub forecast: Forecast,
 }
 
+impl Outlook {
+    /// How the trial ended, also if that is still to be carried out because a host is not heard.
+    pub fn over(&self, now: Second) -> Option<(Second, Over)> {
+        let due = Some(self.forecast.end()).filter(|end| self.ending.takes_effect_at(*end) <= now);
+        self.ending.ended.or(due)
+    }
+}
+
 /// Reads how an account's trial stands; `None`: it claimed none.
 pub async fn outlook(app: &App, reads: &Reads, of: &Account, now: Second) -> Result<Option<Outlook>, StoreError> {
     let Some(row) = reads.row(account::grant(of.id)).await? else { return Ok(None) };
@@ -83,12 +91,11 @@ impl App {
 }
 
 async fn tend(mut unit: Unit, id: AccountId) -> Outcome<Decision<()>> {
-    // Nothing of a closed account's draws on its grant any more, and nobody is there to be warned.
-    if unit.account(id).await?.closed_at.is_some() {
-        return Ok(unit.done(()));
-    }
     // Whoever changes what it draws changes the account, too: of the two one sees the other.
-    let known = unit.change_account(id).await?.clone();
+    let known = match unit.account(id).await?.closed_at {
+        None => unit.change_account(id).await?.clone(),
+        Some(_) => unit.account(id).await?.clone(),
+    };
     let now = unit.now.second();
     let Some(seen) = outlook(&unit.app, &unit.reads, &known, now).await? else { return Ok(unit.done(())) };
     // What an account's cap stops before uses nothing of the grant any more.
@@ -112,37 +119,42 @@ pub struct Tended {
 
 /// Does what is due before a second, in order of its instants.
 pub async fn carry_out(unit: &mut Unit, of: &Account, mut seen: Outlook, before: Second) -> Outcome<Tended> {
-    let (id, now, mut changed) = (of.id, unit.now, false);
+    let (id, now, mut changed, mut wait) = (of.id, unit.now, false, None);
     let warned = unit.reads.rows(trial::warnings(id)).await?;
     let warned: BTreeSet<String> = warned.iter().map(trial::read_warning).collect();
-    for (at, deed) in agenda(&unit.app, &seen, &warned) {
+    for (at, deed) in agenda(&unit.app, &seen, &warned, of.closed_at.is_some()) {
         if at >= before {
-            return Ok(Tended { changed, next: Some(at.start()) });
+            let next = wait.map_or(at.start(), |wait: Timestamp| wait.min(at.start()));
+            return Ok(Tended { changed, next: Some(next) });
         }
+        let soon = now.plus_seconds((now.second().unix() - at.unix()).clamp(1, LONGEST_PAUSE_SECONDS));
         match deed {
+            // What a host released by itself draws nothing. However late that is heard, the end takes effect at its own second.
+            Deed::Warn(Warning::Low) | Deed::End if !heard(unit, id, &seen, at).await? => match deed {
+                Deed::End => return Ok(Tended { changed, next: Some(soon) }),
+                _ => {
+                    wait = Some(soon);
+                    continue;
+                }
+            },
             Deed::Warn(warning) => {
                 unit.guard(trial::warn(id, &warning.key(), now));
                 unit.log_and_tell_account(id, &said(&unit.app, &seen, warning, at));
             }
-            // What a host released by itself draws nothing. However late that is heard, the end takes effect at its own second.
-            Deed::End if !heard(unit, id, &seen, at).await? => {
-                let pause = (now.second().unix() - at.unix()).clamp(1, LONGEST_PAUSE_SECONDS);
-                return Ok(Tended { changed, next: Some(now.plus_seconds(pause)) });
-            }
             Deed::End => seen.ending.ended = Some(end(unit, id, &seen).await?),
-            Deed::Expire if hours_are_over(of.close_at, &seen.grant) => expire(unit, id, &seen.grant, &seen.ending),
+            Deed::Expire if hours_are_over(of.close_at, &seen.grant) => expire(unit, of, &seen.grant, &seen.ending),
             // The hour that is open closes first, and sees to it.
             Deed::Expire => continue,
         }
         changed = true;
     }
-    Ok(Tended { changed, next: None })
+    Ok(Tended { changed, next: wait })
 }
 
-/// Everything that is still to come, in order.
-fn agenda(app: &App, seen: &Outlook, warned: &BTreeSet<String>) -> Vec<(Second, Deed)> {
+/// Everything that is still to come, in order. Of a closed account nothing draws on its grant any more, and nobody is there to be warned.
+fn agenda(app: &App, seen: &Outlook, warned: &BTreeSet<String>, closed: bool) -> Vec<(Second, Deed)> {
     let mut all = vec![];
-    if seen.ending.ended.is_none() {
+    if seen.ending.ended.is_none() && !closed {
         let end = seen.ending.takes_effect_at(seen.forecast.end());
         // A grant that an operator took ends at once: there is no time before to warn of.
         let taken = seen.grant.revoked > Exact::ZERO;
@@ -195,7 +207,7 @@ async fn end(unit: &mut Unit, id: AccountId, seen: &Outlook) -> Outcome<(Second,
     let over = seen.ending.takes_effect_at((at, by));
     // A grant that was over before anybody looked: what is closed stays as it was.
     let over = over.max(seen.open_since);
-    let rows = unit.reads.rows(instance::live_trials(id)).await?;
+    let rows = unit.reads.rows(instance::trials_beyond(id, over)).await?;
     for trial in rows.iter().map(instance::read) {
         let input = match choice {
             AtEnd::Continue => Input::OnDemand { since: over },
@@ -213,11 +225,12 @@ pub fn hours_are_over(close_at: Option<Second>, grant: &TrialGrant) -> bool {
 }
 
 /// What is left goes back to where it came from.
-pub fn expire(unit: &mut Unit, id: AccountId, grant: &TrialGrant, ending: &Ending) {
-    if ending.ended.is_none() || ending.expired.is_some() {
+pub fn expire(unit: &mut Unit, of: &Account, grant: &TrialGrant, ending: &Ending) {
+    let (id, over) = (of.id, ending.ended.is_some() || of.closed_at.is_some());
+    if !over || ending.expired.is_some() {
         return;
     }
-    unit.guard(trial::expire(id, grant.left()));
+    unit.guard(trial::expire(id, ending.choice, grant.left()));
     let (entry, amount) = settlement::expire(id, grant);
     if amount > Amount::ZERO {
         unit.post(id, "trial expired", &entry, grant.valid_until);

@@ -31,7 +31,7 @@ pub struct TrialProgress {
     pub at_end: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<String>,
-    /// `used-up` or `validity`.
+    /// `used-up`, `validity`, or `revoked` by the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_by: Option<String>,
     /// The smallest change after which the grant lasts until the end of its validity; empty if it does, or has ended.

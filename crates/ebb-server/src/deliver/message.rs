@@ -99,6 +99,25 @@ fn happened(event: &CloudEvent) -> (String, String, String) {
             format!("The charge of the instance {called} ended at {}, because {because}.", data("at")),
             format!("{called_zh}于 {} 停止计费，原因：{because_zh}。", data("at")),
         ),
+        "coverage-changed" => match event.data["covered"] == true {
+            true => (
+                format!("Your trial grant pays for {name} again"),
+                format!(
+                    "The flavor of the instance {called} is on the trial's list since {}: the grant pays for it.",
+                    data("since")
+                ),
+                format!("{called_zh}的规格自 {} 起在试用范围内，由试用额度抵扣。", data("since")),
+            ),
+            false => (
+                format!("Your trial grant does not pay for {name} any more"),
+                format!(
+                    "The flavor of the instance {called} is not on the trial's list any more since {}: it is charged on demand. \
+                    `ebb trial` says what it costs.",
+                    data("since")
+                ),
+                format!("{called_zh}的规格自 {} 起不在试用范围内，按量计费。", data("since")),
+            ),
+        },
         "trial-low" => (
             format!("Less than {} % of your trial grant is left", event.data["percent"]),
             format!(
@@ -133,9 +152,10 @@ fn happened(event: &CloudEvent) -> (String, String, String) {
             ),
         ),
         "trial-ended" => {
-            let (why, why_zh) = match event.data["by"] == "used-up" {
-                true => ("its grant is used up", "额度已用完"),
-                false => ("its validity is over", "有效期已满"),
+            let (why, why_zh) = match event.data["by"].as_str() {
+                Some("used-up") => ("its grant is used up", "额度已用完"),
+                Some("revoked") => ("the operator took what was left of its grant", "运营者已收回剩余额度"),
+                _ => ("its validity is over", "有效期已满"),
             };
             let (then, then_zh) = match event.data["choice"].as_str() {
                 Some("release") => ("Its instances are released, as you chose.", "已按您的设置释放试用实例。"),

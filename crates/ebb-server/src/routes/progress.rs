@@ -16,14 +16,14 @@ use axum::response::Response;
 use ebb_engine::advice::{Change, Standing, Use, advice};
 use ebb_engine::event::Event;
 use ebb_engine::refusal::Refused;
-use ebb_engine::trial::lists;
+use ebb_engine::trial::{ended, lists};
 use ebb_model::billing::{Meter, Settled, Span};
 use ebb_model::catalog::Catalog;
 use ebb_model::id::{AccountId, InstanceId};
 use ebb_model::instance::Instance;
 use ebb_model::money::{Exact, Price};
 use ebb_model::time::Second;
-use ebb_model::trial::{AtEnd, Over, TrialGrant};
+use ebb_model::trial::{AtEnd, TrialGrant};
 use ebb_store::rows::account::{self, Account};
 use ebb_store::rows::{bill, instance, trial};
 use ebb_store::{Decision, Reads, StoreError};
@@ -64,13 +64,11 @@ async fn choose(mut unit: Unit, id: AccountId, choice: AtEnd) -> Outcome<Decisio
     let account = unit.change_account(id).await?.clone();
     let now = unit.now.second();
     let Some(shown) = progress(&unit.app, &unit.reads, &account, now).await? else { return refuse(Refused::NoGrant) };
-    let ending = trial::read_ending(unit.reads.row(trial::ending(id)).await?.as_ref());
-    match ending.ended {
-        Some((at, Over::UsedUp)) => return refuse(Refused::GrantUsedUp(at.start())),
-        Some((at, Over::Validity)) => return refuse(Refused::GrantOver(at.start())),
-        None => {}
+    let seen = outlook(&unit.app, &unit.reads, &account, now).await?;
+    if let Some(over) = seen.as_ref().and_then(|seen| seen.over(now)) {
+        return refuse(ended(over));
     }
-    if ending.choice != choice {
+    if seen.is_some_and(|seen| seen.ending.choice != choice) {
         cap::permit_choice(&mut unit, id, choice).await?;
         unit.guard(trial::choose(id, choice));
         unit.log(id, None, &Event::TrialEndChosen { choice });
@@ -98,7 +96,8 @@ async fn progress(
     let open: Vec<Span> = spans.iter().map(bill::read_span).filter(|span| span.until.is_none()).collect();
     let live = reads.rows(instance::live_of_account(id)).await?;
     let live: BTreeMap<InstanceId, Instance> = live.iter().map(instance::read).map(|one| (one.id, one)).collect();
-    let over = seen.ending.ended.is_some() || !seen.grant.valid_at(now);
+    let ended = seen.over(now);
+    let over = ended.is_some() || !seen.grant.valid_at(now);
     let standing = Standing { grant: &seen.grant, draws: &seen.draws, open_since: seen.open_since, now };
     let uses = uses(&app.catalog, &seen.grant, &open, &live);
     let advised = if over { vec![] } else { advice(&standing, &uses) };
@@ -114,8 +113,8 @@ async fn progress(
         running: running(&open, &live, over),
         used_up_at: seen.forecast.used_up_at.filter(|_| !over).map(|at| at.to_string()),
         at_end: seen.ending.choice.name().to_owned(),
-        ended_at: seen.ending.ended.map(|(at, _)| at.to_string()),
-        ended_by: seen.ending.ended.map(|(_, by)| by.name().to_owned()),
+        ended_at: ended.map(|(at, _)| at.to_string()),
+        ended_by: ended.map(|(_, by)| by.name().to_owned()),
         advice: advised.iter().map(|(id, change)| shown_advice(&uses, &live[id], change)).collect(),
         flavors,
         grant: ebb_wire::account::Trial {

@@ -5,6 +5,7 @@ use crate::app::App;
 use crate::call::{Call, Principal};
 use crate::denied::Denied;
 use crate::person::{claimant, guard_claim};
+use crate::trial::outlook;
 use crate::unit::{Outcome, Unit, refuse};
 use crate::work::hours::accruing;
 use axum::Json;
@@ -20,7 +21,7 @@ use ebb_model::instance::Purchase;
 use ebb_model::money::Exact;
 use ebb_model::trial::TrialGrant;
 use ebb_store::Decision;
-use ebb_store::rows::{account, instance, trial as trials};
+use ebb_store::rows::{account, instance};
 use ebb_wire::account as wire;
 use ebb_wire::person as person_wire;
 use ebb_wire::problem::Problem;
@@ -90,14 +91,15 @@ pub async fn standing(unit: &mut Unit, id: AccountId, grant: &TrialGrant) -> Out
     let live = unit.reads.rows(instance::live_of_account(id)).await?;
     let trials = live.iter().map(instance::read).filter(|i| matches!(i.purchase, Purchase::Trial { .. }));
     let accruing = accruing(&unit.app, &unit.reads, &account, unit.now.second()).await?;
-    let covered = accruing.hour.iter().filter(|(charge, _)| charge.covered);
+    let now = unit.now.second();
+    let covered = accruing.hour.iter().filter(|(charge, _)| charge.covered && charge.period.since >= now.hour());
     let running: Exact = accruing.hour.iter().map(|(_, split)| split.grant).sum();
     Ok(trial::Standing {
         prices: trials.map(|i| i.purchase.price() + i.disk_price).collect(),
         released_before: unit.reads.row(instance::released_trial(id)).await?.is_some(),
         accrued: grant.used + running,
         this_hour: covered.map(|(charge, _)| charge.gross()).sum(),
-        ended: trials::read_ending(unit.reads.row(trials::ending(id)).await?.as_ref()).ended,
+        ended: outlook(&unit.app, &unit.reads, &account, now).await?.and_then(|seen| seen.over(now)),
     })
 }
 

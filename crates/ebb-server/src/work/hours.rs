@@ -140,7 +140,7 @@ pub fn close_at(row: &Row) -> (Second, AccountId) {
 
 /// What an account has used but not settled, to `now`.
 pub struct Accruing {
-    /// Hourly charges of the open hour, with how they would be paid.
+    /// Hourly charges of what is open, with how they would be paid.
     pub hour: Vec<(Charge, Split)>,
     /// Charges of blocks that are not released.
     pub blocks: Vec<(Charge, Split)>,
@@ -235,7 +235,7 @@ async fn close(mut unit: Unit, id: AccountId, at: Second) -> Outcome<Decision<Cl
         && unit.now >= grant.valid_until.start()
         && trial::hours_are_over(next, &grant)
     {
-        trial::expire(&mut unit, id, &grant, &ending);
+        trial::expire(&mut unit, &account, &grant, &ending);
     }
     Ok(unit.done(Closing::Done))
 }
@@ -252,7 +252,7 @@ fn by_month(app: &App, hour: Period, charges: &[Charge], splits: &[Split]) -> BT
     payable
 }
 
-/// The hourly charges of an account in a window, in the order in which a grant pays: by instance, compute before disk.
+/// The hourly charges of an account in a window, hour by hour in the order in which a grant pays: by instance, compute before disk.
 async fn hourly(
     app: &App,
     reads: &Reads,
@@ -264,9 +264,19 @@ async fn hourly(
     let spans = rows.iter().map(bill::read_span).filter(|span| matches!(span.settled, Settled::Hourly { .. }));
     let mut spans: Vec<Span> = spans.collect();
     spans.sort_by_key(|span| (span.instance, span.meter, span.since));
-    let calendar = &app.catalog.time_zone;
-    let charges: Vec<Charge> =
-        spans.iter().flat_map(|span| rating::charges(span, window, calendar, grant, None)).collect();
-    let splits = deduct(&charges, grant);
-    Ok(charges.into_iter().zip(splits).collect())
+    let (calendar, mut grant) = (&app.catalog.time_zone, grant.cloned());
+    let (mut all, mut since) = (vec![], window.since);
+    // While a host is not heard several hours are open, and each has a cap of its own.
+    while since < window.until {
+        let hour = Period { since, until: window.until.min(since.next_hour()) };
+        let charges = spans.iter().flat_map(|span| rating::charges(span, hour, calendar, grant.as_ref(), None));
+        let charges: Vec<Charge> = charges.collect();
+        let splits = deduct(&charges, grant.as_ref());
+        if let Some(grant) = &mut grant {
+            grant.used += splits.iter().map(|split| split.grant).sum();
+        }
+        all.extend(charges.into_iter().zip(splits));
+        since = hour.until;
+    }
+    Ok(all)
 }

@@ -208,10 +208,14 @@ impl Cloud {
 
     /// One that is kept in a directory and can be opened again there, with what says that it has ended.
     pub async fn kept_in(dir: &Path, vcpu: i64) -> (Cloud, JoinHandle<()>) {
+        Self::kept_selling(Self::catalog(), dir, vcpu).await
+    }
+
+    pub async fn kept_selling(catalog: Catalog, dir: &Path, vcpu: i64) -> (Cloud, JoinHandle<()>) {
         let capacity = [Resources::of([("vcpu", vcpu), ("memory_mib", vcpu * 2_048), ("disk_gib", 1_000)])];
         let place = (Some(dir.to_owned()), None);
         let deliveries = DeliveryConfig::default();
-        Self::open_at(place, Self::catalog(), deliveries, &capacity, Behaviour::default()).await
+        Self::open_at(place, catalog, deliveries, &capacity, Behaviour::default()).await
     }
 
     async fn open(

@@ -28,4 +28,5 @@ mod spot;
 mod subscriptions;
 mod trial;
 mod trial_end;
+mod trial_silence;
 mod zones;

@@ -157,7 +157,7 @@ story!(what_is_left_of_a_grant_may_be_taken, |cloud: Cloud| async move {
         json!({"waived": "0.00000000", "grant": "1.26575000", "payable": "0.41500000"})
     );
     let more = crate::cloud::order(json!({"option": "trial", "flavor": "t6.small.1"}));
-    assert_eq!(cloud.refused(&key, "/v1/instances", more).await.1, "trial-grant-over");
+    assert_eq!(cloud.refused(&key, "/v1/instances", more).await.1, "trial-grant-revoked");
     // And the account does not claim again.
     assert_eq!(cloud.ask(&key, Method::POST, "/v1/trial", None).await.1["code"], "trial-already-claimed");
 });

@@ -22,7 +22,7 @@ fn golden(catalog: &mut Catalog) {
 }
 
 /// Tells a story on both databases, under a catalog of its own.
-async fn told<F: Future<Output = ()>>(change: impl Fn(&mut Catalog), body: impl Fn(Cloud) -> F) {
+pub(crate) async fn told<F: Future<Output = ()>>(change: impl Fn(&mut Catalog), body: impl Fn(Cloud) -> F) {
     for on in [On::Sqlite, On::Postgres] {
         let mut catalog = Cloud::catalog();
         change(&mut catalog);
@@ -34,11 +34,11 @@ async fn told<F: Future<Output = ()>>(change: impl Fn(&mut Catalog), body: impl 
     }
 }
 
-fn trial(flavor: &str) -> Value {
+pub(crate) fn trial(flavor: &str) -> Value {
     json!({ "option": "trial", "flavor": flavor })
 }
 
-async fn progress(cloud: &Cloud, who: &str) -> Value {
+pub(crate) async fn progress(cloud: &Cloud, who: &str) -> Value {
     cloud.get(who, "/v1/trial").await
 }
 
@@ -54,7 +54,7 @@ async fn from_a_full_hour(cloud: &Cloud, who: &str, flavor: &str) -> String {
 }
 
 /// The account's events of a kind.
-async fn events(cloud: &Cloud, who: &str, kind: &str) -> Vec<Value> {
+pub(crate) async fn events(cloud: &Cloud, who: &str, kind: &str) -> Vec<Value> {
     let (mut found, mut after) = (vec![], String::new());
     loop {
         let page = cloud.get(who, &format!("/v1/events?limit=1000&after={after}")).await;
@@ -68,7 +68,7 @@ async fn events(cloud: &Cloud, who: &str, kind: &str) -> Vec<Value> {
 }
 
 /// The records of a meter since an instant: `since until grant amount`, with the time of day in UTC.
-async fn records(cloud: &Cloud, who: &str, meter: &str, since: &str) -> Vec<String> {
+pub(crate) async fn records(cloud: &Cloud, who: &str, meter: &str, since: &str) -> Vec<String> {
     let bill = cloud.get(who, &format!("/v1/bills?since={since}")).await;
     let mine = bill["records"].as_array().unwrap().iter().filter(|record| record["meter"] == meter);
     mine.map(|record| {
@@ -494,3 +494,62 @@ story!(the_end_of_the_validity_is_announced_a_week_and_a_day_before, |cloud: Clo
     let expired = events(&cloud, "individual", "trial-expired").await;
     assert_eq!(expired[0]["body"], json!({"event": "trial-expired", "amount": "300.00000000"}));
 });
+
+/// The list is data of the catalog: who runs under one that does not have his flavor any more pays from then on, until it has it again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_list_counts_from_the_second_in_which_it_holds() {
+    let dir = std::env::temp_dir().join(format!("ebb-list-{}", std::process::id()));
+    let listed = Cloud::catalog();
+    let mut unlisted = Cloud::catalog();
+    assert!(unlisted.trial.individual.flavors.remove("t6.small.1"));
+    let (cloud, ended) = Cloud::kept_selling(listed.clone(), &dir, 16).await;
+    let id = from_a_full_hour(&cloud, "individual", "t6.small.1").await;
+    let off = cloud.buy("individual", trial("t6.small.1")).await;
+    cloud.wait(60).await;
+    cloud.post("individual", &format!("/v1/instances/{off}/stop"), json!({"economical": true})).await;
+    cloud.until("10:20:00").await;
+    drop(cloud);
+    ended.await.unwrap();
+
+    let (cloud, ended) = Cloud::kept_selling(unlisted, &dir, 16).await;
+    let seen = progress(&cloud, "individual").await;
+    assert_eq!(seen["hour"], json!({"price": "0.12", "covered": "0.00", "above_cap": "0.00", "not_covered": "0.12"}));
+    assert_eq!((seen.get("used_up_at"), seen["running"][0]["covered"].as_bool()), (None, Some(false)));
+    cloud.until("10:50:00").await;
+    drop(cloud);
+    ended.await.unwrap();
+
+    let (cloud, ended) = Cloud::kept_selling(listed.clone(), &dir, 16).await;
+    let said = events(&cloud, "individual", "coverage-changed").await;
+    let said: Vec<_> =
+        said.iter().map(|one| (&one["body"]["covered"], one["body"]["since"].as_str().unwrap())).collect();
+    let (lost, back) = ((&json!(false), "2026-03-02T02:20:00Z"), (&json!(true), "2026-03-02T02:50:00Z"));
+    assert_eq!(said, [lost, lost, back, back]);
+    // The same list again changes nothing.
+    drop(cloud);
+    ended.await.unwrap();
+    let (cloud, _ended) = Cloud::kept_selling(listed, &dir, 16).await;
+    assert_eq!(events(&cloud, "individual", "coverage-changed").await.len(), 4);
+    cloud.until("11:00:00").await;
+    let compute = cloud.records("individual", &id, "compute").await;
+    assert_eq!(
+        compute[1..],
+        [
+            "10:00:00-10:20:00 1200 0.08 0.00000000",
+            "10:20:00-10:50:00 1800 0.08 0.04000000",
+            "10:50:00-11:00:00 600 0.08 0.00000000"
+        ]
+    );
+    let disk = cloud.records("individual", &off, "system-disk").await;
+    assert_eq!(
+        disk[1..],
+        [
+            "10:00:00-10:20:00 1200 0.02 0.00000000",
+            "10:20:00-10:50:00 1800 0.02 0.01000000",
+            "10:50:00-11:00:00 600 0.02 0.00000000"
+        ]
+    );
+    assert_eq!(cloud.records("individual", &off, "compute").await.len(), 1);
+    cloud.nothing_broke().await;
+    std::fs::remove_dir_all(dir).unwrap();
+}

@@ -3,10 +3,11 @@
 use super::{exact, json, own, own_json, units};
 use crate::{Query, Row, args, query};
 use ebb_ledger::Entry;
-use ebb_model::billing::{BillRecord, Charge, Meter, Span, Split};
+use ebb_model::billing::{BillRecord, Charge, Meter, Settled, Span, Split};
 use ebb_model::id::{AccountId, EntryId, InstanceId, SpanId};
 use ebb_model::money::Price;
 use ebb_model::time::{Period, Second};
+use ebb_model::trial::Holder;
 
 /// An open span's `until`: later than every hour, so that one comparison finds what is open or ends later.
 const OPEN: i64 = i64::MAX;
@@ -67,6 +68,23 @@ pub fn spans_unreleased(account: AccountId) -> Query {
          where s.account_id = $1 and i.live = 1 order by s.instance_id, s.meter, s.since",
         args![account.to_string()],
     )
+}
+
+/// A page of the trial instances that are charged, each with its disk's terms as `settled` and the `holder` of its grant.
+pub fn charged_trials(after: &str, limit: i64) -> Query {
+    query(
+        "select i.*, s.settled, g.holder from instance i join span s on s.instance_id = i.id \
+         join trial_grant g on g.account_id = i.account_id \
+         where i.live = 1 and i.purchase like '%\"trial\"%' and s.meter = 'system-disk' and s.until = $3 and i.id > $1 \
+         order by i.id limit $2",
+        args![after, limit, OPEN],
+    )
+}
+
+/// Whether a grant may pay for what is charged, and whose kind it is, of a row of [`charged_trials`].
+pub fn read_covered(row: &Row) -> (bool, Holder) {
+    let settled: Settled = own_json(row.text("settled"));
+    (settled == Settled::Hourly { trial: true }, super::account::holder(row.text("holder")))
 }
 
 pub fn spans_of(instance: InstanceId) -> Query {

@@ -81,11 +81,13 @@ pub fn live_of_account(account: AccountId) -> Query {
     query("select * from instance where account_id = $1 and live = 1 order by id", args![account.to_string()])
 }
 
-/// Those of them that were bought as a trial, oldest first.
-pub fn live_trials(account: AccountId) -> Query {
+/// Its trial instances, also those that ended after `at`, oldest first.
+pub fn trials_beyond(account: AccountId, at: Second) -> Query {
     query(
-        "select * from instance where account_id = $1 and live = 1 and purchase like '%\"trial\"%' order by id",
-        args![account.to_string()],
+        "select * from instance where purchase like '%\"trial\"%' and id in \
+         (select id from instance where account_id = $1 and live = 1 \
+         union select instance_id from span where account_id = $1 and until > $2) order by id",
+        args![account.to_string(), at.unix()],
     )
 }
 

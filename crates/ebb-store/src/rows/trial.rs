@@ -42,10 +42,11 @@ pub fn end(account: AccountId, choice: AtEnd, at: Second, by: Over) -> Query {
 }
 
 /// Guard: what is left expires, once.
-pub fn expire(account: AccountId, left: Exact) -> Query {
+pub fn expire(account: AccountId, choice: AtEnd, left: Exact) -> Query {
     query(
-        "update trial_ending set expired = $2 where account_id = $1 and expired is null",
-        args![account.to_string(), units(left)],
+        "insert into trial_ending (account_id, choice, expired) values ($1, $2, $3) \
+         on conflict (account_id) do update set expired = excluded.expired where trial_ending.expired is null",
+        args![account.to_string(), choice.name(), units(left)],
     )
 }
 

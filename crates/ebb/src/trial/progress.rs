@@ -75,6 +75,7 @@ pub fn end_text(progress: &TrialProgress) -> String {
         (Some(at), _) => {
             let why = match progress.ended_by.as_deref() {
                 Some("used-up") => "the grant was used up",
+                Some("revoked") => "the operator took what was left of its grant (`ebb events` has the reason)",
                 _ => "its validity was over",
             };
             format!("The trial ended at {}: {why}.", instant(at))
