@@ -272,6 +272,13 @@ mod tests {
         assert_eq!(subject, "[Ebb] Less than 20 % of your trial grant is left");
         assert!(text.contains("pays until 2026-03-17T01:09:38Z; `ebb trial` says what to release"), "{text}");
         assert!(text.contains("不足 20%"), "{text}");
+        let (subject, text) = mail(&Event::CapSoon { at, percent: 80, acts_at: Some(at.plus(60)) });
+        assert_eq!(subject, "[Ebb] 80 % of this month's spending cap are payable");
+        assert!(text.contains("the cap acts at 2026-03-17T01:09:38Z"), "{text}");
+        let text = mail(&Event::CapSoon { at, percent: 80, acts_at: None }).1;
+        assert!(text.contains("the cap does not act in this month") && text.contains("本月不会触发"), "{text}");
+        let text = mail(&Event::CapReached { at }).1;
+        assert!(text.contains("nothing more from 2026-03-17T01:08:38Z on") && text.contains("`ebb cap set`"), "{text}");
         let (subject, text) = mail(&Event::TrialEndsSoon { days: 1, valid_until: at });
         assert_eq!(subject, "[Ebb] Your trial ends in 1 day");
         assert!(text.contains("at 2026-03-17T01:08:38Z. `ebb trial at-end`"), "{text}");
