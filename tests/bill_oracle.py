@@ -25,7 +25,7 @@ SHOWN = UNITS // 100_000_000  # exact units in 10^-8, the last digit that is sho
 # The operator broke the guarantee [2.3].
 FREE_CAUSES = {"capacity", "reserve", "shortage", "drain", "host-return", "operator", "lost"}
 URGENT_CAUSES = {"shortage", "drain", "host-return", "operator"}  # these may come without notice [2.6]
-LATE = 10  # so many seconds beyond the notice a drill is free, if the machine is slow [2.10]
+LATE = 10  # so many seconds beyond the notice a drill is free, if the machine is slow [2.10]; a cap sets as many aside [3.8]
 METERS = ("compute", "system-disk")  # the order in which a grant pays [3.3]
 ORDER = (*METERS, "subscription")
 DAY = 24 * HOUR
@@ -104,6 +104,7 @@ class Life:
     took_room: bool = False  # others had to go for it [2.11]
     cut: bool = False  # its end was found to have been earlier
     left_trial: int = None  # it became on-demand [3.8]
+    capped_at: int = None  # the second of the spending cap that ended it [3.8]
     lists: list = field(default_factory=list)  # since when the grant's list has its flavor, or has not [3.3]
     uncovered: set = field(default_factory=set)  # when it was of another size, after it was known to be on-demand
     left_at_end: int = None  # it left the trial with its end, not by its owner's word
@@ -255,6 +256,14 @@ class Person:
     low_due: list = field(default_factory=list)  # warnings of traffic that must come next [3.7]
     low_told: set = field(default_factory=set)
     drills: dict = field(default_factory=dict)  # instance: its day, and the free seconds it has, or has had
+    caps: list = field(default_factory=list)  # the spending cap since when, or None for none [3.8]
+    acts: list = field(default_factory=list)  # when it acted, and all as it was known then
+    told_of_cap: set = field(default_factory=set)  # the months of a cap in which its owner was warned
+    revoked_at: list = field(default_factory=list)
+
+    @property
+    def cap(self):
+        return self.caps[-1][1] if self.caps else None
 
 
 class Log:
@@ -326,6 +335,7 @@ class Log:
         elif kind == "trial-revoked":
             if not person.grant or not person.grant["since"] <= second(body["at"]) < person.grant["until"]:
                 return self.complain(account, "a grant was taken that there is not")
+            person.revoked_at.append(at // 1_000_000)
             person.grant["until"] = second(body["at"])
             person.grant["revoked"] += amount(body["amount"]) * SHOWN
         elif kind == "trial-end-chosen":
@@ -350,6 +360,22 @@ class Log:
             person.expired = amount(body["amount"])
         elif kind in ("address-allocated", "address-kept", "address-released", "traffic-counted", "traffic-low"):
             self.traffic(event, kind, body, at // 1_000_000, person)
+        elif kind in ("cap-set", "cap-removed"):
+            if kind == "cap-removed" and person.cap is None:
+                self.complain(account, "a spending cap was removed that there is not")
+            person.caps.append((at // 1_000_000, amount(body["amount"]) * SHOWN if kind == "cap-set" else None))
+            person.told_of_cap = set()
+        elif kind == "cap-soon":
+            month = self.zone.month(second(body["at"]))
+            if person.cap is None or month in person.told_of_cap or second(body["at"]) > at // 1_000_000:
+                self.complain(account, "it was warned of a spending cap twice in a month, too early, or of none")
+            person.told_of_cap.add(month)
+        elif kind == "cap-reached":
+            if person.cap is None or not person.caps[-1][0] <= second(body["at"]) <= at // 1_000_000:
+                self.complain(account, "a spending cap acted that there was not, or before its time")
+            there = [copy.deepcopy(life) for life in self.lives.values() if life.account == account]
+            person.acts.append({"at": second(body["at"]), "now": at // 1_000_000, "cap": person.cap, "lives": there,
+                                "grant": copy.copy(person.grant), "at_end": person.at_end, "over": person.ended is not None})
         elif kind == "hour-closed":
             person.closed.append((second(body["hour"]["since"]), second(body["hour"]["until"])))
             person.closes[second(body["hour"]["until"])] = event["id"]
@@ -547,6 +573,8 @@ class Log:
                 if not life.cut:
                     self.complain(life.id, "it ended twice")
             life.cause, life.end = body["cause"], second(body["at"])
+            acts = self.people[life.account].acts
+            life.capped_at = acts[-1]["at"] if acts else None
             life.free_from = second(body["waived_since"]) if "waived_since" in body else None
             life.free_until = second(body["waived_until"]) if "waived_until" in body else None
         elif kind == "released":
@@ -582,7 +610,9 @@ class Log:
             if until is not None:
                 ended = self.people[life.account].ended
                 least = now if life.took_since is None else life.took_since + self.taking_minimum
-                must(ended and ended["choice"] == "stop" and until in (ended["at"], max(ended["at"], least)),
+                acts = [act["at"] for act in self.people[life.account].acts[-1:]]
+                by_cap = bool(acts) and until == (acts[0] if life.took_since is None else max(acts[0], least))
+                must(by_cap or ended and ended["choice"] == "stop" and until in (ended["at"], max(ended["at"], least)),
                      "it is charged to a second of which no rule knows")
                 if life.left_trial == until and life.used["compute"] and life.used["compute"][-1][1] is None:
                     life.ceased_with_trial = until
@@ -768,6 +798,10 @@ def check_life(life, taking_minimum, complain):
         must(life.option == "trial", "only a trial ends with its grant")  # when: see check_trial
     elif life.cause == "subscription-end":
         must(life.months and life.over and life.end == life.kept_until, "a subscription is released when it was kept long enough")
+    elif life.cause == "spending-cap":
+        must(life.option == "spot-block" and life.capped_at is not None, "a cap ends blocks, when it acts")
+        must(life.end == max(life.capped_at or 0, life.start), "it does not end with the second of the cap")
+        must(not reclaims, "a cap leaves alone what is taken back")
     elif life.cause == "breach":
         must(all(n[0] in ("drill", "breach") for n in reclaims), "a breach under the platform's notice")
     elif life.cause == "lost":
@@ -938,6 +972,139 @@ def check_trial(person, lives, catalog, now, complain):
     must(person.id, all(warning in due for warning in person.warned), "there was a warning of nothing")
 
 
+# ---- the spending cap ---------------------------------------------------------------------------------------------
+
+
+def stopped_at(act, at, zone, catalog, taking_minimum, keep=False):
+    """What an account used and would use, as it was known when its cap acted, if all were stopped at a second [3.8].
+
+    Gives the hourly uses [since, until, price, the grant may pay to, of a trial, an economical stop ends it, least], what blocks come to as
+    (when, how much), and what orders owe that have made others go. `keep`: trials go on."""
+    uses, blocks, owed, grant = [], [], 0, act["grant"]
+    for life in act["lives"]:
+        block, gone = life.option == "spot-block", life.end is not None
+        reclaims = [n for n in life.notices if n[0] != "lease-end"]
+        trial = life.option == "trial" and life.left_trial is None and not gone
+        end = life.end
+        if block and not gone and reclaims:
+            end = reclaims[-1][2] // 1_000_000 + LATE
+            end = end if reclaims[-1][0] in FREE_CAUSES else min(end, life.lease_end)
+        elif block and not gone and life.start is not None:
+            end = min(life.lease_end, max(at, life.start))
+        least = life.took_since + taking_minimum if life.took_since is not None else 0
+        for meter in METERS:
+            stops = meter == "compute" and not block and not gone and not (keep and trial)
+            for since, until, cost, flavor in life.used[meter]:
+                if block and meter == "compute":
+                    free = life.free_since
+                    free_to = end if life.free_to is None else min(life.free_to, end)
+                    free = max(free_to - max(free, since), 0) if free is not None else 0
+                    blocks.append((end, cost * (max(end - since, 0) - free)))
+                    continue
+                ends = until is None and stops
+                until = end if until is None else until if end is None else min(until, end)
+                until = max(at, least, since) if ends else until
+                may = listed(life, flavor, grant, catalog)
+                to = None if not may else life.left_trial if life.left_trial is not None else grant["until"]
+                uses.append([since, until, cost, to, trial, ends or meter == "compute" and trial, max(least, since)])
+        lost = bool(life.pauses) and life.pauses[-1][1] is None
+        if not block and not gone and life.sold != "subscription" and (life.start is None or lost):
+            since = life.pauses[-1][0] if lost else life.bought_at // 1_000_000
+            to = grant["until"] if listed(life, life.now_flavor, grant, catalog) and life.left_trial is None else None
+            uses.append([since, None, life.disk_price, to, trial, False, since])
+        if not block and not gone and life.took_room and (life.start is None or life.power == "again" and not lost):
+            owed += life.now_price * taking_minimum
+    return uses, blocks, owed
+
+
+def paid_ahead(lives, month):
+    """What was paid in a month for months of subscriptions [4.3]."""
+    paid = [(when, months * cost * HOUR) for life in lives for _, _, months, cost, when in life.months]
+    return sum(cost for when, cost in paid if month[0] <= when < month[1])
+
+
+def month_comes_to(act, at, month, zone, catalog, taking_minimum, keep=False):
+    """What is payable in a month if all is stopped at a second, and what is not goes on to the month's end [3.8]."""
+    uses, blocks, owed = stopped_at(act, at, zone, catalog, taking_minimum, keep)
+    since, until = month
+    uses = [[a, until if b is None else min(b, until), *rest] for a, b, *rest in uses]
+    total = owed + sum(cost for end, cost in blocks if end >= since) + paid_ahead(act["lives"], month)
+    grant, hours = act["grant"], {}
+    if grant:
+        paid = [(max(a, grant["since"]), min(b, to, grant["until"]), p) for a, b, p, to, *_ in uses if to is not None]
+        paid = [use for use in paid if use[0] < use[1]]
+        left, over = grant["issued"] - grant["revoked"], None
+
+        def drawn(start, to):
+            return min(sum(p * max(min(b, to) - max(a, start), 0) for a, b, p in paid), grant["cap"])
+
+        first = min((a for a, _, _ in paid), default=until) // HOUR * HOUR
+        for hour in range(first, until, HOUR):
+            whole = drawn(hour, hour + HOUR)
+            if whole > left and act["at_end"] != "continue" and not act["over"]:
+                low, high = hour, hour + HOUR
+                while high - low > 1:
+                    middle = (low + high) // 2
+                    low, high = (middle, high) if drawn(hour, middle) <= left else (low, middle)
+                over, hours[hour] = low, drawn(hour, low)
+                break
+            hours[hour] = min(whole, left)
+            left -= hours[hour]
+        if act["at_end"] != "continue" and not act["over"]:
+            over = grant["until"] if over is None else over
+            for use in uses:
+                if use[4] and (act["at_end"] == "release" or use[5]):
+                    use[1] = min(use[1], max(over, use[6]))
+    total += sum(p * max(min(b, until) - max(a, since), 0) for a, b, p, *_ in uses)
+    return total - sum(paid for hour, paid in hours.items() if since <= hour < until)
+
+
+def check_cap(person, lives, mine, flowed, zone, catalog, taking_minimum, now, complain):
+    """Did the spending cap act at the last second that it allowed, on everything, and was it never passed? Of the second nothing is said
+    where traffic was payable, which comes in leaps. [3.8]"""
+
+    def must(thing, right, what):
+        if not right:
+            complain(thing, what)
+
+    for act in (act for act in person.acts if act["cap"] is not None):  # of any other it was said already
+        at, cap = act["at"], act["cap"]
+        month = (zone.month(at), zone.next_month(at))
+        later = (month[1], zone.next_month(month[1]))
+
+        def comes_to(when, month=month, keep=False):
+            return month_comes_to(act, when, month, zone, catalog, taking_minimum, keep)
+
+        excused = any(month[0] <= taken < month[1] for taken in person.revoked_at)
+        excused = excused or any(flow.payable and month[0] <= flow.since < month[1] for flow in flowed)
+        must(person.id, excused or comes_to(at) <= cap, f"the cap acted at {clock(at)}, and it was passed already")
+        last = comes_to(at + 1) > cap or at + 1 == month[1] and comes_to(month[1], later) > cap
+        must(person.id, excused or last, f"the cap acted at {clock(at)}, and it allowed a second more")
+        trials_too = comes_to(at, keep=True) > cap
+        for was in act["lives"]:
+            life = next(life for life in lives if life.id == was.id)
+            least = was.took_since + taking_minimum if was.took_since is not None else 0
+            if was.end is not None or was.sold == "subscription" or was.option == "trial" and was.left_trial is None and not trials_too:
+                continue
+            if was.option == "spot-block" and not any(n[0] != "lease-end" for n in was.notices):
+                must(life.id, life.end is not None and (life.start is None or life.end <= max(at, life.start)), "the cap left a block alone")
+            elif was.start is None and was.option != "spot-block":
+                must(life.id, was.took_room or life.cause == "never-ran", "the cap left an order alone")
+            elif was.option != "spot-block" and least <= act["now"] and was.used["compute"] and was.used["compute"][-1][1] is None:
+                use = life.used["compute"][len(was.used["compute"]) - 1]
+                until = use[1] if life.end is None else min(use[1] or life.end, life.end)
+                must(life.id, until is not None and until <= max(at, least, use[0]), "the cap did not stop it")
+    for since, until in zone.months(person.caps[0][0], now) if person.caps else []:
+        cap = [cap for when, cap in person.caps if when < until][-1]
+        hourly = [p for p in mine if p.months is None and since <= p.since < until and not (p.meter == "compute" and p.life.option == "spot-block")]
+        blocks = [p for p in mine if p.meter == "compute" and p.life.option == "spot-block"
+                  and since <= (min(p.life.end, now) if p.life.end is not None else now) < until]
+        excused = any(since <= taken < until for taken in person.revoked_at)
+        payable = sum(p.payable for p in hourly + blocks) + paid_ahead(lives, (since, until))
+        must(person.id, cap is None or excused or payable <= cap,
+             f"{posted(payable)} are payable in the month since {clock(since)}, and the cap is {posted(cap or 0)}")
+
+
 # ---- what it costs ----------------------------------------------------------------------------------------------
 
 
@@ -989,6 +1156,15 @@ class Zone:
                 low, high = (low, middle) if self.date(middle) > day else (middle, high)
             self.known[day] = high
         return self.known[day]
+
+    def next_month(self, at):
+        return self.month(self.month(at) + 31 * DAY + HOUR)
+
+    def months(self, since, until):
+        since = self.month(since)
+        while since <= until:
+            yield since, self.next_month(since)
+            since = self.next_month(since)
 
     def next_cut(self, at):
         return min((at // HOUR + 1) * HOUR, self.next_midnight(at))
@@ -1385,6 +1561,7 @@ def check(dump):
         if sorted(hourly) != [until for _, until in person.closed]:
             complain(person.id, "the closed hours in the log are not those in which something was used")
         check_books(person, books, mine, lives, now, complain, flowed, closed)
+        check_cap(person, lives, mine, flowed, zone, dump["catalog"], log.taking_minimum, now, complain)
         if person.grant:
             person.taking_minimum = log.taking_minimum
             check_trial(person, lives, dump["catalog"], now, complain)
@@ -1770,6 +1947,37 @@ def tamperings(dump):
                       lambda of, n: body(of, n).update(cause="deleted"))
     yield from copies("a subscription's record has a month less", some(lambda r: r["meter"] == "subscription"),
                       lambda of, p: record(of, p).update(months=record(of, p)["months"] - 1))
+    def tight_acts(of):
+        """Caps that acted for this month's sake, of accounts whose grant nobody took; and stopped something that was charged."""
+        zone = Zone(of["catalog"]["time_zone"])
+        taken = {event["account"] for event in of["events"] if event["body"]["event"] == "trial-revoked"}
+        for n in events("cap-reached")(of):
+            at, account = body(of, n)["at"], of["events"][n]["account"]
+            after = [event["body"] for event in of["events"][n + 1:n + 200] if event["account"] == account]
+            stopped = any(at in (b.get("charged_until"), b.get("at") if b.get("cause") == "spending-cap" else None) for b in after)
+            if stopped and account not in taken and zone.month(second(at) + 1) == zone.month(second(at)):
+                yield n
+
+    def last_caps(of):
+        """The settings by which they acted."""
+        for n in tight_acts(of):
+            account = of["events"][n]["account"]
+            sets = [m for m in events("cap-set")(of) if m < n and of["events"][m]["account"] == account]
+            if sets:
+                yield sets[-1]
+
+    capped = lambda b: b["cause"] == "spending-cap"
+    yield from copies("a cap is a cent higher", last_caps, lambda of, n: add(body(of, n), "amount", 10**6))
+    yield from copies("a cap is a cent lower", last_caps, lambda of, n: add(body(of, n), "amount", -10**6))
+    yield from copies("a cap is left out of the log", last_caps, lambda of, n: of["events"].pop(n))
+    yield from copies("what a cap did is left out of the log", tight_acts, lambda of, n: of["events"].pop(n))
+    yield from copies("a cap acts a second later", tight_acts, lambda of, n: shift(body(of, n), "at", 1))
+    yield from copies("a cap acts a second early", tight_acts, lambda of, n: shift(body(of, n), "at", -1))
+    yield from copies("a cap ends a block a second late", events("ended", capped), lambda of, n: shift(body(of, n), "at", 1))
+    yield from copies("a block that a cap ended is called deleted", events("ended", capped),
+                      lambda of, n: body(of, n).update(cause="deleted"))
+    yield from copies("a warning of a cap comes twice", events("cap-soon"),
+                      lambda of, n: of["events"].insert(n, copy.deepcopy(of["events"][n])))
     yield from copies("what the grant may pay for is less", some(granted), lambda of, p: add(record(of, p), "covered", -1))
     def sent(of):
         return ((a, r) for a, books in enumerate(of["accounts"]) for r in range(len(books["bill"].get("traffic", []))))

@@ -220,6 +220,23 @@ pub enum Event {
         left_gb: String,
         at: Second,
     },
+    /// No more than this is to be payable in a calendar month.
+    CapSet {
+        amount: Amount,
+    },
+    CapRemoved,
+    /// From this second on `percent` of the month's cap are payable.
+    CapSoon {
+        at: Second,
+        percent: i64,
+        /// When the cap acts, if all stays as it is; not in this month if there is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        acts_at: Option<Second>,
+    },
+    /// The cap allows nothing from this second on that can be stopped; what becomes of the instances follows.
+    CapReached {
+        at: Second,
+    },
 }
 
 impl Event {
@@ -270,6 +287,10 @@ impl Event {
             Event::AddressReleased { .. } => "address-released",
             Event::TrafficCounted { .. } => "traffic-counted",
             Event::TrafficLow { .. } => "traffic-low",
+            Event::CapSet { .. } => "cap-set",
+            Event::CapRemoved => "cap-removed",
+            Event::CapSoon { .. } => "cap-soon",
+            Event::CapReached { .. } => "cap-reached",
         }
     }
 }

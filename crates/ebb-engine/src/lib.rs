@@ -7,13 +7,14 @@
 //! have another size, [`conversion`] whether it may be sold otherwise, [`monthly`] how long it is paid then, [`rating`] what a span
 //! of use costs, [`evidence`] what two accounts share,
 //! [`eligibility`] who may claim a trial, [`trial`] what a grant pays, [`coverage`] what another list changes,
-//! [`forecast`] how long, [`advice`] what makes it last,
+//! [`forecast`] how long, [`advice`] what makes it last, [`outlays`] what an account pays for, [`spending`] how long its cap allows it,
 //! [`traffic`] what left a public address and which pool pays for it,
 //! [`settlement`] what moves in the ledger, [`topic`] who is told of an event, [`refusal`] why not, and [`why`] why just this one.
 
 #![deny(clippy::float_arithmetic)]
 
 pub mod advice;
+mod cap;
 pub mod conversion;
 mod coverage;
 pub mod drill;
@@ -28,6 +29,7 @@ pub mod lifecycle;
 pub mod monthly;
 mod offers;
 pub mod operation;
+pub mod outlays;
 pub mod placement;
 pub mod quote;
 pub mod rating;
@@ -36,6 +38,7 @@ pub mod reserve;
 pub mod resize;
 pub mod settlement;
 pub mod shortage;
+pub mod spending;
 pub mod topic;
 pub mod traffic;
 pub mod trial;

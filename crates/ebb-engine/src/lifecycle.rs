@@ -1,5 +1,6 @@
 //! What happens to an instance next? `step(instance, input, now)` gives the next instance and what is to be done.
 
+use crate::cap;
 use crate::coverage;
 use crate::economical;
 use crate::event::Event;
@@ -51,6 +52,10 @@ pub enum Input {
     },
     /// Its account's trial is over, and its owner wants it to go with that second.
     TrialOver {
+        at: Second,
+    },
+    /// Its account's spending cap acts, and nothing that can be stopped is charged from `at` on (rules §3.8).
+    CapReached {
         at: Second,
     },
     /// An instant that was known beforehand has come.
@@ -166,6 +171,8 @@ pub fn step(instance: &Instance, input: Input, now: Timestamp, limits: &Limits) 
             Input::Report(report @ Report::Gone { at, .. }) if at < lease_end.start() => learn(instance, report),
             Input::Report(Report::Gone { at, .. }) => released(instance, natural(lease_end, limits), at),
             Input::Command(_) => return Err(Refused::Released),
+            // The cap came before it, and is carried out only now.
+            Input::CapReached { at } if at < lease_end => cap::reached(instance, at, now, limits),
             Input::HostLost { .. } => released(instance, natural(lease_end, limits), now),
             _ => releasing(instance, natural(lease_end, limits), vec![]),
         });
@@ -211,6 +218,7 @@ pub fn step(instance: &Instance, input: Input, now: Timestamp, limits: &Limits) 
         Input::OnDemand { since } => Ok(become_on_demand(instance, since)),
         Input::StopWithTrial { at } => stop_with_the_trial(instance, at, now, limits),
         Input::TrialOver { at } => Ok(go_with_the_trial(instance, at, now, limits)),
+        Input::CapReached { at } => Ok(cap::reached(instance, at, now, limits)),
         Input::Due => Ok(due(instance, now, limits)),
     }
 }
@@ -281,7 +289,7 @@ fn obey(instance: &Instance, command: Command, now: Timestamp, limits: &Limits) 
 }
 
 /// The end that somebody asks for now. Who made others go stays for a while, or pays as if (rules §2.11).
-fn ended(instance: &Instance, cause: Cause, now: Timestamp, limits: &Limits) -> End {
+pub(crate) fn ended(instance: &Instance, cause: Cause, now: Timestamp, limits: &Limits) -> End {
     let (at, cause) = match (&instance.state, instance.first_running) {
         (_, None) => (now.second(), Cause::NeverRan),
         (State::Lost { since, .. }, Some(_)) => (*since, cause),
@@ -656,12 +664,12 @@ fn natural(lease_end: Second, limits: &Limits) -> End {
     End { at: lease_end, cause: Cause::LeaseEnd, waived_since: None, waived_until: None, notice: Some(notice) }
 }
 
-fn never_ran(at: Timestamp) -> End {
+pub(crate) fn never_ran(at: Timestamp) -> End {
     End { at: at.second(), cause: Cause::NeverRan, waived_since: None, waived_until: None, notice: None }
 }
 
 /// An order whose room never came. Nothing was started, so nobody need report its end.
-fn given_up(instance: &Instance, now: Timestamp, asked: Option<Event>) -> Step {
+pub(crate) fn given_up(instance: &Instance, now: Timestamp, asked: Option<Event>) -> Step {
     let end = never_ran(now);
     let mut effects: Vec<Effect> = asked.into_iter().map(Effect::Log).collect();
     effects.extend([Effect::DropClaim, Effect::DropHold, Effect::Log(Event::Ended(end))]);

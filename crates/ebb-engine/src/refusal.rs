@@ -204,6 +204,14 @@ pub enum Refused {
         "after a release a further trial instance needs more than {least} left of this hour's cap; {left} is left: try again after the full hour"
     )]
     HourNearlyUsed { left: String, least: String },
+    #[error(
+        "the account's spending cap is {cap} a month, and with this {needed} would be payable, though it were stopped after {seconds} seconds, with what goes on then ({spent} is payable so far; rules §3.8): raise the cap (`ebb cap set`), release something, or wait for the next month"
+    )]
+    SpendingCap { cap: Amount, needed: String, spent: String, seconds: i64 },
+    #[error(
+        "with a spending cap of {cap} a month there is no room for what is payable already and for what goes on when all is stopped, in this month or in a whole later one (rules §3.8); the least is {least}"
+    )]
+    CapTooLow { cap: Amount, least: Amount },
 }
 
 impl Refused {
@@ -285,6 +293,8 @@ impl Refused {
             Refused::TogetherAboveCap { .. } => "together-above-trial-cap",
             Refused::GrantNearlyUsed { .. } => "trial-grant-nearly-used",
             Refused::HourNearlyUsed { .. } => "trial-hour-nearly-used",
+            Refused::SpendingCap { .. } => "spending-cap",
+            Refused::CapTooLow { .. } => "cap-too-low",
         }
     }
 }

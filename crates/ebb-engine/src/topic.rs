@@ -4,7 +4,7 @@ use crate::event::Event;
 use ebb_model::instance::State;
 
 /// The events that a subscription may name, in the order of a life.
-pub const TOPICS: [&str; 13] = [
+pub const TOPICS: [&str; 15] = [
     "running",
     "stopped",
     "interruptServer",
@@ -18,6 +18,8 @@ pub const TOPICS: [&str; 13] = [
     "traffic-low",
     "subscription-ends-soon",
     "subscription-ended",
+    "cap-soon",
+    "cap-reached",
 ];
 
 /// Whether `event` is told to those who subscribed to it. `before` is the state that the instance left with it: what somebody asked for
@@ -36,7 +38,9 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::TrialEnded { .. }
         | Event::TrafficLow { .. }
         | Event::SubscriptionEndsSoon { .. }
-        | Event::SubscriptionEnded { .. } => true,
+        | Event::SubscriptionEnded { .. }
+        | Event::CapSoon { .. }
+        | Event::CapReached { .. } => true,
         Event::AccountOpened
         | Event::AccountVerified { .. }
         | Event::VerificationRefused
@@ -68,6 +72,8 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::AddressKept { .. }
         | Event::AddressReleased { .. }
         | Event::TrafficCounted { .. }
+        | Event::CapSet { .. }
+        | Event::CapRemoved
         | Event::HourClosed { .. } => false,
     }
 }
@@ -120,6 +126,8 @@ mod tests {
                 left_gb: String::new(),
                 at: at.second(),
             },
+            Event::CapSoon { at: at.second(), percent: 80, acts_at: None },
+            Event::CapReached { at: at.second() },
         ];
         assert!(told.iter().all(|event| is_told(event, &State::Running) && TOPICS.contains(&event.name())));
         assert!(!is_told(&Event::StopAsked, &State::Running) && !TOPICS.contains(&Event::StopAsked.name()));

@@ -83,6 +83,12 @@ pub fn lists(catalog: &Catalog, holder: Holder, region: &str, flavor: &str) -> b
     catalog.trial.regions.contains(region) && catalog.trial(holder).covers(region, flavor)
 }
 
+/// The same of an instance where it is.
+pub fn is_listed(catalog: &Catalog, holder: Option<Holder>, instance: &Instance) -> bool {
+    let region = catalog.zone(&instance.zone).map_or("", |zone| zone.region.as_str());
+    holder.is_some_and(|holder| lists(catalog, holder, region, &instance.flavor))
+}
+
 /// Whether an instance is covered now.
 pub fn covers(catalog: &Catalog, grant: &TrialGrant, instance: &Instance, now: Second) -> bool {
     let region = catalog.zone(&instance.zone).map_or("", |zone| zone.region.as_str());

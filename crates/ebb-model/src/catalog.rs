@@ -82,6 +82,13 @@ pub struct Limits {
     pub sell_beyond_return: bool,
     #[serde(default)]
     pub subscription: SubscriptionLimits,
+    /// Who has a spending cap is warned once so many percent of it are payable (rules §3.8).
+    #[serde(default = "cap_warn_percent")]
+    pub cap_warn_percent: i64,
+}
+
+fn cap_warn_percent() -> i64 {
+    80
 }
 
 /// For how long subscriptions are sold, and what becomes of them afterwards (rules §4.3).
@@ -450,6 +457,8 @@ impl Catalog {
         // No month is shorter than 28 days, so a warning always lies within what is paid.
         let days = months.warn_days_before.iter().all(|days| (1..=27).contains(days));
         check(days, "limits.subscription: warn_days_before has days that are not from 1 to 27".into());
+        let share = (1..=100).contains(&limits.cap_warn_percent);
+        check(share, format!("limits: cap_warn_percent = {} is not from 1 to 100", limits.cap_warn_percent));
         for id in &self.trial.regions {
             check(region(id), format!("trial: region `{id}` is not in the catalog"));
         }

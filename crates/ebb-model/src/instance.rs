@@ -329,12 +329,14 @@ pub enum Cause {
     TrialEnd,
     /// A subscription ended, and nobody renewed it while it was kept (rules §4.3).
     SubscriptionEnd,
+    /// The account's spending cap allows no further second; charged like a delete (rules §3.8).
+    SpendingCap,
     /// It never ran; nothing is charged.
     NeverRan,
 }
 
 impl Cause {
-    pub const ALL: [Cause; 15] = [
+    pub const ALL: [Cause; 16] = [
         Cause::LeaseEnd,
         Cause::Deleted,
         Cause::Capacity,
@@ -349,6 +351,7 @@ impl Cause {
         Cause::Lost,
         Cause::TrialEnd,
         Cause::SubscriptionEnd,
+        Cause::SpendingCap,
         Cause::NeverRan,
     ];
 
@@ -368,6 +371,7 @@ impl Cause {
             Cause::Lost => "lost",
             Cause::TrialEnd => "trial-end",
             Cause::SubscriptionEnd => "subscription-end",
+            Cause::SpendingCap => "spending-cap",
             Cause::NeverRan => "never-ran",
         }
     }

@@ -3,7 +3,7 @@
 //! Traffic is charged per GB, not per hour, so its exact unit is another than that of time and has a type of its own.
 
 use crate::id::{AccountId, AddressId, InstanceId, RecordId};
-use crate::money::{Amount, Price, write_decimal};
+use crate::money::{Amount, EXACT_PER_UNIT, Exact, Price, write_decimal};
 use crate::time::{Period, Second, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -16,6 +16,8 @@ const BYTES_PER_QUANTUM: i64 = 1_000;
 const QUANTA_PER_GB: i64 = GB / BYTES_PER_QUANTUM;
 /// Units of [`TrafficExact`] in one unit of the ledger.
 const EXACT_PER_AMOUNT: i128 = 10_000;
+/// And in one of the currency.
+const TRAFFIC_PER_UNIT: i128 = 1_000_000_000_000;
 
 /// How much traffic: millionths of a GB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -87,6 +89,11 @@ impl TrafficExact {
 
     pub const fn units(self) -> i128 {
         self.0
+    }
+
+    /// The same in the unit of what is charged by time, to the next whole one.
+    pub fn in_time(self) -> Exact {
+        Exact::from_units(-(-self.0 * EXACT_PER_UNIT).div_euclid(TRAFFIC_PER_UNIT))
     }
 
     /// What a running total posts to the ledger: rounded half up, `⌊x + ½⌋` (rules §1.2).

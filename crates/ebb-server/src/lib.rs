@@ -7,6 +7,7 @@
 mod address;
 mod app;
 mod call;
+mod cap;
 mod clock;
 mod coverage;
 mod deliver;

@@ -4,6 +4,7 @@ mod account;
 mod address;
 mod appeal;
 mod bill;
+mod cap;
 mod catalog;
 mod conversion;
 mod drill;
@@ -61,7 +62,7 @@ const DOCS: &str = "/docs";
         instance::reclaim, instance::console_log, instance::decisions, instance::change, instance::operations, instance::operate,
         conversion::convert, conversion::renew_instance,
         address::list, address::release, address::send,
-        bill::bill, bill::events,
+        bill::bill, bill::events, cap::show, cap::set, cap::remove,
         drill::run, drill::list, drill::show, drill::schedule, drill::schedules, drill::unschedule,
         zone::list, zone::declare, zone::end, report::spot,
         host::list, host::show, host::accept_gap, host::destroy_guest,
@@ -146,6 +147,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/addresses/{id}/traffic", post(address::send))
         .route("/v1/bills", get(bill::bill))
         .route("/v1/events", get(bill::events))
+        .route("/v1/cap", get(cap::show).post(cap::set).delete(cap::remove))
         .route("/v1/subscriptions", post(subscription::add).get(subscription::list))
         .route("/v1/subscriptions/{id}", get(subscription::show).delete(subscription::delete))
         .route("/v1/subscriptions/{id}/confirm", post(subscription::confirm))

@@ -104,6 +104,7 @@ async fn count_bytes(unit: &mut Unit, of: &Address, bytes: i64, at: Second) -> O
     let row = unit.change_account(of.account).await?;
     row.close_at = Some(row.close_at.map_or(cut, |at| at.min(cut)));
     unit.log(of.account, of.instance, &Event::TrafficCounted { address: of.id, bytes, at });
+    unit.look_after_cap(of.account);
     if coverage == Coverage::Within {
         let mut flows = traffic::read_flows(&unit.reads.rows(traffic::open_of(of.account)).await?);
         let mut read = [0; 3];

@@ -4,6 +4,7 @@
 //! commit; then everything is worked out anew.
 
 use crate::app::App;
+use crate::cap;
 use crate::denied::Denied;
 use crate::unit::{Outcome, Unit};
 use ebb_engine::event::Event;
@@ -97,7 +98,12 @@ async fn tend(mut unit: Unit, id: AccountId) -> Outcome<Decision<()>> {
     };
     let now = unit.now.second();
     let Some(seen) = outlook(&unit.app, &unit.reads, &known, now).await? else { return Ok(unit.done(())) };
-    if let Some(at) = carry_out(&mut unit, &known, seen, now.plus(1)).await?.next {
+    // What an account's cap stops before uses nothing of the grant any more.
+    let capped = cap::see(&unit.app, &unit.reads, &known, now).await?.and_then(|seen| seen.acts);
+    let before = capped.map_or(now.plus(1), |(at, _)| at.min(now.plus(1)));
+    if let Some(at) = carry_out(&mut unit, &known, seen, before).await?.next {
+        let late = (now.unix() - at.second().unix()).clamp(1, LONGEST_PAUSE_SECONDS);
+        let at = if at > unit.now { at } else { unit.now.plus_seconds(late) };
         unit.write(alarm::set(ALARM, &id.to_string(), at));
     }
     Ok(unit.done(()))
@@ -174,6 +180,12 @@ fn said(app: &App, seen: &Outlook, warning: Warning, at: Second) -> Event {
         }
         Warning::DaysBefore(days) => Event::TrialEndsSoon { days, valid_until: seen.grant.valid_until },
     }
+}
+
+/// Whether an account's trial ends before a second, and that is still to be carried out.
+pub async fn ends_before(app: &App, reads: &Reads, of: &Account, second: Second) -> Result<bool, StoreError> {
+    let seen = outlook(app, reads, of, second).await?.filter(|seen| seen.ending.ended.is_none());
+    Ok(seen.is_some_and(|seen| seen.ending.takes_effect_at(seen.forecast.end()) < second))
 }
 
 /// Whether hosts have told everything that the second of the end depends on.

@@ -1,6 +1,7 @@
 //! How does a decision of the rules become rows? One unit of work: what it reads, its guards and its writes.
 
 use crate::app::App;
+use crate::cap;
 use crate::denied::Denied;
 use crate::trial;
 use crate::work::alarms;
@@ -27,7 +28,9 @@ use ebb_model::traffic::TrafficCharge;
 use ebb_store::rows::account::Account;
 use ebb_store::rows::decision::{self, Decided};
 use ebb_store::rows::host::RoomChange;
-use ebb_store::rows::{account, alarm, bill, block, delivery, drill, event, host, instance, lending, notice};
+use ebb_store::rows::{
+    account, alarm, bill, block, cap as cap_rows, delivery, drill, event, host, instance, lending, notice,
+};
 use ebb_store::{Decision, Halt, Query, Reads, StoreError};
 use futures_util::future::BoxFuture;
 use std::collections::BTreeSet;
@@ -91,6 +94,7 @@ impl Unit {
         // Its warnings and its end are instants to wait for, also if nothing ever runs.
         if let Event::TrialClaimed { .. } | Event::TrialRevoked { .. } = what {
             self.look_after_trial(account);
+            self.look_after_cap(account);
         }
         id
     }
@@ -114,8 +118,17 @@ impl Unit {
         self.write(alarm::set_at_latest(trial::ALARM, &account.to_string(), self.now));
     }
 
+    /// What the account pays for has changed, or what pays for it: when its cap acts is worked out anew, if it has one.
+    pub fn look_after_cap(&mut self, account: AccountId) {
+        self.write(cap_rows::stir(account));
+        // Not at this very instant, at which an alarm may be under way that is taken away when it is done.
+        self.write(cap_rows::wake(cap::ALARM, account, self.now.plus_millis(1)));
+    }
+
     /// Ends the unit: everything is written together, or nothing.
     pub fn done<T>(mut self, answer: T) -> Decision<T> {
+        let accounts: BTreeSet<AccountId> = self.touched.instances.iter().map(|one| one.account).collect();
+        accounts.into_iter().for_each(|account| self.look_after_cap(account));
         if self.room_changed {
             let zones: BTreeSet<String> = self.touched.instances.iter().map(|one| one.zone.clone()).collect();
             zones.iter().for_each(|zone| self.look_after_reserve(zone));
@@ -461,6 +474,8 @@ impl Unit {
             self.write(drill::settle(of.id, free_seconds(&end)));
         }
         self.write(block::settled(of.id, &charges, &splits));
+        let month = self.app.catalog.time_zone.month(end.at);
+        self.write(cap_rows::spend(of.account, month, splits.iter().map(|split| split.payable).sum()));
         self.settle(of.account, &format!("block {}", of.id), charges, splits, released_at).await
     }
 
@@ -470,6 +485,8 @@ impl Unit {
         let (span, charge) = rating::in_advance(of, payment, id);
         self.write(bill::insert_span(&span));
         let split = Split { payable: charge.gross(), ..Split::default() };
+        let month = self.app.catalog.time_zone.month(self.now.second());
+        self.write(cap_rows::spend(of.account, month, split.payable));
         let reason = format!("subscription {} {}", of.id, payment.period.since);
         self.settle(of.account, &reason, vec![charge], vec![split], self.now.second()).await
     }

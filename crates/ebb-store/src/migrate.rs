@@ -19,6 +19,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0010_economical.sql"),
     include_str!("../../../migrations/0011_trial_end.sql"),
     include_str!("../../../migrations/0012_traffic.sql"),
+    include_str!("../../../migrations/0013_spending_cap.sql"),
     include_str!("../../../migrations/0014_monthly.sql"),
 ];
 

@@ -3,6 +3,7 @@
 pub mod account;
 pub mod address;
 pub mod bill;
+pub mod cap;
 pub mod catalog;
 pub mod cloud_event;
 pub mod drill;

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod addresses;
+mod cap;
 mod client;
 mod clock;
 mod console;
@@ -108,6 +109,9 @@ enum Command {
     /// The trial grant: what is left and how long it lasts, and what becomes of it
     #[command(after_help = "Example:\n  ebb trial")]
     Trial(trial::TrialArgs),
+    /// The spending cap: the most that may be payable in a month, and when it acts
+    #[command(after_help = "Example:\n  ebb cap")]
+    Cap(cap::CapArgs),
     /// Show bill records, and what accrues until now
     #[command(after_help = "Example:\n  ebb bill --since 2026-03-01")]
     Bill(money::BillArgs),
@@ -214,6 +218,7 @@ async fn talk(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Tunnel { id } => console::tunnel(session, &id).await,
         Command::Balance => money::balance(session).await,
         Command::Trial(args) => trial::trial(session, &args).await,
+        Command::Cap(args) => cap::cap(session, &args).await,
         Command::Bill(args) => money::bill(session, &args).await,
         Command::Events(args) => events::events(session, &args).await,
         Command::KeyPairs(command) => key_pairs::key_pairs(session, &command).await,

@@ -33,6 +33,7 @@ pub static LIMITS: LazyLock<Limits> = LazyLock::new(|| Limits {
     drill_free_percent: None,
     drills_per_day: 100,
     drills_per_minute: 100,
+    cap_warn_percent: 80,
     sell_beyond_return: false,
     subscription: SubscriptionLimits::default(),
 });

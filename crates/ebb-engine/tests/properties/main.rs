@@ -13,6 +13,7 @@ mod placement;
 mod profit;
 mod rating;
 mod shop;
+mod spending;
 mod traffic;
 mod victims;
 mod waiver;

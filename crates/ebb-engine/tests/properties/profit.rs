@@ -66,15 +66,12 @@ fn drill(world: &mut World, drilled: &mut i64, id: InstanceId) {
     }
 }
 
-/// What a spending cap does to an account in the second in which it is met (rules §3.8): blocks go as by a delete, on-demand instances
-/// are stopped economically. Nothing sets one yet; a tenant who could would choose the second.
+/// What a spending cap does to an account in the second in which it is met (rules §3.8): a tenant may choose the cap so that it is this one.
 fn cap(world: &mut World, whose: AccountId) {
-    let now = world.second();
-    let of: Vec<(InstanceId, bool)> =
-        world.live().filter(|i| i.account == whose).map(|i| (i.id, i.purchase.is_firm())).collect();
-    for (id, firm) in of {
-        let command = if firm { Command::StopEconomically { charged_until: Some(now) } } else { Command::Delete };
-        drop(world.ask(id, command));
+    let at = world.second();
+    let of: Vec<InstanceId> = world.live().filter(|i| i.account == whose).map(|i| i.id).collect();
+    for id in of {
+        drop(world.step(id, Input::CapReached { at }));
     }
 }
 
@@ -168,7 +165,8 @@ proptest! {
     #[test]
     fn who_takes_pays_a_while_and_frees_no_more_than_a_period_each(words in history(20..70)) {
         let mut world = World::new(&LIMITS, &SMALL, words[0]);
-        world.limits.takings_per_hour = 2;
+        // Also where a cap stops what it may.
+        (world.limits.takings_per_hour, world.capped) = (2, true);
         words.iter().for_each(|word| scheme(&mut world, *word, &mut None));
         world.wait(HOUR);
         let mut paid: BTreeMap<InstanceId, (i64, i64)> = BTreeMap::new();

@@ -225,6 +225,45 @@ fn happened(event: &CloudEvent) -> (String, String, String) {
                 format!("账号 {} 的免费试用已于 {} 结束，原因：{why_zh}。{then_zh}", data("account"), data("at")),
             )
         }
+        "cap-soon" => {
+            let (then, then_zh) = match event.data["acts_at"].as_str() {
+                Some(at) => {
+                    (format!("If all goes on as it is, the cap acts at {at}."), format!("按当前用量将于 {at} 触发。"))
+                }
+                None => (
+                    "As it goes on the cap does not act in this month.".to_owned(),
+                    "按当前用量本月不会触发。".to_owned(),
+                ),
+            };
+            (
+                format!("{} % of this month's spending cap are payable", event.data["percent"]),
+                format!(
+                    "Since {} {} % of the spending cap of account {} are payable in this month. {then} `ebb cap` shows more.",
+                    data("at"),
+                    event.data["percent"],
+                    data("account")
+                ),
+                format!(
+                    "账号 {} 本月应付金额自 {} 起已达消费上限的 {}%。{then_zh}详见 `ebb cap`。",
+                    data("account"),
+                    data("at"),
+                    event.data["percent"]
+                ),
+            )
+        }
+        "cap-reached" => (
+            "Your spending cap has been reached".to_owned(),
+            format!(
+                "The spending cap of account {} allowed nothing more from {} on: its instances on demand are stopped economically, with                 their disks, and its spot blocks released. Nothing starts again by itself; `ebb cap set` raises the cap.",
+                data("account"),
+                data("at")
+            ),
+            format!(
+                "账号 {} 的消费上限已于 {} 触发：按量实例已节省停机（保留磁盘），竞享实例已释放。实例不会自动恢复，可用 `ebb cap set` 提高上限。",
+                data("account"),
+                data("at")
+            ),
+        ),
         _ => (
             format!("{name} is released"),
             format!("The instance {called} and its system disk are gone since {}.", data("gone_at")),
@@ -245,6 +284,7 @@ fn cause(cause: Cause) -> (&'static str, &'static str) {
         Cause::Lost => ("it was lost without a notice", "实例丢失"),
         Cause::TrialEnd => ("the trial is over, and it was to go then", "试用结束，按设置释放"),
         Cause::SubscriptionEnd => ("its subscription ended and was not renewed", "包年包月到期未续费"),
+        Cause::SpendingCap => ("the account's spending cap allows no more", "已达账号消费上限"),
         Cause::NeverRan => ("it never ran, and costs nothing", "未成功启动，不计费"),
     }
 }
@@ -296,6 +336,13 @@ mod tests {
         assert_eq!(subject, "[Ebb] Less than 20 % of your trial grant is left");
         assert!(text.contains("pays until 2026-03-17T01:09:38Z; `ebb trial` says what to release"), "{text}");
         assert!(text.contains("不足 20%"), "{text}");
+        let (subject, text) = mail(&Event::CapSoon { at, percent: 80, acts_at: Some(at.plus(60)) });
+        assert_eq!(subject, "[Ebb] 80 % of this month's spending cap are payable");
+        assert!(text.contains("the cap acts at 2026-03-17T01:09:38Z"), "{text}");
+        let text = mail(&Event::CapSoon { at, percent: 80, acts_at: None }).1;
+        assert!(text.contains("the cap does not act in this month") && text.contains("本月不会触发"), "{text}");
+        let text = mail(&Event::CapReached { at }).1;
+        assert!(text.contains("nothing more from 2026-03-17T01:08:38Z on") && text.contains("`ebb cap set`"), "{text}");
         let (subject, text) = mail(&Event::TrialEndsSoon { days: 1, valid_until: at });
         assert_eq!(subject, "[Ebb] Your trial ends in 1 day");
         assert!(text.contains("at 2026-03-17T01:08:38Z. `ebb trial at-end`"), "{text}");

@@ -4,6 +4,7 @@ use super::instance::{find, key_name, shown};
 use super::json;
 use crate::app::App;
 use crate::call::Call;
+use crate::cap;
 use crate::denied::Denied;
 use crate::unit::{Outcome, Unit, refuse};
 use axum::extract::{Path, State};
@@ -13,6 +14,7 @@ use ebb_engine::conversion::{Payer, renew, to_on_demand, to_subscription};
 use ebb_engine::lifecycle::{Effect, Input, Step};
 use ebb_engine::monthly;
 use ebb_engine::operation::{Operation, permit};
+use ebb_engine::outlays;
 use ebb_engine::refusal::Refused;
 use ebb_model::instance::{Instance, Purchase};
 use ebb_model::money::{Amount, Price};
@@ -84,6 +86,12 @@ async fn carry_out<T>(app: App, call: Call<T>, id: String, to: To, quote: bool) 
         let found = unit.instance(known.id).await?;
         let before = up_to_now(&mut unit, found).await?;
         let (step, payment) = decide(&mut unit, &before, to).await?;
+        let month = unit.app.catalog.time_zone.month(unit.now.second());
+        cap::permit(&mut unit, before.account, |spending, now| match payment {
+            Some(paid) => outlays::pay_ahead(spending, &before, month, paid.total(), now),
+            None => outlays::leave_trial(spending, &before),
+        })
+        .await?;
         let hold = held(&step);
         let after = unit.follow(&before, step).await?.expect("another way to pay is a change");
         if let Purchase::Trial { .. } = before.purchase {

@@ -7,6 +7,7 @@ use super::trial::standing;
 use crate::address::priced;
 use crate::app::App;
 use crate::call::{Call, Principal, Role, checked_name};
+use crate::cap;
 use crate::denied::Denied;
 use crate::host::Ask;
 use crate::room::{room_again, room_for, room_to_grow};
@@ -20,6 +21,7 @@ use ebb_engine::event::Event;
 use ebb_engine::lifecycle::{Command, Input, Reclaim};
 use ebb_engine::monthly;
 use ebb_engine::operation::{Operation, permit};
+use ebb_engine::outlays;
 use ebb_engine::placement::HostPlan;
 use ebb_engine::placement::clear_host;
 use ebb_engine::quote::{Buyer, Order, Quote, may_buy, quote};
@@ -27,6 +29,7 @@ use ebb_engine::refusal::Refused;
 use ebb_engine::resize::size;
 use ebb_engine::trial;
 use ebb_engine::why::{Part, why};
+use ebb_model::billing::Meter;
 use ebb_model::id::{AccountId, InstanceId};
 use ebb_model::instance::{Cause, Instance, Keep, Purchase, State as Life};
 use ebb_model::money::{Amount, Price};
@@ -110,6 +113,11 @@ async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome
     };
     let new = InstanceId::new(app.mint.uuid(unit.now));
     let begin = room_for(&mut unit, new, id, &wanted.order.zone, &quote).await?;
+    let least = least_seconds(&unit, begin.took_room);
+    cap::permit(&mut unit, id, |spending, now| {
+        outlays::begin(spending, quote.purchase, Some(quote.disk_price), now, least);
+    })
+    .await?;
     let new = Instance {
         id: new,
         account: id,
@@ -338,9 +346,17 @@ async fn order_to<T>(
     Ok(json(StatusCode::OK, answer.await?))
 }
 
+/// How long an order must run, and be charged, if others have to go for it.
+fn least_seconds(unit: &Unit, took_room: bool) -> i64 {
+    if took_room { unit.app.catalog.limits.taking_minimum_seconds } else { 0 }
+}
+
 /// A start that needs room first.
 async fn start_again(unit: &mut Unit, stopped: &Instance) -> Outcome<Input> {
     let begin = room_again(unit, stopped).await?;
+    let least = least_seconds(unit, begin.took_room);
+    cap::permit(unit, stopped.account, |spending, now| outlays::begin(spending, stopped.purchase, None, now, least))
+        .await?;
     // Counted under the account's generation, as purchases are.
     unit.change_account(stopped.account).await?;
     let give_up_at = match begin.life {
@@ -377,11 +393,26 @@ pub async fn resize(
             }
             let grant = unit.reads.row(account::grant(before.account)).await?.map(|row| account::read_grant(&row));
             let holder = grant.as_ref().map(|grant| grant.holder);
+            let app = unit.app.clone();
             let to = size(&unit.app.catalog, &before, &wanted.flavor, holder).map_err(Denied::from)?;
             if before.state == Life::Stopped {
                 room_to_grow(&mut unit, &before, &to.resources).await?;
             }
             let after = unit.resize(&before, &to).await?;
+            cap::permit(&mut unit, known.account, |spending, now| {
+                let leaves_list = to.disk_covered_anew && !trial::is_listed(&app.catalog, holder, &after);
+                let more = match leaves_list {
+                    true => after.purchase.price().micros(),
+                    false => after.purchase.price().micros() - before.purchase.price().micros(),
+                };
+                if before.in_use_since.is_some() && more > 0 {
+                    outlays::cost_more(spending, Meter::Compute, Price::from_micros(more), now);
+                }
+                if leaves_list {
+                    outlays::cost_more(spending, Meter::SystemDisk, after.disk_price, now);
+                }
+            })
+            .await?;
             let seen = unit.reads.row(instance::by_id(known.id)).await?.map(|row| instance::read_seen(&row));
             let key = key_name(&unit.reads, &after).await?;
             let answer = wire::Resized {

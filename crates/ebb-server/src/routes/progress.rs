@@ -4,6 +4,7 @@ use super::json;
 use super::trial::shown_trial;
 use crate::app::App;
 use crate::call::{Call, Principal};
+use crate::cap;
 use crate::denied::Denied;
 use crate::traffic::Traffic;
 use crate::trial::{Outlook, outlook};
@@ -72,6 +73,7 @@ async fn choose(mut unit: Unit, id: AccountId, choice: AtEnd) -> Outcome<Decisio
         return refuse(ended(over));
     }
     if seen.is_some_and(|seen| seen.ending.choice != choice) {
+        cap::permit_choice(&mut unit, id, choice).await?;
         unit.guard(trial::choose(id, choice));
         unit.log(id, None, &Event::TrialEndChosen { choice });
         unit.look_after_trial(id);

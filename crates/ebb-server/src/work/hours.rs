@@ -1,6 +1,7 @@
 //! When is an account's clock hour closed, and what does that write? (rules §3.3, §4.1; invariant 10)
 
 use crate::app::App;
+use crate::cap;
 use crate::denied::Denied;
 use crate::traffic::Traffic;
 use crate::trial::{self, outlook};
@@ -12,10 +13,11 @@ use ebb_engine::trial::deduct;
 use ebb_model::billing::{Charge, Meter, Settled, Span, Split};
 use ebb_model::id::{AccountId, HostId, InstanceId};
 use ebb_model::instance::End;
+use ebb_model::money::Exact;
 use ebb_model::time::{HOUR, Period, Second, Timestamp};
 use ebb_model::trial::TrialGrant;
 use ebb_store::rows::account::{self, Account};
-use ebb_store::rows::{bill, instance, traffic};
+use ebb_store::rows::{bill, cap as cap_rows, instance, traffic};
 use ebb_store::{Decision, Reads, Row, StoreError};
 use std::collections::BTreeMap;
 
@@ -76,7 +78,11 @@ impl App {
 
     /// Closes the hour of an account that ends at `at`; a repetition finds it closed and does nothing.
     pub async fn close_hour(&self, id: AccountId, at: Second) -> Result<(), Denied> {
-        Ok(self.unit("close-hour", &id.to_string(), move |unit| close(unit, id, at)).await?)
+        match self.unit("close-hour", &id.to_string(), move |unit| close(unit, id, at)).await? {
+            Closing::Done => Ok(()),
+            // The hour is closed with the next look at it.
+            Closing::CapFirst => self.tend_cap(id).await,
+        }
     }
 
     /// Whether this host has told what it saw before `at`; one that stays away is not waited for.
@@ -170,19 +176,32 @@ pub async fn accruing(app: &App, reads: &Reads, account: &Account, now: Second) 
     Ok(Accruing { hour, blocks: blocks.into_iter().zip(splits).collect(), traffic })
 }
 
-async fn close(mut unit: Unit, id: AccountId, at: Second) -> Outcome<Decision<()>> {
+/// What came of closing an hour.
+enum Closing {
+    Done,
+    /// The account's spending cap acts within the hour, and has not yet.
+    CapFirst,
+}
+
+async fn close(mut unit: Unit, id: AccountId, at: Second) -> Outcome<Decision<Closing>> {
     let account = unit.account(id).await?.clone();
     if account.close_at != Some(at) {
-        return Ok(unit.done(()));
+        return Ok(unit.done(Closing::Done));
     }
+    let capped = cap::see(&unit.app, &unit.reads, &account, unit.now.second()).await?;
+    let capped = capped.filter(|seen| seen.has_something_to_do(&unit.app, unit.now));
+    let cap_at = capped.and_then(|seen| seen.cap.acting_at.or(seen.acts.map(|(at, _)| at))).filter(|acts| *acts < at);
     let seen = outlook(&unit.app, &unit.reads, &account, at).await?;
     let mut grant = seen.as_ref().map(|seen| seen.grant.clone());
     let ending = seen.as_ref().map(|seen| seen.ending);
     if let Some(seen) = seen
-        && trial::carry_out(&mut unit, &account, seen, at).await?.changed
+        && trial::carry_out(&mut unit, &account, seen, cap_at.unwrap_or(at)).await?.changed
     {
         // What is due within the hour is done before it is closed; then it is looked at again.
-        return Ok(unit.done(()));
+        return Ok(unit.done(Closing::Done));
+    }
+    if cap_at.is_some() {
+        return Ok(unit.done(Closing::CapFirst));
     }
     // The whole clock hour, also where local midnight cuts its records in two: a grant's cap is for all of it.
     let hour = Period { since: at.plus(-HOUR), until: at };
@@ -212,10 +231,18 @@ async fn close(mut unit: Unit, id: AccountId, at: Second) -> Outcome<Decision<()
             }
         }
         let (charges, splits): (Vec<_>, Vec<_>) = charges.into_iter().unzip();
-        let used: ebb_model::money::Exact = splits.iter().map(|split| split.grant).sum();
+        let used: Exact = splits.iter().map(|split| split.grant).sum();
         if let Some(grant) = grant.as_mut().filter(|_| used.units() > 0) {
             grant.used += used;
             unit.write(account::use_grant(id, grant.used));
+        }
+        let mut payable = by_month(&unit.app, hour, &charges, &splits);
+        for charge in &traffic.charges {
+            let month = unit.app.catalog.time_zone.month(charge.period.since);
+            *payable.entry(month).or_default() += charge.payable().charge(charge.price).in_time();
+        }
+        for (month, payable) in payable {
+            unit.write(cap_rows::spend(id, month, payable));
         }
         unit.settle_with_traffic(id, &format!("hour {at}"), charges, splits, &traffic.charges, at).await?;
         unit.log(id, None, &Event::HourClosed { hour });
@@ -226,7 +253,19 @@ async fn close(mut unit: Unit, id: AccountId, at: Second) -> Outcome<Decision<()
     {
         trial::expire(&mut unit, &account, &grant, &ending);
     }
-    Ok(unit.done(()))
+    Ok(unit.done(Closing::Done))
+}
+
+/// What of an hour is payable, by the first second of its month: of both, where a month begins within it.
+fn by_month(app: &App, hour: Period, charges: &[Charge], splits: &[Split]) -> BTreeMap<Second, Exact> {
+    let calendar = &app.catalog.time_zone;
+    let (first, last) = (calendar.month(hour.since), calendar.month(hour.until.plus(-1)));
+    let month = |charge: &Charge| if charge.period.since < last { first } else { last };
+    let mut payable = BTreeMap::new();
+    for (charge, split) in charges.iter().zip(splits) {
+        *payable.entry(month(charge)).or_default() += split.payable;
+    }
+    payable
 }
 
 /// The hourly charges of an account in a window, hour by hour in the order in which a grant pays: by instance, compute before disk.

@@ -1,5 +1,6 @@
 //! Does the running service keep the rules? Stories over HTTP, on SQLite and on PostgreSQL.
 
+mod cap;
 mod clock;
 mod cloud;
 mod conversions;

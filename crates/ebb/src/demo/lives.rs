@@ -3,8 +3,10 @@
 use super::dice::Dice;
 use super::stage::{Customer, Stage};
 use crate::failure::Failure;
+use ebb_model::money::Amount;
 use ebb_model::time::Timestamp;
 use ebb_wire::address::{Address, Send};
+use ebb_wire::cap::{Cap, SetCap};
 use ebb_wire::catalog::Zone;
 use ebb_wire::drill::{Drill, Rehearse};
 use ebb_wire::host::{DeclareLost, Host, Leave};
@@ -68,6 +70,9 @@ pub async fn play(stage: &Stage, lives: u32, seed: u64) -> Result<Played, Failur
         theatre.something().await?;
         if theatre.whims.percent(3) {
             theatre.word_about_a_trial().await?;
+        }
+        if theatre.whims.percent(4) {
+            theatre.mind_the_money().await?;
         }
         if theatre.months.percent(12) {
             theatre.convert().await?;
@@ -141,6 +146,27 @@ impl Theatre<'_> {
         if self.tally(what, answer)?.is_some() && verb == "overrule" {
             let claimed = self.customers[at].client.ask::<Value>("/v1/trial").await;
             self.tally("claim", claimed)?;
+        }
+        Ok(())
+    }
+
+    /// Somebody sets a cap, often barely above the least that is possible, or does without; then time passes, often to where it acts.
+    async fn mind_the_money(&mut self) -> Result<(), Failure> {
+        let at = self.whims.from(0, self.customers.len() as i64 - 1) as usize;
+        let client = &self.customers[at].client;
+        if self.whims.percent(15) {
+            let removed = client.delete::<Cap>("/v1/cap").await;
+            return self.tally("remove a cap", removed).map(drop);
+        }
+        let least: Amount = client.get::<Cap>("/v1/cap", &[]).await?.least.parse().unwrap_or_default();
+        let more = if self.whims.percent(70) { self.whims.from(-20, 500) } else { self.whims.from(0, 20_000) };
+        let amount = Amount::from_units((least.units() + more * 1_000_000 + self.whims.from(0, 999)).max(0));
+        let answer = client.post::<Cap>("/v1/cap", &SetCap { amount: amount.to_string() }).await;
+        let Some(set) = self.tally("set a cap", answer)? else { return Ok(()) };
+        if let Some(acts_at) = set.acts_at.filter(|_| self.whims.percent(60)) {
+            let acts_at = acts_at.parse::<Timestamp>().expect("an instant of the service");
+            let seconds = acts_at.millis_since(self.stage.now().await?) / 1_000 + self.whims.from(0, 100);
+            self.stage.advance(Advance { seconds: Some(seconds.clamp(1, 40_000)), to: None }).await?;
         }
         Ok(())
     }

@@ -99,6 +99,9 @@ fn prepare(sandbox: &Sandbox, example: &str) -> String {
         sandbox.ok("ebb trial claim");
         sandbox.ok("ebb buy t6.small.1 --trial --name trying --wait");
     }
+    if example.starts_with("ebb cap remove") {
+        sandbox.ok("ebb cap set 100");
+    }
     if example.contains("trial appeal") {
         // One who ran may ask to claim all the same.
         sandbox.ok("ebb buy c6.large.2 --spot 3 --name job --wait");

@@ -3,6 +3,7 @@
 use crate::api::{Client, Refused, text, wait_for};
 use crate::books::{self, Purchases};
 use crate::world::{Guests, On, Pace, Shape, World};
+use ebb_model::money::{Amount, Price};
 use ebb_model::time::Timestamp;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -214,4 +215,39 @@ fn until_noticed(tenant: &Client<'_>, block: &str) -> Timestamp {
         let deadline = interruption["readable_at"].is_string().then(|| instant(&interruption["deadline"]));
         deadline.ok_or(interruption.to_string())
     })
+}
+
+/// The server is away when a spending cap is met: the block that it ends is charged to that second.
+fn a_cap_that_is_met_while_the_server_is_down_acts_at_its_second(on: On) {
+    let world = World::at(Pace::default(), Shape::Halves, on, &[]);
+    let operator = world.open();
+    let ada = operator.tenant("Ada");
+    let block = ada.buy("small", "spot-block");
+    ada.until(&block, "running");
+    let spent: Amount = text(&ada.get("/v1/cap")["payable"]).parse().unwrap();
+    let price = |name: &str| text(&ada.instance(&block)[name]).parse::<Price>().unwrap();
+    let seconds = (price("price") + price("system_disk_price")).charge(6).posted();
+    let set = ada.post("/v1/cap", json!({ "amount": (spent + seconds).to_string() }));
+    let acts_at = instant(&set["acts_at"]);
+    world.server.kill();
+    sleep(Duration::from_secs(9));
+
+    ada.until(&block, "released");
+    let gone = ada.instance(&block);
+    assert_eq!((&gone["end_cause"], instant(&gone["ended_at"])), (&json!("spending-cap"), acts_at));
+    let events = operator.all("/v1/events");
+    let reached: Vec<&Value> = events.iter().filter(|event| event["body"]["event"] == "cap-reached").collect();
+    assert_eq!((reached.len(), instant(&reached[0]["body"]["at"])), (1, acts_at));
+    assert!(instant(&reached[0]["at"]) > acts_at.plus_seconds(1), "the server was not away when it was met");
+    books::check(&world, &Purchases::from([(ada.account.clone(), BTreeSet::from([block]))]));
+}
+
+#[test]
+fn a_cap_is_met_without_the_server_on_sqlite() {
+    a_cap_that_is_met_while_the_server_is_down_acts_at_its_second(On::Sqlite);
+}
+
+#[test]
+fn a_cap_is_met_without_the_server_on_postgres() {
+    a_cap_that_is_met_while_the_server_is_down_acts_at_its_second(On::Postgres);
 }

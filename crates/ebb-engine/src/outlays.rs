@@ -1,0 +1,173 @@
+//! What does an account pay for now, and what of it could be stopped? (rules §3.8)
+
+use crate::cap::owes;
+use crate::lifecycle::{ending, least_until};
+use crate::rating;
+use crate::spending::{Block, Draw, Ended, Spending};
+use ebb_model::billing::{Meter, Settled, Span};
+use ebb_model::calendar::Calendar;
+use ebb_model::catalog::Limits;
+use ebb_model::id::InstanceId;
+use ebb_model::instance::{End, Instance, Purchase, State};
+use ebb_model::money::{Exact, Price};
+use ebb_model::time::{HOUR, Period, Second};
+use std::collections::BTreeMap;
+
+/// A reclaim ends at the release, which takes a moment beyond the deadline; so much is set aside for it.
+const LATE_SECONDS: i64 = 10;
+
+/// What is paid for, in parts that a sum is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Outlays {
+    pub draws: Vec<Draw>,
+    pub blocks: Vec<Block>,
+    pub ended: Vec<Ended>,
+    pub owed: Exact,
+}
+
+/// An account as its rows have it.
+pub struct Known<'a> {
+    /// Of hours that are open, and of blocks that are not released.
+    pub spans: &'a [Span],
+    /// Those not yet released.
+    pub live: &'a [Instance],
+    /// Whether the grant has the flavor of an instance on its list.
+    pub listed: &'a dyn Fn(&Instance) -> bool,
+    pub limits: &'a Limits,
+    pub calendar: &'a Calendar,
+}
+
+pub fn outlays(known: &Known<'_>) -> Outlays {
+    let live: BTreeMap<InstanceId, &Instance> = known.live.iter().map(|one| (one.id, one)).collect();
+    let mut all = Outlays::default();
+    for span in known.spans {
+        let of = live.get(&span.instance).copied();
+        match (span.settled, of) {
+            (Settled::Hourly { trial }, of) => {
+                let least = of.and_then(|of| least_until(of, known.limits)).unwrap_or(span.since);
+                // A block's disk goes with it, by the cap or by itself.
+                let leaves = of.filter(|of| !of.purchase.is_firm() && span.until.is_none());
+                let reclaimed = leaves.and_then(taken_back);
+                all.draws.push(Draw {
+                    since: span.since,
+                    until: span.until.or(reclaimed.map(|end| end.at)).or(leaves.and_then(Instance::lease_end)),
+                    covered: trial,
+                    trial: of.is_some_and(is_trial),
+                    stops: span.until.is_none()
+                        && reclaimed.is_none()
+                        && (span.meter == Meter::Compute || leaves.is_some()),
+                    least,
+                    price: span.price,
+                });
+            }
+            (Settled::AtRelease { .. }, Some(block)) => all.add_block(span, block, known.calendar),
+            // Billed with its release, or before it began.
+            (Settled::AtRelease { .. }, None) | (Settled::InAdvance { .. }, _) => {}
+        }
+    }
+    for one in known.live.iter().filter(|one| one.purchase.is_firm() && one.paid_until().is_none()) {
+        all.add_what_is_to_come(one, known);
+    }
+    all
+}
+
+impl Outlays {
+    fn add_block(&mut self, span: &Span, block: &Instance, calendar: &Calendar) {
+        match (taken_back(block).or(block.state.end().copied()), block.lease_end()) {
+            (Some(end), _) => self.ended.push(Ended { at: end.at, payable: payable(span, &end, calendar) }),
+            (None, Some(lease_end)) => self.blocks.push(Block { start: span.since, lease_end, price: span.price }),
+            (None, None) => {}
+        }
+    }
+
+    /// What is bought and charged from its start on, and what a lost host takes up again when it comes back.
+    fn add_what_is_to_come(&mut self, one: &Instance, known: &Known<'_>) {
+        let begins = match (&one.state, one.first_running) {
+            (State::Lost { since, .. }, _) => Some(*since),
+            (State::Waiting { .. } | State::Starting { .. }, None) => Some(one.created_at.second()),
+            _ => None,
+        };
+        if let Some(since) = begins {
+            let trial = is_trial(one);
+            let covered = trial && (known.listed)(one);
+            let (until, stops, least, price) = (None, false, since, one.disk_price);
+            self.draws.push(Draw { since, until, covered, trial, stops, least, price });
+        }
+        if owes(one) && matches!(one.state, State::Waiting { .. } | State::Starting { .. }) {
+            self.owed += minimum(one.purchase.price(), known.limits);
+        }
+    }
+}
+
+/// How a block ends whose notice is out, if its release takes no longer than others do.
+fn taken_back(block: &Instance) -> Option<End> {
+    let State::Reclaiming { deadline, .. } = block.state else { return None };
+    ending(block, deadline.plus_seconds(LATE_SECONDS).second())
+}
+
+/// What vCPU and memory for which others had to go cost at least (rules §2.11).
+pub fn minimum(price: Price, limits: &Limits) -> Exact {
+    price.charge(limits.taking_minimum_seconds)
+}
+
+/// With one more order that is placed now, as if it ran from this second on; `least_seconds` is how long it must.
+pub fn begin(spending: &mut Spending, purchase: Purchase, disk: Option<Price>, now: Second, least_seconds: i64) {
+    let trial = matches!(purchase, Purchase::Trial { .. });
+    let mut draw = |price, until, stops, least| {
+        spending.draws.push(Draw { since: now, until, covered: trial, trial, stops, least, price });
+    };
+    match purchase {
+        Purchase::SpotBlock { price, hours, periods } => {
+            let lease_end = now.plus(hours * periods * HOUR);
+            disk.into_iter().for_each(|disk| draw(disk, Some(lease_end), true, now));
+            spending.blocks.push(Block { start: now, lease_end, price });
+        }
+        Purchase::OnDemand { price } | Purchase::Trial { price } => {
+            draw(price, None, true, now.plus(least_seconds));
+            disk.into_iter().for_each(|disk| draw(disk, None, false, now));
+        }
+        Purchase::Subscription { .. } => {}
+    }
+}
+
+/// With a trial instance on demand from now on.
+pub fn leave_trial(spending: &mut Spending, of: &Instance) {
+    of_instance(spending, of).into_iter().for_each(|draw| (draw.trial, draw.covered) = (false, false));
+}
+
+/// With months of an instance paid in this one; nothing of it is charged by the hour any more.
+pub fn pay_ahead(spending: &mut Spending, of: &Instance, month: Second, amount: Exact, now: Second) {
+    of_instance(spending, of).into_iter().for_each(|draw| draw.until = Some(now));
+    *spending.billed.entry(month).or_default() += amount;
+}
+
+/// What an instance draws by the hour; of what is alike it does not matter which it is.
+fn of_instance<'a>(spending: &'a mut Spending, of: &Instance) -> Vec<&'a mut Draw> {
+    if of.paid_until().is_some() {
+        return vec![];
+    }
+    let (mut compute, mut disk) = (Some(of.purchase.price()), Some(of.disk_price));
+    let open = spending.draws.iter_mut().filter(|draw| draw.until.is_none() && draw.trial == is_trial(of));
+    let own = open.filter(|draw| {
+        let wanted = if draw.stops { &mut compute } else { &mut disk };
+        wanted.take_if(|price| *price == draw.price).is_some()
+    });
+    own.collect()
+}
+
+/// With more for what an instance uses already, which no grant pays.
+pub fn cost_more(spending: &mut Spending, meter: Meter, price: Price, now: Second) {
+    let (until, stops) = (None, meter == Meter::Compute);
+    spending.draws.push(Draw { since: now, until, covered: false, trial: false, stops, least: now, price });
+}
+
+fn is_trial(one: &Instance) -> bool {
+    matches!(one.purchase, Purchase::Trial { .. })
+}
+
+fn payable(span: &Span, end: &End, calendar: &Calendar) -> Exact {
+    let Some(whole) = Period::new(span.since, end.at) else { return Exact::ZERO };
+    let span = Span { until: Some(end.at), ..span.clone() };
+    let charges = rating::charges(&span, whole, calendar, None, Some(end));
+    charges.iter().filter(|charge| charge.waiver.is_none()).map(|charge| charge.gross()).sum()
+}
