@@ -17,6 +17,7 @@ import re
 import sys
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from functools import cache
 from zoneinfo import ZoneInfo
 
 HOUR = 3600
@@ -37,6 +38,7 @@ DAYS_BEFORE = (7, 1)  # and so many days before the end of the validity
 # ---- reading ----------------------------------------------------------------------------------------------------
 
 
+@cache
 def micros(text):
     """An instant as microseconds since the epoch."""
     match = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z", text)
@@ -673,7 +675,8 @@ def exhaustion(lives, grant, budget, catalog):
     for life in (life for life in lives if life.option == "trial" and life.start is not None):
         for meter in METERS:
             for since, until, cost, may in stretches(life, meter, grant, catalog, grant["until"]):
-                goes_on = life.cause == "trial-end" and until == life.end
+                lost = life.pauses and life.pauses[-1][1] is None  # it drew nothing any more
+                goes_on = life.cause == "trial-end" and until == life.end and not lost
                 until = grant["until"] if goes_on else min(until, grant["until"])
                 if may:
                     draws.append((max(since, grant["since"]), until, cost))
@@ -908,7 +911,8 @@ def pieces(life, grant, zone, catalog, now):
                 continue
             hour_end = zone.next_cut(since)
             until = min(end, hour_end)
-            marks = [grant["since"], grant["until"]] if may and grant else []
+            of_trial = may and grant and (life.left_trial is None or since < life.left_trial)
+            marks = [grant["since"], grant["until"]] if of_trial else []
             marks.extend([] if life.left_trial is None else [life.left_trial])
             if whole:
                 marks.append(life.period_start(since) + life.period)
@@ -1011,14 +1015,14 @@ def compare_traffic(wanted, shown, complain, issued):
         complain(address, f"traffic since {clock(since)}: nothing in the log makes this record")
 
 
-def check_pools(person, shown, flowed, closed, zone, catalog, now, complain):
+def check_pools(person, shown, flowed, zone, catalog, now, complain):
     """Are the two figures of traffic what is left of this month's pools? [3.9]"""
     month, grant = zone.month(now), person.grant
     if second(shown["month"]) != month:
         complain(person.id, f"the month of traffic began at {clock(month)}, not at {shown['month']}")
     for pool in POOLS:
         mine = [flow for flow in flowed if zone.month(flow.since) == month]
-        settled = sum(getattr(flow, pool) for flow in mine if flow in closed)
+        settled = sum(getattr(flow, pool) for flow in mine if flow.hour_end <= now)
         used, size = sum(getattr(flow, pool) for flow in mine), catalog[f"trial_traffic_{pool}_gb"] * GB_PARTS
         valid = grant["since"] <= now < grant["until"]
         wanted = {"size": size, "settled": settled, "accruing": used - settled, "used": used, "left": (size - used) * valid}
@@ -1065,7 +1069,7 @@ def check_books(person, books, mine, lives, now, complain, flowed, closed):
         if amount(text) != exact:
             complain(person.id, f"{what} is {text}, by the rules {exact // 10**8}.{exact % 10**8:08}")
 
-    open_flows = [flow for flow in flowed if flow not in closed]
+    open_flows = [flow for flow in flowed if flow.hour_end > now]
 
     def sent(of, what):
         return posted_traffic(sum(what(flow) * flow.address.price for flow in of))
@@ -1157,12 +1161,13 @@ def check(dump):
         hourly = {p.settled_at for p in mine if p.settled_at and not (p.meter == "compute" and p.life.option == "spot-block")}
         flowed = flows([a for a in log.addresses.values() if a.account == person.id], zone, dump["catalog"])
         closed = [flow for flow in flowed if flow.hour_end <= now]
-        for which, wanted, name in (("traffic", closed, True), ("traffic_accruing", [f for f in flowed if f not in closed], False)):
+        flowing = [flow for flow in flowed if flow.hour_end > now]
+        for which, wanted, name in (("traffic", closed, True), ("traffic_accruing", flowing, False)):
             compare_traffic([flow for flow in wanted if flow.quantity], books["bill"].get(which, []), complain, name)
         hourly |= {flow.hour_end for flow in closed if flow.quantity}
         check_addresses(log, person, books["addresses"], zone, now, complain)
         if books["trial"] and person.grant:
-            check_pools(person, books["trial"]["traffic"], flowed, closed, zone, dump["catalog"], now, complain)
+            check_pools(person, books["trial"]["traffic"], flowed, zone, dump["catalog"], now, complain)
         if sorted(hourly) != [until for _, until in person.closed]:
             complain(person.id, "the closed hours in the log are not those in which something was used")
         check_books(person, books, mine, lives, now, complain, flowed, closed)

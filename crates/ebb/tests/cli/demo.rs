@@ -77,7 +77,7 @@ fn every_bill_of_random_lives_follows_from_its_log() {
         "\"address-kept\"",
     ];
     let (mut missing, mut richest) = (wanted.to_vec(), (0, ""));
-    for seed in ["2", "3", "51"] {
+    for seed in ["2", "51", "63"] {
         play("30", seed, &dump);
         assert!(oracle(&[dump.to_str().unwrap()]).contains("follow from"));
         let told = std::fs::read_to_string(&dump).unwrap();
