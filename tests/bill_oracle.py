@@ -17,6 +17,7 @@ import re
 import sys
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from functools import cache
 from zoneinfo import ZoneInfo
 
 HOUR = 3600
@@ -38,6 +39,7 @@ DAYS_BEFORE = (7, 1)  # and so many days before the end of the validity
 # ---- reading ----------------------------------------------------------------------------------------------------
 
 
+@cache
 def micros(text):
     """An instant as microseconds since the epoch."""
     match = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z", text)
@@ -1398,14 +1400,14 @@ def compare_traffic(wanted, shown, complain, issued):
         complain(address, f"traffic since {clock(since)}: nothing in the log makes this record")
 
 
-def check_pools(person, shown, flowed, closed, zone, catalog, now, complain):
+def check_pools(person, shown, flowed, zone, catalog, now, complain):
     """Are the two figures of traffic what is left of this month's pools? [3.9]"""
     month, grant = zone.month(now), person.grant
     if second(shown["month"]) != month:
         complain(person.id, f"the month of traffic began at {clock(month)}, not at {shown['month']}")
     for pool in POOLS:
         mine = [flow for flow in flowed if zone.month(flow.since) == month]
-        settled = sum(getattr(flow, pool) for flow in mine if flow in closed)
+        settled = sum(getattr(flow, pool) for flow in mine if flow.hour_end <= now)
         used, size = sum(getattr(flow, pool) for flow in mine), catalog[f"trial_traffic_{pool}_gb"] * GB_PARTS
         valid = grant["since"] <= now < grant["until"]
         wanted = {"size": size, "settled": settled, "accruing": used - settled, "used": used, "left": (size - used) * valid}
@@ -1452,7 +1454,7 @@ def check_books(person, books, mine, lives, now, complain, flowed, closed):
         if amount(text) != exact:
             complain(person.id, f"{what} is {text}, by the rules {exact // 10**8}.{exact % 10**8:08}")
 
-    open_flows = [flow for flow in flowed if flow not in closed]
+    open_flows = [flow for flow in flowed if flow.hour_end > now]
 
     def sent(of, what):
         return posted_traffic(sum(what(flow) * flow.address.price for flow in of))
@@ -1552,12 +1554,13 @@ def check(dump):
         hourly = {p.settled_at for p in mine if p.settled_at and p.months is None and not (p.meter == "compute" and p.life.option == "spot-block")}
         flowed = flows([a for a in log.addresses.values() if a.account == person.id], zone, dump["catalog"])
         closed = [flow for flow in flowed if flow.hour_end <= now]
-        for which, wanted, name in (("traffic", closed, True), ("traffic_accruing", [f for f in flowed if f not in closed], False)):
+        flowing = [flow for flow in flowed if flow.hour_end > now]
+        for which, wanted, name in (("traffic", closed, True), ("traffic_accruing", flowing, False)):
             compare_traffic([flow for flow in wanted if flow.quantity], books["bill"].get(which, []), complain, name)
         hourly |= {flow.hour_end for flow in closed if flow.quantity}
         check_addresses(log, person, books["addresses"], zone, now, complain)
         if books["trial"] and person.grant:
-            check_pools(person, books["trial"]["traffic"], flowed, closed, zone, dump["catalog"], now, complain)
+            check_pools(person, books["trial"]["traffic"], flowed, zone, dump["catalog"], now, complain)
         if sorted(hourly) != [until for _, until in person.closed]:
             complain(person.id, "the closed hours in the log are not those in which something was used")
         check_books(person, books, mine, lives, now, complain, flowed, closed)
