@@ -74,6 +74,9 @@ fn every_bill_of_random_lives_follows_from_its_log() {
         "\"trial-low\"",
         "\"trial-end\"",
         "\"charged_until\"",
+        "\"cap-soon\"",
+        "\"cap-reached\"",
+        "\"spending-cap\"",
     ];
     let (mut missing, mut richest) = (wanted.to_vec(), (0, ""));
     for seed in ["3", "4", "51"] {
