@@ -79,7 +79,7 @@ fn every_bill_of_random_lives_follows_from_its_log() {
         "\"spending-cap\"",
     ];
     let (mut missing, mut richest) = (wanted.to_vec(), (0, ""));
-    for seed in ["3", "4", "51"] {
+    for seed in ["4", "18", "23"] {
         play("30", seed, &dump);
         assert!(oracle(&[dump.to_str().unwrap()]).contains("follow from"));
         let told = std::fs::read_to_string(&dump).unwrap();
