@@ -93,6 +93,7 @@ enum What {
     Convert,
     Subscribe,
     Renew,
+    CapReached,
 }
 
 fn what() -> impl Strategy<Value = What> {
@@ -102,7 +103,7 @@ fn what() -> impl Strategy<Value = What> {
         2 => Just(Stop), 2 => Just(Start), 2 => Just(StopEconomically), 1 => Just(StopEconomicallyAt), 1 => Just(Wait),
         1 => Just(RoomFree), 1 => Just(Resize), 1 => Just(Delete), 1 => Just(Reclaim), 1 => Just(HostLost),
         1 => Just(OnDemand), 1 => Just(StopWithTrial), 1 => Just(TrialOver), 1 => Just(Convert), 2 => Just(Subscribe),
-        1 => Just(Renew),
+        1 => Just(Renew), 1 => Just(CapReached),
     ]
 }
 
@@ -234,6 +235,7 @@ proptest! {
                 What::OnDemand => Input::OnDemand { since: now.second() },
                 What::StopWithTrial => Input::StopWithTrial { at: now.second().plus(-(seconds % 3)) },
                 What::TrialOver => Input::TrialOver { at: now.second() },
+                What::CapReached => Input::CapReached { at: now.second().plus(-(seconds % 3)) },
             };
             let over = matches!(known.state, State::Released { .. });
             if let Ok(done) = step(&known, input, now, &LIMITS) {

@@ -81,6 +81,9 @@ fn every_bill_of_random_lives_follows_from_its_log() {
         "\"subscription-end\"",
         "\"traffic-low\"",
         "\"address-kept\"",
+        "\"cap-soon\"",
+        "\"cap-reached\"",
+        "\"spending-cap\"",
     ];
     let (mut missing, mut richest) = (wanted.to_vec(), (0, ""));
     for seed in ["23", "3", "53"] {

@@ -27,7 +27,7 @@ const REFUSALS: [(&str, i32, &str); 28] = [
     ("ebb balance --as nobody", 2, "it has enterprise, individual, operator"),
     ("ebb trial", 1, "trial"),
     ("ebb trial at-end release", 1, "claim it first with `ebb trial claim`"),
-    ("ebb trial at-end stop", 1, "not offered here"),
+    ("ebb cap remove", 1, "there is no spending cap"),
     ("ebb trial release", 2, "<ID"),
     ("ebb instances convert nobody --to on-demand", 1, "`ebb instances list --all` shows them"),
     ("ebb instances convert nobody", 2, "--to"),
