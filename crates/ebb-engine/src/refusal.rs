@@ -133,6 +133,14 @@ pub enum Refused {
     )]
     PersonRan { shared: String },
     #[error(
+        "the trial is for those who never ran an instance (rules §3.2), and an order of this account is under way; if it never runs it does not count: try again then"
+    )]
+    OrderUnderWay,
+    #[error(
+        "the trial is for those who never ran an instance (rules §3.2), and an order of another account of this person is under way (shared: {shared}); if it never runs it does not count: try again then"
+    )]
+    PersonOrderUnderWay { shared: String },
+    #[error(
         "individual and enterprise exclude each other (rules §3.2), and another account of this person claimed as {claimed} (shared: {shared}); if that is wrong, `ebb trial appeal`"
     )]
     OtherHolderClaimed { claimed: &'static str, shared: String },
@@ -224,6 +232,8 @@ impl Refused {
             Refused::RanBefore => "trial-ran-before",
             Refused::PersonClaimed { .. } => "trial-person-claimed",
             Refused::PersonRan { .. } => "trial-person-ran",
+            Refused::OrderUnderWay => "trial-order-under-way",
+            Refused::PersonOrderUnderWay { .. } => "trial-person-order-under-way",
             Refused::OtherHolderClaimed { .. } => "trial-other-holder-claimed",
             Refused::HolderSettled(_) => "holder-settled",
             Refused::NothingToAppeal => "nothing-to-appeal",

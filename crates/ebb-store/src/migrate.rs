@@ -18,6 +18,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0009_evidence.sql"),
     include_str!("../../../migrations/0010_economical.sql"),
     include_str!("../../../migrations/0011_trial_end.sql"),
+    include_str!("../../../migrations/0015_orders_under_way.sql"),
 ];
 
 pub(crate) const CREATE_VERSION_TABLE: &str = "create table if not exists schema_version (number bigint primary key)";

@@ -57,7 +57,7 @@ story!(a_check_says_all_of_it_beforehand_in_the_words_of_the_claim, |cloud: Clou
     assert_eq!(cloud.refused(&key, "/v1/trial", json!(null)).await, (403, "unverified".to_owned()));
     cloud.post("operator", &format!("/v1/accounts/{id}/verification"), json!({"holder": "individual"})).await;
     let check = cloud.get(&key, "/v1/trial/check").await;
-    assert_eq!((&check["eligible"], check["conditions"].as_array().unwrap().len()), (&json!(true), 8));
+    assert_eq!((&check["eligible"], check["conditions"].as_array().unwrap().len()), (&json!(true), 10));
     cloud.post(&key, "/v1/trial", json!(null)).await;
     assert_eq!(cloud.stands_against(&key).await, ["trial-already-claimed"]);
 
