@@ -62,6 +62,10 @@ pub enum Refused {
     NotYetClosed(String),
     #[error("{kind}: {why} (rules §3.2)")]
     Evidence { kind: &'static str, why: String },
+    #[error(
+        "a verifier says by what he knows whom he verified: send a document, a phone or a payment account as evidence (rules §3.2)"
+    )]
+    VerifiedByNothing,
     #[error("a report holds at most {most} pieces of evidence, this one {given}; send several")]
     TooMuchEvidence { given: usize, most: usize },
     #[error("no outside verifier works for this installation; ask the operator to verify the account")]
@@ -158,7 +162,9 @@ pub enum Refused {
     NoAppeal,
     #[error("nothing is left of the account's grant, so nothing can be taken")]
     NothingToRevoke,
-    #[error("the account has no trial grant; claim it first with `ebb trial claim`")]
+    #[error(
+        "the account has no trial grant; claim it first with `ebb trial claim` (`ebb trial check` says whether it may)"
+    )]
     NoGrant,
     #[error("the grant ended at {0}")]
     GrantOver(Timestamp),
@@ -223,6 +229,7 @@ impl Refused {
             Refused::AccountClosed => "account-closed",
             Refused::NotYetClosed(_) => "account-in-use",
             Refused::Evidence { .. } => "evidence-not-usable",
+            Refused::VerifiedByNothing => "evidence-missing",
             Refused::TooMuchEvidence { .. } => "too-much-evidence",
             Refused::NoVerifier => "no-verifier",
             Refused::Forged(_) => "signature",

@@ -102,6 +102,7 @@ impl Denied {
                 | Refused::AutoRecovery
                 | Refused::Evidence { .. }
                 | Refused::TooMuchEvidence { .. }
+                | Refused::VerifiedByNothing
                 | Refused::HoursWithoutBlock { .. } => StatusCode::UNPROCESSABLE_ENTITY,
                 Refused::InsufficientFunds { .. } | Refused::Arrears(_) => StatusCode::PAYMENT_REQUIRED,
                 Refused::Unverified | Refused::AccountClosed => StatusCode::FORBIDDEN,

@@ -50,6 +50,11 @@ impl Report {
         Ok(Report { source, marks: marks(&pieces, terms) })
     }
 
+    /// Whether somebody else who is seen with the same would be the same person.
+    pub fn tells_whose(&self) -> bool {
+        self.marks.iter().any(|mark| mark.links)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.marks.is_empty()
     }

@@ -14,6 +14,7 @@ mod offer;
 mod person;
 mod progress;
 mod report;
+mod sale;
 mod sandbox;
 mod stream;
 mod subscription;

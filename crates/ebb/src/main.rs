@@ -104,7 +104,7 @@ enum Command {
     #[command(after_help = "Example:\n  ebb balance")]
     Balance,
     /// The trial grant: what is left and how long it lasts, and what becomes of it
-    #[command(after_help = "Example:\n  ebb trial")]
+    #[command(after_help = "Example:\n  ebb trial claim && ebb buy t6.small.1 --trial --name first\n  ebb trial")]
     Trial(trial::TrialArgs),
     /// Show bill records, and what accrues until now
     #[command(after_help = "Example:\n  ebb bill --since 2026-03-01")]

@@ -55,8 +55,9 @@ fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => {
             let [a, b, c, _] = address.octets();
-            !(address.is_private() || address.is_loopback() || address.is_link_local() || address.is_documentation())
-                && !matches!((a, b, c), (0 | 224.., _, _) | (100, 64..=127, _) | (192, 0, 0) | (198, 18 | 19, _))
+            let own = address.is_private() || address.is_loopback() || address.is_link_local();
+            let special = matches!((a, b, c), (0 | 224.., _, _) | (100, 64..=127, _) | (192, 0, 0) | (198, 18 | 19, _));
+            !own && !special && !address.is_documentation()
         }
         // What was given out as global unicast, less examples, 6to4 and what lies below 2001:200.
         IpAddr::V6(address) => match address.segments() {
