@@ -34,6 +34,8 @@ GB_PARTS = 1_000_000  # traffic is charged in millionths of a GB, each 1000 byte
 POOLS = ("anywhere", "overseas")
 LOW = 20  # of the grant, in percent: below it its owner is warned [3.7]
 DAYS_BEFORE = (7, 1)  # and so many days before the end of the validity
+# What an operator's word can lift [3.2].
+DEEDS = ("trial-ran-before", "trial-person-ran", "trial-person-claimed", "trial-other-holder-claimed")
 
 
 # ---- reading ----------------------------------------------------------------------------------------------------
@@ -247,7 +249,7 @@ class Person:
     top_ups: list = field(default_factory=list)  # place in the log, amount
     closes: dict = field(default_factory=dict)  # end of an hour: place in the log of its close
     grant: dict = None
-    overruled: bool = False  # it may claim once in spite of what its person did [3.2]
+    overruled: tuple = None  # what of its person's deeds lets it claim once: up to which second, and by which codes [3.2]
     gone: bool = False  # closed
     closed: list = field(default_factory=list)
     at_end: str = "continue"  # what becomes of trial instances at the end of the grant [3.8]
@@ -320,9 +322,8 @@ class Log:
         elif kind == "trial-claimed":
             if person.grant:
                 self.complain(account, "a second trial was claimed")
-            if self.tried(account) and not person.overruled:
-                self.complain(account, "its person claimed or ran before, and nobody overruled that")
-            person.overruled = False
+            self.may_claim(account, person, body["holder"])
+            person.overruled = None
             person.grant = {
                 "holder": body["holder"],
                 "issued": amount(body["amount"]) * SHOWN,
@@ -333,7 +334,7 @@ class Log:
                 "valid_until": second(body["valid_until"]),
             }
         elif kind == "trial-overruled":
-            person.overruled = True
+            person.overruled = at // 1_000_000, set(body.get("lifts", DEEDS))
         elif kind == "trial-revoked":
             if not person.grant or not person.grant["since"] <= second(body["at"]) < person.grant["until"]:
                 return self.complain(account, "a grant was taken that there is not")
@@ -458,11 +459,25 @@ class Log:
         beyond = max(sums[True] - overseas, 0)
         return min(sums[False] + beyond, anywhere), min(sums[True], overseas)
 
-    def tried(self, account):
-        """Whether an account of this one's person ran an instance or claimed [3.2]."""
+    def may_claim(self, account, person, holder):
+        """Nobody of the person ran an instance, claimed or waits for one, but for what was overruled [1.6, 3.2]."""
         mine = [other for other in self.people if self.whose(other) == self.whose(account)]
-        ran = any(life.account in mine and life.start is not None for life in self.lives.values())
-        return ran or any(self.people[other].grant for other in mine)
+        lives = [life for life in self.lives.values() if life.account in mine]
+        if any(life.start is None and life.end is None and life.option != "trial" for life in lives):
+            self.complain(account, "it claimed while an order of its person was under way")
+        deeds = [("trial-ran-before" if life.account == account else "trial-person-ran", life.start)
+                 for life in lives if life.start is not None]
+        grants = [self.people[other].grant for other in mine if other != account and self.people[other].grant]
+        # Of a person with claims of both kinds, either is named.
+        either = len({grant["holder"] for grant in grants}) > 1
+        for grant in grants:
+            code = "trial-person-claimed" if grant["holder"] == holder else "trial-other-holder-claimed"
+            deeds.append(("either" if either else code, grant["since"]))
+        until, lifts = person.overruled or (0, set())
+        claims = {"trial-person-claimed", "trial-other-holder-claimed"}
+        for code, when in deeds:
+            if when > until or not lifts & (claims if code == "either" else {code}):
+                return self.complain(account, "its person claimed or ran before, and nobody overruled that")
 
     def buy(self, event, body, at, takings):
         terms = body["purchase"]
@@ -1650,6 +1665,18 @@ def tamperings(dump):
         users = {b["account"]["id"] for b in of["accounts"] if b["trial"] and amount(b["trial"]["settled"]) > 1}
         return (n for n in events("trial-claimed")(of) if of["events"][n]["account"] in users)
 
+    def on_demand(of):
+        return events("bought", lambda told: told["purchase"]["option"] == "on-demand")(of)
+
+    def claims_after_orders(of):
+        first = min(on_demand(of), default=len(of["events"]))
+        return (n for n in events("trial-claimed")(of) if n > first)
+
+    def order_before(of, n):
+        told = dict(body(of, min(on_demand(of))), waits=False, took_room=False)
+        under_way = dict(of["events"][n], id=of["events"][n - 1]["id"] + "x", instance="i-under-way", body=told)
+        of["events"].insert(n, under_way)
+
     def used_overrules(of):
         """Those that somebody claimed by. The same account may be overruled for nothing it did not have anyway."""
         for n in events("trial-overruled")(of):
@@ -1888,6 +1915,8 @@ def tamperings(dump):
     yield from copies("a revoke is left out of the log", events("trial-revoked"), lambda of, n: of["events"].pop(n))
     yield from copies("a revoke took a cent less", events("trial-revoked"), lambda of, n: add(body(of, n), "amount", -10**6))
     yield from copies("nobody overruled", used_overrules, lambda of, n: of["events"].pop(n))
+    yield from copies("something else was overruled", used_overrules, lambda of, n: body(of, n).update(lifts=["unverified"]))
+    yield from copies("one claims while an order is under way", claims_after_orders, order_before)
     yield from copies("an account is closed at once", events("topped-up"),
                       lambda of, n: of["events"][n - 1].update(body={"event": "account-closed"}))
     yield from copies("the end of a trial is left out of the log", events("trial-ended"), lambda of, n: of["events"].pop(n))

@@ -48,6 +48,9 @@ pub enum Event {
     /// The operator lets it claim once in spite of what its person did.
     TrialOverruled {
         reason: String,
+        /// The codes of the refusals that it lifts, as far as they come from what was done until then.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        lifts: Vec<String>,
     },
     AppealRejected {
         reason: String,

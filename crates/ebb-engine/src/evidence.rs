@@ -1,16 +1,23 @@
 //! What do two accounts share? Evidence in one spelling, and the marks by which it is compared (rules §3.2).
 
+mod address;
+mod anybodys;
+mod letters;
+mod phone;
+
+pub use self::letters::is_invisible;
+
 use crate::refusal::Refused;
 use ebb_model::person::{Kind, PersonTerms};
 use std::collections::BTreeSet;
-use std::net::IpAddr;
-use unicode_normalization::UnicodeNormalization;
 
 /// So many pieces are in one report. It bounds how many sets of them there are.
 pub const MOST_IN_REPORT: usize = 16;
 const LONGEST: usize = 256;
 /// After so many a spelling is taken as it is.
 const MOST_SPELLINGS: usize = 4;
+/// The hexadecimal digits of a MAC address; what is shorter may be a name.
+const NUMBER_OF_A_DEVICE: usize = 12;
 
 /// One piece of evidence in the spelling in which it is compared. It is personal: nothing but its keyed hash is kept.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,7 +38,8 @@ pub struct Mark {
 }
 
 impl Evidence {
-    /// Brings what was seen into one spelling, so that letter case, width, spaces and country codes make no difference.
+    /// Brings what was seen into one spelling, so that letter case, width, look-alikes, spaces and the own country's code make no
+    /// difference.
     ///
     /// # Errors
     /// What is empty, too short or too long, or such that it would be shared by people who have nothing to do with each other.
@@ -52,17 +60,16 @@ impl Evidence {
         for _ in 0..MOST_SPELLINGS {
             match spelled(kind, &normal, terms) {
                 Ok(again) if again != normal => normal = again,
-                _ => break,
+                Ok(_) => break,
+                Err(why) => return refuse(why),
             }
         }
         let (count, least) = (normal.chars().count(), least(kind));
         if count < least {
             return refuse(format!("{count} characters are left of it without spaces and signs, {least} are needed"));
         }
-        let mut characters = normal.chars().filter(|c| c.is_alphanumeric());
-        let first = characters.next();
-        if characters.all(|c| Some(c) == first) {
-            return refuse("it is one character again and again, which anybody could share; leave it out".to_owned());
+        if let Some(why) = anybodys::anybodys(kind, &normal, terms) {
+            return refuse(why.to_owned());
         }
         Ok(Evidence { kind, normal })
     }
@@ -73,13 +80,13 @@ impl Evidence {
 }
 
 fn spelled(kind: Kind, seen: &str, terms: &PersonTerms) -> Result<String, String> {
-    let folded = fold(seen);
+    let folded = letters::fold(seen);
     Ok(match kind {
         Kind::Document => folded.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_uppercase(),
-        Kind::Phone => phone(&folded, terms)?,
+        Kind::Phone => phone::phone(&folded, terms)?,
         Kind::PaymentAccount => folded.chars().filter(|c| !c.is_whitespace() && !is_dash(*c)).collect(),
-        Kind::Device => spaced_once(&folded),
-        Kind::Address => address(&folded),
+        Kind::Device => device(&spaced_once(&folded)),
+        Kind::Address => address::address(&spaced_once(&folded))?,
     })
 }
 
@@ -120,17 +127,6 @@ pub fn marks(report: &[Evidence], terms: &PersonTerms) -> BTreeSet<Mark> {
     marks
 }
 
-/// Compatible forms made one (full-width digits, ligatures), letter case too; what is invisible is dropped.
-fn fold(text: &str) -> String {
-    let upper = text.nfkc().filter(|c| !is_invisible(*c)).flat_map(char::to_uppercase);
-    upper.flat_map(char::to_lowercase).nfkc().collect()
-}
-
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}')
-}
-
 fn is_dash(c: char) -> bool {
     matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}')
 }
@@ -139,44 +135,12 @@ fn spaced_once(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// An address of the Internet has many spellings, any other only its spaces.
-fn address(text: &str) -> String {
-    let text = spaced_once(text);
-    text.parse::<IpAddr>().map_or(text, |address| address.to_canonical().to_string())
-}
-
-/// E.164, with the country code that is meant where none is written.
-fn phone(text: &str, terms: &PersonTerms) -> Result<String, String> {
-    let wrong = || "write a phone as +86 138 0013 8000, 0086 … or as it is dialled within the country".to_owned();
-    let text = text.trim();
-    let international = text.starts_with('+') || text.starts_with("00");
-    // A zero in brackets is the one that is left out when calling from abroad.
-    let text = if international { text.replace("(0)", "") } else { text.to_owned() };
-    let apart = |c: char| c.is_whitespace() || is_dash(c) || matches!(c, '.' | '(' | ')' | '/');
-    let dialled: String = text.strip_prefix('+').unwrap_or(&text).chars().filter(|c| !apart(*c)).collect();
-    if dialled.is_empty() || !dialled.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(wrong());
-    }
-    let (code, trunk) = (terms.country_code.as_str(), terms.trunk_prefix.as_str());
-    let within = |number: &str| {
-        let number = number.strip_prefix(trunk).unwrap_or(number);
-        format!("+{code}{number}")
-    };
-    let abroad = |number: &str| match number.strip_prefix(code) {
-        Some(number) => within(number),
-        None => format!("+{number}"),
-    };
-    let whole = match dialled.strip_prefix("00") {
-        _ if text.starts_with('+') => abroad(&dialled),
-        Some(number) => abroad(number),
-        None if !trunk.is_empty() && dialled.starts_with(trunk) => within(&dialled),
-        None if dialled.len() > terms.national_digits => abroad(&dialled),
-        None => within(&dialled),
-    };
-    match whole.len() {
-        9..=16 => Ok(whole),
-        _ => Err(wrong()),
-    }
+/// A number such as a network card's is read without what stands between its digits, which is a matter of taste.
+fn device(text: &str) -> String {
+    let digits: String =
+        text.chars().filter(|c| !c.is_whitespace() && !is_dash(*c) && !matches!(c, ':' | '.')).collect();
+    let number = digits.len() >= NUMBER_OF_A_DEVICE && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if number { digits } else { text.to_owned() }
 }
 
 #[cfg(test)]
@@ -194,6 +158,11 @@ mod tests {
             "１１０１０５１９４９１２３１００２ｘ",
             " 110105 19491231-002x ",
             "110105\u{200b}19491231002X",
+            "11010519491231002Х",
+            "11010519491231002χ",
+            "11010519491231002×",
+            "١١٠١٠٥١٩٤٩١٢٣١٠٠٢X",
+            "110105\u{34f}1949\u{3164}1231\u{e0101}002X",
         ] {
             assert_eq!(normal(Kind::Document, seen), "11010519491231002X", "{seen}");
         }
@@ -210,6 +179,13 @@ mod tests {
             "0138 0013 8000",
             "＋８６（１３８）００１３８０００",
             "+86 (0) 138 0013 8000",
+            "+0086 138 0013 8000",
+            "+86 86 138 0013 8000",
+            "0086 86 13800138000",
+            "+86 0138 0013 8000",
+            "+86 0086 13800138000",
+            "(+86) 138 0013 8000",
+            "٠١٣٨٠٠١٣٨٠٠٠",
         ];
         for seen in seen {
             assert_eq!(normal(Kind::Phone, seen), "+8613800138000", "{seen}");
@@ -217,7 +193,20 @@ mod tests {
         assert_eq!(normal(Kind::Phone, "010 6552 9988"), "+861065529988");
         assert_eq!(normal(Kind::Phone, "+86 010 6552 9988"), "+861065529988");
         assert_eq!(normal(Kind::Phone, "+44 (0)20 7946 0958"), "+442079460958");
-        for seen in ["", "call me", "+", "123", "+1234567890123456", "138 0013 8000 ext. 5"] {
+        // What is abroad has a country of its own.
+        assert_eq!(normal(Kind::Phone, "+1 (415) 555-2671"), "+14155552671");
+        for seen in [
+            "",
+            "call me",
+            "+",
+            "123",
+            "+0138 0013 8000",
+            "+86 111 1111 1111",
+            "12345678901",
+            "+1 234 567 8901",
+            "+1234567890123456",
+            "138 0013 8000 ext. 5",
+        ] {
             assert!(normal(Kind::Phone, seen).contains("rules §3.2"), "{seen}");
         }
     }
@@ -227,8 +216,14 @@ mod tests {
         assert_eq!(normal(Kind::PaymentAccount, "6222 0200-0000 1234"), "6222020000001234");
         assert_eq!(normal(Kind::PaymentAccount, "Ada@Example.COM"), "ada@example.com");
         assert_eq!(normal(Kind::Device, " ThinkPad\t X1 "), "thinkpad x1");
-        assert_eq!(normal(Kind::Address, "2001:DB8:0::1"), "2001:db8::1");
-        assert_eq!(normal(Kind::Address, "::ffff:192.0.2.7"), "192.0.2.7");
+        // Outside some providers dots make another mailbox.
+        assert_eq!(normal(Kind::PaymentAccount, "a.d_a/1@example.com"), "a.d_a/1@example.com");
+        assert_eq!(normal(Kind::PaymentAccount, "аdа@ехаmрlе.com"), "ada@example.com");
+        for mac in ["4C:9F:01:AA:BB:CC", "4c-9f-01-aa-bb-cc", "4c9f.01aa.bbcc", "4c9f01aabbcc"] {
+            assert_eq!(normal(Kind::Device, mac), "4c9f01aabbcc");
+        }
+        assert_eq!(normal(Kind::Address, "2A00:1450:0::1"), "2a00:1450::1");
+        assert_eq!(normal(Kind::Address, "::ffff:93.184.215.7"), "93.184.215.7");
         assert_eq!(normal(Kind::Address, "1  Main  St."), "1 main st.");
     }
 
@@ -246,6 +241,17 @@ mod tests {
             (Kind::Phone, "00000000000"),
             (Kind::Address, "a\u{7}bc"),
             (Kind::PaymentAccount, "----"),
+            (Kind::Document, "N / A"),
+            (Kind::Document, "Undefined"),
+            (Kind::Document, "12345"),
+            (Kind::Document, "0123456789"),
+            (Kind::PaymentAccount, "ＮＵＬＬ"),
+            (Kind::PaymentAccount, "9876543210"),
+            (Kind::Device, "unknоwn"),
+            (Kind::Device, "abcdef"),
+            (Kind::Device, "00:00:00:00:00:00"),
+            (Kind::Address, "test"),
+            (Kind::Address, "192.168.1.1"),
         ] {
             assert!(normal(kind, seen).contains("rules §3.2"), "{kind:?} {seen:?}");
         }
@@ -256,7 +262,7 @@ mod tests {
         let terms = PersonTerms::default();
         let piece = |kind, seen| Evidence::new(kind, seen, &terms).unwrap();
         let report =
-            [piece(Kind::Device, "laptop"), piece(Kind::Address, "192.0.2.7"), piece(Kind::Address, "192.0.2.8")];
+            [piece(Kind::Device, "laptop"), piece(Kind::Address, "93.184.215.7"), piece(Kind::Address, "93.184.215.8")];
         let linking = marks(&report, &terms).into_iter().filter(|mark| mark.links).map(|mark| mark.kind);
         assert_eq!(linking.collect::<Vec<_>>(), ["device+address", "device+address"]);
         let alone = marks(&report[..1], &terms);

@@ -62,6 +62,10 @@ pub enum Refused {
     NotYetClosed(String),
     #[error("{kind}: {why} (rules §3.2)")]
     Evidence { kind: &'static str, why: String },
+    #[error(
+        "a verifier says by what he knows whom he verified: send a document, a phone or a payment account as evidence (rules §3.2)"
+    )]
+    VerifiedByNothing,
     #[error("a report holds at most {most} pieces of evidence, this one {given}; send several")]
     TooMuchEvidence { given: usize, most: usize },
     #[error("no outside verifier works for this installation; ask the operator to verify the account")]
@@ -163,6 +167,14 @@ pub enum Refused {
     )]
     PersonRan { shared: String },
     #[error(
+        "the trial is for those who never ran an instance (rules §3.2), and an order of this account is under way; if it never runs it does not count: try again then"
+    )]
+    OrderUnderWay,
+    #[error(
+        "the trial is for those who never ran an instance (rules §3.2), and an order of another account of this person is under way (shared: {shared}); if it never runs it does not count: try again then"
+    )]
+    PersonOrderUnderWay { shared: String },
+    #[error(
         "individual and enterprise exclude each other (rules §3.2), and another account of this person claimed as {claimed} (shared: {shared}); if that is wrong, `ebb trial appeal`"
     )]
     OtherHolderClaimed { claimed: &'static str, shared: String },
@@ -180,7 +192,9 @@ pub enum Refused {
     NoAppeal,
     #[error("nothing is left of the account's grant, so nothing can be taken")]
     NothingToRevoke,
-    #[error("the account has no trial grant; claim it first with `ebb trial claim`")]
+    #[error(
+        "the account has no trial grant; claim it first with `ebb trial claim` (`ebb trial check` says whether it may)"
+    )]
     NoGrant,
     #[error("the grant ended at {0}")]
     GrantOver(Timestamp),
@@ -268,6 +282,7 @@ impl Refused {
             Refused::AccountClosed => "account-closed",
             Refused::NotYetClosed(_) => "account-in-use",
             Refused::Evidence { .. } => "evidence-not-usable",
+            Refused::VerifiedByNothing => "evidence-missing",
             Refused::TooMuchEvidence { .. } => "too-much-evidence",
             Refused::NoVerifier => "no-verifier",
             Refused::Forged(_) => "signature",
@@ -277,6 +292,8 @@ impl Refused {
             Refused::RanBefore => "trial-ran-before",
             Refused::PersonClaimed { .. } => "trial-person-claimed",
             Refused::PersonRan { .. } => "trial-person-ran",
+            Refused::OrderUnderWay => "trial-order-under-way",
+            Refused::PersonOrderUnderWay { .. } => "trial-person-order-under-way",
             Refused::OtherHolderClaimed { .. } => "trial-other-holder-claimed",
             Refused::HolderSettled(_) => "holder-settled",
             Refused::NothingToAppeal => "nothing-to-appeal",

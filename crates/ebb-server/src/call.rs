@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Query as UrlQuery, Request};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use ebb_engine::evidence::is_invisible;
 use ebb_engine::refusal::Refused;
 use ebb_model::id::AccountId;
 use ebb_model::time::Timestamp;
@@ -16,6 +17,8 @@ use ebb_store::{Decision, Query, Reads};
 use futures_util::StreamExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use std::any::TypeId;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -112,7 +115,10 @@ impl Principal {
     /// The account that is asked about.
     pub fn account(&self) -> Result<AccountId, Denied> {
         self.account.ok_or_else(|| {
-            Denied::BadInput("an operator's key belongs to no account: say which with ?account=a-…".to_owned())
+            Denied::BadInput(
+                "an operator's key belongs to no account: say which with ?account=a-…, in a command with --account"
+                    .to_owned(),
+            )
         })
     }
 
@@ -164,7 +170,7 @@ pub struct Asked {
     digest: String,
 }
 
-impl<T: DeserializeOwned + Send> FromRequest<App> for Call<T> {
+impl<T: DeserializeOwned + Send + 'static> FromRequest<App> for Call<T> {
     type Rejection = Denied;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Denied> {
@@ -205,9 +211,17 @@ pub async fn whole(body: Body) -> Result<Vec<u8>, Denied> {
 }
 
 /// What the bytes of a body say.
-pub fn body_of<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Denied> {
+pub fn body_of<T: DeserializeOwned + 'static>(bytes: &[u8]) -> Result<T, Denied> {
     let text = std::str::from_utf8(bytes).map_err(|_| Denied::BadInput("the body is not UTF-8".to_owned()))?;
-    let text = if text.is_empty() { "null" } else { text };
+    let mut text = if text.is_empty() { "null" } else { text };
+    if TypeId::of::<T>() == TypeId::of::<Option<()>>() {
+        // Many programs send an object with every POST.
+        let nothing = |said: &Value| said.is_null() || said.as_object().is_some_and(Map::is_empty);
+        if !serde_json::from_str(text).is_ok_and(|said: Value| nothing(&said)) {
+            return Err(Denied::BadInput("no body is wanted here; leave it out, or send {}".to_owned()));
+        }
+        text = "null";
+    }
     // Fields have names; a list of them would be taken by position.
     if text.trim_start().starts_with('[') {
         return Err(Denied::BadInput("the body: an object is wanted, not a list".to_owned()));
@@ -316,14 +330,67 @@ impl Asked {
     }
 }
 
-/// Checks a name that people give: 1 to 100 characters, none of them a control character.
+/// Checks a name that people give: 1 to 100 characters, and nothing but what is to be seen.
 pub fn checked_name(what: &str, name: &str) -> Result<String, Denied> {
     let length = name.chars().count();
     let wrong = |why: &str| Err(Denied::BadInput(format!("{what}: {why}")));
     match name {
-        _ if name.trim().is_empty() => wrong("give it at least one visible character"),
         _ if length > 100 => wrong(&format!("at most 100 characters, {length} given")),
-        _ if name.chars().any(char::is_control) => wrong("control characters are not allowed"),
+        _ if name.chars().any(|c| c.is_control() || is_hidden(c)) => {
+            wrong("control, format and invisible characters are not allowed")
+        }
+        // A blank of Braille's is no white space, and looks like it.
+        _ if name.chars().all(|c| c.is_whitespace() || c == '\u{2800}') => {
+            wrong("give it at least one visible character")
+        }
         _ => Ok(name.trim().to_owned()),
+    }
+}
+
+/// What shows nothing, breaks lines, or turns the direction in which others are read: two names with it may look like one.
+fn is_hidden(c: char) -> bool {
+    is_invisible(c)
+        || matches!(c, '\u{600}'..='\u{605}' | '\u{6dd}' | '\u{70f}' | '\u{890}' | '\u{891}' | '\u{8e2}' | '\u{2028}' | '\u{2029}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_what_is_to_be_seen() {
+        for name in ["Ada", " Ada Lovelace ", "李雷", "Zoë", "أمل", "🙂"] {
+            assert_eq!(checked_name("name", name).ok().as_deref(), Some(name.trim()), "{name}");
+        }
+        let long = "x".repeat(101);
+        for name in [
+            "",
+            " ",
+            "\u{3000}\u{a0}",
+            "\u{2800}",
+            "a\u{202e}b",
+            "\u{200b}",
+            "a\u{2066}b",
+            "\u{3164}",
+            "a\u{e0041}",
+            "a\nb",
+            "a\u{feff}",
+            "a\u{2028}b",
+            &long,
+        ] {
+            assert!(checked_name("name", name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn where_no_body_is_wanted_an_empty_one_is_none() {
+        for none in ["", "null", "{}", " { } "] {
+            assert_eq!(body_of::<Option<()>>(none.as_bytes()).ok(), Some(None), "{none}");
+        }
+        for some in ["{\"a\": 1}", "[]", "1", "\"x\"", "{", "nothing"] {
+            let denied = body_of::<Option<()>>(some.as_bytes()).expect_err(some);
+            assert!(denied.to_string().contains("no body is wanted"), "{denied}");
+        }
     }
 }

@@ -104,6 +104,7 @@ impl Denied {
                 | Refused::Evidence { .. }
                 | Refused::TooMuchEvidence { .. }
                 | Refused::NoPublicAddresses(_)
+                | Refused::VerifiedByNothing
                 | Refused::HoursWithoutBlock { .. } => StatusCode::UNPROCESSABLE_ENTITY,
                 Refused::InsufficientFunds { .. } | Refused::NotPaidFor { .. } | Refused::Arrears(_) => {
                     StatusCode::PAYMENT_REQUIRED

@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::denied::Denied;
 use crate::evidence::newest_key;
 use crate::unit::{Outcome, Unit, refuse};
-use ebb_engine::eligibility::{Claimant, Others};
+use ebb_engine::eligibility::{Claimant, Others, Overrule};
 use ebb_engine::event::Event;
 use ebb_engine::evidence::{Evidence, MOST_IN_REPORT, Mark, marks};
 use ebb_engine::refusal::Refused;
@@ -48,6 +48,11 @@ impl Report {
         });
         let pieces: Vec<Evidence> = read.collect::<Result<_, Denied>>()?;
         Ok(Report { source, marks: marks(&pieces, terms) })
+    }
+
+    /// Whether somebody else who is seen with the same would be the same person.
+    pub fn tells_whose(&self) -> bool {
+        self.marks.iter().any(|mark| mark.links)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -281,6 +286,8 @@ pub async fn claimant(reads: &Reads, terms: &PersonTerms, account: &Account) -> 
     if let Some(id) = account.person {
         let row = reads.row(person::by_id(id)).await?.ok_or(StoreError::Contended)?;
         let known = person::read(&row);
+        // Asked for first: what begins to run meanwhile is seen by one of the two.
+        others.ordered = reads.row(person::another_order_under_way(id, account.id)).await?.is_some();
         others.claimed = known.claimed_as.filter(|_| !claimed);
         others.ran = reads.row(person::another_ran(id, account.id)).await?.is_some();
         let shared = reads.rows(person::shared_kinds(account.id)).await?;
@@ -291,16 +298,33 @@ pub async fn claimant(reads: &Reads, terms: &PersonTerms, account: &Account) -> 
         }
         person = Some(known);
     }
+    let word = match overrule.as_ref().and_then(|overrule| overrule.decided.as_ref()) {
+        Some(decided) => Some(overruled(reads, account, decided).await?),
+        None => None,
+    };
     let claimant = Claimant {
         verified: account.holder,
         closed: account.closed_at.is_some(),
         debt: account.purse.debt,
         claimed,
         ran: account.ran,
+        ordered: reads.row(person::order_under_way(account.id)).await?.is_some(),
         others,
-        overruled: overrule.is_some(),
+        overrule: word,
     };
     Ok(Known { claimant, person, overrule })
+}
+
+/// What the operator's word is about, and what was done since. There is seldom one, so this may look at all accounts of a person.
+async fn overruled(reads: &Reads, account: &Account, decided: &appeal::Decided) -> Result<Overrule, StoreError> {
+    let at = decided.at.second();
+    let mut word = Overrule { lifts: decided.lifts.iter().cloned().collect(), ..Overrule::default() };
+    word.ran_since = reads.row(person::ran_since(account.id, at)).await?.is_some();
+    if let Some(id) = account.person {
+        word.others_ran_since = reads.row(person::another_ran_since(id, account.id, at)).await?.is_some();
+        word.others_claimed_since = reads.row(person::another_claimed_since(id, account.id, at)).await?.is_some();
+    }
+    Ok(word)
 }
 
 /// Guards a claim: whoever claims with another account of the person, or joins it with others, decides anew.

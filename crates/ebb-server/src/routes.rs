@@ -17,6 +17,7 @@ mod offer;
 mod person;
 mod progress;
 mod report;
+mod sale;
 mod sandbox;
 mod stream;
 mod subscription;

@@ -122,4 +122,14 @@ pub struct Quote {
     pub hours_now: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub periods_now: Option<i64>,
+    /// What the account would be refused for if it bought this now; absent where no rule stands against it, or the key is an operator's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Refusal>,
+}
+
+/// A rule that stands against something, as the request itself would be answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Refusal {
+    pub code: String,
+    pub message: String,
 }

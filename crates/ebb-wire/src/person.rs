@@ -142,6 +142,9 @@ pub struct Appeal {
     /// The operator's key that decided; shown to operators.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decided_by: Option<String>,
+    /// The codes of the refusals that an overrule lifts, as far as they come from what was done until `decided_at`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lifts: Vec<String>,
     /// When the account claimed by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub used_at: Option<String>,

@@ -169,6 +169,12 @@ async fn read<T: DeserializeOwned>(
 async fn refusal(url: Url, response: reqwest::Response) -> Failure {
     let status = response.status().as_u16();
     match response.json::<Problem>().await {
+        // What the API says to a program is not how a command is told its key.
+        Ok(problem) if problem.code == "no-key" => Failure::Refused(Problem {
+            message: "the server knows no such key: name another with --key or EBB_KEY, or a profile with --as"
+                .to_owned(),
+            ..problem
+        }),
         Ok(problem) => Failure::Refused(problem),
         Err(_) => Failure::NotEbb { url: url.to_string(), status },
     }

@@ -11,7 +11,7 @@ use ebb_wire::problem::Page;
 pub enum EvidenceCommand {
     /// Say what an account was seen with; accounts that share it are one person (operator)
     #[command(
-        after_help = "Example:\n  ebb evidence report Ada device=4c9f01 address=192.0.2.7 --seen-at log-in --as operator"
+        after_help = "Example:\n  ebb evidence report Ada device=4c9f01 address=8.8.4.4 --seen-at log-in --as operator"
     )]
     Report {
         /// Id, start of an id, or name

@@ -107,7 +107,7 @@ enum Command {
     #[command(after_help = "Example:\n  ebb balance")]
     Balance,
     /// The trial grant: what is left and how long it lasts, and what becomes of it
-    #[command(after_help = "Example:\n  ebb trial")]
+    #[command(after_help = "Example:\n  ebb trial claim && ebb buy t6.small.1 --trial --name first\n  ebb trial")]
     Trial(trial::TrialArgs),
     /// The spending cap: the most that may be payable in a month, and when it acts
     #[command(after_help = "Example:\n  ebb cap")]

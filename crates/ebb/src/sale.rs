@@ -91,6 +91,7 @@ pub async fn quote(session: &Session, order: &Order) -> Result<(), Failure> {
             ("needed to buy", format!("{} {currency}", quote.hold)),
             ("but", if quote.may_be_taken_back { BEYOND_RETURN } else { "" }.to_owned()),
             ("room", room_text(quote)),
+            ("refused now", quote.refused.as_ref().map(|refused| refused.message.clone()).unwrap_or_default()),
         ])
     })
 }

@@ -125,6 +125,7 @@ async fn decide(session: &Session, Decision { whose, reason }: &Decision, verb: 
             ("account", decided.account.clone()),
             ("decision", decided.state.clone()),
             ("reason", decided.reason.clone().unwrap_or_default()),
+            ("lifts", decided.lifts.join(", ")),
         ])
     })
 }

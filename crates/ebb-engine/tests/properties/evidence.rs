@@ -15,17 +15,38 @@ fn kind() -> impl Strategy<Value = Kind> {
     prop::sample::select(Kind::ALL.to_vec())
 }
 
-/// The same, typed by somebody else: other case, other width, spaces and dashes between.
+/// Letters of other scripts that pass for these, and digits of other scripts that are these.
+const ALIKE: [(&str, &str); 14] = [
+    ("A", "АΑа"),
+    ("B", "ВΒ"),
+    ("C", "Сϲс"),
+    ("E", "ЕΕе"),
+    ("H", "НΗ"),
+    ("K", "КΚ"),
+    ("M", "МΜ"),
+    ("O", "ОΟоο"),
+    ("P", "РΡрρ"),
+    ("T", "ТΤ"),
+    ("X", "ХΧх×"),
+    ("Y", "ҮΥу"),
+    ("0", "٠०０"),
+    ("7", "٧७７"),
+];
+
+/// The same, typed by somebody else: other case, other width, look-alikes; spaces, dashes and what is invisible between.
 fn noisy(text: &str, dice: &[u8]) -> String {
     let mut said = String::new();
     for (c, die) in text.chars().zip(dice.iter().cycle()) {
-        let c = match die % 4 {
+        let alike = ALIKE.iter().find(|(ascii, _)| ascii.contains(c)).map_or("", |(_, alike)| alike);
+        let alike = alike.chars().nth(usize::from(die / 32)).unwrap_or(c);
+        let c = match die % 5 {
             0 => c.to_ascii_lowercase(),
             1 => c.to_ascii_uppercase(),
             2 if c.is_ascii_graphic() => char::from_u32(c as u32 + 0xfee0).unwrap(),
+            3 => alike,
             _ => c,
         };
-        said.push_str(["", " ", "-", "\u{200b}", "\u{a0}"][usize::from(die / 4 % 5)]);
+        said.push_str(["", " ", "-", "\u{200b}", "\u{a0}", "\u{34f}", "\u{e0041}"][usize::from(die / 5 % 7)]);
         said.push(c);
     }
     said

@@ -13,7 +13,7 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use ebb_engine::eligibility::may_appeal;
+use ebb_engine::eligibility::{may_appeal, stands, to_lift};
 use ebb_engine::event::Event;
 use ebb_engine::refusal::Refused;
 use ebb_ledger::{Entry, Place};
@@ -100,11 +100,23 @@ async fn decide(app: App, id: String, call: Call<wire::Because>, decision: &'sta
     let reason = checked_text("reason", &call.body.reason, LONGEST_REASON)?;
     let by = call.principal.key.clone();
     let answer = call.once(&app, decision, id, move |mut unit| {
-        let decided = Decided { at: unit.now, by: by.clone(), decision: decision.to_owned(), reason: reason.clone() };
+        let (at, by, decision, reason) = (unit.now, by.clone(), decision.to_owned(), reason.clone());
         async move {
             let account = unit.change_account(id).await?.clone();
+            let mut lifts = vec![];
+            if decision == "overruled" {
+                let known = claimant(&unit.reads, &unit.app.catalog.person, &account).await?;
+                if known.overrule.is_some() && !stands(&known.claimant) {
+                    return refuse(Refused::AlreadyOverruled);
+                }
+                if !may_appeal(&known.claimant) {
+                    return refuse(Refused::NothingToAppeal);
+                }
+                lifts.extend(to_lift(&known.claimant));
+            }
+            let decided = Decided { at, by, decision, reason, lifts };
             let waiting = unit.reads.row(appeal::waiting_of(id)).await?.map(|row| appeal::read(&row));
-            let about = match (waiting, decision) {
+            let about = match (waiting, decided.decision.as_str()) {
                 (Some(waiting), _) => {
                     unit.guard(appeal::decide(waiting.id, &decided));
                     Appeal { decided: Some(decided.clone()), ..waiting }
@@ -116,21 +128,12 @@ async fn decide(app: App, id: String, call: Call<wire::Because>, decision: &'sta
                 }
                 (None, _) => return refuse(Refused::NoAppeal),
             };
-            if decision == "overruled" {
-                let known = claimant(&unit.reads, &unit.app.catalog.person, &account).await?;
-                if known.overrule.is_some() {
-                    return refuse(Refused::AlreadyOverruled);
-                }
-                if !may_appeal(&known.claimant) {
-                    return refuse(Refused::NothingToAppeal);
-                }
-            }
-            let reason = decided.reason;
+            let (reason, lifts) = (decided.reason, decided.lifts);
             unit.log(
                 id,
                 None,
-                &match decision {
-                    "overruled" => Event::TrialOverruled { reason },
+                &match decided.decision.as_str() {
+                    "overruled" => Event::TrialOverruled { reason, lifts },
                     _ => Event::AppealRejected { reason },
                 },
             );
@@ -194,6 +197,7 @@ fn shown(appeal: &Appeal, to: Role) -> wire::Appeal {
         reason: decided.map(|decided| decided.reason.clone()),
         decided_at: decided.map(|decided| decided.at.to_string()),
         decided_by: decided.filter(|_| to == Role::Operator).map(|decided| decided.by.clone()),
+        lifts: decided.map(|decided| decided.lifts.clone()).unwrap_or_default(),
         used_at: appeal.used_at.map(|at| at.to_string()),
     }
 }

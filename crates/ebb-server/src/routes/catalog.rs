@@ -1,6 +1,7 @@
 //! What is for sale, and at which price?
 
 use super::offer::available;
+use super::sale;
 use crate::address::priced;
 use crate::app::App;
 use crate::call::{Call, Principal};
@@ -11,8 +12,11 @@ use axum::extract::State;
 use ebb_engine::fleet::Fleet;
 use ebb_engine::quote::{self, Order, PurchaseOption};
 use ebb_model::catalog::Trial;
+use ebb_model::id::AccountId;
 use ebb_model::money::Price;
-use ebb_wire::catalog::{Catalog, Flavor, Image, Quote, TrialTerms, Zone};
+use ebb_model::time::Second;
+use ebb_store::rows::account;
+use ebb_wire::catalog::{Catalog, Flavor, Image, Quote, Refusal, TrialTerms, Zone};
 use ebb_wire::instance::Buy;
 use ebb_wire::problem::Problem;
 use std::collections::BTreeSet;
@@ -91,6 +95,10 @@ pub async fn quote(State(app): State<App>, call: Call<Buy>) -> Result<Json<Quote
     let (limits, now) = (&app.catalog.limits, app.clock.now());
     let beyond = |fleet: &mut Fleet| only_beyond_return(fleet, limits, &quote, now);
     let may_be_taken_back = app.zones.with(&app.catalog, &order.zone, beyond);
+    let refused = match call.principal.account {
+        Some(id) => refused_now(&app, id, &order.flavor, &quote, now.second()).await?,
+        None => None,
+    };
     Ok(Json(Quote {
         available: available.to_owned(),
         hours_now: longest.map(|(hours, _)| hours),
@@ -104,7 +112,24 @@ pub async fn quote(State(app): State<App>, call: Call<Buy>) -> Result<Json<Quote
         traffic_price: traffic.map(|(_, price)| price.to_string()),
         hold: if app.catalog.limits.hold { quote.hold() } else { Default::default() }.to_string(),
         may_be_taken_back,
+        refused,
     }))
+}
+
+/// The price is told all the same: who is to top up, or to choose something smaller, wants to know it.
+async fn refused_now(
+    app: &App,
+    id: AccountId,
+    flavor: &str,
+    quote: &quote::Quote,
+    now: Second,
+) -> Result<Option<Refusal>, Denied> {
+    let (shared, flavor, quote) = (app.clone(), flavor.to_owned(), quote.clone());
+    let refused = app.store.read(move |reads| async move {
+        let Some(row) = reads.row(account::by_id(id)).await? else { return Ok(None) };
+        sale::refused(&shared, &reads, &account::read(&row), &flavor, &quote, now).await
+    });
+    Ok(refused.await?.map(|refused| Refusal { code: refused.code().to_owned(), message: refused.to_string() }))
 }
 
 /// The order that a request means.

@@ -39,7 +39,7 @@ use ebb_store::Decision;
 use ebb_store::rows::decision::{self, Decided};
 use ebb_store::rows::instance::Seen;
 use ebb_store::rows::notice::{self, Told};
-use ebb_store::rows::{account, address, instance};
+use ebb_store::rows::{account, address, instance, person};
 use ebb_wire::instance as wire;
 use ebb_wire::problem::{Page, Problem};
 use serde::Deserialize;
@@ -146,7 +146,11 @@ async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome
         unit.write(instance::insert_user_data(new.id, data));
     }
     // Counted under the account's generation, so that two purchases at once cannot both pass a limit.
-    unit.change_account(id).await?;
+    let person = unit.change_account(id).await?.person;
+    // A claim of the person that is decided at the same time sees the order, or comes before it.
+    if let Some(person) = person.filter(|_| !matches!(quote.purchase, Purchase::Trial { .. })) {
+        unit.guard(person::touch(person));
+    }
     if app.catalog.limits.hold {
         let since = unit.now.second();
         unit.hold(id, new.id, quote.hold(), since).await?;

@@ -179,11 +179,13 @@ pub async fn prove(State(app): State<App>, call: Call<Option<()>>) -> Result<Res
     Ok(json(StatusCode::CREATED, answer.await?))
 }
 
-/// Takes the word of the outside verifier. He signs it as Standard Webhooks says; the same `webhook-id` again is answered as before.
+/// Takes the word of the outside verifier. Who is verified is known by evidence that links accounts. Who is refused stays as he was:
+/// an earlier verification is not taken away. He signs it as Standard Webhooks says; the same `webhook-id` again is answered as before.
 #[utoipa::path(post, path = "/v1/verifications", operation_id = "take_verification", request_body = wire::Verdict, security(()),
     params(("webhook-id" = String, Header), ("webhook-timestamp" = String, Header, description = "seconds since the epoch, within 5 minutes of now"),
         ("webhook-signature" = String, Header, description = "`v1,` and the HMAC-SHA-256 of id.timestamp.body in base64; several with spaces between")),
-    responses((status = 200, body = wire::Taken), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+    responses((status = 200, body = wire::Taken), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem),
+        (status = 422, body = Problem)))]
 pub async fn verdict(State(app): State<App>, headers: HeaderMap, body: Body) -> Result<Response, Denied> {
     let bytes = whole(body).await?;
     let Some(verifier) = &app.verifier else { return Err(Refused::NoVerifier.into()) };
@@ -210,6 +212,10 @@ pub async fn verdict(State(app): State<App>, headers: HeaderMap, body: Body) -> 
         _ => return Err(Denied::BadInput("outcome: it is verified or refused".to_owned())),
     };
     let report = app.report(Source::Verifier, &said.evidence)?;
+    // His word alone would verify one person again and again, in accounts that share nothing.
+    if verified.is_some() && !report.tells_whose() && !app.catalog.person.links.is_empty() {
+        return Err(Refused::VerifiedByNothing.into());
+    }
     let reference = digest(said.reference.as_bytes());
     let asked = Asked::message("verifier", message.id, app.evidence.digest(&bytes));
     let answer = asked

@@ -37,15 +37,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// How the trial stands: what is used, settled and accruing, what is left and how long that lasts, and what would make it last.
 #[utoipa::path(get, path = "/v1/trial", operation_id = "show_trial", params(("account" = Option<String>, Query, description = "operator: whose")),
-    responses((status = 200, body = wire::TrialProgress), (status = 404, body = Problem)))]
+    responses((status = 200, body = wire::TrialProgress), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub async fn show(State(app): State<App>, who: Principal) -> Result<Json<wire::TrialProgress>, Denied> {
     let id = who.account()?;
     let (shared, now) = (app.clone(), app.clock.now().second());
     let shown = app.store.read(move |reads| async move {
         let Some(row) = reads.row(account::by_id(id)).await? else { return Ok(None) };
-        progress(&shared, &reads, &account::read(&row), now).await
+        progress(&shared, &reads, &account::read(&row), now).await.map(Some)
     });
-    shown.await?.map(Json).ok_or_else(|| Denied::not_found("trial of account", id))
+    let shown = shown.await?.ok_or_else(|| Denied::not_found("account", id))?;
+    shown.map(Json).ok_or_else(|| Refused::NoGrant.into())
 }
 
 /// Chooses what becomes of the account's trial instances when the grant is used up or its validity over.

@@ -19,9 +19,11 @@ use ebb_ledger::{Entry, Place};
 use ebb_model::id::AccountId;
 use ebb_model::instance::Purchase;
 use ebb_model::money::Exact;
+use ebb_model::time::Second;
 use ebb_model::trial::TrialGrant;
-use ebb_store::Decision;
+use ebb_store::rows::account::Account;
 use ebb_store::rows::{account, instance};
+use ebb_store::{Decision, Reads, StoreError};
 use ebb_wire::account as wire;
 use ebb_wire::person as person_wire;
 use ebb_wire::problem::Problem;
@@ -88,18 +90,28 @@ fn shown_condition(condition: &Condition) -> person_wire::Condition {
 /// How an account stands with its trial.
 pub async fn standing(unit: &mut Unit, id: AccountId, grant: &TrialGrant) -> Outcome<trial::Standing> {
     let account = unit.account(id).await?.clone();
-    let live = unit.reads.rows(instance::live_of_account(id)).await?;
+    Ok(standing_of(&unit.app, &unit.reads, &account, grant, unit.now.second()).await?)
+}
+
+/// The same for who only looks.
+pub async fn standing_of(
+    app: &App,
+    reads: &Reads,
+    account: &Account,
+    grant: &TrialGrant,
+    now: Second,
+) -> Result<trial::Standing, StoreError> {
+    let live = reads.rows(instance::live_of_account(account.id)).await?;
     let trials = live.iter().map(instance::read).filter(|i| matches!(i.purchase, Purchase::Trial { .. }));
-    let accruing = accruing(&unit.app, &unit.reads, &account, unit.now.second()).await?;
-    let now = unit.now.second();
+    let accruing = accruing(app, reads, account, now).await?;
     let covered = accruing.hour.iter().filter(|(charge, _)| charge.covered && charge.period.since >= now.hour());
     let running: Exact = accruing.hour.iter().map(|(_, split)| split.grant).sum();
     Ok(trial::Standing {
         prices: trials.map(|i| i.purchase.price() + i.disk_price).collect(),
-        released_before: unit.reads.row(instance::released_trial(id)).await?.is_some(),
+        released_before: reads.row(instance::released_trial(account.id)).await?.is_some(),
         accrued: grant.used + running,
         this_hour: covered.map(|(charge, _)| charge.gross()).sum(),
-        ended: outlook(&unit.app, &unit.reads, &account, now).await?.and_then(|seen| seen.over(now)),
+        ended: outlook(app, reads, account, now).await?.and_then(|seen| seen.over(now)),
     })
 }
 

@@ -17,6 +17,7 @@ mod openapi;
 mod person_appeals;
 mod person_families;
 mod person_keys;
+mod person_orders;
 mod person_verifier;
 mod persons;
 mod post_office;

@@ -133,6 +133,11 @@ story!(a_verifier_verifies_and_says_what_he_saw, |cloud: Cloud| async move {
     assert_eq!(names, ["account-opened", "verification-refused", "account-verified", "evidence-seen"]);
     assert_eq!(events["items"][2]["body"]["by"], "verifier");
 
+    // His refusal takes nothing away from who was verified before, by him or by the operator.
+    let used = reference(&cloud, &third).await;
+    show(&verifier, json!({"reference": used, "holder": "individual", "document": "P-?"})).await;
+    assert_eq!(cloud.stands_against(&third).await, Vec::<String>::new());
+
     // One who claimed does not become another by a verifier's word either.
     let came = show(
         &verifier,
@@ -146,7 +151,7 @@ story!(messages_that_are_not_the_verifiers, |cloud: Cloud| async move {
     let verifier = Verifier::of(&cloud);
     let (_, key) = cloud.registered("Ada", json!([])).await;
     let reference = reference(&cloud, &key).await;
-    let body = json!({"reference": reference, "outcome": "verified", "holder": "individual"}).to_string();
+    let body = json!({"reference": reference, "outcome": "verified", "holder": "individual", "evidence": seen("phone", "13800138000")}).to_string();
     let (id, at) = ("msg_1", now());
     let forger = Verifier { secret: b"another secret of 32 characters.".to_vec(), ..Verifier::of(&cloud) };
     for (timestamp, signature, text, code) in [
@@ -186,6 +191,21 @@ story!(messages_that_are_not_the_verifiers, |cloud: Cloud| async move {
     // A day later it is over.
     cloud.wait(86_400).await;
     assert_eq!(verifier.tell("msg_6", &serde_json::from_str(&body).unwrap()).await.0, 404);
+});
+
+story!(who_is_verified_is_known_by_something, |cloud: Cloud| async move {
+    let verifier = Verifier::of(&cloud);
+    let (_, key) = cloud.registered("Ada", json!([])).await;
+    let reference = reference(&cloud, &key).await;
+    let verdict = |evidence: Value| json!({"reference": reference, "outcome": "verified", "holder": "individual", "evidence": evidence});
+    // Nothing, or what by itself is anybody's, would verify one person again and again.
+    for (id, evidence) in [("m1", json!([])), ("m2", seen("device", "laptop 7"))] {
+        let (status, problem) = verifier.tell(id, &verdict(evidence)).await;
+        assert_eq!((status, problem["code"].as_str()), (422, Some("evidence-missing")), "{problem}");
+    }
+    assert_eq!(cloud.stands_against(&key).await, ["unverified"]);
+    assert_eq!(verifier.tell("m3", &verdict(seen("phone", "13800138000"))).await.0, 200);
+    assert_eq!(cloud.stands_against(&key).await, Vec::<String>::new());
 });
 
 story!(a_message_again_is_answered_alike_and_changes_nothing, |cloud: Cloud| async move {

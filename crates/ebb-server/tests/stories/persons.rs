@@ -57,7 +57,7 @@ story!(a_check_says_all_of_it_beforehand_in_the_words_of_the_claim, |cloud: Clou
     assert_eq!(cloud.refused(&key, "/v1/trial", json!(null)).await, (403, "unverified".to_owned()));
     cloud.post("operator", &format!("/v1/accounts/{id}/verification"), json!({"holder": "individual"})).await;
     let check = cloud.get(&key, "/v1/trial/check").await;
-    assert_eq!((&check["eligible"], check["conditions"].as_array().unwrap().len()), (&json!(true), 8));
+    assert_eq!((&check["eligible"], check["conditions"].as_array().unwrap().len()), (&json!(true), 10));
     cloud.post(&key, "/v1/trial", json!(null)).await;
     assert_eq!(cloud.stands_against(&key).await, ["trial-already-claimed"]);
 
@@ -140,7 +140,7 @@ story!(device_and_address_count_only_together, |cloud: Cloud| async move {
     };
     let mut keys = vec![];
     for (name, device, address) in
-        [("Ada", "Laptop 1", "192.0.2.7"), ("Eve", "laptop  1", "192.0.2.8"), ("Bob", "phone", "192.0.2.7")]
+        [("Ada", "Laptop 1", "93.184.215.7"), ("Eve", "laptop  1", "93.184.215.8"), ("Bob", "phone", "93.184.215.7")]
     {
         let (id, key) = cloud.verified(name, "individual", json!([])).await;
         cloud.post("operator", &format!("/v1/accounts/{id}/evidence"), at(device, address)).await;
@@ -151,7 +151,7 @@ story!(device_and_address_count_only_together, |cloud: Cloud| async move {
     assert_eq!(cloud.stands_against(&keys[1].1).await, Vec::<String>::new());
     assert_eq!(cloud.stands_against(&keys[2].1).await, Vec::<String>::new());
     let path = format!("/v1/accounts/{}/evidence", keys[1].0);
-    let learned = cloud.post("operator", &path, at("LAPTOP 1", "::ffff:192.0.2.7")).await;
+    let learned = cloud.post("operator", &path, at("LAPTOP 1", "::ffff:93.184.215.7")).await;
     assert_eq!(
         (&learned["new"], &learned["linked"]),
         (&json!(["address", "device+address"]), &json!(["device+address"]))

@@ -231,3 +231,18 @@ async fn a_sandboxs_keys_open_no_service() {
     }
     running.abort();
 }
+
+story!(names_and_bodies_hide_nothing, |cloud: Cloud| async move {
+    for name in ["a\u{202e}b", "\u{200b}", "\u{3164}", "\u{2800}", " "] {
+        let open = json!({"name": name, "evidence": []});
+        assert_eq!(cloud.refused("operator", "/v1/accounts", open).await, (400, "bad-input".to_owned()), "{name:?}");
+        let named = order(json!({"option": "on-demand", "flavor": "c6.large.2", "name": name}));
+        assert_eq!(cloud.refused("enterprise", "/v1/instances", named).await.1, "bad-input", "{name:?}");
+    }
+    let (status, problem) =
+        cloud.ask("individual", Method::POST, "/v1/trial", Some(json!({"holder": "enterprise"}))).await;
+    assert_eq!(status, 400);
+    assert!(problem["message"].as_str().unwrap().contains("no body is wanted"), "{problem}");
+    assert_eq!(cloud.post("individual", "/v1/trial", json!({})).await["holder"], "individual");
+    cloud.post("operator", "/v1/evidence-keys", json!({})).await;
+});

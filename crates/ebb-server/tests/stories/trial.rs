@@ -1,8 +1,9 @@
 //! The narrow path of the trial: claimed once, pays within its cap, and says what it will pay.
 
-use crate::cloud::{Cloud, order};
+use crate::cloud::{Cloud, block, order};
 use crate::story;
-use serde_json::json;
+use reqwest::Method;
+use serde_json::{Value, json};
 
 story!(the_grant_pays_within_its_hourly_cap, |cloud: Cloud| async move {
     let claimed = cloud.post("individual", "/v1/trial", json!(null)).await;
@@ -63,4 +64,41 @@ story!(two_claims_at_once_give_one_grant, |cloud: Cloud| async move {
     let mut statuses = [a.0.as_u16(), b.0.as_u16()];
     statuses.sort_unstable();
     assert_eq!(statuses, [201, 409]);
+});
+
+story!(a_quote_says_what_a_purchase_would_be_refused_for, |cloud: Cloud| async move {
+    // Quoted and bought alike: the same code and sentence, or neither.
+    let alike = async |key: &str, what: Value, code: &str| {
+        let quoted = cloud.post(key, "/v1/quote", order(what.clone())).await;
+        assert!(quoted["price"].as_str().is_some_and(|price| !price.is_empty()), "{quoted}");
+        let (status, bought) = cloud.ask(key, Method::POST, "/v1/instances", Some(order(what.clone()))).await;
+        match code {
+            "" => assert!(quoted.get("refused").is_none() && status.is_success(), "{what}: {quoted} {bought}"),
+            _ => {
+                assert_eq!(quoted["refused"]["code"], code, "{what}: {quoted}");
+                assert_eq!(
+                    (&quoted["refused"]["code"], &quoted["refused"]["message"]),
+                    (&bought["code"], &bought["message"])
+                );
+            }
+        }
+    };
+    let trial = |flavor: &str| json!({"option": "trial", "flavor": flavor});
+    let on_demand = json!({"option": "on-demand", "flavor": "c6.large.2"});
+    let (id, key) = cloud.registered("Ada", json!([])).await;
+    alike(&key, on_demand.clone(), "unverified").await;
+    cloud.post("operator", &format!("/v1/accounts/{id}/verification"), json!({"holder": "individual"})).await;
+    alike(&key, on_demand.clone(), "insufficient-funds").await;
+    alike(&key, block(3), "insufficient-funds").await;
+    alike(&key, trial("t6.small.1"), "no-trial-grant").await;
+    assert_eq!(cloud.ask(&key, Method::GET, "/v1/trial", None).await.1["code"], "no-trial-grant");
+    cloud.post(&key, "/v1/trial", json!(null)).await;
+    alike(&key, trial("c6.2xlarge.2"), "not-on-trial-list").await;
+    alike(&key, trial("c6.xlarge.2"), "").await;
+    alike(&key, trial("t6.small.1"), "together-above-trial-cap").await;
+    cloud.post("operator", &format!("/v1/accounts/{id}/top-ups"), json!({"amount": "100"})).await;
+    alike(&key, on_demand, "").await;
+    // A quote needs no account.
+    let quoted = cloud.post("operator", "/v1/quote", order(trial("c6.2xlarge.2"))).await;
+    assert!(quoted.get("refused").is_none(), "{quoted}");
 });

@@ -25,6 +25,8 @@ pub struct Decided {
     /// `overruled` or `rejected`.
     pub decision: String,
     pub reason: String,
+    /// The codes of the refusals that an overrule lifts.
+    pub lifts: Vec<String>,
 }
 
 pub fn read(row: &Row) -> Appeal {
@@ -40,6 +42,7 @@ pub fn read(row: &Row) -> Appeal {
             by: text("decided_by"),
             decision: text("decision"),
             reason: text("reason"),
+            lifts: row.opt_text("lifts").unwrap_or_default().split_whitespace().map(str::to_owned).collect(),
         }),
         used_at: instant("used_at"),
     }
@@ -48,8 +51,8 @@ pub fn read(row: &Row) -> Appeal {
 pub fn insert(appeal: &Appeal) -> Query {
     let decided = appeal.decided.as_ref();
     query(
-        "insert into appeal (id, account_id, made_at, words, decided_at, decided_by, decision, reason) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "insert into appeal (id, account_id, made_at, words, decided_at, decided_by, decision, reason, lifts) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         args![
             appeal.id.to_string(),
             appeal.account.to_string(),
@@ -59,6 +62,7 @@ pub fn insert(appeal: &Appeal) -> Query {
             decided.map(|decided| decided.by.clone()),
             decided.map(|decided| decided.decision.clone()),
             decided.map(|decided| decided.reason.clone()),
+            decided.map(|decided| decided.lifts.join(" ")),
         ],
     )
 }
@@ -66,13 +70,14 @@ pub fn insert(appeal: &Appeal) -> Query {
 /// Guard: nobody decided it meanwhile.
 pub fn decide(id: AppealId, decided: &Decided) -> Query {
     query(
-        "update appeal set decided_at = $2, decided_by = $3, decision = $4, reason = $5 where id = $1 and decided_at is null",
+        "update appeal set decided_at = $2, decided_by = $3, decision = $4, reason = $5, lifts = $6 where id = $1 and decided_at is null",
         args![
             id.to_string(),
             decided.at.micros(),
             decided.by.as_str(),
             decided.decision.as_str(),
-            decided.reason.as_str()
+            decided.reason.as_str(),
+            decided.lifts.join(" ")
         ],
     )
 }
@@ -93,10 +98,11 @@ pub fn waiting_of(account: AccountId) -> Query {
     query("select * from appeal where account_id = $1 and decided_at is null", args![account.to_string()])
 }
 
-/// The operator's word that lets an account claim, if it was not used yet.
+/// The operator's newest word that lets an account claim, if it was not used yet.
 pub fn overrule_of(account: AccountId) -> Query {
     query(
-        "select * from appeal where account_id = $1 and decision = 'overruled' and used_at is null",
+        "select * from appeal where account_id = $1 and decision = 'overruled' and used_at is null \
+         order by decided_at desc, id desc limit 1",
         args![account.to_string()],
     )
 }

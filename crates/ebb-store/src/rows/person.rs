@@ -4,7 +4,7 @@ use super::own;
 use crate::{Query, Row, args, query};
 use ebb_model::id::{AccountId, EvidenceId};
 use ebb_model::person::Source;
-use ebb_model::time::Timestamp;
+use ebb_model::time::{Second, Timestamp};
 use ebb_model::trial::Holder;
 
 /// All accounts of one real user, called by one of them.
@@ -86,6 +86,57 @@ pub fn another_ran(person: AccountId, than: AccountId) -> Query {
         "select id from account where person = $1 and ran = 1 and person is not null and id <> $2 limit 1",
         args![person.to_string(), than.to_string()],
     )
+}
+
+/// An order of the account that did not run yet and may; those under its trial needed a claim themselves.
+pub fn order_under_way(account: AccountId) -> Query {
+    query(
+        "select id from instance where account_id = $1 and live = 1 and first_running is null \
+         and state not like '{\"state\":\"releasing\"%' and purchase not like '%\"trial\"%' limit 1",
+        args![account.to_string()],
+    )
+}
+
+/// The same of another account of the person. Looks through all orders that did not run yet, of which there are few, and not through
+/// the accounts.
+pub fn another_order_under_way(person: AccountId, than: AccountId) -> Query {
+    query(
+        "select i.id from instance i cross join account a where i.live = 1 and i.first_running is null \
+         and i.state not like '{\"state\":\"releasing\"%' and i.purchase not like '%\"trial\"%' \
+         and a.id = i.account_id and a.person = $1 and a.id <> $2 limit 1",
+        args![person.to_string(), than.to_string()],
+    )
+}
+
+/// An instance of the account that first ran after this second.
+pub fn ran_since(account: AccountId, at: Second) -> Query {
+    query(
+        "select id from instance where account_id = $1 and first_running > $2 limit 1",
+        args![account.to_string(), at.unix()],
+    )
+}
+
+/// The same of another account of the person. Looks through all of its accounts that ran.
+pub fn another_ran_since(person: AccountId, than: AccountId, at: Second) -> Query {
+    query(
+        "select i.id from account a join instance i on i.account_id = a.id where a.person = $1 and a.ran = 1 \
+         and a.id <> $2 and i.first_running > $3 limit 1",
+        args![person.to_string(), than.to_string(), at.unix()],
+    )
+}
+
+/// Another account of the person that claimed after this second. Looks through all of its accounts.
+pub fn another_claimed_since(person: AccountId, than: AccountId, at: Second) -> Query {
+    query(
+        "select a.id from account a join trial_grant g on g.account_id = a.id where a.person = $1 and a.id <> $2 \
+         and g.claimed_at > $3 limit 1",
+        args![person.to_string(), than.to_string(), at.unix()],
+    )
+}
+
+/// Guard: the person is still one by itself, and who decided by what it did decides anew.
+pub fn touch(id: AccountId) -> Query {
+    query("update person set generation = generation + 1 where id = $1", args![id.to_string()])
 }
 
 /// The kinds of evidence that an account shares with any other.

@@ -52,7 +52,7 @@ async fn collect(stage: &Stage, seed: u64) -> Result<Dump<'_>, Failure> {
     for account in accounts.items {
         let about = [("account", account.id.as_str())];
         let trial = match operator.get::<TrialProgress>("/v1/trial", &about).await {
-            Err(Failure::Refused(problem)) if problem.code == "not-found" => None,
+            Err(Failure::Refused(problem)) if problem.code == "no-trial-grant" => None,
             known => Some(known?),
         };
         let balance = operator.get("/v1/balance", &about).await?;

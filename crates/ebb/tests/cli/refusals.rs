@@ -3,7 +3,7 @@
 use crate::sandbox::{Sandbox, private};
 
 /// The line, its exit code, and a piece of what it must say on standard error.
-const REFUSALS: [(&str, i32, &str); 28] = [
+const REFUSALS: [(&str, i32, &str); 31] = [
     ("ebb buy c6.large.2 --spot 7", 1, "lasts 1 to 6 hours, not 7"),
     ("ebb buy c6.large.2 --spot 0", 1, "lasts 1 to 6 hours, not 0"),
     ("ebb buy c6.large.2 --spot -1", 1, "lasts 1 to 6 hours, not -1"),
@@ -25,9 +25,12 @@ const REFUSALS: [(&str, i32, &str); 28] = [
     ("ebb accounts list", 1, "needs the role operator"),
     ("ebb balance --as operator", 1, "belongs to no account"),
     ("ebb balance --as nobody", 2, "it has enterprise, individual, operator"),
-    ("ebb trial", 1, "trial"),
+    ("ebb trial", 1, "claim it first with `ebb trial claim`"),
+    ("ebb trial --as operator", 1, "in a command with --account"),
+    ("ebb balance --key ebb_wrong", 1, "name another with --key or EBB_KEY"),
     ("ebb trial at-end release", 1, "claim it first with `ebb trial claim`"),
     ("ebb cap remove", 1, "there is no spending cap"),
+    ("ebb trial at-end sometime", 1, "it is continue, stop or release"),
     ("ebb trial release", 2, "<ID"),
     ("ebb instances convert nobody --to on-demand", 1, "`ebb instances list --all` shows them"),
     ("ebb instances convert nobody", 2, "--to"),

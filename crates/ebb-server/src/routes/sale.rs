@@ -1,0 +1,39 @@
+//! Would this account be sold now what it asks the price of? The rules of a purchase, without the purchase (rules §2.1, §3.5).
+
+use super::account::buyer;
+use super::trial::standing_of;
+use crate::app::App;
+use ebb_engine::quote::{Buyer, Quote, may_buy};
+use ebb_engine::refusal::Refused;
+use ebb_engine::trial::may_start;
+use ebb_model::instance::Purchase;
+use ebb_model::time::Second;
+use ebb_store::rows::account::{self, Account};
+use ebb_store::rows::instance;
+use ebb_store::{Reads, StoreError};
+
+/// What a purchase would be refused for, but for the room.
+pub async fn refused(
+    app: &App,
+    reads: &Reads,
+    account: &Account,
+    flavor: &str,
+    quote: &Quote,
+    now: Second,
+) -> Result<Option<Refused>, StoreError> {
+    if account.closed_at.is_some() {
+        return Ok(Some(Refused::AccountClosed));
+    }
+    let live = reads.row(instance::count_live_of_account(account.id)).await?.map_or(0, |row| row.int("live"));
+    let spot = instance::sum_spot(&reads.rows(instance::spot_of_account(account.id)).await?);
+    if let Err(refused) = may_buy(&app.catalog, &Buyer { spot, ..buyer(account, live) }, quote) {
+        return Ok(Some(refused));
+    }
+    if !matches!(quote.purchase, Purchase::Trial { .. }) {
+        return Ok(None);
+    }
+    let Some(row) = reads.row(account::grant(account.id)).await? else { return Ok(Some(Refused::NoGrant)) };
+    let grant = account::read_grant(&row);
+    let standing = standing_of(app, reads, account, &grant, now).await?;
+    Ok(may_start(&app.catalog, Some(&grant), &standing, flavor, quote, now).err())
+}
