@@ -5,7 +5,7 @@ use unicode_security::confusable_detection::skeleton;
 
 /// One form of what reads alike: width, case, digits and look-alikes of other scripts; what is invisible is dropped.
 pub(super) fn fold(text: &str) -> String {
-    let seen = text.nfkd().filter(|c| !is_invisible(*c)).map(plain);
+    let seen = text.chars().map(lunate).nfkd().filter(|c| !is_invisible(*c)).map(plain);
     // Marks that were taken off are put on again, now perhaps on a plain letter.
     let whole: String = seen.nfkc().collect();
     whole.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfkc().collect()
@@ -17,6 +17,15 @@ pub fn is_invisible(c: char) -> bool {
         | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
         | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
         | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// A sigma that is written as a C; its compatible form is one that is not.
+fn lunate(c: char) -> char {
+    match c {
+        '\u{3f2}' => 'c',
+        '\u{3f9}' => 'C',
+        _ => c,
+    }
 }
 
 /// The ASCII character that one of another script is, or passes for; else itself.
@@ -145,6 +154,7 @@ mod tests {
             ("Χ", "x"),
             ("χ", "x"),
             ("×", "x"),
+            ("ϲ Ϲ", "c c"),
             ("раураl", "paypal"),
             ("В в", "b b"),
             ("І і Ι ι I i", "i i i i i i"),
