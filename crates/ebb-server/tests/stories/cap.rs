@@ -378,3 +378,69 @@ async fn of_a_cap_and_an_order_that_do_not_fit_together_one_is_refused() {
     }
     assert!(refused.iter().all(|code| code == "spending-cap" || code == "cap-too-low"), "{refused:?}");
 }
+
+story!(traffic_brings_the_second_nearer_and_may_leap_over_it, |cloud: Cloud| async move {
+    to(&cloud, "2026-03-16T04:00:00Z").await;
+    let order = json!({"option": "on-demand", "flavor": "c6.large.2", "public_ip": true});
+    let id = cloud.buy("individual", order).await;
+    let address = cloud.instance("individual", &id).await["public_address"].as_str().unwrap().to_owned();
+    let send = async |gb: i64| {
+        let bytes = json!({"bytes": gb * 1_000_000_000});
+        cloud.post("individual", &format!("/v1/addresses/{address}/traffic"), bytes).await;
+    };
+    assert_eq!(set(&cloud, "individual", "16").await["acts_at"], "2026-03-17T01:56:55Z");
+    // 5 GB cost 4.00, so 4.56 are left for compute: 42,092 seconds.
+    to(&cloud, "2026-03-16T05:00:30Z").await;
+    send(5).await;
+    to(&cloud, "2026-03-16T05:02:00Z").await;
+    let seen = cap(&cloud, "individual").await;
+    assert_eq!(seen["acts_at"], "2026-03-16T15:41:32Z", "{seen}");
+    // It is the same when the hour is closed.
+    to(&cloud, "2026-03-16T06:30:00Z").await;
+    assert_eq!(cap(&cloud, "individual").await["acts_at"], "2026-03-16T15:41:32Z");
+    // Another 6 GB are more than is left: it acts with the second before they were read.
+    to(&cloud, "2026-03-16T08:10:30Z").await;
+    send(6).await;
+    to(&cloud, "2026-03-16T08:15:00Z").await;
+    assert_eq!(cloud.state("individual", &id).await, "stopped");
+    let counted = events(&cloud, "individual", "traffic-counted").await;
+    let reached = events(&cloud, "individual", "cap-reached").await;
+    let at = |event: &Value| event["at"].as_str().unwrap().parse::<ebb_model::time::Timestamp>().unwrap();
+    assert_eq!((counted.len(), reached.len()), (2, 1));
+    assert_eq!(at(&reached[0]).plus_seconds(1), at(&counted[1]));
+    to(&cloud, "2026-03-31T16:00:00Z").await;
+    let bill = cloud.get("individual", "/v1/bills").await;
+    let sum = |which: &str| -> i64 {
+        let amounts = bill[which].as_array().unwrap().iter().map(|record| record["amount"].as_str().unwrap());
+        amounts.map(|amount| amount.replace('.', "").parse::<i64>().unwrap()).sum()
+    };
+    assert_eq!(sum("traffic"), 880_000_000, "11 GB at 0.80 each");
+    assert!(sum("records") < 1_600_000_000, "by time nothing passes it");
+});
+
+story!(months_count_when_they_are_paid, |cloud: Cloud| async move {
+    let small = json!({"option": "on-demand", "flavor": "t6.small.1"});
+    let (id, other) = (cloud.buy("individual", small.clone()).await, cloud.buy("individual", small).await);
+    let convert = |id: &str| format!("/v1/instances/{id}/convert");
+    let months = json!({"to": "subscription", "months": 1});
+    // 35 for the flavor and 8.40 for its disk.
+    set(&cloud, "individual", "40").await;
+    let (code, sentence) = refusal(&cloud, "individual", &convert(&id), months.clone()).await;
+    assert!(code == "spending-cap" && sentence.contains("40.00"), "{sentence}");
+    set(&cloud, "individual", "70").await;
+    cloud.post("individual", &convert(&id), months.clone()).await;
+    let seen = cap(&cloud, "individual").await;
+    assert!(seen["payable"].as_str().unwrap().starts_with("43.4"), "{seen}");
+    assert_eq!(seen["goes_on"], "0.02", "its own disk is paid for");
+    assert_eq!(refusal(&cloud, "individual", &convert(&other), months).await.0, "spending-cap");
+    let renew = format!("/v1/instances/{id}/renew");
+    assert_eq!(refusal(&cloud, "individual", &renew, json!({"months": 1})).await.0, "spending-cap");
+    // When the cap acts it stops what is charged by the hour, and leaves alone what is paid.
+    set(&cloud, "individual", "58.4").await;
+    to(&cloud, "2026-03-31T16:00:00Z").await;
+    assert_eq!(events(&cloud, "individual", "cap-reached").await.len(), 1);
+    assert_eq!(cloud.state("individual", &id).await, "running");
+    assert_eq!(cloud.state("individual", &other).await, "stopped");
+    let balance = cloud.get("individual", "/v1/balance").await;
+    assert!(balance["settled"]["payable"].as_str().unwrap() <= "58.40000000", "{balance}");
+});
