@@ -1983,6 +1983,9 @@ def tamperings(dump):
         """Caps that acted for this month's sake, of accounts whose grant nobody took; and stopped something that was charged."""
         zone = Zone(of["catalog"]["time_zone"])
         taken = {event["account"] for event in of["events"] if event["body"]["event"] == "trial-revoked"}
+        # Traffic comes in leaps; of the second nothing is said then.
+        taken |= {books["account"]["id"] for books in of["accounts"] for which in ("traffic", "traffic_accruing")
+                  if any(decimal(record["payable"], 6) > 0 for record in books["bill"].get(which, []))}
         for n in events("cap-reached")(of):
             at, account = body(of, n)["at"], of["events"][n]["account"]
             after = [event["body"] for event in of["events"][n + 1:n + 200] if event["account"] == account]

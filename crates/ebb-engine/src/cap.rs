@@ -4,7 +4,8 @@
 //! carried out.
 
 use crate::economical;
-use crate::lifecycle::{Step, ended, given_up, least_until, never_ran, releasing, unchanged};
+use crate::end::{ended, given_up, least_until, never_ran, releasing};
+use crate::lifecycle::{Step, unchanged};
 use ebb_model::catalog::Limits;
 use ebb_model::instance::{Cause, End, Instance, State};
 use ebb_model::time::{Second, Timestamp};

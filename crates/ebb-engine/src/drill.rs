@@ -1,6 +1,6 @@
 //! May a drill begin, how much of it is free, what does it cost, and what was left undone? (rules §2.10)
 
-use crate::lifecycle::{ending, period_start};
+use crate::end::{ending, period_start};
 use crate::refusal::Refused;
 use ebb_model::catalog::Limits;
 use ebb_model::id::InstanceId;

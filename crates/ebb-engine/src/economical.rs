@@ -3,8 +3,9 @@
 //! What is given back is free for others from the second in which the guest is off, and that is the second up to which it is
 //! charged: nobody pays for what he has not, nor has what he does not pay for.
 
+use crate::end::least_until;
 use crate::event::Event;
-use crate::lifecycle::{Effect, Step, change, least_until, open, unchanged};
+use crate::lifecycle::{Effect, Step, change, open, unchanged};
 use crate::monthly;
 use crate::operation::{Operation, permit};
 use crate::refusal::Refused;

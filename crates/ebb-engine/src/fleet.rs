@@ -2,7 +2,7 @@
 //!
 //! A fleet is made of the instances themselves, each with its generation, so it does not matter in which order it hears of them.
 
-use crate::lifecycle::period_start_of;
+use crate::end::period_start_of;
 use crate::offers::Offers;
 use crate::placement::{Room, Tenancy};
 use ebb_model::catalog::{Catalog, KINDS};

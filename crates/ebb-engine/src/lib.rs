@@ -3,7 +3,7 @@
 //! [`quote`] says whether an order may be placed and at which price, [`fleet`] what there is in a zone, [`placement`] where an
 //! order goes and who must make room, [`reserve`] and [`shortage`] who makes room for the operator, [`lending`] what a host may
 //! still take,
-//! [`lifecycle`] what happens to an instance next, [`resize`] whether it may
+//! [`lifecycle`] what happens to an instance next, [`end`] at which second and why it ends, [`resize`] whether it may
 //! have another size, [`conversion`] whether it may be sold otherwise, [`monthly`] how long it is paid then, [`rating`] what a span
 //! of use costs, [`evidence`] what two accounts share,
 //! [`eligibility`] who may claim a trial, [`trial`] what a grant pays, [`coverage`] what another list changes,
@@ -20,6 +20,7 @@ mod coverage;
 pub mod drill;
 mod economical;
 pub mod eligibility;
+pub mod end;
 pub mod event;
 pub mod evidence;
 pub mod fleet;
@@ -39,7 +40,9 @@ pub mod resize;
 pub mod settlement;
 pub mod shortage;
 pub mod spending;
+mod taking;
 pub mod topic;
 pub mod traffic;
 pub mod trial;
+mod trial_end;
 pub mod why;

@@ -3,15 +3,20 @@
 use crate::cap;
 use crate::coverage;
 use crate::economical;
+use crate::end::{
+    ended, ending, given_up, lease_over, natural, never_ran, no_longer_waiting, period_start, released, releasing,
+};
 use crate::event::Event;
 use crate::monthly::{self, Payment};
 use crate::refusal::Refused;
+use crate::taking::{cut_drill, hurry, reclaim};
+use crate::trial_end::{become_on_demand, go_with_the_trial, stop_with_the_trial};
 use ebb_model::billing::Meter;
 use ebb_model::catalog::Limits;
 use ebb_model::id::HostId;
-use ebb_model::instance::{Cause, End, Instance, Notice, Purchase, State};
+use ebb_model::instance::{Cause, End, Instance, State};
 use ebb_model::money::Amount;
-use ebb_model::time::{HOUR, Second, Timestamp};
+use ebb_model::time::{Second, Timestamp};
 
 /// What may happen to an instance.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -288,101 +293,6 @@ fn obey(instance: &Instance, command: Command, now: Timestamp, limits: &Limits) 
     }
 }
 
-/// The end that somebody asks for now. Who made others go stays for a while, or pays as if (rules §2.11).
-pub(crate) fn ended(instance: &Instance, cause: Cause, now: Timestamp, limits: &Limits) -> End {
-    let (at, cause) = match (&instance.state, instance.first_running) {
-        (_, None) => (now.second(), Cause::NeverRan),
-        (State::Lost { since, .. }, Some(_)) => (*since, cause),
-        (_, Some(_)) => (least_until(instance, limits).unwrap_or(now.second()).max(now.second()), cause),
-    };
-    End { at, cause, waived_since: None, waived_until: None, notice: None }
-}
-
-/// Up to here one for whose room others had to go is charged at least (rules §2.11).
-pub(crate) fn least_until(instance: &Instance, limits: &Limits) -> Option<Second> {
-    let since = instance.in_use_since.filter(|_| instance.took_room)?;
-    Some(since.plus(limits.taking_minimum_seconds))
-}
-
-/// What waits for a start gives its claim back when it ends.
-pub(crate) fn no_longer_waiting(instance: &Instance) -> Vec<Effect> {
-    matches!(instance.state, State::Waiting { .. }).then_some(Effect::DropClaim).into_iter().collect()
-}
-
-fn reclaim(instance: &Instance, order: Reclaim, now: Timestamp) -> Result<Step, Refused> {
-    if instance.purchase.is_firm() {
-        return Err(Refused::NotABlock { option: instance.purchase.option() });
-    }
-    if order.cause == Cause::Drill && instance.state != State::Running {
-        return Err(Refused::WrongState { state: instance.state.name(), verb: "rehearse an interruption" });
-    }
-    let Some(lease_end) = instance.lease_end() else {
-        // Not yet running: cancelled, nothing charged (rules §2.5).
-        return Ok(releasing(instance, never_ran(now), vec![]));
-    };
-    let Reclaim { cause, deadline, free_until } = order;
-    if lease_end.start() <= deadline {
-        return Err(Refused::LeaseEndsFirst { lease_end: lease_end.start() });
-    }
-    let notice = Event::InterruptServer { cause, notice_at: now, deadline, free_until, decision: None };
-    let effects = vec![Effect::MarkReleasing, Effect::Order, Effect::Log(notice)];
-    let off_by = match instance.state {
-        State::Stopping { force_at, .. } => Some(force_at),
-        State::Stopped => Some(now),
-        _ => None,
-    };
-    Ok(change(instance, State::Reclaiming { notice_at: now, deadline, cause, off_by, free_until }, effects))
-}
-
-/// A second reclaim: the operator's takes over a drill, and an urgent one brings the deadline forward (rules §2.6, §2.10).
-fn hurry(instance: &Instance, order: Reclaim) -> Result<Step, Refused> {
-    let State::Reclaiming { notice_at, deadline, cause, off_by, free_until } = instance.state else {
-        unreachable!("a second reclaim is of what is reclaimed")
-    };
-    // Who drills shortly before his lease ends gains nothing by it: what would not be taken from others is not taken over.
-    if let Some(lease_end) = instance.lease_end().filter(|end| end.start() <= order.deadline) {
-        return Err(Refused::LeaseEndsFirst { lease_end: lease_end.start() });
-    }
-    let takes_over = cause == Cause::Drill && order.cause.is_platform();
-    let urgent = order.cause.is_platform() && order.deadline < deadline;
-    if !takes_over && !urgent {
-        return Err(Refused::Reclaiming { deadline });
-    }
-    let cause = if takes_over { order.cause } else { cause };
-    let free_until = free_until.filter(|_| !takes_over);
-    let deadline = deadline.min(order.deadline);
-    // The notice that the guest was given stays the one that counts.
-    let notice = Event::InterruptServer { cause, notice_at, deadline, free_until, decision: None };
-    let state = State::Reclaiming { notice_at, deadline, cause, off_by, free_until };
-    Ok(change(instance, state, vec![Effect::Order, Effect::Log(notice)]))
-}
-
-/// Nobody drills to keep what he has broken the terms of: it goes now, charged to the end.
-fn cut_drill(instance: &Instance, now: Timestamp) -> Step {
-    let State::Reclaiming { notice_at, off_by, .. } = instance.state else { unreachable!("a drill is under way") };
-    let (cause, deadline) = (Cause::Breach, now);
-    let notice = Event::InterruptServer { cause, notice_at, deadline, free_until: None, decision: None };
-    let state = State::Reclaiming { notice_at, deadline, cause, off_by, free_until: None };
-    change(instance, state, vec![Effect::Order, Effect::Log(notice)])
-}
-
-/// How a block that is being taken back ends, if it is gone at `at`; the bill of its last period follows (rules §2.3, §2.10).
-pub fn ending(instance: &Instance, at: Second) -> Option<End> {
-    let State::Reclaiming { notice_at, deadline, cause, free_until, .. } = instance.state else { return None };
-    let waived_since = match cause {
-        Cause::Drill => Some(notice_at.second()),
-        _ if cause.is_platform() => period_start(instance, notice_at.second()),
-        _ => None,
-    };
-    // A late machine makes nobody pay beyond his lease.
-    let at = match instance.lease_end() {
-        Some(lease_end) if !cause.is_platform() => at.min(lease_end),
-        _ => at,
-    };
-    let waived_until = free_until.filter(|until| *until < at);
-    Some(End { at, cause, waived_since, waived_until, notice: Some(Notice { notice_at, deadline }) })
-}
-
 /// The host is lost with everything on it. Its blocks end without a notice; what is firm waits for it to come back.
 fn lose(instance: &Instance, heard_at: Timestamp, now: Timestamp) -> Step {
     match &instance.state {
@@ -433,74 +343,6 @@ fn lose(instance: &Instance, heard_at: Timestamp, now: Timestamp) -> Step {
                 released(instance, End { at, cause: Cause::Lost, waived_since, waived_until: None, notice }, now)
             }
         },
-    }
-}
-
-fn become_on_demand(instance: &Instance, since: Second) -> Step {
-    let Purchase::Trial { price } = instance.purchase else { return unchanged() };
-    // Also what has ended since then: the rest of it is on demand.
-    if instance.state.end().is_some_and(|end| end.at <= since || instance.first_running.is_none()) {
-        return unchanged();
-    }
-    let mut effects = vec![Effect::Log(Event::BecameOnDemand { since })];
-    if instance.first_running.is_some() {
-        effects.insert(0, Effect::LeaveTrial { meters: Meter::ALL, since });
-    }
-    let mut step = change(instance, instance.state.clone(), effects);
-    step.next.as_mut().expect("a changed instance").purchase = Purchase::OnDemand { price };
-    step
-}
-
-/// Its vCPU and memory are charged to the trial's end, however late that is carried out; only its disk goes on, on demand.
-fn stop_with_the_trial(instance: &Instance, at: Second, now: Timestamp, limits: &Limits) -> Result<Step, Refused> {
-    let Purchase::Trial { price } = instance.purchase else { return Ok(unchanged()) };
-    // What never ran has nothing to keep. One for which others had to go cannot be withdrawn.
-    let waits = instance.took_room && instance.in_use_since.is_none() && instance.state.end().is_none();
-    if instance.first_running.is_none() || waits {
-        return Ok(go_with_the_trial(instance, at, now, limits));
-    }
-    let until = least_until(instance, limits).map_or(at, |least| least.max(at));
-    let mut step = match instance.state.end() {
-        Some(end) if end.at <= at => return Ok(unchanged()),
-        // Until somebody asked for its end only its disk was in use.
-        Some(_) => change(instance, instance.state.clone(), vec![]),
-        None => economical::stop(instance, Some(until), now, limits)?,
-    };
-    let mut next = step.next.unwrap_or_else(|| Instance { generation: instance.generation + 1, ..instance.clone() });
-    next.purchase = Purchase::OnDemand { price };
-    // Who made others go stays charged for a while, on demand.
-    let go_on = if until > at { Meter::ALL } else { economical::DISK };
-    let close = Effect::CloseSpans { meters: economical::COMPUTE, until };
-    let leave = Effect::LeaveTrial { meters: go_on, since: at };
-    step.effects.splice(0..0, [leave, close, Effect::Log(Event::BecameOnDemand { since: at })]);
-    Ok(Step { next: Some(next), effects: step.effects })
-}
-
-/// Its charge ends with the trial, however late that is carried out; also if somebody asked for its end in between.
-fn go_with_the_trial(instance: &Instance, at: Second, now: Timestamp, limits: &Limits) -> Step {
-    let Purchase::Trial { .. } = instance.purchase else { return unchanged() };
-    // Others were given notice for it, so it cannot be withdrawn (rules §2.11).
-    if instance.took_room && instance.in_use_since.is_none() && instance.state.end().is_none() {
-        return become_on_demand(instance, at);
-    }
-    let Some(start) = instance.first_running else {
-        return match instance.state {
-            State::Releasing { .. } | State::Released { .. } => unchanged(),
-            State::Waiting { .. } => given_up(instance, now, None),
-            _ => releasing(instance, never_ran(now), vec![]),
-        };
-    };
-    let asked = ended(instance, Cause::TrialEnd, at.max(start).start(), limits);
-    let end = match instance.state {
-        State::Lost { since, .. } => End { at: since.min(at.max(start)), ..asked },
-        _ => asked,
-    };
-    let sooner = || vec![Effect::CloseSpans { meters: Meter::ALL, until: end.at }, Effect::Log(Event::Ended(end))];
-    match &instance.state {
-        State::Releasing { end: before } | State::Released { end: before, .. } if before.at <= end.at => unchanged(),
-        State::Releasing { .. } => change(instance, State::Releasing { end }, sooner()),
-        State::Released { gone_at, .. } => change(instance, State::Released { end, gone_at: *gone_at }, sooner()),
-        _ => releasing(instance, end, no_longer_waiting(instance)),
     }
 }
 
@@ -633,78 +475,6 @@ fn due(instance: &Instance, now: Timestamp, limits: &Limits) -> Step {
             _ => unchanged(),
         },
     }
-}
-
-/// The lease end, if it has come and nothing ended the instance before.
-fn lease_over(instance: &Instance, now: Timestamp) -> Option<Second> {
-    let alive = !matches!(
-        instance.state,
-        State::Reclaiming { .. } | State::Releasing { .. } | State::Released { .. } | State::Waiting { .. }
-    );
-    instance.lease_end().filter(|end| alive && end.start() <= now)
-}
-
-/// The start of the guarantee period that holds `second` (rules §2.2).
-pub fn period_start(instance: &Instance, second: Second) -> Option<Second> {
-    match (instance.purchase, instance.first_running) {
-        (Purchase::SpotBlock { hours, .. }, Some(start)) => Some(period_start_of(start, hours, second)),
-        _ => None,
-    }
-}
-
-/// The same, of a block of `hours` that began at `start`.
-pub(crate) fn period_start_of(start: Second, hours: i64, second: Second) -> Second {
-    let length = hours * HOUR;
-    start.plus((second.unix() - start.unix()).max(0) / length * length)
-}
-
-fn natural(lease_end: Second, limits: &Limits) -> End {
-    let deadline = lease_end.start();
-    let notice = Notice { notice_at: deadline.plus_seconds(-limits.notice_seconds), deadline };
-    End { at: lease_end, cause: Cause::LeaseEnd, waived_since: None, waived_until: None, notice: Some(notice) }
-}
-
-pub(crate) fn never_ran(at: Timestamp) -> End {
-    End { at: at.second(), cause: Cause::NeverRan, waived_since: None, waived_until: None, notice: None }
-}
-
-/// An order whose room never came. Nothing was started, so nobody need report its end.
-pub(crate) fn given_up(instance: &Instance, now: Timestamp, asked: Option<Event>) -> Step {
-    let end = never_ran(now);
-    let mut effects: Vec<Effect> = asked.into_iter().map(Effect::Log).collect();
-    effects.extend([Effect::DropClaim, Effect::DropHold, Effect::Log(Event::Ended(end))]);
-    effects.push(Effect::Log(Event::Released { gone_at: now }));
-    change(instance, State::Released { end, gone_at: now }, effects)
-}
-
-/// Charge ends; the host is told to remove the guest.
-pub(crate) fn releasing(instance: &Instance, end: End, mut effects: Vec<Effect>) -> Step {
-    effects.extend(close(instance, end));
-    effects.push(Effect::Order);
-    change(instance, State::Releasing { end }, effects)
-}
-
-/// The guest is gone and its room free.
-fn released(instance: &Instance, end: End, gone_at: Timestamp) -> Step {
-    let mut effects = match instance.state {
-        State::Releasing { .. } => vec![],
-        _ => close(instance, end),
-    };
-    effects.push(Effect::FreeRoom { releasing: matches!(instance.state, State::Reclaiming { .. }) });
-    effects.push(Effect::Log(Event::Released { gone_at }));
-    if !instance.purchase.is_firm() && instance.first_running.is_some() {
-        effects.push(Effect::SettleBlock);
-    }
-    effects.push(Effect::DropHold);
-    change(instance, State::Released { end, gone_at }, effects)
-}
-
-fn close(instance: &Instance, end: End) -> Vec<Effect> {
-    let mut effects = vec![Effect::Log(Event::Ended(end))];
-    if instance.first_running.is_some() {
-        effects.insert(0, Effect::CloseSpans { meters: Meter::ALL, until: end.at });
-    }
-    effects
 }
 
 /// Charge begins, unless it was paid before.

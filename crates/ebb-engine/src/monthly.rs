@@ -4,8 +4,9 @@
 //! end it is switched off and gives its room back but for the disk: nobody pays for that room any more, and what is kept is its data.
 
 use crate::economical::{self, given_back};
+use crate::end::{no_longer_waiting, releasing};
 use crate::event::Event;
-use crate::lifecycle::{Effect, Step, change, no_longer_waiting, releasing};
+use crate::lifecycle::{Effect, Step, change};
 use crate::refusal::Refused;
 use ebb_model::catalog::{Catalog, Limits, SYSTEM_DISK};
 use ebb_model::instance::{Cause, End, Instance, Purchase, State};

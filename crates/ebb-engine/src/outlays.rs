@@ -1,7 +1,7 @@
 //! What does an account pay for now, and what of it could be stopped? (rules §3.8)
 
 use crate::cap::owes;
-use crate::lifecycle::{ending, least_until};
+use crate::end::{ending, least_until};
 use crate::rating;
 use crate::spending::{Block, Draw, Ended, Spending};
 use ebb_model::billing::{Meter, Settled, Span};

@@ -2,8 +2,8 @@
 //!
 //! What the operator needs for a zone as a whole is planned in [`crate::reserve`] and [`crate::shortage`].
 
+use crate::end::period_start;
 use crate::fleet::{Age, Amounts, Block, Fleet, Host, add, holds};
-use crate::lifecycle::period_start;
 use ebb_model::id::{AccountId, HostId, InstanceId};
 use ebb_model::instance::{Cause, Instance};
 use ebb_model::money::Exact;

@@ -1,7 +1,8 @@
 //! May an instance be of another flavor, and what follows? (rules §2.12, §3.4, §4.1)
 
+use crate::end::least_until;
 use crate::event::Event;
-use crate::lifecycle::{Effect, Step, change, least_until};
+use crate::lifecycle::{Effect, Step, change};
 use crate::operation::{Operation, permit};
 use crate::refusal::Refused;
 use crate::trial::lists;

@@ -146,14 +146,28 @@ pub async fn billed(reads: &Reads, of: AccountId, month: Period) -> Result<Exact
     Ok(hourly + ended.map(cap::read_billed).sum() + traffic)
 }
 
-/// The door for everything that will cost more: refused is what would pass the cap within the least time for which anything is worth
-/// beginning. `change` says what the account pays for with it.
+/// The door for everything that will cost more. `change` says what the account pays for with it.
 pub async fn permit(unit: &mut Unit, id: AccountId, change: impl FnOnce(&mut Spending, Second)) -> Outcome<()> {
     let of = unit.account(id).await?.clone();
-    let (app, now) = (unit.app.clone(), unit.now.second());
-    let Some(mut seen) = see(&app, &unit.reads, &of, now).await? else { return Ok(()) };
-    unit.guard(cap::unstirred(id, &seen.cap));
-    let (month, next) = months(&app, now);
+    match against(&unit.app, &unit.reads, &of, unit.now.second(), change).await? {
+        None => Ok(()),
+        Some((cap, refused)) => {
+            unit.guard(cap::unstirred(id, &cap));
+            refused.map_or(Ok(()), refuse)
+        }
+    }
+}
+
+/// The account's cap, and what it has against something: it would pass it within the least time for which anything is worth beginning.
+pub async fn against(
+    app: &App,
+    reads: &Reads,
+    of: &Account,
+    now: Second,
+    change: impl FnOnce(&mut Spending, Second),
+) -> Result<Option<(Cap, Option<Refused>)>, StoreError> {
+    let Some(mut seen) = see(app, reads, of, now).await? else { return Ok(None) };
+    let (month, next) = months(app, now);
     let spent = seen.spending.payable_by(month, now);
     change(&mut seen.spending, now);
     let seconds = app.catalog.limits.taking_minimum_seconds.max(1);
@@ -164,9 +178,10 @@ pub async fn permit(unit: &mut Unit, id: AccountId, change: impl FnOnce(&mut Spe
     }
     if needed > seen.cap.amount.exact() || seen.cap.acting_at.is_some() {
         let (needed, spent) = (needed.to_cents(), spent.to_cents());
-        return refuse(Refused::SpendingCap { cap: seen.cap.amount, needed, spent, seconds });
+        let refused = Refused::SpendingCap { cap: seen.cap.amount, needed, spent, seconds };
+        return Ok(Some((seen.cap, Some(refused))));
     }
-    Ok(())
+    Ok(Some((seen.cap, None)))
 }
 
 /// What is chosen for the end of a trial is refused if the cap cannot hold with it.

@@ -14,14 +14,18 @@ mod instance;
 mod key_pair;
 mod lending;
 mod offer;
+mod permitted;
 mod person;
 mod progress;
+mod purchase;
 mod report;
+mod resize;
 mod sale;
 mod sandbox;
 mod stream;
 mod subscription;
 mod trial;
+mod why;
 mod zone;
 
 use crate::app::App;
@@ -59,8 +63,8 @@ const DOCS: &str = "/docs";
         person::report, person::sightings, person::link, person::accounts, person::close, person::prove, person::verdict,
         person::keys, person::rotate, appeal::make, appeal::list, appeal::overrule, appeal::reject, appeal::revoke,
         catalog::show, catalog::quote, offer::list, offer::limits,
-        instance::buy, instance::list, instance::show, instance::release, instance::stop, instance::start, instance::resize,
-        instance::reclaim, instance::console_log, instance::decisions, instance::change, instance::operations, instance::operate,
+        purchase::buy, instance::list, instance::show, instance::release, instance::stop, instance::start, resize::resize,
+        instance::reclaim, instance::console_log, why::decisions, instance::change, permitted::operations, permitted::operate,
         conversion::convert, conversion::renew_instance,
         address::list, address::release, address::send,
         bill::bill, bill::events, cap::show, cap::set, cap::remove,
@@ -129,19 +133,19 @@ pub fn router(app: App) -> Router {
         .route("/v1/quote", post(catalog::quote))
         .route("/v1/offers", get(offer::list))
         .route("/v1/limits", get(offer::limits))
-        .route("/v1/instances", post(instance::buy).get(instance::list))
+        .route("/v1/instances", post(purchase::buy).get(instance::list))
         .route("/v1/instances/{id}", get(instance::show).delete(instance::release))
         .route("/v1/instances/{id}/stop", post(instance::stop))
         .route("/v1/instances/{id}/start", post(instance::start))
-        .route("/v1/instances/{id}/resize", post(instance::resize))
+        .route("/v1/instances/{id}/resize", post(resize::resize))
         .route("/v1/instances/{id}/convert", post(conversion::convert))
         .route("/v1/instances/{id}/renew", post(conversion::renew_instance))
         .route("/v1/instances/{id}/reclaim", post(instance::reclaim))
         .route("/v1/instances/{id}/change", post(instance::change))
-        .route("/v1/instances/{id}/operations", get(instance::operations))
-        .route("/v1/instances/{id}/operations/{operation}", post(instance::operate))
+        .route("/v1/instances/{id}/operations", get(permitted::operations))
+        .route("/v1/instances/{id}/operations/{operation}", post(permitted::operate))
         .route("/v1/instances/{id}/console-log", get(instance::console_log))
-        .route("/v1/instances/{id}/decisions", get(instance::decisions))
+        .route("/v1/instances/{id}/decisions", get(why::decisions))
         .route("/v1/instances/{id}/streams/{target}", get(stream::stream))
         .route("/v1/addresses", get(address::list))
         .route("/v1/addresses/{id}", delete(address::release))

@@ -1,5 +1,8 @@
 //! How does a decision of the rules become rows? One unit of work: what it reads, its guards and its writes.
 
+mod money;
+mod spans;
+
 use crate::app::App;
 use crate::cap;
 use crate::denied::Denied;
@@ -7,30 +10,21 @@ use crate::trial;
 use crate::work::alarms;
 use crate::zone::Touched;
 use ebb_driver::protocol::ObservedGuest;
-use ebb_engine::drill::free_seconds;
 use ebb_engine::event::Event;
 use ebb_engine::lifecycle::{self, Command, Effect, Input, Reclaim, Step};
-use ebb_engine::monthly::Payment;
 use ebb_engine::placement::{Chosen, Decision as Plan, Room, Tenancy};
-use ebb_engine::rating;
 use ebb_engine::refusal::Refused;
 use ebb_engine::resize::{self, Size};
-use ebb_engine::settlement::{self, settle_with_traffic};
 use ebb_engine::topic;
-use ebb_engine::trial::{deduct, lists};
-use ebb_ledger::Entry;
-use ebb_model::billing::{BillRecord, Charge, Meter, Settled, Span, Split};
-use ebb_model::id::{AccountId, DecisionId, EntryId, EventId, InstanceId, RecordId, SpanId};
-use ebb_model::instance::{Cause, End, Instance, Purchase, State};
+use ebb_model::billing::Meter;
+use ebb_model::id::{AccountId, DecisionId, EventId, InstanceId};
+use ebb_model::instance::{Cause, Instance, State};
 use ebb_model::resources::Resources;
-use ebb_model::time::{HOUR, Period, Second, Timestamp};
-use ebb_model::traffic::TrafficCharge;
+use ebb_model::time::Timestamp;
 use ebb_store::rows::account::Account;
 use ebb_store::rows::decision::{self, Decided};
 use ebb_store::rows::host::RoomChange;
-use ebb_store::rows::{
-    account, alarm, bill, block, cap as cap_rows, delivery, drill, event, host, instance, lending, notice,
-};
+use ebb_store::rows::{account, alarm, bill, block, cap as cap_rows, delivery, event, host, instance, lending, notice};
 use ebb_store::{Decision, Halt, Query, Reads, StoreError};
 use futures_util::future::BoxFuture;
 use std::collections::BTreeSet;
@@ -406,169 +400,6 @@ impl Unit {
             }
             free = free.minus(&claimed);
             self.step(&next, Input::RoomFree).await?;
-        }
-        Ok(())
-    }
-
-    /// Since when an account's seconds can still be charged: those of hours that are closed are neither charged nor taken back.
-    pub async fn open_since(&mut self, id: AccountId) -> Outcome<Option<Second>> {
-        Ok(match self.account(id).await?.close_at {
-            Some(at) => Some(at.plus(-HOUR)),
-            // None is open now; what begins must not begin in one that was closed.
-            None => self.reads.row(bill::last_hour(id)).await?.map(|row| Second::from_unix(row.int("at"))),
-        })
-    }
-
-    async fn open_spans(&mut self, of: &Instance, meters: &[Meter], since: Second) -> Outcome<()> {
-        let (mint, now) = (self.app.mint.clone(), self.now);
-        let listed = match of.purchase {
-            Purchase::Trial { .. } => self.is_listed(of).await?,
-            _ => false,
-        };
-        for span in rating::spans_of(of, meters, listed, since, || SpanId::new(mint.uuid(now))) {
-            self.write(bill::insert_span(&span));
-        }
-        let cut = since.next_hour();
-        let account = self.change_account(of.account).await?;
-        account.ran = true;
-        account.close_at = Some(account.close_at.map_or(cut, |at| at.min(cut)));
-        self.drawn_anew(of).await
-    }
-
-    /// A trial instance draws more or less of its grant than before.
-    async fn drawn_anew(&mut self, of: &Instance) -> Outcome<()> {
-        if let Purchase::Trial { .. } = of.purchase {
-            self.change_account(of.account).await?;
-            self.look_after_trial(of.account);
-        }
-        Ok(())
-    }
-
-    async fn leave_trial(&mut self, of: &Instance, meters: &[Meter], since: Second) -> Outcome<()> {
-        let spans = self.reads.rows(bill::spans_after(of.id, since)).await?;
-        let (mint, now) = (self.app.mint.clone(), self.now);
-        meters.iter().for_each(|meter| self.write(bill::close_spans_of(of.id, *meter, since)));
-        for span in spans.iter().map(bill::read_span).filter(|span| meters.contains(&span.meter)) {
-            self.write(bill::insert_span(&rating::after_trial(&span, since, SpanId::new(mint.uuid(now)))));
-        }
-        Ok(())
-    }
-
-    /// Whether the account's grant has the instance's flavor on its list.
-    async fn is_listed(&self, of: &Instance) -> Outcome<bool> {
-        let Some(row) = self.reads.row(account::grant(of.account)).await? else { return Ok(false) };
-        let (holder, catalog) = (account::read_grant(&row).holder, &self.app.catalog);
-        let region = catalog.zone(&of.zone).map_or("", |zone| zone.region.as_str());
-        Ok(lists(catalog, holder, region, &of.flavor))
-    }
-
-    async fn settle_block(&mut self, of: &Instance) -> Outcome<()> {
-        // At its release, which the server may learn of late.
-        let State::Released { end, gone_at } = of.state else { panic!("settled before its release: {of:?}") };
-        let released_at = gone_at.second();
-        let rows = self.reads.rows(bill::spans_of(of.id)).await?;
-        let spans = rows.iter().map(bill::read_span).filter(|s| matches!(s.settled, Settled::AtRelease { .. }));
-        let charges: Vec<Charge> = spans.flat_map(|span| self.charge_whole(span, end)).collect();
-        let splits = deduct(&charges, None);
-        if end.notice.is_some() {
-            self.write(drill::settle(of.id, free_seconds(&end)));
-        }
-        self.write(block::settled(of.id, &charges, &splits));
-        let month = self.app.catalog.time_zone.month(end.at);
-        self.write(cap_rows::spend(of.account, month, splits.iter().map(|split| split.payable).sum()));
-        self.settle(of.account, &format!("block {}", of.id), charges, splits, released_at).await
-    }
-
-    /// Issues the one record of months that are paid in advance.
-    async fn pay(&mut self, of: &Instance, payment: &Payment) -> Outcome<()> {
-        let id = SpanId::new(self.app.mint.uuid(self.now));
-        let (span, charge) = rating::in_advance(of, payment, id);
-        self.write(bill::insert_span(&span));
-        let split = Split { payable: charge.gross(), ..Split::default() };
-        let month = self.app.catalog.time_zone.month(self.now.second());
-        self.write(cap_rows::spend(of.account, month, split.payable));
-        let reason = format!("subscription {} {}", of.id, payment.period.since);
-        self.settle(of.account, &reason, vec![charge], vec![split], self.now.second()).await
-    }
-
-    fn charge_whole(&self, span: Span, end: End) -> Vec<Charge> {
-        let span = Span { until: Some(end.at), ..span };
-        let whole = Period { since: span.since, until: end.at };
-        rating::charges(&span, whole, &self.app.catalog.time_zone, None, Some(&end))
-    }
-
-    /// Issues records and moves the money. `reason` is what makes it happen once.
-    pub async fn settle(
-        &mut self,
-        account: AccountId,
-        reason: &str,
-        charges: Vec<Charge>,
-        splits: Vec<Split>,
-        issued_at: Second,
-    ) -> Outcome<()> {
-        self.settle_with_traffic(account, reason, charges, splits, &[], issued_at).await
-    }
-
-    /// The same with an hour's traffic, whose records are issued by [`Unit::close_traffic`].
-    pub async fn settle_with_traffic(
-        &mut self,
-        account: AccountId,
-        reason: &str,
-        charges: Vec<Charge>,
-        splits: Vec<Split>,
-        traffic: &[TrafficCharge],
-        issued_at: Second,
-    ) -> Outcome<()> {
-        let (mint, now) = (self.app.mint.clone(), self.now);
-        let row = self.change_account(account).await?;
-        let settled = settle_with_traffic(account, row.totals, row.purse, &charges, &splits, traffic);
-        row.totals = settled.totals;
-        row.purse = settled.purse;
-        for (charge, split) in charges.into_iter().zip(splits) {
-            let id = RecordId::new(mint.uuid(now));
-            self.write(bill::insert_record(&BillRecord { id, charge, split, issued_at }));
-        }
-        self.post(account, reason, &settled.entry, issued_at);
-        Ok(())
-    }
-
-    pub fn post(&mut self, account: AccountId, reason: &str, entry: &Entry, at: Second) {
-        let id = EntryId::new(self.app.mint.uuid(self.now));
-        self.writes.extend(bill::insert_entry(id, account, at, reason, entry));
-    }
-
-    pub async fn top_up(&mut self, id: AccountId, amount: ebb_model::money::Amount) -> Outcome<()> {
-        let account = self.change_account(id).await?;
-        let (entry, purse) = settlement::top_up(id, account.purse, amount);
-        account.purse = purse;
-        let reason = format!("top-up {}", self.app.mint.uuid(self.now).simple());
-        self.post(id, &reason, &entry, self.now.second());
-        self.log(id, None, &Event::ToppedUp { amount });
-        Ok(())
-    }
-
-    /// Money that is not to be spent before seconds of the instance from `since` on are settled.
-    pub async fn hold(
-        &mut self,
-        id: AccountId,
-        about: InstanceId,
-        amount: ebb_model::money::Amount,
-        since: Second,
-    ) -> Outcome<()> {
-        if amount != ebb_model::money::Amount::ZERO {
-            let account = self.change_account(id).await?;
-            account.held = account.held + amount;
-            self.write(account::insert_hold(id, about, amount, since));
-        }
-        Ok(())
-    }
-
-    pub async fn drop_hold(&mut self, id: AccountId, about: InstanceId) -> Outcome<()> {
-        if let Some(row) = self.reads.row(account::hold_of(about)).await? {
-            let amount = account::read_hold(&row).amount;
-            let account = self.change_account(id).await?;
-            account.held = account.held - amount;
-            self.write(account::delete_hold(about));
         }
         Ok(())
     }

@@ -5,12 +5,15 @@ use super::sale;
 use crate::address::priced;
 use crate::app::App;
 use crate::call::{Call, Principal};
+use crate::cap;
 use crate::denied::Denied;
 use crate::room::only_beyond_return;
 use axum::Json;
 use axum::extract::State;
 use ebb_engine::fleet::Fleet;
+use ebb_engine::outlays;
 use ebb_engine::quote::{self, Order, PurchaseOption};
+use ebb_engine::spending::Spending;
 use ebb_model::catalog::Trial;
 use ebb_model::id::AccountId;
 use ebb_model::money::Price;
@@ -127,7 +130,14 @@ async fn refused_now(
     let (shared, flavor, quote) = (app.clone(), flavor.to_owned(), quote.clone());
     let refused = app.store.read(move |reads| async move {
         let Some(row) = reads.row(account::by_id(id)).await? else { return Ok(None) };
-        sale::refused(&shared, &reads, &account::read(&row), &flavor, &quote, now).await
+        let account = account::read(&row);
+        if let Some(refused) = sale::refused(&shared, &reads, &account, &flavor, &quote, now).await? {
+            return Ok(Some(refused));
+        }
+        let begin = |spending: &mut Spending, now| {
+            outlays::begin(spending, quote.purchase, Some(quote.disk_price), now, 0);
+        };
+        Ok(cap::against(&shared, &reads, &account, now, begin).await?.and_then(|(_, refused)| refused))
     });
     Ok(refused.await?.map(|refused| Refusal { code: refused.code().to_owned(), message: refused.to_string() }))
 }

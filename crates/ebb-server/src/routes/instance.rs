@@ -1,16 +1,13 @@
-//! Instances: buying, looking, stopping, starting, resizing, deleting, taking back.
+//! Instances: looking, stopping, starting, deleting, taking back, and what is said of one.
 
-use super::account::{Paging, buyer};
-use super::catalog::order;
+use super::account::Paging;
 use super::json;
-use super::trial::standing;
-use crate::address::priced;
 use crate::app::App;
 use crate::call::{Call, Principal, Role, checked_name};
 use crate::cap;
 use crate::denied::Denied;
 use crate::host::Ask;
-use crate::room::{room_again, room_for, room_to_grow};
+use crate::room::room_again;
 use crate::unit::{Outcome, Unit, refuse};
 use axum::Json;
 use axum::extract::{Path, Query, State};
@@ -20,169 +17,22 @@ use ebb_engine::drill::costs;
 use ebb_engine::event::Event;
 use ebb_engine::lifecycle::{Command, Input, Reclaim};
 use ebb_engine::monthly;
-use ebb_engine::operation::{Operation, permit};
 use ebb_engine::outlays;
-use ebb_engine::placement::HostPlan;
 use ebb_engine::placement::clear_host;
-use ebb_engine::quote::{Buyer, Order, Quote, may_buy, quote};
 use ebb_engine::refusal::Refused;
-use ebb_engine::resize::size;
-use ebb_engine::trial;
-use ebb_engine::why::{Part, why};
-use ebb_model::billing::Meter;
-use ebb_model::id::{AccountId, InstanceId};
+use ebb_model::id::InstanceId;
 use ebb_model::instance::{Cause, Instance, Keep, Purchase, State as Life};
 use ebb_model::money::{Amount, Price};
-use ebb_model::resources::Resources;
-use ebb_model::trial::TrialGrant;
-use ebb_store::Decision;
-use ebb_store::rows::decision::{self, Decided};
 use ebb_store::rows::instance::Seen;
 use ebb_store::rows::notice::{self, Told};
-use ebb_store::rows::{account, address, instance, person};
+use ebb_store::rows::{account, address, instance};
 use ebb_wire::instance as wire;
 use ebb_wire::problem::{Page, Problem};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use tokio::sync::oneshot;
 
-const LARGEST_USER_DATA: usize = 32 << 10;
 const CONSOLE_BYTES: u32 = 64 << 10;
-
-/// A checked request to buy.
-struct Wanted {
-    order: Order,
-    name: String,
-    tags: BTreeMap<String, String>,
-    keep: Keep,
-    key_pair: Option<String>,
-    user_data: Option<String>,
-    public_ip: bool,
-}
-
-/// Buys an instance. A firm order that finds no room takes it from spot blocks and waits for it as `pending`.
-#[utoipa::path(post, path = "/v1/instances", operation_id = "buy_instance", request_body = wire::Buy,
-    responses((status = 201, body = wire::Instance), (status = 402, body = Problem), (status = 409, body = Problem),
-        (status = 422, body = Problem)))]
-pub async fn buy(State(app): State<App>, call: Call<wire::Buy>) -> Result<Response, Denied> {
-    let id = call.principal.member()?;
-    let buy = &call.body;
-    let name = match &buy.name {
-        Some(name) => checked_name("name", name)?,
-        None => buy.flavor.chars().take(60).collect(),
-    };
-    if let Some(data) = &buy.user_data {
-        if data.len() > LARGEST_USER_DATA {
-            return Err(Denied::BadInput(format!("user_data: at most 32 KiB, {} bytes given", data.len())));
-        }
-        if data.contains('\0') {
-            return Err(Denied::BadInput("user_data: it contains a NUL character".to_owned()));
-        }
-    }
-    let key_pair = buy.key_pair.as_ref().map(|name| checked_name("key_pair", name)).transpose()?;
-    let user_data = buy.user_data.clone();
-    let tags = checked_tags(&buy.tags)?;
-    let keep = keep(Keep::default(), buy.keep_data_disks, buy.keep_public_ip);
-    let wanted =
-        Arc::new(Wanted { order: order(&app, buy)?, name, tags, keep, key_pair, user_data, public_ip: buy.public_ip });
-    app.zones_loaded().await?;
-    let answer = call.once(&app, "buy", id, move |unit| purchase(unit, id, wanted.clone()));
-    Ok(json(StatusCode::CREATED, answer.await?))
-}
-
-async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome<Decision<wire::Instance>> {
-    let app = unit.app.clone();
-    let quote = quote(&app.catalog, &wanted.order).map_err(Denied::from)?;
-    if wanted.public_ip {
-        priced(&app.catalog, &wanted.order.zone).map_err(Denied::from)?;
-    }
-    let live = unit.reads.row(instance::count_live_of_account(id)).await?.map_or(0, |row| row.int("live"));
-    let account = unit.account(id).await?.clone();
-    let spot = spot_in_use(&unit, id, &quote).await?;
-    may_buy(&app.catalog, &Buyer { spot, ..buyer(&account, live) }, &quote).map_err(Denied::from)?;
-    if matches!(quote.purchase, Purchase::Trial { .. }) {
-        may_try(&mut unit, id, &wanted.order.flavor, &quote).await?;
-    }
-    let key_pair = match &wanted.key_pair {
-        Some(name) => match unit.reads.row(account::key_pair_named(id, name)).await? {
-            Some(row) => Some(account::read_key_pair(&row)),
-            None => return refuse(Denied::not_found("key pair", name)),
-        },
-        None => None,
-    };
-    let new = InstanceId::new(app.mint.uuid(unit.now));
-    let begin = room_for(&mut unit, new, id, &wanted.order.zone, &quote).await?;
-    let least = least_seconds(&unit, begin.took_room);
-    cap::permit(&mut unit, id, |spending, now| {
-        outlays::begin(spending, quote.purchase, Some(quote.disk_price), now, least);
-    })
-    .await?;
-    let new = Instance {
-        id: new,
-        account: id,
-        name: wanted.name.clone(),
-        zone: wanted.order.zone.clone(),
-        host: begin.host,
-        flavor: wanted.order.flavor.clone(),
-        image: wanted.order.image.clone(),
-        key_pair: key_pair.as_ref().map(|pair| pair.id),
-        resources: quote.resources.clone(),
-        purchase: quote.purchase,
-        disk_price: quote.disk_price,
-        created_at: unit.now,
-        tags: wanted.tags.clone(),
-        keep: wanted.keep,
-        has_room: !matches!(begin.life, Life::Waiting { .. }),
-        took_room: begin.took_room,
-        first_running: None,
-        in_use_since: None,
-        end_announced: false,
-        generation: 1,
-        state: begin.life,
-    };
-    unit.create(&new);
-    if let Some(data) = &wanted.user_data {
-        unit.write(instance::insert_user_data(new.id, data));
-    }
-    // Counted under the account's generation, so that two purchases at once cannot both pass a limit.
-    let person = unit.change_account(id).await?.person;
-    // A claim of the person that is decided at the same time sees the order, or comes before it.
-    if let Some(person) = person.filter(|_| !matches!(quote.purchase, Purchase::Trial { .. })) {
-        unit.guard(person::touch(person));
-    }
-    if app.catalog.limits.hold {
-        let since = unit.now.second();
-        unit.hold(id, new.id, quote.hold(), since).await?;
-    }
-    let waits = matches!(new.state, Life::Waiting { .. });
-    let (zone, flavor, purchase, disk_price) = (new.zone.clone(), new.flavor.clone(), new.purchase, new.disk_price);
-    let took_room = new.took_room;
-    unit.log(id, Some(new.id), &Event::Bought { zone, flavor, purchase, disk_price, waits, took_room });
-    let public_address = match wanted.public_ip {
-        true => Some(unit.allocate_address(&new).await?.to_string()),
-        false => None,
-    };
-    let answer = shown(&new, &Seen::default(), None, key_pair.map(|pair| pair.name));
-    Ok(unit.done(wire::Instance { public_address, ..answer }))
-}
-
-/// What the account has in spot blocks, if that is limited.
-async fn spot_in_use(unit: &Unit, id: AccountId, quote: &Quote) -> Outcome<Resources> {
-    let limited = unit.app.catalog.limits.spot_per_account.iter().next().is_some();
-    if quote.purchase.is_firm() || !limited {
-        return Ok(Resources::default());
-    }
-    Ok(instance::sum_spot(&unit.reads.rows(instance::spot_of_account(id)).await?))
-}
-
-async fn may_try(unit: &mut Unit, id: AccountId, flavor: &str, quote: &Quote) -> Outcome<()> {
-    let Some(row) = unit.reads.row(account::grant(id)).await? else { return refuse(Refused::NoGrant) };
-    let grant = account::read_grant(&row);
-    let standing = standing(unit, id, &grant).await?;
-    let now = unit.now.second();
-    Ok(trial::may_start(&unit.app.catalog, Some(&grant), &standing, flavor, quote, now).map_err(Denied::from)?)
-}
 
 #[derive(Deserialize, utoipa::IntoParams)]
 pub struct Which {
@@ -294,7 +144,7 @@ pub async fn reclaim(
     .await
 }
 
-async fn command(
+pub async fn command(
     app: App,
     call: Call<Option<()>>,
     id: String,
@@ -305,7 +155,7 @@ async fn command(
 }
 
 /// Lets something happen to an instance that somebody asked for.
-async fn order_to<T>(
+pub async fn order_to<T>(
     app: App,
     call: Call<T>,
     id: String,
@@ -351,7 +201,7 @@ async fn order_to<T>(
 }
 
 /// How long an order must run, and be charged, if others have to go for it.
-fn least_seconds(unit: &Unit, took_room: bool) -> i64 {
+pub fn least_seconds(unit: &Unit, took_room: bool) -> i64 {
     if took_room { unit.app.catalog.limits.taking_minimum_seconds } else { 0 }
 }
 
@@ -368,86 +218,6 @@ async fn start_again(unit: &mut Unit, stopped: &Instance) -> Outcome<Input> {
         _ => None,
     };
     Ok(Input::StartAgain { give_up_at, took_room: begin.took_room })
-}
-
-/// Gives a stopped instance another flavor, at that flavor's price from this second on. The answer says what a trial's grant does not
-/// pay of it.
-#[utoipa::path(post, path = "/v1/instances/{id}/resize", operation_id = "resize_instance", params(("id" = String, Path)),
-    request_body = wire::Resize, responses((status = 200, body = wire::Resized), (status = 402, body = Problem),
-        (status = 409, body = Problem), (status = 422, body = Problem)))]
-pub async fn resize(
-    State(app): State<App>,
-    Path(id): Path<String>,
-    call: Call<wire::Resize>,
-) -> Result<Response, Denied> {
-    let known = find(&app, &call.principal, &id).await?;
-    if call.principal.role != Role::Operator {
-        call.principal.member()?;
-    }
-    app.zones_loaded().await?;
-    let wanted = Arc::new(call.body.clone());
-    let answer = call.once(&app, "resize", known.account, move |mut unit| {
-        let wanted = wanted.clone();
-        async move {
-            let before = unit.instance(known.id).await?;
-            let debt = unit.account(known.account).await?.purse.debt;
-            permit(&before, Operation::Resize).map_err(Denied::from)?;
-            if debt > Amount::ZERO {
-                return refuse(Refused::Arrears(debt));
-            }
-            let grant = unit.reads.row(account::grant(before.account)).await?.map(|row| account::read_grant(&row));
-            let holder = grant.as_ref().map(|grant| grant.holder);
-            let app = unit.app.clone();
-            let to = size(&unit.app.catalog, &before, &wanted.flavor, holder).map_err(Denied::from)?;
-            if before.state == Life::Stopped {
-                room_to_grow(&mut unit, &before, &to.resources).await?;
-            }
-            let after = unit.resize(&before, &to).await?;
-            cap::permit(&mut unit, known.account, |spending, now| {
-                let leaves_list = to.disk_covered_anew && !trial::is_listed(&app.catalog, holder, &after);
-                let more = match leaves_list {
-                    true => after.purchase.price().micros(),
-                    false => after.purchase.price().micros() - before.purchase.price().micros(),
-                };
-                if before.in_use_since.is_some() && more > 0 {
-                    outlays::cost_more(spending, Meter::Compute, Price::from_micros(more), now);
-                }
-                if leaves_list {
-                    outlays::cost_more(spending, Meter::SystemDisk, after.disk_price, now);
-                }
-            })
-            .await?;
-            let seen = unit.reads.row(instance::by_id(known.id)).await?.map(|row| instance::read_seen(&row));
-            let key = key_name(&unit.reads, &after).await?;
-            let answer = wire::Resized {
-                trial: match (&grant, after.purchase) {
-                    (Some(grant), Purchase::Trial { .. }) => Some(trial_share(&unit, grant, &after).await?),
-                    _ => None,
-                },
-                price_before: before.purchase.price().to_string(),
-                instance: with_address(&unit.reads, shown(&after, &seen.unwrap_or_default(), None, key), after.id)
-                    .await?,
-            };
-            Ok(if wanted.quote { Decision::unchanged(answer) } else { unit.done(answer) })
-        }
-    });
-    Ok(json(StatusCode::OK, answer.await?))
-}
-
-/// What of an hour of the account's trial instances the grant pays, and what not, if all of them ran (rules §3.5).
-async fn trial_share(unit: &Unit, grant: &TrialGrant, resized: &Instance) -> Outcome<wire::TrialShare> {
-    let live = unit.reads.rows(instance::live_of_account(resized.account)).await?;
-    let as_it_will_be = |one: Instance| if one.id == resized.id { resized.clone() } else { one };
-    let all: Vec<Instance> = live.iter().map(instance::read).map(as_it_will_be).collect();
-    let share = trial::share(&unit.app.catalog, grant, &all, unit.now.second());
-    let is_covered = trial::covers(&unit.app.catalog, grant, resized, unit.now.second());
-    Ok(wire::TrialShare {
-        covered: is_covered,
-        hourly_cap: grant.hourly_cap.to_string(),
-        covered_per_hour: share.covered.to_string(),
-        above_cap_per_hour: share.above_cap.to_string(),
-        uncovered_per_hour: share.uncovered.to_string(),
-    })
 }
 
 /// Changes an instance's tags, or what stays when it goes; until its release.
@@ -488,53 +258,6 @@ pub async fn change(
     Ok(json(StatusCode::OK, answer.await?))
 }
 
-/// What could be done with an instance now, and which rule stands against the rest.
-#[utoipa::path(get, path = "/v1/instances/{id}/operations", operation_id = "list_operations", params(("id" = String, Path)),
-    responses((status = 200, body = Page<wire::Permitted>), (status = 404, body = Problem)))]
-pub async fn operations(
-    State(app): State<App>,
-    who: Principal,
-    Path(id): Path<String>,
-) -> Result<Json<Page<wire::Permitted>>, Denied> {
-    let known = find(&app, &who, &id).await?;
-    let items = Operation::ALL.iter().map(|operation| {
-        let refused = permit(&known, *operation);
-        let (code, message) = match (&refused, operation.request()) {
-            (Ok(()), Some(request)) => (String::new(), format!("ask for it by {request}")),
-            _ => {
-                let refused = against(&known, *operation);
-                (refused.code().to_owned(), refused.to_string())
-            }
-        };
-        wire::Permitted { operation: operation.name().to_owned(), allowed: refused.is_ok(), code, message }
-    });
-    Ok(Json(Page { items: items.collect(), next: None }))
-}
-
-/// Asks for one of them. The rules come first; what they allow and nobody built yet is not offered.
-#[utoipa::path(post, path = "/v1/instances/{id}/operations/{operation}", operation_id = "ask_operation",
-    params(("id" = String, Path), ("operation" = String, Path)),
-    responses((status = 404, body = Problem), (status = 409, body = Problem), (status = 501, body = Problem)))]
-pub async fn operate(
-    State(app): State<App>,
-    Path((id, name)): Path<(String, String)>,
-    call: Call<Option<()>>,
-) -> Result<Response, Denied> {
-    let known = find(&app, &call.principal, &id).await?;
-    call.principal.member()?;
-    let operation = Operation::ALL.into_iter().find(|operation| operation.name() == name);
-    let operation = operation.ok_or_else(|| Denied::not_found("operation", &name))?;
-    if let (Ok(()), Some(request)) = (permit(&known, operation), operation.request()) {
-        return Err(Denied::BadInput(format!("{name}: it has a request of its own; ask for it by {request}")));
-    }
-    Err(against(&known, operation).into())
-}
-
-/// The rule that stands against it; what the rules allow is not offered yet.
-fn against(known: &Instance, operation: Operation) -> Refused {
-    permit(known, operation).err().unwrap_or(Refused::NotOffered(operation.name()))
-}
-
 /// The last 64 KiB of an instance's serial console.
 #[utoipa::path(get, path = "/v1/instances/{id}/console-log", operation_id = "show_console_log", params(("id" = String, Path)),
     responses((status = 200, body = wire::ConsoleLog), (status = 404, body = Problem), (status = 502, body = Problem)))]
@@ -556,61 +279,6 @@ pub async fn console_log(
     app.link(known.host)?.say.send(ask).map_err(|_| Denied::HostAway("it went away; try again shortly".to_owned()))?;
     let text = console.await.map_err(away)?.map_err(Denied::HostAway)?;
     Ok(Json(wire::ConsoleLog { text }))
-}
-
-/// Why this instance had to go, and why others had to go for it. An owner is told without anybody's name.
-#[utoipa::path(get, path = "/v1/instances/{id}/decisions", operation_id = "list_decisions", params(("id" = String, Path)),
-    responses((status = 200, body = Page<wire::Decided>), (status = 404, body = Problem)))]
-pub async fn decisions(
-    State(app): State<App>,
-    who: Principal,
-    Path(id): Path<String>,
-) -> Result<Json<Page<wire::Decided>>, Denied> {
-    let known = find(&app, &who, &id).await?;
-    let operator = who.role == Role::Operator;
-    let items = app.store.read(move |reads| async move {
-        let mut items = vec![];
-        for row in reads.rows(decision::about_victim(known.id)).await? {
-            let decided = decision::read(&row);
-            let (rank, candidates) = (row.int("rank"), row.int("candidates"));
-            items.push(told(&decided, Part::Taken { rank, candidates, own: decision::read_own(&row) }, operator));
-        }
-        let took = reads.rows(decision::for_order(known.id)).await?;
-        items.extend(took.iter().map(|row| told(&decision::read(row), Part::Took, operator)));
-        Ok(items)
-    });
-    Ok(Json(Page { items: items.await?, next: None }))
-}
-
-/// A decision as one may hear it.
-fn told(decided: &Decided, part: Part, operator: bool) -> wire::Decided {
-    let plan = &decided.decision;
-    // For an order the best host was chosen, else all of them.
-    let chosen =
-        if decided.cause == Cause::Capacity { &plan.hosts[..plan.hosts.len().min(1)] } else { &plan.hosts[..] };
-    let count = |of: fn(&HostPlan) -> usize| chosen.iter().map(of).sum::<usize>() as i64;
-    let (name, cause, rank, candidates) = match part {
-        Part::Took => ("took", decided.cause, None, count(|plan| plan.candidates_there)),
-        Part::Taken { rank, candidates, own } => {
-            ("taken", if own { Cause::OwnOrder } else { decided.cause }, Some(rank), candidates)
-        }
-    };
-    wire::Decided {
-        id: decided.id.to_string(),
-        at: decided.at.to_string(),
-        deadline: plan.deadline.to_string(),
-        zone: decided.zone.clone(),
-        cause: cause.name().to_owned(),
-        part: name.to_owned(),
-        demand: plan.demand.iter().map(|(kind, amount)| (kind.to_owned(), amount)).collect(),
-        candidates,
-        rank,
-        victims: count(|plan| plan.victims.len()),
-        put_back: count(|plan| plan.put_back.len()),
-        why: why(plan, decided.cause, part),
-        order: decided.order.filter(|_| operator).map(|order| order.to_string()),
-        hosts: operator.then(|| serde_json::to_value(&plan.hosts).expect("a decision of plain values")),
-    }
 }
 
 /// The instance that a path names, if this caller may know of it.
@@ -636,7 +304,7 @@ async fn show_row(reads: &ebb_store::Reads, row: &ebb_store::Row) -> Result<wire
 }
 
 /// With the public address that leads to it.
-async fn with_address(
+pub async fn with_address(
     reads: &ebb_store::Reads,
     shown: wire::Instance,
     id: InstanceId,
@@ -645,7 +313,7 @@ async fn with_address(
     Ok(wire::Instance { public_address: address.map(|row| row.text("id").to_owned()), ..shown })
 }
 
-fn keep(now: Keep, data_disks: Option<bool>, public_ip: Option<bool>) -> Keep {
+pub fn keep(now: Keep, data_disks: Option<bool>, public_ip: Option<bool>) -> Keep {
     Keep { data_disks: data_disks.unwrap_or(now.data_disks), public_ip: public_ip.unwrap_or(now.public_ip) }
 }
 

@@ -1,18 +1,19 @@
-//! Would this account be sold now what it asks the price of? The rules of a purchase, without the purchase (rules §2.1, §3.5).
+//! What would a purchase be refused for, whoever asks: who buys, or who wants the price? (rules §2.1, §3.5)
 
 use super::account::buyer;
-use super::trial::standing_of;
+use super::trial::standing;
 use crate::app::App;
 use ebb_engine::quote::{Buyer, Quote, may_buy};
 use ebb_engine::refusal::Refused;
 use ebb_engine::trial::may_start;
 use ebb_model::instance::Purchase;
+use ebb_model::resources::Resources;
 use ebb_model::time::Second;
 use ebb_store::rows::account::{self, Account};
 use ebb_store::rows::instance;
 use ebb_store::{Reads, StoreError};
 
-/// What a purchase would be refused for, but for the room.
+/// The first rule against it, but for the room and a spending cap.
 pub async fn refused(
     app: &App,
     reads: &Reads,
@@ -25,7 +26,10 @@ pub async fn refused(
         return Ok(Some(Refused::AccountClosed));
     }
     let live = reads.row(instance::count_live_of_account(account.id)).await?.map_or(0, |row| row.int("live"));
-    let spot = instance::sum_spot(&reads.rows(instance::spot_of_account(account.id)).await?);
+    let spot = match !quote.purchase.is_firm() && app.catalog.limits.spot_per_account.iter().next().is_some() {
+        true => instance::sum_spot(&reads.rows(instance::spot_of_account(account.id)).await?),
+        false => Resources::default(),
+    };
     if let Err(refused) = may_buy(&app.catalog, &Buyer { spot, ..buyer(account, live) }, quote) {
         return Ok(Some(refused));
     }
@@ -34,6 +38,6 @@ pub async fn refused(
     }
     let Some(row) = reads.row(account::grant(account.id)).await? else { return Ok(Some(Refused::NoGrant)) };
     let grant = account::read_grant(&row);
-    let standing = standing_of(app, reads, account, &grant, now).await?;
+    let standing = standing(app, reads, account, &grant, now).await?;
     Ok(may_start(&app.catalog, Some(&grant), &standing, flavor, quote, now).err())
 }

@@ -88,13 +88,7 @@ fn shown_condition(condition: &Condition) -> person_wire::Condition {
 }
 
 /// How an account stands with its trial.
-pub async fn standing(unit: &mut Unit, id: AccountId, grant: &TrialGrant) -> Outcome<trial::Standing> {
-    let account = unit.account(id).await?.clone();
-    Ok(standing_of(&unit.app, &unit.reads, &account, grant, unit.now.second()).await?)
-}
-
-/// The same for who only looks.
-pub async fn standing_of(
+pub async fn standing(
     app: &App,
     reads: &Reads,
     account: &Account,

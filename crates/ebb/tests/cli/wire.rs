@@ -64,7 +64,7 @@ fn a_server_that_is_not_there_is_named() {
     let said = sandbox.run("ebb balance --endpoint https://example.org --key x");
     assert!(said.code == 2 && said.err.contains("TLS"), "{said:?}");
     let said = sandbox.run("ebb balance --key wrong");
-    assert!(said.code == 1 && said.err.contains("Authorization: Bearer KEY"), "{said:?}");
+    assert!(said.code == 1 && said.err.contains("name another with --key or EBB_KEY"), "{said:?}");
 }
 
 /// A server that knows one thing: to say the guest's bytes, in capitals.

@@ -1,0 +1,61 @@
+//! What may be done with an instance now, and which rule stands against the rest? (rules §2.7)
+
+use super::instance::find;
+use crate::app::App;
+use crate::call::{Call, Principal};
+use crate::denied::Denied;
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use ebb_engine::operation::{Operation, permit};
+use ebb_engine::refusal::Refused;
+use ebb_model::instance::Instance;
+use ebb_wire::instance as wire;
+use ebb_wire::problem::{Page, Problem};
+
+/// What could be done with an instance now, and which rule stands against the rest.
+#[utoipa::path(get, path = "/v1/instances/{id}/operations", operation_id = "list_operations", params(("id" = String, Path)),
+    responses((status = 200, body = Page<wire::Permitted>), (status = 404, body = Problem)))]
+pub async fn operations(
+    State(app): State<App>,
+    who: Principal,
+    Path(id): Path<String>,
+) -> Result<Json<Page<wire::Permitted>>, Denied> {
+    let known = find(&app, &who, &id).await?;
+    let items = Operation::ALL.iter().map(|operation| {
+        let refused = permit(&known, *operation);
+        let (code, message) = match (&refused, operation.request()) {
+            (Ok(()), Some(request)) => (String::new(), format!("ask for it by {request}")),
+            _ => {
+                let refused = against(&known, *operation);
+                (refused.code().to_owned(), refused.to_string())
+            }
+        };
+        wire::Permitted { operation: operation.name().to_owned(), allowed: refused.is_ok(), code, message }
+    });
+    Ok(Json(Page { items: items.collect(), next: None }))
+}
+
+/// Asks for one of them. The rules come first; what they allow and nobody built yet is not offered.
+#[utoipa::path(post, path = "/v1/instances/{id}/operations/{operation}", operation_id = "ask_operation",
+    params(("id" = String, Path), ("operation" = String, Path)),
+    responses((status = 404, body = Problem), (status = 409, body = Problem), (status = 501, body = Problem)))]
+pub async fn operate(
+    State(app): State<App>,
+    Path((id, name)): Path<(String, String)>,
+    call: Call<Option<()>>,
+) -> Result<Response, Denied> {
+    let known = find(&app, &call.principal, &id).await?;
+    call.principal.member()?;
+    let operation = Operation::ALL.into_iter().find(|operation| operation.name() == name);
+    let operation = operation.ok_or_else(|| Denied::not_found("operation", &name))?;
+    if let (Ok(()), Some(request)) = (permit(&known, operation), operation.request()) {
+        return Err(Denied::BadInput(format!("{name}: it has a request of its own; ask for it by {request}")));
+    }
+    Err(against(&known, operation).into())
+}
+
+/// The rule that stands against it; what the rules allow is not offered yet.
+fn against(known: &Instance, operation: Operation) -> Refused {
+    permit(known, operation).err().unwrap_or(Refused::NotOffered(operation.name()))
+}

@@ -1,0 +1,145 @@
+//! How is an instance bought?
+
+use super::catalog::order;
+use super::instance::{checked_tags, keep, least_seconds, shown};
+use super::json;
+use super::sale;
+use crate::address::priced;
+use crate::app::App;
+use crate::call::{Call, checked_name};
+use crate::cap;
+use crate::denied::Denied;
+use crate::room::room_for;
+use crate::unit::{Outcome, Unit, refuse};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use ebb_engine::event::Event;
+use ebb_engine::outlays;
+use ebb_engine::quote::{Order, quote};
+use ebb_model::id::{AccountId, InstanceId};
+use ebb_model::instance::{Instance, Keep, Purchase, State as Life};
+use ebb_store::Decision;
+use ebb_store::rows::instance::Seen;
+use ebb_store::rows::{account, instance, person};
+use ebb_wire::instance as wire;
+use ebb_wire::problem::Problem;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const LARGEST_USER_DATA: usize = 32 << 10;
+
+/// A checked request to buy.
+struct Wanted {
+    order: Order,
+    name: String,
+    tags: BTreeMap<String, String>,
+    keep: Keep,
+    key_pair: Option<String>,
+    user_data: Option<String>,
+    public_ip: bool,
+}
+
+/// Buys an instance. A firm order that finds no room takes it from spot blocks and waits for it as `pending`.
+#[utoipa::path(post, path = "/v1/instances", operation_id = "buy_instance", request_body = wire::Buy,
+    responses((status = 201, body = wire::Instance), (status = 402, body = Problem), (status = 409, body = Problem),
+        (status = 422, body = Problem)))]
+pub async fn buy(State(app): State<App>, call: Call<wire::Buy>) -> Result<Response, Denied> {
+    let id = call.principal.member()?;
+    let buy = &call.body;
+    let name = match &buy.name {
+        Some(name) => checked_name("name", name)?,
+        None => buy.flavor.chars().take(60).collect(),
+    };
+    if let Some(data) = &buy.user_data {
+        if data.len() > LARGEST_USER_DATA {
+            return Err(Denied::BadInput(format!("user_data: at most 32 KiB, {} bytes given", data.len())));
+        }
+        if data.contains('\0') {
+            return Err(Denied::BadInput("user_data: it contains a NUL character".to_owned()));
+        }
+    }
+    let key_pair = buy.key_pair.as_ref().map(|name| checked_name("key_pair", name)).transpose()?;
+    let user_data = buy.user_data.clone();
+    let tags = checked_tags(&buy.tags)?;
+    let keep = keep(Keep::default(), buy.keep_data_disks, buy.keep_public_ip);
+    let wanted =
+        Arc::new(Wanted { order: order(&app, buy)?, name, tags, keep, key_pair, user_data, public_ip: buy.public_ip });
+    app.zones_loaded().await?;
+    let answer = call.once(&app, "buy", id, move |unit| purchase(unit, id, wanted.clone()));
+    Ok(json(StatusCode::CREATED, answer.await?))
+}
+
+async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome<Decision<wire::Instance>> {
+    let app = unit.app.clone();
+    let quote = quote(&app.catalog, &wanted.order).map_err(Denied::from)?;
+    if wanted.public_ip {
+        priced(&app.catalog, &wanted.order.zone).map_err(Denied::from)?;
+    }
+    let account = unit.account(id).await?.clone();
+    let now = unit.now.second();
+    if let Some(refused) = sale::refused(&app, &unit.reads, &account, &wanted.order.flavor, &quote, now).await? {
+        return refuse(refused);
+    }
+    let key_pair = match &wanted.key_pair {
+        Some(name) => match unit.reads.row(account::key_pair_named(id, name)).await? {
+            Some(row) => Some(account::read_key_pair(&row)),
+            None => return refuse(Denied::not_found("key pair", name)),
+        },
+        None => None,
+    };
+    let new = InstanceId::new(app.mint.uuid(unit.now));
+    let begin = room_for(&mut unit, new, id, &wanted.order.zone, &quote).await?;
+    let least = least_seconds(&unit, begin.took_room);
+    cap::permit(&mut unit, id, |spending, now| {
+        outlays::begin(spending, quote.purchase, Some(quote.disk_price), now, least);
+    })
+    .await?;
+    let new = Instance {
+        id: new,
+        account: id,
+        name: wanted.name.clone(),
+        zone: wanted.order.zone.clone(),
+        host: begin.host,
+        flavor: wanted.order.flavor.clone(),
+        image: wanted.order.image.clone(),
+        key_pair: key_pair.as_ref().map(|pair| pair.id),
+        resources: quote.resources.clone(),
+        purchase: quote.purchase,
+        disk_price: quote.disk_price,
+        created_at: unit.now,
+        tags: wanted.tags.clone(),
+        keep: wanted.keep,
+        has_room: !matches!(begin.life, Life::Waiting { .. }),
+        took_room: begin.took_room,
+        first_running: None,
+        in_use_since: None,
+        end_announced: false,
+        generation: 1,
+        state: begin.life,
+    };
+    unit.create(&new);
+    if let Some(data) = &wanted.user_data {
+        unit.write(instance::insert_user_data(new.id, data));
+    }
+    // Counted under the account's generation, so that two purchases at once cannot both pass a limit.
+    let person = unit.change_account(id).await?.person;
+    // A claim of the person that is decided at the same time sees the order, or comes before it.
+    if let Some(person) = person.filter(|_| !matches!(quote.purchase, Purchase::Trial { .. })) {
+        unit.guard(person::touch(person));
+    }
+    if app.catalog.limits.hold {
+        let since = unit.now.second();
+        unit.hold(id, new.id, quote.hold(), since).await?;
+    }
+    let waits = matches!(new.state, Life::Waiting { .. });
+    let (zone, flavor, purchase, disk_price) = (new.zone.clone(), new.flavor.clone(), new.purchase, new.disk_price);
+    let took_room = new.took_room;
+    unit.log(id, Some(new.id), &Event::Bought { zone, flavor, purchase, disk_price, waits, took_room });
+    let public_address = match wanted.public_ip {
+        true => Some(unit.allocate_address(&new).await?.to_string()),
+        false => None,
+    };
+    let answer = shown(&new, &Seen::default(), None, key_pair.map(|pair| pair.name));
+    Ok(unit.done(wire::Instance { public_address, ..answer }))
+}
