@@ -38,7 +38,7 @@ pub struct Mark {
 }
 
 impl Evidence {
-    /// Brings what was seen into one spelling, so that letter case, width, look-alikes, spaces and the own country's code make no
+    /// Brings what was seen into one spelling, so that letter case, width, lookalikes, spaces and the own country's code make no
     /// difference.
     ///
     /// # Errors

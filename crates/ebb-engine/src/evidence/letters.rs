@@ -3,7 +3,7 @@
 use unicode_normalization::UnicodeNormalization;
 use unicode_security::confusable_detection::skeleton;
 
-/// One form of what reads alike: width, case, digits and look-alikes of other scripts; what is invisible is dropped.
+/// One form of what reads alike: width, case, digits and lookalikes of other scripts; what is invisible is dropped.
 pub(super) fn fold(text: &str) -> String {
     let seen = text.chars().map(lunate).nfkd().filter(|c| !is_invisible(*c)).map(plain);
     // Marks that were taken off are put on again, now perhaps on a plain letter.

@@ -33,7 +33,7 @@ const ALIKE: [(&str, &str); 14] = [
     ("7", "٧७７"),
 ];
 
-/// The same, typed by somebody else: other case, other width, look-alikes; spaces, dashes and what is invisible between.
+/// The same, typed by somebody else: other case, other width, lookalikes; spaces, dashes and what is invisible between.
 fn noisy(text: &str, dice: &[u8]) -> String {
     let mut said = String::new();
     for (c, die) in text.chars().zip(dice.iter().cycle()) {
