@@ -33,7 +33,7 @@ enum To {
 
 /// Sells an instance otherwise from this second on: a trial instance on demand at the price that it has, or a trial or on-demand
 /// instance by the month, paid in advance from the balance. With `quote` it says only what that would be.
-#[utoipa::path(post, path = "/v1/instances/{id}/convert", operation_id = "convert_instance", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/v1/instances/{id}/convert", tag = "instance", operation_id = "convert_instance", params(("id" = String, Path)),
     request_body = wire::Convert, responses((status = 200, body = wire::Converted), (status = 402, body = Problem),
         (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
 pub async fn convert(
@@ -59,7 +59,7 @@ pub async fn convert(
 }
 
 /// Pays a subscription for more months: after those that it has, or, when it has ended and is kept, from this second on.
-#[utoipa::path(post, path = "/v1/instances/{id}/renew", operation_id = "renew_instance", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/v1/instances/{id}/renew", tag = "instance", operation_id = "renew_instance", params(("id" = String, Path)),
     request_body = wire::Renew, responses((status = 200, body = wire::Converted), (status = 402, body = Problem),
         (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
 pub async fn renew_instance(

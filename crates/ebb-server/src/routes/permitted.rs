@@ -14,7 +14,7 @@ use ebb_wire::instance as wire;
 use ebb_wire::problem::{Page, Problem};
 
 /// What could be done with an instance now, and which rule stands against the rest.
-#[utoipa::path(get, path = "/v1/instances/{id}/operations", operation_id = "list_operations", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/instances/{id}/operations", tag = "instance", operation_id = "list_operations", params(("id" = String, Path)),
     responses((status = 200, body = Page<wire::Permitted>), (status = 404, body = Problem)))]
 pub async fn operations(
     State(app): State<App>,
@@ -37,7 +37,7 @@ pub async fn operations(
 }
 
 /// Asks for one of them. The rules come first; what they allow and nobody built yet is not offered.
-#[utoipa::path(post, path = "/v1/instances/{id}/operations/{operation}", operation_id = "ask_operation",
+#[utoipa::path(post, path = "/v1/instances/{id}/operations/{operation}", tag = "instance", operation_id = "ask_operation",
     params(("id" = String, Path), ("operation" = String, Path)),
     responses((status = 404, body = Problem), (status = 409, body = Problem), (status = 501, body = Problem)))]
 pub async fn operate(

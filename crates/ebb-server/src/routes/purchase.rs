@@ -41,7 +41,7 @@ struct Wanted {
 }
 
 /// Buys an instance. A firm order that finds no room takes it from spot blocks and waits for it as `pending`.
-#[utoipa::path(post, path = "/v1/instances", operation_id = "buy_instance", request_body = wire::Buy,
+#[utoipa::path(post, path = "/v1/instances", tag = "instance", operation_id = "buy_instance", request_body = wire::Buy,
     responses((status = 201, body = wire::Instance), (status = 402, body = Problem), (status = 409, body = Problem),
         (status = 422, body = Problem)))]
 pub async fn buy(State(app): State<App>, call: Call<wire::Buy>) -> Result<Response, Denied> {

@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 /// Gives a stopped instance another flavor, at that flavor's price from this second on. The answer says what a trial's grant does not
 /// pay of it.
-#[utoipa::path(post, path = "/v1/instances/{id}/resize", operation_id = "resize_instance", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/v1/instances/{id}/resize", tag = "instance", operation_id = "resize_instance", params(("id" = String, Path)),
     request_body = wire::Resize, responses((status = 200, body = wire::Resized), (status = 402, body = Problem),
         (status = 409, body = Problem), (status = 422, body = Problem)))]
 pub async fn resize(

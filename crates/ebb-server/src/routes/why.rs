@@ -14,7 +14,7 @@ use ebb_wire::instance as wire;
 use ebb_wire::problem::{Page, Problem};
 
 /// Why this instance had to go, and why others had to go for it. An owner is told without anybody's name.
-#[utoipa::path(get, path = "/v1/instances/{id}/decisions", operation_id = "list_decisions", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/instances/{id}/decisions", tag = "instance", operation_id = "list_decisions", params(("id" = String, Path)),
     responses((status = 200, body = Page<wire::Decided>), (status = 404, body = Problem)))]
 pub async fn decisions(
     State(app): State<App>,
