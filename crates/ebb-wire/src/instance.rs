@@ -164,7 +164,7 @@ pub struct Payment {
 
 /// For how long an instance is paid in advance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Subscription {
+pub struct PaidMonths {
     /// Per month, with the system disk, as it was when it was paid last.
     pub price: String,
     /// Paid without a gap since then, for so many months.
@@ -234,7 +234,7 @@ pub struct Instance {
     /// Per hour; 0 of a subscription.
     pub system_disk_price: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub subscription: Option<Subscription>,
+    pub subscription: Option<PaidMonths>,
     /// Whether a web site on it may be filed for ICP (备案): that of a subscription may.
     #[serde(default)]
     pub icp_eligible: bool,

@@ -17,7 +17,7 @@ pub struct ConvertArgs {
     #[arg(long, value_name = "OPTION")]
     to: String,
     /// Of a subscription: pay so many months in advance
-    #[arg(long)]
+    #[arg(long, required_if_eq("to", "subscription"))]
     months: Option<i64>,
     #[command(flatten)]
     price: Price,

@@ -8,7 +8,7 @@ use crate::wait::{Until, wait};
 use crate::which::{self, short};
 use ebb_model::money::Exact;
 use ebb_wire::instance::{
-    Change, ConsoleLog, Decided, Instance, Permitted, Resize, Resized, Stop, Subscription, TakeBack,
+    Change, ConsoleLog, Decided, Instance, PaidMonths, Permitted, Resize, Resized, Stop, TakeBack,
 };
 use ebb_wire::problem::Page;
 use serde_json::Value;
@@ -259,7 +259,7 @@ pub fn instance_text(one: &Instance) -> String {
         (false, true) => "public address",
         (false, false) => "nothing",
     };
-    let paid = |what: fn(&Subscription) -> String| one.subscription.as_ref().map(what).unwrap_or_default();
+    let paid = |what: fn(&PaidMonths) -> String| one.subscription.as_ref().map(what).unwrap_or_default();
     let per_hour = match one.subscription {
         Some(_) => String::new(),
         None => format!("{}, system disk {}", one.price, one.system_disk_price),

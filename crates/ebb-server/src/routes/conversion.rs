@@ -6,6 +6,7 @@ use crate::app::App;
 use crate::call::Call;
 use crate::cap;
 use crate::denied::Denied;
+use crate::trial::outlook;
 use crate::unit::{Outcome, Unit, refuse};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -16,6 +17,7 @@ use ebb_engine::monthly;
 use ebb_engine::operation::{Operation, permit};
 use ebb_engine::outlays;
 use ebb_engine::refusal::Refused;
+use ebb_engine::trial::ended;
 use ebb_model::instance::{Instance, Purchase};
 use ebb_model::money::{Amount, Price};
 use ebb_store::Decision;
@@ -129,6 +131,14 @@ async fn up_to_now(unit: &mut Unit, mut about: Instance) -> Outcome<Instance> {
 
 async fn decide(unit: &mut Unit, before: &Instance, to: To) -> Outcome<(Step, Option<monthly::Payment>)> {
     let (app, now) = (unit.app.clone(), unit.now.second());
+    if let Purchase::Trial { .. } = before.purchase {
+        // What waits to become of it counts from the end of its trial on.
+        let account = unit.account(before.account).await?.clone();
+        let seen = outlook(&app, &unit.reads, &account, now).await?;
+        if let Some(over) = seen.and_then(|seen| seen.over(now)) {
+            return refuse(ended(over));
+        }
+    }
     // Of two that spend the same money one sees the other.
     let account = unit.change_account(before.account).await?;
     let payer = Payer { debt: account.purse.debt, available: account.purse.cash - account.held };

@@ -393,9 +393,9 @@ pub fn shown(about: &Instance, seen: &Seen, notice_told: Option<Told>, key_pair:
 }
 
 /// For how long it is paid, if it is paid by the month.
-fn subscription(about: &Instance) -> Option<wire::Subscription> {
+fn subscription(about: &Instance) -> Option<wire::PaidMonths> {
     let Purchase::Subscription { price, since, months, until, .. } = about.purchase else { return None };
-    Some(wire::Subscription {
+    Some(wire::PaidMonths {
         price: price.to_string(),
         since: since.to_string(),
         months,

@@ -111,6 +111,10 @@ async fn after_the_end_nothing_is_bought_or_chosen_under_it() {
         let (_, problem) =
             cloud.ask("individual", Method::POST, "/v1/instances", Some(order(trial("t6.small.1")))).await;
         assert_eq!(problem["code"], "trial-grant-used-up");
+        for to in [json!({"to": "on-demand", "quote": true}), json!({"to": "subscription", "months": 1})] {
+            let convert = format!("/v1/instances/{far}/convert");
+            assert_eq!(cloud.refused("individual", &convert, to).await.1, "trial-grant-used-up");
+        }
         assert_eq!(cloud.instance("individual", &far).await["option"], "trial");
         host(&cloud, "plug").await;
         cloud.wait(120).await;

@@ -23,7 +23,7 @@ fn real_guests_outlive_both_halves() {
     both_crash(&world);
     bob.until(&block, "running");
     let first = one(swept.processes()).expect("started once");
-    let firm = bob.buy("small", "on-demand");
+    let firm = bob.buy_inside("small", "on-demand");
     bob.until(&firm, "running");
     until_ready(&bob, &block);
     until_ready(&bob, &firm);
