@@ -378,7 +378,8 @@ class Log:
                 self.complain(account, "a spending cap acted that there was not, or before its time")
             there = [copy.deepcopy(life) for life in self.lives.values() if life.account == account]
             person.acts.append({"at": second(body["at"]), "now": at // 1_000_000, "cap": person.cap, "lives": there,
-                                "grant": copy.copy(person.grant), "at_end": person.at_end, "over": person.ended is not None})
+                                "grant": copy.copy(person.grant), "at_end": person.at_end, "over": person.ended is not None,
+                                "open": person.closed[-1][1] if person.closed else 0})
         elif kind == "hour-closed":
             person.closed.append((second(body["hour"]["since"]), second(body["hour"]["until"])))
             person.closes[second(body["hour"]["until"])] = event["id"]
@@ -840,7 +841,9 @@ def check_months(life, catalog, now, complain):
         if not right:
             complain(life.id, what)
 
-    last = now if life.end is None else min(life.end, now)
+    # One whose host was lost ends where it was, and was there to be paid for until it was released.
+    lost = life.pauses and life.pauses[-1][1] is None and life.released
+    last = now if life.end is None else min(life.released // 1_000_000 if lost else life.end, now)
     must(life.over or life.paid_until >= last, "its paid time is over, and nothing came of it")
     must(life.end is not None or life.kept_until >= now, "it was kept long enough, and is there still")
     for (_, until, _, _, paid_at), after in zip(life.months, [*life.months[1:], None]):
@@ -1026,7 +1029,8 @@ def stopped_at(act, at, zone, catalog, taking_minimum, keep=False):
                 uses.append([since, until, cost, to, trial, ends or meter == "compute" and trial, max(least, since)])
         lost = bool(life.pauses) and life.pauses[-1][1] is None
         if not block and not gone and life.sold != "subscription" and (life.start is None or lost):
-            since = life.pauses[-1][0] if lost else life.bought_at // 1_000_000
+            # It comes back into hours that are open.
+            since = max(life.pauses[-1][0], act["open"]) if lost else life.bought_at // 1_000_000
             to = grant["until"] if listed(life, life.now_flavor, grant, catalog) and life.left_trial is None else None
             uses.append([since, None, life.disk_price, to, trial, False, since])
         if not block and not gone and life.took_room and (life.start is None or life.power == "again" and not lost):
@@ -1455,7 +1459,7 @@ def check_whole(life, all_pieces, shown, complain):
         # But where it was lost, or stopped economically.
         gaps = {(a.until, b.since) for a, b in zip(used, used[1:])}
         joints = all(a[1] == b[0] or (a[1], b[0]) in gaps for a, b in zip(mine, mine[1:]))
-        ends = bool(mine and used) and mine[0][0] == life.start and mine[-1][1] == max(p.until for p in used)
+        ends = bool(mine and used) and mine[0][0] == used[0].since and mine[-1][1] == max(p.until for p in used)
         if not (joints and ends):
             complain(life.id, f"the records of {meter} do not lie end to end over its life")
 
@@ -1508,7 +1512,8 @@ def check_books(person, books, mine, lives, now, complain, flowed, closed):
         # What is left when the hour of its end is closed is gone [3.8].
         end, left = person.grant["until"], person.grant["issued"] - person.grant["revoked"] - used
         # All that is left is taken, in whole units; an end that is found to have been earlier may bring some back.
-        if person.grant["revoked"] and not 0 <= left - running < SHOWN and not any(life.cut for life in lives):
+        cut = any(life.cut for life in lives) or any(act["at"] < end <= act["now"] for act in person.acts)
+        if person.grant["revoked"] and not 0 <= left - running < SHOWN and not cut:
             complain(person.id, "what was taken of the grant is not what was left of it")
         # What is issued at a release waits for no hour.
         begun = [p.since for p in open_ if p.meter != "compute" or p.life.option != "spot-block"] + [flow.since for flow in open_flows]
