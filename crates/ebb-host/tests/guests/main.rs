@@ -158,7 +158,9 @@ async fn guests_outlive_their_host() {
         "echo $(grep -c ^processor /proc/cpuinfo) vcpu, $(awk '/MemTotal/ {print $2}' /proc/meminfo) kB ' seen'\n";
     bench::write(&mut console, look).await;
     let seen = bench::read_until(&mut console, " seen\r\n").await;
-    let words: Vec<&str> = seen.lines().last().unwrap_or_default().split_whitespace().collect();
+    // The prompt may have come along with it.
+    let line = seen.lines().find(|line| line.ends_with(" seen")).unwrap_or_default();
+    let words: Vec<&str> = line.split_whitespace().collect();
     let [vcpu, "vcpu,", kib, ..] = words[..] else { panic!("{seen}") };
     // More memory than all that it had before.
     assert!(vcpu == "2" && kib.parse::<i64>().unwrap() > 128 << 10, "{seen}");
@@ -291,8 +293,7 @@ async fn a_fake_host_remembers() {
     bench.desire([bench.order(id, account(1), 2).end(bench::now(), at)]).await;
     bench.until(id, |is| matches!(is, Is::Gone { .. })).await;
     assert!((0..200).contains(&bench::now().millis_since(at)));
-    bench.stop().await;
-    ebb_host::clean(&bench.config.data).unwrap();
+    bench.leave_no_trace().await;
 }
 
 /// Figures rather than a verdict: `cargo test -p ebb-host --test guests -- --ignored figures --nocapture`.
