@@ -13,6 +13,7 @@ mod load;
 mod memory;
 mod persons;
 mod process;
+mod rating;
 mod release;
 mod rows;
 mod sleepers;
@@ -24,7 +25,7 @@ use anyhow::{Result, anyhow, bail};
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
-const PARTS: [&str; 8] = ["http", "advance", "memory", "fleet", "persons", "deadlines", "release", "ssh"];
+const PARTS: [&str; 9] = ["http", "advance", "memory", "rating", "fleet", "persons", "deadlines", "release", "ssh"];
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> ExitCode {
@@ -44,6 +45,11 @@ async fn main() -> ExitCode {
 }
 
 async fn run(asked: &[String]) -> Result<()> {
+    if let [word, dir] = asked
+        && word == rating::WORD
+    {
+        return rating::rate_day(dir);
+    }
     if let Some(unknown) = asked.iter().find(|name| !PARTS.contains(&name.as_str())) {
         bail!("there is no part `{unknown}`; the parts are {}", PARTS.join(", "));
     }
@@ -53,6 +59,7 @@ async fn run(asked: &[String]) -> Result<()> {
             "http" => http::run().await?,
             "advance" => advance::run().await?,
             "memory" => memory::run().await?,
+            "rating" => rating::run()?,
             "deadlines" => deadlines::run().await?,
             "fleet" => fleet::run().await?,
             "persons" => persons::run().await?,
