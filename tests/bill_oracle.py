@@ -264,6 +264,15 @@ class Person:
     acts: list = field(default_factory=list)  # when it acted, and all as it was known then
     told_of_cap: set = field(default_factory=set)  # the months of a cap in which its owner was warned
     revoked_at: list = field(default_factory=list)
+    revoked_place: str = ""  # and where that is in the log
+    ended_place: str = None
+    low_place: str = None  # of the warning that little is left
+    given_back: list = field(default_factory=list)  # place in the log, the second, and what the log says [5.3]
+
+    def back(self, before=None):
+        """What came back to its grant, in exact units; before a place in the log."""
+        mine = (body for place, _, body in self.given_back if before is None or place < before)
+        return sum(amount(body["back"]["grant"]) * SHOWN for body in mine)
 
     @property
     def cap(self):
@@ -332,6 +341,7 @@ class Log:
                 "until": second(body["valid_until"]),
                 "revoked": 0,
                 "valid_until": second(body["valid_until"]),
+                "back": (),  # what came back to it [5.3], or was taken, and from which second on
             }
         elif kind == "trial-overruled":
             person.overruled = at // 1_000_000, set(body.get("lifts", DEEDS))
@@ -339,17 +349,24 @@ class Log:
             if not person.grant or not person.grant["since"] <= second(body["at"]) < person.grant["until"]:
                 return self.complain(account, "a grant was taken that there is not")
             person.revoked_at.append(at // 1_000_000)
+            person.revoked_place = event["id"]
             person.grant["until"] = second(body["at"])
             person.grant["revoked"] += amount(body["amount"]) * SHOWN
+            # From its hour on; what was paid before, and came back then, was left to be taken.
+            person.grant["back"] += ((second(body["at"]) // HOUR * HOUR, -amount(body["amount"]) * SHOWN),)
         elif kind == "trial-end-chosen":
             person.at_end = body["choice"]
+        elif kind == "adjusted":
+            self.adjust(event, body, at // 1_000_000, person)
         elif kind == "trial-low":
+            person.low_place = person.low_place or event["id"]
             person.warned.append((f"{body['percent']} %", second(body["at"])))
         elif kind == "trial-ends-soon":
             person.warned.append((f"{body['days']} days", second(body["valid_until"]) - body["days"] * DAY))
         elif kind == "trial-ended":
             if person.ended:
                 self.complain(account, "its trial ended twice")
+            person.ended_place = event["id"]
             there = [life for life in self.lives.values()
                      if life.account == account and life.sold == "trial" and (life.end is None or life.end > second(body["at"]))]
             owes = {life.id: (life.took_room and life.took_since is None, life.took_since) for life in there}
@@ -391,6 +408,23 @@ class Log:
                 return self.complain(event["instance"], f"{kind}, but this account never bought it")
             life.newest = event["id"]
             self.live(life, kind, body, at, takings)
+
+    def adjust(self, event, body, now, person):
+        """Something is given back of a record [5.3]."""
+        back, whole = {name: amount(units) for name, units in body["back"].items()}, amount(body["amount"])
+        if whole <= 0 or sum(back.values()) != whole or any(units < 0 for units in back.values()):
+            self.complain(body["record"], "what was given back is not what its sources took")
+        if not body["reason"] or not body["by"]:
+            self.complain(body["record"], "something was given back by nobody, or for no reason")
+        if back["expired"] and not (person.grant and person.grant["until"] <= now):
+            self.complain(body["record"], "something came back to a grant as if it were over")
+        if back["grant"] and (person.grant is None or person.expired is not None):
+            self.complain(body["record"], "something came back to a grant that is over")
+        if back["grant"] and person.grant:
+            # No closed hour is paid anew.
+            since = max(person.closes, default=0)
+            person.grant["back"] += ((since, back["grant"] * SHOWN),)
+        person.given_back.append((event["id"], now, body))
 
     def traffic(self, event, kind, body, now, person):
         """Public addresses and what leaves them [3.6]."""
@@ -855,8 +889,9 @@ def check_months(life, catalog, now, complain):
             must(times == 0 or at <= known_to, f"it was told {days} days before an end that did not come")
 
 
-def check_money(person, lives, mine, complain):
-    """Was the money for months there when they were paid? By then settled: what stands before them in the log [4.3]."""
+def check_money(person, lives, mine, flowed, bill, complain):
+    """Was the money for months there when they were paid, and what is given back of a record paid for it? What was settled by then stands
+    before it in the log [4.3, 5.3]."""
 
     def place(piece):
         if piece.months is not None:
@@ -866,12 +901,46 @@ def check_money(person, lives, mine, complain):
         return person.closes.get(piece.settled_at)
 
     settled = [(place(piece), piece.payable) for piece in mine if piece.settled_at is not None and piece.payable]
+    sent = [(person.closes.get(flow.hour_end), flow.payable * flow.address.price) for flow in flowed if flow.payable]
+    returned = [(when, amount(body["back"]["cash"]) + amount(body["back"]["debt"])) for when, _, body in person.given_back]
+
+    def purse(at):
+        """Cash, or below nothing what is owed, at a place in the log."""
+        cash = sum(units for when, units in [*person.top_ups, *returned] if when < at)
+        cash -= posted(sum(payable for when, payable in settled if when is not None and when < at))
+        return cash - posted_traffic(sum(payable for when, payable in sent if when is not None and when < at))
+
     for life in lives:
         for at, (_, _, months, cost, _) in zip(life.paid_at, life.months):
-            cash = sum(units for when, units in person.top_ups if when < at)
-            cash -= posted(sum(payable for when, payable in settled if when is not None and when < at))
-            if posted(cost * months * HOUR) > cash:
+            if posted(cost * months * HOUR) > purse(at):
                 complain(life.id, "months were paid for which the money was not there")
+
+    # Debt first, then cash, and only then the grant; each no more than paid of the record [5.3].
+    records = {r["id"]: (r["instance"], r["meter"], second(r["since"])) for r in bill["records"]}
+    paid = {(p.life.id, p.meter, p.since): (p.payable // SHOWN, p.grant // SHOWN) for p in mine if p.settled_at is not None}
+    records |= {r["id"]: (r["address"], "traffic", second(r["since"])) for r in bill.get("traffic", [])}
+    paid |= {(f.address.id, "traffic", f.since): (f.payable * f.address.price // 10_000, 0) for f in flowed}
+    for place_, _, body in person.given_back:
+        key = records.get(body["record"])
+        left = paid.get(key)
+        if left is None:
+            complain(person.id, f"something was given back of {body['record']}, which is no record of its")
+            continue
+        back = {name: amount(units) for name, units in body["back"].items()}
+        payable = min(amount(body["amount"]), left[0])
+        granted = amount(body["amount"]) - payable
+        debt = min(payable, max(-purse(place_), 0))
+        if granted > left[1]:
+            complain(body["record"], "more was given back than was paid")
+        if (back["debt"], back["cash"], back["grant"] + back["expired"]) != (debt, payable - debt, granted):
+            complain(body["record"], f"{back} was given back, by the rules {debt} off the debt, {payable - debt} in cash and {granted} to the grant")
+        paid[key] = (left[0] - payable, left[1] - granted)
+    wanted = [(b["record"], b["amount"], b["reason"], b["by"], *(b["back"][n] for n in ("debt", "cash", "grant", "expired")))
+              for _, _, b in person.given_back]
+    shown = [(a["record"], a["amount"], a["reason"], a["by"], a["debt"], a["cash"], a["grant"], a["expired"])
+             for a in bill.get("adjustments", [])]
+    if wanted != shown:
+        complain(person.id, "what is shown as given back is not what the log says")
 
 
 def check_terms(life, grant, catalog, complain):
@@ -945,7 +1014,8 @@ def check_trial(person, lives, catalog, now, complain):
     grant, ended = person.grant, person.ended
     if person.gone and not ended:
         return  # a closed account draws on nothing, and nobody is there to be warned
-    at, by = exhaustion(lives, grant, grant["issued"] - grant["revoked"], catalog), "used-up"
+    back = person.back(person.ended_place)
+    at, by = exhaustion(lives, grant, grant["issued"] - grant["revoked"] + back, catalog), "used-up"
     if at is None:
         at, by = grant["until"], "revoked" if grant["revoked"] else "validity"
     choice = ended["choice"] if ended else person.at_end
@@ -981,7 +1051,7 @@ def check_trial(person, lives, catalog, now, complain):
             must(life.id, there and not stays and life.end == min(least, paused), "it does not end with the trial")
         must(life.id, life.left_trial is None or life.sold == "subscription" or life.converted is not None or there and stays, "it became on-demand, and its trial went on")
     share = -(-grant["issued"] * LOW // 100)
-    low = exhaustion(lives, grant, grant["issued"] - share, catalog)
+    low = exhaustion(lives, grant, grant["issued"] - share + person.back(person.low_place), catalog)
     due = [] if grant["revoked"] else [(f"{days} days", grant["until"] - days * DAY) for days in DAYS_BEFORE]
     due += [(f"{LOW} %", low + 1)] if low is not None else []
     due = [warning for warning in due if warning[1] < over]
@@ -1054,13 +1124,16 @@ def month_comes_to(act, at, month, zone, catalog, taking_minimum, keep=False):
     if grant:
         paid = [(max(a, grant["since"]), min(b, to, grant["until"]), p) for a, b, p, to, *_ in uses if to is not None]
         paid = [use for use in paid if use[0] < use[1]]
-        left, over = grant["issued"] - grant["revoked"], None
+        left, over = grant["issued"], None
 
         def drawn(start, to):
             return min(sum(p * max(min(b, to) - max(a, start), 0) for a, b, p in paid), grant["cap"])
 
         first = min((a for a, _, _ in paid), default=until) // HOUR * HOUR
+        back = sorted(grant["back"])
         for hour in range(first, until, HOUR):
+            while back and back[0][0] <= hour:
+                left += back.pop(0)[1]
             whole = drawn(hour, hour + HOUR)
             if whole > left and act["at_end"] != "continue" and not act["over"]:
                 low, high = hour, hour + HOUR
@@ -1338,11 +1411,14 @@ def pieces(life, grant, zone, catalog, now):
 
 def deduct(all_pieces, grant):
     """Lets the grant pay, hour by hour: min(covered charges, cap, what is left), oldest instance first [3.3]."""
-    hours, left = {}, grant["issued"] - grant["revoked"]
+    hours, left = {}, grant["issued"]
     for piece in all_pieces:
         if piece.covered:
             hours.setdefault(piece.since // HOUR, []).append(piece)
+    back = sorted(grant["back"])
     for hour in sorted(hours):
+        while back and back[0][0] <= hour * HOUR:
+            left += back.pop(0)[1]
         room = min(grant["cap"], left)
         for piece in sorted(hours[hour], key=lambda p: (p.life.order, METERS.index(p.meter), p.since)):
             piece.grant = min(piece.gross, room)
@@ -1495,7 +1571,12 @@ def check_books(person, books, mine, lives, now, complain, flowed, closed):
         parts(f"{place}: settled", settled_parts, settled, closed)
         parts(f"{place}: accruing", open_parts, open_, open_flows)
     # What is payable takes cash first, a top-up pays debt first: never both, whatever the order.
+    back = {name: sum(amount(body["back"][name]) for _, _, body in person.given_back)
+            for name in ("debt", "cash", "grant", "expired")}
     purse = person.paid_in - posted(sum(p.payable for p in settled)) - sent(closed, lambda flow: flow.payable)
+    purse += back["debt"] + back["cash"]
+    for name, units in back.items():
+        equal(f"given back: {name}", balance.get("adjusted", dict.fromkeys(back, "0"))[name], units)
     equal("cash", balance["cash"], max(purse, 0))
     equal("debt", balance["debt"], max(-purse, 0))
     held = sum(hold(life, settled) for life in lives)
@@ -1504,7 +1585,8 @@ def check_books(person, books, mine, lives, now, complain, flowed, closed):
     if (trial is None) != (person.grant is None):
         return complain(person.id, "a grant is shown without a claim, or claimed and not shown")
     if trial:
-        used, running = sum(p.grant for p in settled), sum(p.grant for p in open_)
+        paid, running = sum(p.grant for p in settled), sum(p.grant for p in open_)
+        used = paid - (back["grant"] + back["expired"]) * SHOWN
         equal("grant: issued", trial["issued"], posted(person.grant["issued"]))
         equal("grant: settled", trial["settled"], posted(used))
         equal("grant: accruing", trial["accruing"], posted(running))
@@ -1513,7 +1595,8 @@ def check_books(person, books, mine, lives, now, complain, flowed, closed):
         end, left = person.grant["until"], person.grant["issued"] - person.grant["revoked"] - used
         # All that is left is taken, in whole units; an end that is found to have been earlier may bring some back.
         cut = any(life.cut for life in lives) or any(act["at"] < end <= act["now"] for act in person.acts)
-        if person.grant["revoked"] and not 0 <= left - running < SHOWN and not cut:
+        late = person.back() - person.back(person.revoked_place) + back["expired"] * SHOWN
+        if person.grant["revoked"] and not 0 <= left - late - running < SHOWN and not cut:
             complain(person.id, "what was taken of the grant is not what was left of it")
         # What is issued at a release waits for no hour.
         begun = [p.since for p in open_ if p.meter != "compute" or p.life.option != "spot-block"] + [flow.since for flow in open_flows]
@@ -1522,7 +1605,8 @@ def check_books(person, books, mine, lives, now, complain, flowed, closed):
         if gone and amount(trial["expired"]) == 0 and end // HOUR == now // HOUR:
             gone = 0  # the hour was opened by something that took no second of it
         equal("grant: expired", trial["expired"], posted(gone))
-        expired = posted(left + used) - posted(used) if gone else 0
+        # What came back to it later was gone at once, and nobody is told.
+        expired = posted(left + used) - posted(used) - back["expired"] if gone else 0
         if (person.expired or 0) != expired:
             complain(person.id, f"{person.expired} of the grant expired, by the rules {expired}")
         equal("grant: left", trial["left"], posted(left - running - gone))
@@ -1568,12 +1652,12 @@ def check(dump):
             check_months(life, dump["catalog"], now, complain)
             check_terms(life, person.grant, dump["catalog"], complain)
             check_whole(life, mine, [r for r in books["bill"]["records"] if r["instance"] == life.id], complain)
-        check_money(person, lives, mine, complain)
         compare_records([p for p in mine if p.settled_at is not None], books["bill"]["records"], complain, True)
         compare_records([p for p in mine if p.settled_at is None], books["bill"]["accruing"], complain, False)
         hourly = {p.settled_at for p in mine if p.settled_at and p.months is None and not (p.meter == "compute" and p.life.option == "spot-block")}
         flowed = flows([a for a in log.addresses.values() if a.account == person.id], zone, dump["catalog"])
         closed = [flow for flow in flowed if flow.hour_end <= now]
+        check_money(person, lives, mine, closed, books["bill"], complain)
         flowing = [flow for flow in flowed if flow.hour_end > now]
         for which, wanted, name in (("traffic", closed, True), ("traffic_accruing", flowing, False)):
             compare_traffic([flow for flow in wanted if flow.quantity], books["bill"].get(which, []), complain, name)
@@ -2065,6 +2149,33 @@ def tamperings(dump):
     yield from copies("a pool that is low is told of twice", events("traffic-low"),
                       lambda of, n: of["events"].insert(n + 1, dict(of["events"][n], id=of["events"][n]["id"] + "x")))
     yield from copies("of a low pool a millionth more is left", events("traffic-low"), lambda of, n: millionth(body(of, n), "left_gb", 1))
+    adjusted = events("adjusted")
+
+    def source(of, n, name, units):
+        add(body(of, n)["back"], name, units)
+
+    def other_record(of, n):
+        mine = next(b for b in of["accounts"] if b["account"]["id"] == of["events"][n]["account"])
+        others = [r["id"] for b in of["accounts"] if b is not mine for r in b["bill"]["records"]]
+        body(of, n).update(record=(others or ["r-0"])[0])
+
+    yield from copies("what was given back is left out of the log", adjusted, lambda of, n: of["events"].pop(n))
+    yield from copies("10^-8 more was given back", adjusted,
+                      lambda of, n: (add(body(of, n), "amount", 1), source(of, n, "cash", 1)))
+    yield from copies("what a grant paid is given back in cash", events("adjusted", lambda b: amount(b["back"]["grant"]) > 0),
+                      lambda of, n: (source(of, n, "cash", amount(body(of, n)["back"]["grant"])), body(of, n)["back"].update(grant="0.00000000")))
+    yield from copies("cash goes back though something is owed", events("adjusted", lambda b: amount(b["back"]["debt"]) > 0),
+                      lambda of, n: (source(of, n, "cash", 1), source(of, n, "debt", -1)))
+    yield from copies("what came back to a grant is called expired", events("adjusted", lambda b: amount(b["back"]["grant"]) > 0),
+                      lambda of, n: (source(of, n, "expired", 1), source(of, n, "grant", -1)))
+    yield from copies("something is given back of somebody else's record", adjusted, other_record)
+    yield from copies("something is given back for no reason", adjusted, lambda of, n: body(of, n).update(reason=""))
+    yield from copies("the same is given back once more", adjusted,
+                      lambda of, n: of["events"].insert(n + 1, dict(of["events"][n], id=of["events"][n]["id"] + "x")))
+    yield from copies("what was given back is shown larger", accounts(lambda books: books["bill"].get("adjustments")),
+                      lambda of, n: add(of["accounts"][n]["bill"]["adjustments"][0], "amount", 1))
+    yield from copies("what was given back is not in the balance", accounts(lambda books: books["balance"].get("adjusted")),
+                      lambda of, n: of["accounts"][n]["balance"].pop("adjusted"))
     yield from copies("a pool has another size", accounts(lambda books: books["trial"]),
                       lambda of, n: of["catalog"].update(trial_traffic_anywhere_gb=of["catalog"]["trial_traffic_anywhere_gb"] - 1))
     yield from copies("a millionth more of a pool is left", accounts(lambda books: books["trial"]),

@@ -1,6 +1,7 @@
 //! What happened? The account's log, from which every bill can be recomputed.
 
-use ebb_model::id::{AccountId, AddressId, DecisionId};
+use ebb_model::billing::GivenBack;
+use ebb_model::id::{AccountId, AddressId, AdjustmentId, DecisionId, RecordId};
 use ebb_model::instance::{Cause, End, Keep, Purchase};
 use ebb_model::money::{Amount, Price};
 use ebb_model::person::Source;
@@ -223,6 +224,16 @@ pub enum Event {
         left_gb: String,
         at: Second,
     },
+    /// So much of a record was given back, to these sources; the record stays as it is (rules §5.3).
+    Adjusted {
+        adjustment: AdjustmentId,
+        record: RecordId,
+        amount: Amount,
+        back: GivenBack,
+        reason: String,
+        /// The key whose holder gave it.
+        by: String,
+    },
     /// No more than this is to be payable in a calendar month.
     CapSet {
         amount: Amount,
@@ -290,6 +301,7 @@ impl Event {
             Event::AddressReleased { .. } => "address-released",
             Event::TrafficCounted { .. } => "traffic-counted",
             Event::TrafficLow { .. } => "traffic-low",
+            Event::Adjusted { .. } => "adjusted",
             Event::CapSet { .. } => "cap-set",
             Event::CapRemoved => "cap-removed",
             Event::CapSoon { .. } => "cap-soon",

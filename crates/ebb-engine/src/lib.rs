@@ -9,11 +9,14 @@
 //! [`eligibility`] who may claim a trial, [`trial`] what a grant pays, [`coverage`] what another list changes,
 //! [`forecast`] how long, [`advice`] what makes it last, [`outlays`] what an account pays for, [`spending`] how long its cap allows it,
 //! [`traffic`] what left a public address and which pool pays for it,
-//! [`settlement`] what moves in the ledger, [`topic`] who is told of an event, [`refusal`] why not, and [`why`] why just this one.
+//! [`settlement`] what moves in the ledger, [`adjustment`] what is given back, [`audit`] whether all that is stored agrees,
+//! [`explain`] why a record says what it says, [`topic`] who is told of an event, [`refusal`] why not, and [`why`] why just this one.
 
 #![deny(clippy::float_arithmetic)]
 
+pub mod adjustment;
 pub mod advice;
+pub mod audit;
 mod cap;
 pub mod conversion;
 mod coverage;
@@ -23,6 +26,7 @@ pub mod eligibility;
 pub mod end;
 pub mod event;
 pub mod evidence;
+pub mod explain;
 pub mod fleet;
 pub mod forecast;
 pub mod lending;

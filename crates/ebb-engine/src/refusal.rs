@@ -226,6 +226,10 @@ pub enum Refused {
         "with a spending cap of {cap} a month there is no room for what is payable already and for what goes on when all is stopped, in this month or in a whole later one (rules §3.8); the least is {least}"
     )]
     CapTooLow { cap: Amount, least: Amount },
+    #[error(
+        "a record gives back no more than was paid of it, in whole units of 0.00000001 (rules §5.3): {left} is left, not {asked}; `ebb bill explain` shows what was given back"
+    )]
+    MoreThanPaid { asked: Amount, left: Amount },
 }
 
 impl Refused {
@@ -312,6 +316,7 @@ impl Refused {
             Refused::HourNearlyUsed { .. } => "trial-hour-nearly-used",
             Refused::SpendingCap { .. } => "spending-cap",
             Refused::CapTooLow { .. } => "cap-too-low",
+            Refused::MoreThanPaid { .. } => "more-than-paid",
         }
     }
 }

@@ -72,6 +72,7 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::AddressKept { .. }
         | Event::AddressReleased { .. }
         | Event::TrafficCounted { .. }
+        | Event::Adjusted { .. }
         | Event::CapSet { .. }
         | Event::CapRemoved
         | Event::HourClosed { .. } => false,

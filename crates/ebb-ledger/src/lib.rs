@@ -25,6 +25,8 @@ pub enum Place {
     Waiver,
     /// The cost of traffic that the pools of trials paid.
     TrafficPools,
+    /// What was given back of records that were issued (rules §5.3).
+    Adjustments,
     /// Halves of the smallest unit between parts and kinds (rules §1.2).
     Rounding,
 }
@@ -37,6 +39,16 @@ pub enum Revenue {
     /// Months paid in advance.
     Subscription,
     Traffic,
+}
+
+impl Place {
+    /// Whose it is, where it is one account's.
+    pub fn account(self) -> Option<AccountId> {
+        match self {
+            Place::Cash(id) | Place::Receivable(id) | Place::Grant(id) => Some(id),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Place {
@@ -53,6 +65,7 @@ impl fmt::Display for Place {
             Place::Revenue(Revenue::Traffic) => f.write_str("revenue:traffic"),
             Place::Waiver => f.write_str("waiver"),
             Place::TrafficPools => f.write_str("traffic-pools"),
+            Place::Adjustments => f.write_str("adjustments"),
             Place::Rounding => f.write_str("rounding"),
         }
     }
@@ -83,6 +96,7 @@ impl FromStr for Place {
             None if text == "promotion" => Place::Promotion,
             None if text == "waiver" => Place::Waiver,
             None if text == "traffic-pools" => Place::TrafficPools,
+            None if text == "adjustments" => Place::Adjustments,
             None if text == "rounding" => Place::Rounding,
             _ => return Err(UnknownPlace::Name(text.to_owned())),
         })
@@ -144,7 +158,8 @@ mod tests {
         let revenue =
             [Revenue::Compute, Revenue::SystemDisk, Revenue::Subscription, Revenue::Traffic].map(Place::Revenue);
         let own = [Place::Cash(id), Place::Receivable(id), Place::Grant(id)];
-        let plain = [Place::Bank, Place::Promotion, Place::Waiver, Place::TrafficPools, Place::Rounding];
+        let plain =
+            [Place::Bank, Place::Promotion, Place::Waiver, Place::TrafficPools, Place::Adjustments, Place::Rounding];
         for place in own.into_iter().chain(revenue).chain(plain) {
             assert_eq!(place.to_string().parse(), Ok(place));
         }

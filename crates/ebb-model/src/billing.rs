@@ -1,9 +1,9 @@
 //! What was used, and what does a bill say about it?
 
-use crate::id::{AccountId, InstanceId, RecordId, SpanId};
+use crate::id::{AccountId, AdjustmentId, InstanceId, RecordId, SpanId};
 use crate::instance::Cause;
-use crate::money::{Exact, Price};
-use crate::time::{HOUR, Period, Second};
+use crate::money::{Amount, Exact, Price};
+use crate::time::{HOUR, Period, Second, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Which resource is measured.
@@ -112,4 +112,55 @@ pub struct BillRecord {
     pub split: Split,
     /// When it was issued: the close of the hour, the block's release, or the payment in advance.
     pub issued_at: Second,
+}
+
+/// Where something goes that is given back: to the sources that paid, the last one first (rules §5.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct GivenBack {
+    /// It lowers what is owed.
+    pub debt: Amount,
+    pub cash: Amount,
+    /// To a grant that may still pay with it.
+    pub grant: Amount,
+    /// To a grant that is over: gone as the rest of it.
+    pub expired: Amount,
+}
+
+impl GivenBack {
+    pub fn total(&self) -> Amount {
+        self.payable() + self.granted()
+    }
+
+    /// What the customer had to pay himself.
+    pub fn payable(&self) -> Amount {
+        self.debt + self.cash
+    }
+
+    pub fn granted(&self) -> Amount {
+        self.grant + self.expired
+    }
+
+    pub fn plus(self, other: GivenBack) -> GivenBack {
+        GivenBack {
+            debt: self.debt + other.debt,
+            cash: self.cash + other.cash,
+            grant: self.grant + other.grant,
+            expired: self.expired + other.expired,
+        }
+    }
+}
+
+/// What was given back of a record, which stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adjustment {
+    pub id: AdjustmentId,
+    pub account: AccountId,
+    pub record: RecordId,
+    pub at: Timestamp,
+    pub back: GivenBack,
+    /// The first second that no closed hour held then: what goes to a grant may pay from here on.
+    pub open_since: Second,
+    pub reason: String,
+    /// The key whose holder gave it.
+    pub by: String,
 }

@@ -139,6 +139,10 @@ id!(
     /// A public address, whose traffic is counted.
     AddressId, "g", "a public address"
 );
+id!(
+    /// What was given back of a bill record, and why.
+    AdjustmentId, "j", "an adjustment"
+);
 
 #[cfg(test)]
 mod tests {

@@ -96,6 +96,12 @@ impl TrafficExact {
         Exact::from_units(-(-self.0 * EXACT_PER_UNIT).div_euclid(TRAFFIC_PER_UNIT))
     }
 
+    /// The whole units of the ledger in it; what is below one is left out.
+    pub fn whole(self) -> Amount {
+        let whole = self.0.div_euclid(EXACT_PER_AMOUNT);
+        Amount::from_units(i64::try_from(whole).expect("an amount within 92 thousand million"))
+    }
+
     /// What a running total posts to the ledger: rounded half up, `⌊x + ½⌋` (rules §1.2).
     pub fn posted(self) -> Amount {
         let rounded = (2 * self.0 + EXACT_PER_AMOUNT).div_euclid(2 * EXACT_PER_AMOUNT);

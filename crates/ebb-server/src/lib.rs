@@ -6,6 +6,7 @@
 
 mod address;
 mod app;
+mod audit;
 mod call;
 mod cap;
 mod clock;

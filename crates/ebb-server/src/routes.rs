@@ -2,12 +2,15 @@
 
 mod account;
 mod address;
+mod adjustment;
 mod appeal;
+mod audit;
 mod bill;
 mod cap;
 mod catalog;
 mod conversion;
 mod drill;
+mod explanation;
 mod guest;
 pub mod host;
 mod instance;
@@ -67,7 +70,7 @@ const DOCS: &str = "/docs";
         instance::reclaim, instance::console_log, why::decisions, instance::change, permitted::operations, permitted::operate,
         conversion::convert, conversion::renew_instance,
         address::list, address::release, address::send,
-        bill::bill, bill::events, cap::show, cap::set, cap::remove,
+        bill::bill, bill::events, explanation::show, adjustment::adjust, audit::show, cap::show, cap::set, cap::remove,
         drill::run, drill::list, drill::show, drill::schedule, drill::schedules, drill::unschedule,
         zone::list, zone::declare, zone::end, report::spot,
         host::list, host::show, host::accept_gap, host::destroy_guest,
@@ -152,6 +155,9 @@ pub fn router(app: App) -> Router {
         .route("/v1/addresses/{id}/traffic", post(address::send))
         .route("/v1/bills", get(bill::bill))
         .route("/v1/events", get(bill::events))
+        .route("/v1/records/{id}/explanation", get(explanation::show))
+        .route("/v1/records/{id}/adjustments", post(adjustment::adjust))
+        .route("/v1/audit", get(audit::show))
         .route("/v1/cap", get(cap::show).post(cap::set).delete(cap::remove))
         .route("/v1/subscriptions", post(subscription::add).get(subscription::list))
         .route("/v1/subscriptions/{id}", get(subscription::show).delete(subscription::delete))

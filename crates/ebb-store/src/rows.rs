@@ -2,8 +2,10 @@
 
 pub mod account;
 pub mod address;
+pub mod adjustment;
 pub mod alarm;
 pub mod appeal;
+pub mod audit;
 pub mod bill;
 pub mod block;
 pub mod cap;

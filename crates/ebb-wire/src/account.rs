@@ -100,9 +100,22 @@ pub struct Balance {
     pub available: String,
     /// Exact running totals of everything settled: waived, paid by the grant, payable.
     pub settled: Parts,
+    /// What of that was given back since; absent if nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adjusted: Option<GivenBack>,
     /// What the running hour and unreleased blocks come to, to this second.
     pub accruing: Parts,
     pub as_of: String,
+}
+
+/// What adjustments came to, by where it went; with 8 decimals.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct GivenBack {
+    pub debt: String,
+    pub cash: String,
+    pub grant: String,
+    /// To a grant that was over.
+    pub expired: String,
 }
 
 /// One sum of money by how it is paid; with 8 decimals.

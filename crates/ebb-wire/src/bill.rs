@@ -2,6 +2,7 @@
 
 use crate::account::Parts;
 use crate::address::TrafficRecord;
+use crate::record::Adjustment;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -16,6 +17,9 @@ pub struct Bill {
     pub traffic: Vec<TrafficRecord>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub traffic_accruing: Vec<TrafficRecord>,
+    /// What was given back of records, these or others, in all; newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adjustments: Vec<Adjustment>,
     /// Set when there are more records than one answer holds; ask again with `since` at the last one's.
     #[serde(default)]
     pub truncated: bool,

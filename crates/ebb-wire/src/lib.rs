@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod address;
+pub mod audit;
 pub mod bill;
 pub mod cap;
 pub mod catalog;
@@ -13,6 +14,7 @@ pub mod metadata;
 pub mod offer;
 pub mod person;
 pub mod problem;
+pub mod record;
 pub mod report;
 pub mod sandbox;
 pub mod subscription;

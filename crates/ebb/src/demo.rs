@@ -6,8 +6,10 @@ mod lives;
 mod samples;
 mod stage;
 
+use crate::audit;
 use crate::failure::Failure;
 use crate::profile::Global;
+use crate::session::print;
 use stage::Stage;
 use std::path::PathBuf;
 
@@ -44,8 +46,14 @@ pub async fn demo(args: &DemoArgs, global: &Global) -> Result<(), Failure> {
     match args.lives {
         Some(count) => {
             let played = lives::play(&stage, count, args.seed).await?;
-            dump::write(&stage, &played, args.dump.as_deref(), global.json).await
+            dump::write(&stage, &played, args.dump.as_deref(), global.json).await?;
         }
-        None => samples::play(&stage, global.json).await,
+        None => samples::play(&stage, global.json).await?,
+    }
+    let audit = audit::ask(&stage.operator, false).await?;
+    match (audit.agrees, global.json) {
+        (true, true) => Ok(()),
+        (true, false) => print(&audit::text(&audit)),
+        (false, _) => Err(Failure::Outcome(audit::text(&audit))),
     }
 }

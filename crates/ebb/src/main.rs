@@ -2,6 +2,7 @@
 
 mod accounts;
 mod addresses;
+mod audit;
 mod cap;
 mod client;
 mod clock;
@@ -112,7 +113,10 @@ enum Command {
     /// The spending cap: the most that may be payable in a month, and when it acts
     #[command(after_help = "Example:\n  ebb cap")]
     Cap(cap::CapArgs),
-    /// Show bill records, and what accrues until now
+    /// Add up again all that is stored of the account (operator: of everybody), and name what differs
+    #[command(after_help = "Example:\n  ebb audit\n  ebb audit --all --as operator")]
+    Audit(audit::AuditArgs),
+    /// Show bill records, and what accrues until now; or explain one of them
     #[command(after_help = "Example:\n  ebb bill --since 2026-03-01")]
     Bill(money::BillArgs),
     /// Show what happened
@@ -219,6 +223,7 @@ async fn talk(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Balance => money::balance(session).await,
         Command::Trial(args) => trial::trial(session, &args).await,
         Command::Cap(args) => cap::cap(session, &args).await,
+        Command::Audit(args) => audit::audit(session, &args).await,
         Command::Bill(args) => money::bill(session, &args).await,
         Command::Events(args) => events::events(session, &args).await,
         Command::KeyPairs(command) => key_pairs::key_pairs(session, &command).await,

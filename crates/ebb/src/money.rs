@@ -1,16 +1,23 @@
 //! `ebb balance` and `ebb bill`: what is there, what did it cost, and who pays?
 
+mod records;
+
+pub use records::RecordCommand;
+
 use crate::failure::Failure;
 use crate::session::Session;
 use crate::table::{Table, facts, instant};
 use crate::which::short;
-use ebb_wire::account::{Balance, Parts};
+use ebb_wire::account::{Balance, GivenBack, Parts};
 use ebb_wire::address::TrafficRecord;
 use ebb_wire::bill::{Bill, Record};
 
-/// Which part of the bill.
+/// Which part of the bill, or what about one of its records.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct BillArgs {
+    #[command(subcommand)]
+    pub command: Option<RecordCommand>,
     /// From this date or instant, UTC
     #[arg(long, value_name = "WHEN")]
     since: Option<String>,
@@ -36,11 +43,18 @@ pub async fn balance(session: &Session) -> Result<(), Failure> {
             ("debt", format!("{debt} {currency}")),
             ("as of", instant(as_of)),
         ]);
-        format!("{head}\n{}", parts.text(""))
+        let back = balance.adjusted.as_ref().map_or(String::new(), |back| {
+            let GivenBack { debt, cash, grant, expired } = back;
+            format!("\nGiven back of that: {cash} to cash, {debt} off the debt, {grant} to the grant, {expired} to a grant that is over.\n")
+        });
+        format!("{head}\n{}{back}", parts.text(""))
     })
 }
 
 pub async fn bill(session: &Session, args: &BillArgs) -> Result<(), Failure> {
+    if let Some(command) = &args.command {
+        return records::run(session, command).await;
+    }
     let (since, until) = (args.since.as_deref().map(whole_instant), args.until.as_deref().map(whole_instant));
     let bounds = [("since", &since), ("until", &until)];
     let query: Vec<(&str, &str)> = bounds.iter().filter_map(|(name, at)| Some((*name, at.as_deref()?))).collect();
@@ -58,9 +72,10 @@ pub fn bill_text(bill: &Bill) -> String {
         }
     };
     format!(
-        "{}{}\nSettled: {}\n\n{}{}\nAccruing at {}: {}\nAll in {}.\n",
+        "{}{}{}\nSettled: {}\n\n{}{}\nAccruing at {}: {}\nAll in {}.\n",
         records_text(&bill.records, "No records yet."),
         traffic_text(&bill.traffic),
+        records::given_back(&bill.adjustments),
         total(&bill.settled_total),
         records_text(&bill.accruing, "Nothing accrues."),
         traffic_text(&bill.traffic_accruing),
@@ -83,6 +98,7 @@ fn records_text(records: &[Record], nothing: &str) -> String {
         "REASON",
         "METER",
         "INSTANCE",
+        "RECORD",
     ];
     let mut table = Table::new(&titles);
     for record in records {
@@ -99,6 +115,7 @@ fn records_text(records: &[Record], nothing: &str) -> String {
             record.reason.clone().unwrap_or_default(),
             record.meter.clone(),
             short(&record.instance),
+            record.id.as_deref().map(short).unwrap_or_default(),
         ]);
     }
     table.text(nothing)
@@ -109,7 +126,8 @@ fn traffic_text(records: &[TrafficRecord]) -> String {
     if records.is_empty() {
         return String::new();
     }
-    let titles = ["SINCE", "UNTIL", "GB>", "A GB>", "AMOUNT>", "FREE>", "FREE OVERSEAS>", "PAYABLE GB>", "ADDRESS"];
+    let titles =
+        ["SINCE", "UNTIL", "GB>", "A GB>", "AMOUNT>", "FREE>", "FREE OVERSEAS>", "PAYABLE GB>", "ADDRESS", "RECORD"];
     let mut table = Table::new(&titles);
     for record in records {
         table.row([
@@ -122,6 +140,7 @@ fn traffic_text(records: &[TrafficRecord]) -> String {
             record.overseas.clone(),
             record.payable.clone(),
             short(&record.address),
+            record.id.as_deref().map(short).unwrap_or_default(),
         ]);
     }
     format!("\n{}", table.text(""))

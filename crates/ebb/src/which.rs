@@ -4,6 +4,7 @@ use crate::client::Client;
 use crate::failure::Failure;
 use ebb_wire::account::Account;
 use ebb_wire::address::Address;
+use ebb_wire::bill::Bill;
 use ebb_wire::instance::Instance;
 use ebb_wire::problem::Page;
 use ebb_wire::subscription::Subscription;
@@ -76,6 +77,23 @@ pub async fn address(client: &Client, text: &str) -> Result<String, Failure> {
     found("public address", text, "ebb addresses list", pick("public address", text, "g-", all))
 }
 
+/// Finds a bill record by its id, or by the start of one as `ebb bill` shows it.
+///
+/// # Errors
+/// None or several match; the sentence lists them.
+pub async fn record(client: &Client, text: &str) -> Result<String, Failure> {
+    if is_whole_id(text, "r-") {
+        return Ok(text.to_owned());
+    }
+    if !text.starts_with("r-") {
+        return Err(Failure::Usage(format!("`{text}` is no record: its id begins with r-, and `ebb bill` shows it")));
+    }
+    let bill: Bill = client.get("/v1/bills", &[]).await?;
+    let time = bill.records.into_iter().filter_map(|record| Some(Candidate { name: record.since, id: record.id? }));
+    let traffic = bill.traffic.into_iter().filter_map(|record| Some(Candidate { name: record.since, id: record.id? }));
+    found("bill record", text, "ebb bill", pick("bill record", text, "r-", time.chain(traffic).collect()))
+}
+
 struct Candidate {
     id: String,
     name: String,
@@ -105,7 +123,7 @@ fn found(what: &str, text: &str, list: &str, picked: Result<Option<String>, Fail
     let none = || Failure::Outcome(format!("no {what} has the id or the name `{text}`; `{list}` shows them"));
     let id = picked?.ok_or_else(none)?;
     // It becomes a part of ssh's command line and of a shell's, so it must be what it says.
-    match ["i-", "a-", "n-", "g-"].iter().any(|prefix| is_whole_id(&id, prefix)) {
+    match ["i-", "a-", "n-", "g-", "r-"].iter().any(|prefix| is_whole_id(&id, prefix)) {
         true => Ok(id),
         false => Err(Failure::Outcome(format!("the server says that `{text}` is `{id}`, and that is no id"))),
     }

@@ -23,6 +23,7 @@ use ebb_model::traffic::TrafficCharge;
 use ebb_model::trial::Holder;
 use ebb_store::StoreError;
 use ebb_store::rows::account::{self, Account};
+use ebb_store::rows::adjustment;
 use ebb_wire::account as wire;
 use ebb_wire::problem::{Page, Problem};
 use serde::Deserialize;
@@ -301,6 +302,7 @@ async fn balance_of(
     let accruing = accruing(app, reads, account, now).await?;
     let both = accruing.hour.iter().chain(&accruing.blocks);
     let sum = both.fold(Default::default(), |sum: ebb_model::billing::Split, (_, split)| sum.plus(*split));
+    let adjusted = reads.row(adjustment::sum(account.id)).await?.map(|row| adjustment::read_sum(&row));
     Ok(wire::Balance {
         currency: app.catalog.currency.clone(),
         cash: account.purse.cash.to_string(),
@@ -308,6 +310,12 @@ async fn balance_of(
         held: account.held.to_string(),
         available: (account.purse.cash - account.held).to_string(),
         settled: super::bill::parts(account.totals.paid, account.totals.traffic),
+        adjusted: adjusted.filter(|back| back.total() > Amount::ZERO).map(|back| wire::GivenBack {
+            debt: back.debt.to_string(),
+            cash: back.cash.to_string(),
+            grant: back.grant.to_string(),
+            expired: back.expired.to_string(),
+        }),
         accruing: super::bill::parts(sum, accruing.traffic.charges.iter().map(TrafficCharge::paid).sum()),
         as_of: now.to_string(),
     })

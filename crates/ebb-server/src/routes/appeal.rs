@@ -203,7 +203,7 @@ fn shown(appeal: &Appeal, to: Role) -> wire::Appeal {
 }
 
 /// What people write: something, and not a book.
-fn checked_text(what: &str, text: &str, most: usize) -> Result<String, Denied> {
+pub fn checked_text(what: &str, text: &str, most: usize) -> Result<String, Denied> {
     let length = text.chars().count();
     let wrong = |why: &str| Err(Denied::BadInput(format!("{what}: {why}")));
     match text.trim() {

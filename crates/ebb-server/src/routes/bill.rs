@@ -11,7 +11,7 @@ use ebb_model::billing::{BillRecord, Charge, Split};
 use ebb_model::money::Exact;
 use ebb_model::time::{Second, Timestamp};
 use ebb_model::traffic::{TrafficCharge, TrafficPaid, TrafficRecord};
-use ebb_store::rows::{account, bill as rows, event, traffic};
+use ebb_store::rows::{account, adjustment, bill as rows, event, traffic};
 use ebb_wire::account::{LoggedEvent, Parts};
 use ebb_wire::address as wire;
 use ebb_wire::bill::{Bill, Record};
@@ -58,12 +58,16 @@ pub async fn bill(State(app): State<App>, who: Principal, Query(span): Query<Spa
         let truncated = truncated || sent.len() as i64 > MOST_RECORDS;
         let sent: Vec<TrafficRecord> = sent.iter().take(MOST_RECORDS as usize).map(traffic::read_record).collect();
         let sending = accruing.traffic.charges;
+        let given_back = reads.rows(adjustment::of_account(id, "", MOST_RECORDS)).await?;
+        let given_back: Vec<_> =
+            given_back.iter().map(|row| super::adjustment::shown(&adjustment::read(row))).collect();
         Ok(Some(Bill {
             currency: shared.catalog.currency.clone(),
             records: records.iter().map(issued).collect(),
             accruing: open.iter().map(|(charge, split)| shown(charge, split)).collect(),
             traffic: sent.iter().map(issued_traffic).collect(),
             traffic_accruing: sending.iter().map(shown_traffic).collect(),
+            adjustments: given_back,
             truncated,
             settled_total: parts(settled, sent.iter().map(|record| record.charge.paid()).sum()),
             accruing_total: parts(accrued, sending.iter().map(TrafficCharge::paid).sum()),

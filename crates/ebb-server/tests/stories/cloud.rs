@@ -282,14 +282,21 @@ impl Cloud {
         (Cloud { endpoint: ready.endpoint, client: Client::new(), _stop: Arc::new(stop) }, ended)
     }
 
-    /// No request, worker or unit of work panicked, and nothing had to be tried again.
+    /// No request, worker or unit of work panicked, nothing had to be tried again, and all that is stored agrees.
     pub async fn nothing_broke(&self) {
+        self.agrees().await;
         let url = format!("{}/metrics", self.endpoint);
         let metrics = self.client.get(url).send().await.unwrap().text().await.unwrap();
         for counter in ["ebb_panics_total 0", "ebb_store_panics_total 0"] {
             assert!(metrics.lines().any(|line| line == counter), "{counter} is not in\n{metrics}");
         }
         assert!(!metrics.contains("ebb_worker_retries_total{"), "{metrics}");
+    }
+
+    /// All that is stored agrees with itself.
+    pub async fn agrees(&self) {
+        let audit = self.get("operator", "/v1/audit?all=true").await;
+        assert_eq!(audit["agrees"], true, "{audit:#}");
     }
 
     pub async fn ask(&self, who: &str, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {

@@ -1,5 +1,7 @@
 //! Does the running service keep the rules? Stories over HTTP, on SQLite and on PostgreSQL.
 
+mod adjustments;
+mod audits;
 mod cap;
 mod clock;
 mod cloud;
@@ -9,6 +11,7 @@ mod drill_cards;
 mod drill_refusals;
 mod drills;
 mod economical;
+mod explanations;
 mod hosts;
 mod mails;
 mod metadata;

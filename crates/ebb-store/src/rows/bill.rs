@@ -4,7 +4,7 @@ use super::{exact, json, own, own_json, units};
 use crate::{Query, Row, args, query};
 use ebb_ledger::Entry;
 use ebb_model::billing::{BillRecord, Charge, Meter, Settled, Span, Split};
-use ebb_model::id::{AccountId, EntryId, InstanceId, SpanId};
+use ebb_model::id::{AccountId, EntryId, InstanceId, RecordId, SpanId};
 use ebb_model::money::Price;
 use ebb_model::time::{Period, Second};
 use ebb_model::trial::Holder;
@@ -144,6 +144,45 @@ pub fn records_of_account(account: AccountId, since: Second, until: Second, limi
     )
 }
 
+pub fn record_by_id(id: RecordId) -> Query {
+    query("select * from bill_record where id = $1", args![id.to_string()])
+}
+
+pub fn span_by_id(id: SpanId) -> Query {
+    query("select * from span where id = $1", args![id.to_string()])
+}
+
+/// The covered records of an account in a clock hour, in the order in which a grant pays; with what it paid of hours before, as the row of
+/// [`granted_before`].
+pub fn covered_of_hour(account: AccountId, hour: Period) -> Query {
+    query(
+        "select * from bill_record where account_id = $1 and since >= $2 and since < $3 and covered = 1 \
+         order by instance_id, meter, since",
+        args![account.to_string(), hour.since.unix(), hour.until.unix()],
+    )
+}
+
+/// What a grant paid of everything before a second, as `granted`.
+pub fn granted_before(account: AccountId, second: Second) -> Query {
+    query(
+        "select cast(coalesce(sum(granted), 0) as bigint) as granted from bill_record where account_id = $1 and since < $2",
+        args![account.to_string(), second.unix()],
+    )
+}
+
+pub fn read_granted(row: &Row) -> ebb_model::money::Exact {
+    exact(row.int("granted"))
+}
+
+/// The postings of the entry of an account that has this reason.
+pub fn entry_of(account: AccountId, reason: &str) -> Query {
+    query(
+        "select e.id, e.reason, e.at, p.place, p.amount from entry e left join posting p on p.entry_id = e.id \
+         where e.account_id = $1 and e.reason = $2 order by p.place",
+        args![account.to_string(), reason],
+    )
+}
+
 pub fn read_record(row: &Row) -> BillRecord {
     let span: SpanId = own(row.text("span_id"));
     BillRecord {
@@ -188,18 +227,5 @@ pub fn last_hour(account: AccountId) -> Query {
     query(
         "select at from entry where account_id = $1 and reason like 'hour %' order by at desc limit 1",
         args![account.to_string()],
-    )
-}
-
-/// Every place in the books with what stands there.
-pub fn balances() -> Query {
-    query("select place, cast(sum(amount) as bigint) as amount from posting group by place order by place", args![])
-}
-
-/// Entries that do not sum up to nothing; there are none.
-pub fn off_balance() -> Query {
-    query(
-        "select entry_id, cast(sum(amount) as bigint) as amount from posting group by entry_id having sum(amount) <> 0",
-        args![],
     )
 }

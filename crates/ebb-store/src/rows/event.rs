@@ -1,6 +1,6 @@
 //! Which rows hold an account's log?
 
-use super::{json, own};
+use super::{json, own, own_json};
 use crate::{Query, Row, args, query};
 use ebb_engine::event::Event;
 use ebb_model::id::{AccountId, EventId, InstanceId};
@@ -40,6 +40,18 @@ pub fn of_account(account: AccountId, after: &str, limit: i64) -> Query {
         "select * from event where account_id = $1 and id > $2 order by id limit $3",
         args![account.to_string(), after, limit],
     )
+}
+
+/// All that the log has of one instance, oldest first; [`read_told`] reads it.
+pub fn of_instance(account: AccountId, instance: InstanceId) -> Query {
+    query(
+        "select at, body from event where account_id = $1 and instance_id = $2 order by id",
+        args![account.to_string(), instance.to_string()],
+    )
+}
+
+pub fn read_told(row: &Row) -> (Timestamp, Event) {
+    (Timestamp::from_micros(row.int("at")), own_json(row.text("body")))
 }
 
 /// A page of everybody's log.

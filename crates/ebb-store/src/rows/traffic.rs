@@ -3,7 +3,7 @@
 use super::own;
 use crate::{Query, Row, args, query};
 use ebb_engine::traffic::{Coverage, Flow, Used};
-use ebb_model::id::{AccountId, AddressId};
+use ebb_model::id::{AccountId, AddressId, RecordId};
 use ebb_model::money::Price;
 use ebb_model::time::{Period, Second};
 use ebb_model::traffic::{Quantity, TrafficCharge, TrafficExact, TrafficRecord};
@@ -79,6 +79,20 @@ pub fn records_of_account(account: AccountId, since: Second, until: Second, limi
         "select * from traffic_record where account_id = $1 and since >= $2 and since < $3 \
          order by since, address_id limit $4",
         args![account.to_string(), since.unix(), until.unix(), limit],
+    )
+}
+
+pub fn record_by_id(id: RecordId) -> Query {
+    query("select * from traffic_record where id = $1", args![id.to_string()])
+}
+
+/// What records from `since` to `until` used of the pools, as a row of [`read_used`].
+pub fn used_between(account: AccountId, since: Second, until: Second) -> Query {
+    query(
+        "select cast($2 as bigint) as month, cast(coalesce(sum(anywhere), 0) as bigint) as anywhere, \
+         cast(coalesce(sum(overseas), 0) as bigint) as overseas from traffic_record \
+         where account_id = $1 and since >= $2 and since < $3",
+        args![account.to_string(), since.unix(), until.unix()],
     )
 }
 

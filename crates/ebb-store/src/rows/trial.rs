@@ -50,6 +50,14 @@ pub fn expire(account: AccountId, choice: AtEnd, left: Exact) -> Query {
     )
 }
 
+/// What comes back to a grant that is over is gone, too.
+pub fn expire_more(account: AccountId, more: Exact) -> Query {
+    query(
+        "update trial_ending set expired = expired + $2 where account_id = $1 and expired is not null",
+        args![account.to_string(), units(more)],
+    )
+}
+
 /// Of what the owner was warned.
 pub fn warnings(account: AccountId) -> Query {
     query("select warning from trial_warning where account_id = $1", args![account.to_string()])

@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use ebb_model::money::Amount;
 use ebb_model::time::Timestamp;
 use ebb_wire::address::{Address, Send};
+use ebb_wire::bill::Bill;
 use ebb_wire::cap::{Cap, SetCap};
 use ebb_wire::catalog::Zone;
 use ebb_wire::drill::{Drill, Rehearse};
@@ -13,6 +14,7 @@ use ebb_wire::host::{DeclareLost, Host, Leave};
 use ebb_wire::instance::{Buy, Convert, Converted, Instance, Renew, Resize, Resized, Stop};
 use ebb_wire::person::{Because, Evidence, Learned, Report};
 use ebb_wire::problem::Page;
+use ebb_wire::record::Adjust;
 use ebb_wire::sandbox::Advance;
 use ebb_wire::trial::ChooseAtEnd;
 use serde_json::Value;
@@ -24,6 +26,7 @@ const LIVES_PER_CUSTOMER: u32 = 12;
 const WHIMS: u64 = 0x7768_696d;
 const MONTHS: u64 = 0x6d6f_6e74;
 const PACKETS: u64 = 0x7061_636b;
+const FAVORS: u64 = 0x6661_766f;
 
 /// What was done, how often, and how much time it took in the sandbox.
 pub struct Played {
@@ -41,6 +44,8 @@ struct Theatre<'a> {
     months: Dice,
     /// And others, for what leaves public addresses.
     packets: Dice,
+    /// And for what is given back.
+    favors: Dice,
     customers: Vec<Customer>,
     done: BTreeMap<String, u32>,
     bought: u32,
@@ -53,8 +58,9 @@ struct Theatre<'a> {
 pub async fn play(stage: &Stage, lives: u32, seed: u64) -> Result<Played, Failure> {
     let opening = stage.now().await?;
     let (dice, whims, months) = (Dice::new(seed), Dice::new(seed ^ WHIMS), Dice::new(seed ^ MONTHS));
-    let (packets, customers, done) = (Dice::new(seed ^ PACKETS), vec![], BTreeMap::new());
-    let mut theatre = Theatre { stage, dice, whims, months, packets, customers, done, bought: 0 };
+    let (packets, favors) = (Dice::new(seed ^ PACKETS), Dice::new(seed ^ FAVORS));
+    let (customers, done) = (vec![], BTreeMap::new());
+    let mut theatre = Theatre { stage, dice, whims, months, packets, favors, customers, done, bought: 0 };
     for at in 0..=(lives / LIVES_PER_CUSTOMER) {
         theatre.enter(at).await?;
     }
@@ -79,6 +85,9 @@ pub async fn play(stage: &Stage, lives: u32, seed: u64) -> Result<Played, Failur
         }
         if theatre.packets.percent(30) {
             theatre.traffic().await?;
+        }
+        if theatre.favors.percent(8) {
+            theatre.give_back().await?;
         }
     }
     theatre.curtain().await?;
@@ -134,6 +143,29 @@ impl Theatre<'_> {
                 self.tally("claim", claimed).map(drop)
             }
         }
+    }
+
+    /// The operator gives back some of what somebody paid, or his grant: all, a part, or more than there is.
+    async fn give_back(&mut self) -> Result<(), Failure> {
+        let at = self.favors.from(0, self.customers.len() as i64 - 1) as usize;
+        let bill: Bill = self.customers[at].client.get("/v1/bills", &[]).await?;
+        let time = bill.records.iter().filter_map(|one| {
+            let paid = amount(&one.amount)? + amount(&one.grant)?;
+            Some((one.id.clone()?, paid, one.grant != "0.00000000"))
+        });
+        let sent = bill.traffic.iter().filter_map(|one| Some((one.id.clone()?, amount(&one.amount)?, false)));
+        let paid: Vec<_> = time.chain(sent).filter(|(_, paid, _)| *paid > 0).collect();
+        // Half of the time it is something that a grant paid.
+        let granted = self.favors.percent(50) && paid.iter().any(|(.., granted)| *granted);
+        let paid: Vec<_> = paid.into_iter().filter(|(.., of_grant)| *of_grant || !granted).collect();
+        if paid.is_empty() {
+            return Ok(());
+        }
+        let (id, paid, _) = &paid[self.favors.from(0, paid.len() as i64 - 1) as usize];
+        let units = if self.favors.percent(30) { *paid } else { self.favors.from(1, paid + paid / 10 + 1) };
+        let body = Adjust { amount: Amount::from_units(units).to_string(), reason: "it was slow".to_owned() };
+        let given = self.stage.operator.post::<Value>(&format!("/v1/records/{id}/adjustments"), &body).await;
+        self.tally("give back", given).map(drop)
     }
 
     /// The operator lets somebody claim in spite of all, or takes what is left of a grant.
@@ -600,6 +632,9 @@ impl Theatre<'_> {
             for _ in 0..3 {
                 self.traffic().await?;
             }
+            for _ in 0..2 {
+                self.give_back().await?;
+            }
             let seconds = if part == 4 { seconds - seconds / 4 * 3 } else { seconds / 4 };
             self.stage.advance(Advance { seconds: Some(seconds), to: None }).await?;
         }
@@ -627,4 +662,8 @@ impl Theatre<'_> {
         *self.done.entry(line).or_default() += 1;
         Ok(answer)
     }
+}
+
+fn amount(text: &str) -> Option<i64> {
+    text.parse::<Amount>().ok().map(Amount::units)
 }

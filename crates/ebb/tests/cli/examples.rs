@@ -36,7 +36,8 @@ fn every_example_runs_as_printed() {
             assert!(said.code == 0 && said.out.contains(sign), "{example}\n{said:?}");
             continue;
         }
-        let said = sandbox.run_with(example, &[("KEY", key.as_str()), ("GUEST", guest)]);
+        let variables = [("KEY", key.as_str()), ("RECORD", key.as_str()), ("GUEST", guest)];
+        let said = sandbox.run_with(example, &variables);
         match REFUSED.iter().find(|(refused, ..)| refused == example) {
             Some((_, code, why)) => {
                 assert_eq!(said.code, *code, "{example}\n{said:?}");
@@ -53,7 +54,7 @@ fn every_example_runs_as_printed() {
     }
 }
 
-/// What an example takes for granted. Gives the id of a key, where one is asked for.
+/// What an example takes for granted. Gives the id of a key or a bill record, where one is asked for.
 fn prepare(sandbox: &Sandbox, example: &str) -> String {
     if example.contains("--economical") || example.contains("resize") || example.contains("convert web") {
         sandbox.ok("ebb buy c6.large.2 --name web --wait");
@@ -113,6 +114,11 @@ fn prepare(sandbox: &Sandbox, example: &str) -> String {
         // One person with somebody who claimed.
         sandbox.ok("ebb accounts verify Ada individual --as operator && ebb trial claim");
         sandbox.ok("ebb accounts link Ada Individual --as operator && ebb trial appeal --text please --as ada");
+    }
+    if example.contains("$RECORD") {
+        sandbox.ok("ebb buy c6.large.2 --name site && ebb clock advance 2h");
+        let bill = sandbox.json("ebb bill");
+        return bill["records"][0]["id"].as_str().expect("an id").to_owned();
     }
     if example.contains("$KEY") {
         let key = sandbox.json("ebb accounts keys create auditor");

@@ -5,7 +5,6 @@ use crate::process::{EBB, Program, Ready};
 use crate::receiver::Receiver;
 use ebb_driver::fake::FakeHost;
 use ebb_driver::protocol::ToHost;
-use ebb_store::Place;
 use ebb_testing::TempPostgres;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -35,7 +34,6 @@ pub struct World {
     pub server: Program,
     /// A sandbox has its own.
     pub host: Option<Program>,
-    pub place: Place,
     pub directory: Directory,
     pub guests: Guests,
     /// Outlives them all, and hears what subscribers are told.
@@ -83,10 +81,7 @@ impl World {
     pub fn at(pace: Pace, shape: Shape, on: On, environment: &[(&str, &str)]) -> World {
         let directory = Directory::new();
         let path = |name: &str| directory.0.join(name);
-        let place = match on {
-            On::Sqlite => Place::Sqlite(path("data/ebb.db")),
-            On::Postgres => Place::Postgres(block_on(TempPostgres::start().database())),
-        };
+        let postgres = (on == On::Postgres).then(|| block_on(TempPostgres::start().database()));
         let boot = format!("boot_timeout_seconds = {}\n", pace.boot_timeout_seconds);
         let notice = format!("notice_seconds = {}\n", pace.notice_seconds);
         let text = include_str!("catalog.toml").replace("boot_timeout_seconds = 20\n", &boot);
@@ -96,10 +91,7 @@ impl World {
         std::fs::write(path("catalog.toml"), text).expect("a file in a new directory");
         let catalog = &path("catalog.toml").display().to_string();
         let data = path("data").display().to_string();
-        let rows = match &place {
-            Place::Postgres(connection) => vec!["--postgres", connection],
-            _ => vec![],
-        };
+        let rows = postgres.as_ref().map_or(vec![], |connection| vec!["--postgres", connection]);
         let (arguments, host, key) = match shape {
             Shape::Halves => {
                 let host = host(&directory, &pace);
@@ -126,7 +118,7 @@ impl World {
         };
         let server = Program::start(arguments, Ready::FirstLine, path("server.log"), environment);
         let receiver = Receiver::new();
-        World { server, host, place, directory, guests: pace.guests, key, receiver }
+        World { server, host, directory, guests: pace.guests, key, receiver }
     }
 
     pub fn operator(&self) -> Client<'_> {
@@ -218,7 +210,7 @@ fn words<'a>(of: impl IntoIterator<Item = &'a (impl AsRef<str> + ?Sized + 'a)>) 
     of.into_iter().map(|word| word.as_ref().to_owned()).collect()
 }
 
-pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     runtime.expect("a runtime").block_on(future)
 }

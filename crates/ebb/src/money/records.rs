@@ -1,0 +1,120 @@
+//! `ebb bill explain` and `ebb bill adjust`: why does a record say what it says, and what of it is given back?
+
+use crate::failure::Failure;
+use crate::session::Session;
+use crate::table::{Table, facts, instant};
+use crate::which::{self, short};
+use ebb_wire::record::{Adjust, Adjustment, Explanation};
+
+#[derive(Debug, clap::Subcommand)]
+pub enum RecordCommand {
+    /// Say where a record comes from: usage, price, coverage, waiver, grant, payment, in figures and in words
+    #[command(after_help = "Example:\n  ebb bill explain $RECORD")]
+    Explain {
+        /// Id, or the start of it that `ebb bill` shows
+        record: String,
+    },
+    /// Give back what was paid of a record, or a part of it; the record stays as it is (operator)
+    #[command(
+        after_help = "Example:\n  ebb bill adjust $RECORD 0.01 --reason 'the guest was not reachable' --as operator"
+    )]
+    Adjust {
+        /// Id, or with --account the start of it that `ebb bill` shows
+        record: String,
+        /// In the catalog's currency, at most 8 decimals
+        amount: String,
+        /// Why, as the customer reads it
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+}
+
+pub async fn run(session: &Session, command: &RecordCommand) -> Result<(), Failure> {
+    let client = &session.client;
+    match command {
+        RecordCommand::Explain { record } => {
+            let id = which::record(client, record).await?;
+            let explained: Explanation = client.get(&format!("/v1/records/{id}/explanation"), &[]).await?;
+            session.show(&explained, explanation_text)
+        }
+        RecordCommand::Adjust { record, amount, reason } => {
+            let id = which::record(client, record).await?;
+            let body = Adjust { amount: amount.clone(), reason: reason.clone() };
+            let given: Adjustment = client.post(&format!("/v1/records/{id}/adjustments"), &body).await?;
+            session.show(&given, |given| {
+                let Adjustment { amount, record, debt, cash, grant, expired, .. } = given;
+                format!(
+                    "{amount} of record {record} is given back: {cash} to cash, {debt} off the debt, {grant} to the grant, {expired} to a grant that is over.\n"
+                )
+            })
+        }
+    }
+}
+
+fn explanation_text(record: &Explanation) -> String {
+    let currency = &record.currency;
+    let money = |amount: &String| format!("{amount} {currency}");
+    let of =
+        record.instance.as_ref().or(record.address.as_ref()).map_or(String::new(), |id| format!(" of {}", short(id)));
+    let mut lines = vec![
+        ("record", record.record.clone()),
+        ("use", format!("{}{of}", record.meter)),
+        ("local", format!("{} to {} {}", record.local_since, record.local_until, record.time_zone)),
+        ("UTC", format!("{} to {}", instant(&record.since), instant(&record.until))),
+        ("quantity", format!("{} {}", record.quantity, plural(&record.unit, &record.quantity))),
+        (
+            "price",
+            format!("{} {currency} per {}, since {}", record.price, record.price_per, instant(&record.price_since)),
+        ),
+        ("comes to", format!("{} {currency} (exactly {})", record.gross, record.gross_exact)),
+        ("waived", money(&record.waived)),
+        ("grant", money(&record.grant)),
+        ("payable", money(&record.payable)),
+    ];
+    if let Some(entry) = &record.entry {
+        lines.push(("entry", entry.id.clone()));
+    }
+    lines.push(("can be given back", money(&record.left)));
+    let words: String = record.words.iter().map(|words| format!("{}\n", words.text)).collect();
+    let mut postings = Table::new(&["PLACE", "AMOUNT>"]);
+    let entry = record.entry.as_ref();
+    entry
+        .iter()
+        .flat_map(|entry| &entry.postings)
+        .for_each(|line| postings.row([line.place.clone(), line.amount.clone()]));
+    let entry = entry.map_or(String::new(), |entry| {
+        format!(
+            "\nEntry {} at {} ({}):\n{}",
+            short(&entry.id),
+            instant(&entry.at),
+            entry.reason,
+            postings.text("It moved nothing.")
+        )
+    });
+    format!("{}\n{words}{entry}", facts(&lines))
+}
+
+fn plural(unit: &str, quantity: &str) -> String {
+    if unit == "GB" || quantity == "1" { unit.to_owned() } else { format!("{unit}s") }
+}
+
+/// What was given back, as a part of the bill. Nothing where nothing was.
+pub fn given_back(all: &[Adjustment]) -> String {
+    if all.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(&["GIVEN BACK", "AMOUNT>", "DEBT>", "CASH>", "GRANT>", "EXPIRED>", "RECORD", "REASON"]);
+    for one in all {
+        table.row([
+            instant(&one.at),
+            one.amount.clone(),
+            one.debt.clone(),
+            one.cash.clone(),
+            one.grant.clone(),
+            one.expired.clone(),
+            short(&one.record),
+            one.reason.clone(),
+        ]);
+    }
+    format!("\n{}", table.text(""))
+}
