@@ -112,6 +112,9 @@ pub struct Quote {
     pub traffic_price: Option<String>,
     /// The unbound money that buying needs.
     pub hold: String,
+    /// What coupons and cards of the account would pay of that; absent without any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_vouchers: Option<String>,
     /// A block that would be placed now on a host which goes back to its owner before the lease ends.
     #[serde(default)]
     pub may_be_taken_back: bool,

@@ -6,10 +6,12 @@ use crate::denied::Denied;
 use crate::traffic::Traffic;
 use crate::trial::{self, outlook};
 use crate::unit::{Outcome, Unit};
+use crate::voucher;
 use ebb_engine::end::ending;
 use ebb_engine::event::Event;
 use ebb_engine::rating;
 use ebb_engine::trial::deduct;
+use ebb_engine::voucher::Payment;
 use ebb_model::billing::{Charge, Meter, Settled, Span, Split};
 use ebb_model::id::{AccountId, HostId, InstanceId};
 use ebb_model::instance::End;
@@ -147,6 +149,8 @@ pub struct Accruing {
     pub blocks: Vec<(Charge, Split)>,
     /// What left public addresses in hours that are not closed.
     pub traffic: Traffic,
+    /// What vouchers would pay of these records: of hours, of traffic, of blocks.
+    pub payments: [Vec<Vec<Payment>>; 3],
 }
 
 /// Reads and rates what an account has accrued.
@@ -154,7 +158,7 @@ pub async fn accruing(app: &App, reads: &Reads, account: &Account, now: Second) 
     let grant = reads.row(account::grant(account.id)).await?.map(|row| account::read_grant(&row));
     let calendar = &app.catalog.time_zone;
     let since = account.close_at.map_or(now, |at| at.plus(-HOUR));
-    let hour = match Period::new(since, now) {
+    let mut hour = match Period::new(since, now) {
         Some(window) => hourly(app, reads, account.id, window, grant.as_ref()).await?,
         None => vec![],
     };
@@ -172,8 +176,11 @@ pub async fn accruing(app: &App, reads: &Reads, account: &Account, now: Second) 
     });
     let blocks: Vec<Charge> = blocks.collect();
     let splits = deduct(&blocks, None);
-    let traffic = app.traffic(reads, account.id, None).await?;
-    Ok(Accruing { hour, blocks: blocks.into_iter().zip(splits).collect(), traffic })
+    let mut blocks: Vec<(Charge, Split)> = blocks.into_iter().zip(splits).collect();
+    let mut traffic = app.traffic(reads, account.id, None).await?;
+    let open = (&mut hour[..], &mut traffic.charges[..], &mut blocks[..]);
+    let payments = voucher::pay_accruing(app, reads, account.id, open, now).await?;
+    Ok(Accruing { hour, blocks, traffic, payments })
 }
 
 /// What came of closing an hour.
