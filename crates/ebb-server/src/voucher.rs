@@ -194,10 +194,10 @@ async fn tend(mut unit: Unit, id: AccountId) -> Outcome<Decision<()>> {
             continue;
         }
         // What a host released before may still be settled, and so may an hour that ended before.
-        let open = of.close_at.is_some_and(|at| at < expires_at) || !unit.app.all_heard(&hosts, expires_at);
-        if open {
+        let heard = unit.app.all_heard(&hosts, expires_at);
+        if !heard || of.close_at.is_some_and(|at| at < expires_at) {
             let late = (now.second().unix() - expires_at.unix()).clamp(1, LONGEST_PAUSE_SECONDS);
-            next.push(now.plus_seconds(late));
+            next.push(now.plus_seconds(if heard { 1 } else { late }));
         } else {
             unit.expire_voucher(id, known, expires_at);
         }

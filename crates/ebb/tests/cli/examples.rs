@@ -36,7 +36,7 @@ fn every_example_runs_as_printed() {
             assert!(said.code == 0 && said.out.contains(sign), "{example}\n{said:?}");
             continue;
         }
-        let said = sandbox.run_with(example, &[("KEY", key.as_str()), ("GUEST", guest)]);
+        let said = sandbox.run_with(example, &[("KEY", key.as_str()), ("GUEST", guest), ("VOUCHER", key.as_str())]);
         match REFUSED.iter().find(|(refused, ..)| refused == example) {
             Some((_, code, why)) => {
                 assert_eq!(said.code, *code, "{example}\n{said:?}");
@@ -53,7 +53,7 @@ fn every_example_runs_as_printed() {
     }
 }
 
-/// What an example takes for granted. Gives the id of a key, where one is asked for.
+/// What an example takes for granted. Gives the id of a key or a voucher, where one is asked for.
 fn prepare(sandbox: &Sandbox, example: &str) -> String {
     if example.contains("--economical") || example.contains("resize") || example.contains("convert web") {
         sandbox.ok("ebb buy c6.large.2 --name web --wait");
@@ -113,6 +113,10 @@ fn prepare(sandbox: &Sandbox, example: &str) -> String {
         // One person with somebody who claimed.
         sandbox.ok("ebb accounts verify Ada individual --as operator && ebb trial claim");
         sandbox.ok("ebb accounts link Ada Individual --as operator && ebb trial appeal --text please --as ada");
+    }
+    if example.contains("$VOUCHER") {
+        let issued = sandbox.json("ebb vouchers issue Individual card 100 --as operator");
+        return issued["id"].as_str().expect("an id").to_owned();
     }
     if example.contains("$KEY") {
         let key = sandbox.json("ebb accounts keys create auditor");
