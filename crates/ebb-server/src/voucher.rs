@@ -7,6 +7,7 @@
 use crate::app::App;
 use crate::denied::Denied;
 use crate::unit::{Outcome, Unit};
+use crate::work::hours::Accruing;
 use ebb_engine::event::Event;
 use ebb_engine::funds::{self, Need};
 use ebb_engine::settlement;
@@ -64,34 +65,35 @@ fn region<'a>(app: &'a App, zone: &str) -> &'a str {
     app.catalog.zone(zone).map_or("", |zone| zone.region.as_str())
 }
 
-/// What vouchers would pay of what accrues, were all of it settled at this second: hours first, then traffic, then blocks. By record.
+/// Lets vouchers pay what accrues, as if all of it were settled at this second: hours first, then traffic, then blocks.
 pub async fn pay_accruing(
     app: &App,
     reads: &Reads,
     of: AccountId,
-    (hour, traffic, blocks): (&mut [(Charge, Split)], &mut [TrafficCharge], &mut [(Charge, Split)]),
+    open: &mut Accruing,
     now: Second,
-) -> Result<[Vec<Vec<Payment>>; 3], StoreError> {
+) -> Result<(), StoreError> {
     let vouchers = live(reads, of).await?;
     let mut payments = vec![];
     if !vouchers.is_empty() {
-        let pairs = |of: &[(Charge, Split)]| of.to_vec();
-        let (timed, later) = (pairs(hour), pairs(blocks));
-        let mut all = dues(app, reads, timed.iter().map(|(charge, split)| (charge, split)), traffic).await?;
-        all.extend(dues(app, reads, later.iter().map(|(charge, split)| (charge, split)), &[]).await?);
+        let hourly = open.hour.iter().map(|(charge, split)| (charge, split));
+        let mut all = dues(app, reads, hourly, &open.traffic.charges).await?;
+        all.extend(dues(app, reads, open.blocks.iter().map(|(charge, split)| (charge, split)), &[]).await?);
         payments = pay(&vouchers, now, &all);
     }
-    let mut by_record = by_due(&payments, hour.len() + traffic.len() + blocks.len());
-    let of_blocks = by_record.split_off(hour.len() + traffic.len());
-    let of_traffic = by_record.split_off(hour.len());
-    let (timed, of_time) = (hour.iter_mut().chain(blocks), by_record.iter().chain(&of_blocks));
-    for ((_, split), paid) in timed.zip(of_time) {
+    let before_blocks = open.hour.len() + open.traffic.charges.len();
+    let mut hourly = by_due(&payments, before_blocks + open.blocks.len());
+    let of_blocks = hourly.split_off(before_blocks);
+    let of_traffic = hourly.split_off(open.hour.len());
+    let timed = open.hour.iter_mut().chain(&mut open.blocks);
+    for ((_, split), paid) in timed.zip(hourly.iter().chain(&of_blocks)) {
         paid.iter().for_each(|payment| split.vouchers += payment.amount.whole_time());
     }
-    for (charge, paid) in traffic.iter_mut().zip(&of_traffic) {
+    for (charge, paid) in open.traffic.charges.iter_mut().zip(&of_traffic) {
         paid.iter().for_each(|payment| charge.vouchers = charge.vouchers + payment.amount.whole_traffic());
     }
-    Ok([by_record, of_traffic, of_blocks])
+    open.payments = [hourly, of_traffic, of_blocks];
+    Ok(())
 }
 
 /// The payments of each record.

@@ -22,6 +22,9 @@ pub struct Catalog {
     /// Its owner is warned so many days before its end.
     #[serde(default)]
     pub subscription_warn_days_before: Vec<i64>,
+    /// Whose voucher expires is told so many days before.
+    #[serde(default)]
+    pub voucher_warn_days: i64,
     pub system_disk_gib: i64,
     /// Per hour.
     pub system_disk_price: String,

@@ -62,6 +62,7 @@ pub async fn show(State(app): State<App>, _: Principal) -> Json<Catalog> {
         subscription_max_months: catalog.limits.subscription.max_months,
         subscription_keep_days: catalog.limits.subscription.keep_days,
         subscription_warn_days_before: catalog.limits.subscription.warn_days_before.iter().copied().collect(),
+        voucher_warn_days: catalog.limits.voucher_warn_days,
         system_disk_gib: catalog.system_disk.gib,
         system_disk_price: catalog.disk_price().to_string(),
         zones: zones.collect(),

@@ -23,6 +23,8 @@ pub(super) struct Paid {
 impl Unit {
     /// Those of the account that may still pay something, with what this unit did to them.
     pub async fn vouchers(&mut self, of: AccountId) -> Outcome<&mut Vec<Voucher>> {
+        // Before them, so that its generation guards what was read of them.
+        self.account(of).await?;
         if self.vouchers.as_ref().is_none_or(|(known, _)| *known != of) {
             self.vouchers = Some((of, live(&self.reads, of).await?));
         }

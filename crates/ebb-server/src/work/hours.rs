@@ -158,7 +158,7 @@ pub async fn accruing(app: &App, reads: &Reads, account: &Account, now: Second) 
     let grant = reads.row(account::grant(account.id)).await?.map(|row| account::read_grant(&row));
     let calendar = &app.catalog.time_zone;
     let since = account.close_at.map_or(now, |at| at.plus(-HOUR));
-    let mut hour = match Period::new(since, now) {
+    let hour = match Period::new(since, now) {
         Some(window) => hourly(app, reads, account.id, window, grant.as_ref()).await?,
         None => vec![],
     };
@@ -176,11 +176,11 @@ pub async fn accruing(app: &App, reads: &Reads, account: &Account, now: Second) 
     });
     let blocks: Vec<Charge> = blocks.collect();
     let splits = deduct(&blocks, None);
-    let mut blocks: Vec<(Charge, Split)> = blocks.into_iter().zip(splits).collect();
-    let mut traffic = app.traffic(reads, account.id, None).await?;
-    let open = (&mut hour[..], &mut traffic.charges[..], &mut blocks[..]);
-    let payments = voucher::pay_accruing(app, reads, account.id, open, now).await?;
-    Ok(Accruing { hour, blocks, traffic, payments })
+    let traffic = app.traffic(reads, account.id, None).await?;
+    let blocks = blocks.into_iter().zip(splits).collect();
+    let mut accruing = Accruing { hour, blocks, traffic, payments: Default::default() };
+    voucher::pay_accruing(app, reads, account.id, &mut accruing, now).await?;
+    Ok(accruing)
 }
 
 /// What came of closing an hour.
