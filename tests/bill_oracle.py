@@ -32,6 +32,11 @@ ORDER = (*METERS, "subscription")
 DAY = 24 * HOUR
 GB_PARTS = 1_000_000  # traffic is charged in millionths of a GB, each 1000 bytes [1.2, 3.6]
 POOLS = ("anywhere", "overseas")
+FINE = 9_000_000_000_000  # exact units of what is left of a voucher in one of the currency: both of the others divide it
+FINE_TIME, FINE_TRAFFIC, FINE_SHOWN = FINE // UNITS, FINE // 10**12, FINE // 10**8
+KINDS = ("cash-coupon", "discount-coupon", "card")
+ITEMS = ("compute", "system-disk", "traffic", "subscription")
+OPTIONS = ("on-demand", "trial", "spot-block", "subscription")
 LOW = 20  # of the grant, in percent: below it its owner is warned [3.7]
 DAYS_BEFORE = (7, 1)  # and so many days before the end of the validity
 # What an operator's word can lift [3.2].
@@ -82,6 +87,11 @@ def posted(exact):
 def posted_traffic(exact):
     """The same of traffic, whose exact unit is 10^-12 [1.2]."""
     return (2 * exact + 10_000) // 20_000
+
+
+def posted_fine(fine):
+    """The same of what a voucher pays."""
+    return (2 * fine + FINE_SHOWN) // (2 * FINE_SHOWN)
 
 
 def clock(seconds):
@@ -138,8 +148,14 @@ class Life:
     over: bool = False  # its paid time has ended, and that was carried out
     told: list = field(default_factory=list)  # warnings: days before which end, and when
     newest: str = None  # the place in the log of its last event
+    sales: list = field(default_factory=list)  # how it is sold, and of which flavor it is, from a place in the log on
     paid_at: list = field(default_factory=list)  # and of each payment
     gone_at: str = None  # and of its release
+
+    def as_of(self, place):
+        """How it was sold, and its flavor, at a place in the log; now if there is none."""
+        known = [sale for sale in self.sales if place is None or sale[0] <= place]
+        return known[-1][1:] if known else (self.option, self.flavor)
 
     @property
     def option(self):
@@ -235,9 +251,48 @@ class Address:
     overseas: bool
     since: int
     instance: str
+    region: str
     released: bool = False
     read: int = 0  # the second of the newest reading
     readings: list = field(default_factory=list)  # [second, bytes, covered or not]
+
+
+@dataclass
+class Voucher:
+    """One coupon or card, and what became of it [2.9, 5.1]."""
+
+    id: str
+    account: str
+    kind: str
+    face: int
+    pays: dict
+    issued: str  # its place in the log
+    since: int
+    until: int = None
+    left: int = 0
+    used: int = 0
+    over: str = None  # what was left is gone: `expired` or `revoked`
+    over_at: int = None  # from this second on nothing is left of it
+    gone: int = 0  # so much, in 10^-8
+    ends: list = field(default_factory=list)  # place, what, second, amount: as the log says it
+    told: list = field(default_factory=list)  # warnings: place, second of the event, what was left, its expiry
+    used_up: list = field(default_factory=list)  # seconds, as the log says it
+    ran_out: int = None  # the same by the rules
+
+    @property
+    def rank(self):
+        return (self.until is None, self.until or 0, self.kind == "card", self.id)
+
+    def valid(self, at):
+        return self.since <= at and (self.until is None or at < self.until)
+
+    def may_pay(self, item, option, flavor, region):
+        """Traffic has neither purchase option nor flavor; months have to be named."""
+        meters, options = self.pays.get("meters", []), self.pays.get("options", [])
+        named = item in meters or not meters and (item != "subscription" or "subscription" in options)
+        within = all(not names or what in names for names, what in (
+            (options, option), (self.pays.get("flavors", []), flavor), (self.pays.get("regions", []), region)))
+        return named and within and not (self.kind == "discount-coupon" and (item, option) == ("compute", "spot-block"))
 
 
 @dataclass
@@ -290,7 +345,7 @@ class Log:
         self.taking_minimum = dump["catalog"].get("taking_minimum_seconds", 0)
         self.catalog = dump["catalog"]
         self.on_demand = {f["id"]: price(f["on_demand"]) for f in dump["catalog"]["flavors"] if f.get("on_demand")}
-        self.catalog, self.addresses = dump["catalog"], {}
+        self.catalog, self.addresses, self.vouchers = dump["catalog"], {}, {}
         takings = []  # notices for a firm order that is still to come in the log
         before = ("", 0)
         for event in dump["events"]:
@@ -319,7 +374,7 @@ class Log:
             return
         if person is None:
             return self.complain(event["id"], f"{kind} of an account that was never opened")
-        if person.gone and kind not in ("account-linked", "released", "trial-expired"):
+        if person.gone and kind not in ("account-linked", "released", "trial-expired", "voucher-expired"):
             self.complain(event["id"], f"{kind} of an account that is closed")
         if kind == "account-closed":
             person.gone = True
@@ -397,6 +452,8 @@ class Log:
             person.acts.append({"at": second(body["at"]), "now": at // 1_000_000, "cap": person.cap, "lives": there,
                                 "grant": copy.copy(person.grant), "at_end": person.at_end, "over": person.ended is not None,
                                 "open": person.closed[-1][1] if person.closed else 0})
+        elif kind.startswith("voucher-"):
+            self.voucher(event, kind, body, at // 1_000_000, account)
         elif kind == "hour-closed":
             person.closed.append((second(body["hour"]["since"]), second(body["hour"]["until"])))
             person.closes[second(body["hour"]["until"])] = event["id"]
@@ -408,6 +465,40 @@ class Log:
                 return self.complain(event["instance"], f"{kind}, but this account never bought it")
             life.newest = event["id"]
             self.live(life, kind, body, at, takings)
+            if (life.sold, life.now_flavor) != life.sales[-1][1:]:
+                life.sales.append((event["id"], life.sold, life.now_flavor))
+
+    def voucher(self, event, kind, body, now, account):
+        """Coupons and cards: whether what is said of them can be; whether it follows is seen with what they paid [5.1]."""
+        known = self.vouchers.get(body["voucher"])
+
+        def must(right, what):
+            if not right:
+                self.complain(body["voucher"], what)
+
+        if kind == "voucher-issued":
+            until = second(body["expires_at"]) if "expires_at" in body else None
+            face, since, pays = amount(body["face"]), second(body["valid_from"]), body["pays"]
+            must(known is None, "it was issued twice")
+            must(body["kind"] in KINDS and 0 < face <= 10**14, "it is of no kind, or worth nothing or too much")
+            must(since >= now and (until is None or until > since), "it is valid before it was issued, or never")
+            regions, flavors = {z["region"] for z in self.catalog["zones"]}, {f["id"] for f in self.catalog["flavors"]}
+            for names, there in (("options", OPTIONS), ("meters", ITEMS), ("flavors", flavors), ("regions", regions)):
+                must(set(pays.get(names, [])) <= set(there), f"it pays for {names} that there are not")
+            self.vouchers[body["voucher"]] = Voucher(
+                body["voucher"], account, body["kind"], face, pays, event["id"], since, until, left=face * FINE_SHOWN)
+            return
+        if known is None or known.account != account:
+            return must(False, f"{kind}, and this account never had it")
+        if kind in ("voucher-revoked", "voucher-expired"):
+            at, what = second(body["at"]), kind.removeprefix("voucher-")
+            must(not known.ends, "what was left of it was taken twice")
+            must(at == known.until <= now if what == "expired" else at == now and known.until != at, f"it is {what} at another second")
+            known.ends.append((event["id"], what, at, amount(body["amount"])))
+        elif kind == "voucher-expires-soon":
+            known.told.append((event["id"], now, amount(body["left"]), second(body["expires_at"])))
+        elif kind == "voucher-used-up":
+            known.used_up.append(second(body["at"]))
 
     def adjust(self, event, body, now, person):
         """Something is given back of a record [5.3]."""
@@ -451,7 +542,7 @@ class Log:
             must(zone and zone["overseas"] == body["overseas"], "its region is not where it is said to be")
             must(life and life.account == person.id, "it leads to an instance of somebody else")
             self.addresses[body["address"]] = Address(
-                body["address"], person.id, price(body["price"]), body["overseas"], now, event["instance"])
+                body["address"], person.id, price(body["price"]), body["overseas"], now, event["instance"], body["region"])
             return
         if known is None or known.account != person.id:
             return must(False, f"{kind}, and this account never had it")
@@ -525,6 +616,7 @@ class Log:
         if life.option == "trial" and self.people[life.account].ended:
             self.complain(life.id, "it was bought under a trial that had ended")
         self.lives[life.id] = life
+        life.sales.append((event["id"], life.option, life.flavor))
         grant = self.people[life.account].grant
         if life.option == "trial" and grant and grant["revoked"]:
             self.complain(life.id, "bought as a trial after what was left of the grant was taken")
@@ -889,30 +981,32 @@ def check_months(life, catalog, now, complain):
             must(times == 0 or at <= known_to, f"it was told {days} days before an end that did not come")
 
 
+def place_of(piece, person):
+    """The place in the log of the event with which a piece was settled."""
+    if piece.months is not None:
+        return next(at for at, paid in zip(piece.life.paid_at, piece.life.months) if paid[0] == piece.since)
+    if piece.meter == "compute" and piece.life.option == "spot-block":
+        return piece.life.gone_at
+    return person.closes.get(piece.settled_at)
+
+
 def check_money(person, lives, mine, flowed, bill, complain):
     """Was the money for months there when they were paid, and what is given back of a record paid for it? What was settled by then stands
     before it in the log [4.3, 5.3]."""
-
-    def place(piece):
-        if piece.months is not None:
-            return next(at for at, paid in zip(piece.life.paid_at, piece.life.months) if paid[0] == piece.since)
-        if piece.meter == "compute" and piece.life.option == "spot-block":
-            return piece.life.gone_at
-        return person.closes.get(piece.settled_at)
-
-    settled = [(place(piece), piece.payable) for piece in mine if piece.settled_at is not None and piece.payable]
-    sent = [(person.closes.get(flow.hour_end), flow.payable * flow.address.price) for flow in flowed if flow.payable]
+    settled = [(place_of(piece, person), piece.cash) for piece in mine if piece.settled_at is not None and piece.payable]
+    sent = [(person.closes.get(flow.hour_end), flow.cash) for flow in flowed if flow.payable]
     returned = [(when, amount(body["back"]["cash"]) + amount(body["back"]["debt"])) for when, _, body in person.given_back]
 
     def purse(at):
         """Cash, or below nothing what is owed, at a place in the log."""
         cash = sum(units for when, units in [*person.top_ups, *returned] if when < at)
-        cash -= posted(sum(payable for when, payable in settled if when is not None and when < at))
-        return cash - posted_traffic(sum(payable for when, payable in sent if when is not None and when < at))
+        cash -= posted(sum(owed for when, owed in settled if when is not None and when < at))
+        return cash - posted_traffic(sum(owed for when, owed in sent if when is not None and when < at))
 
     for life in lives:
-        for at, (_, _, months, cost, _) in zip(life.paid_at, life.months):
-            if posted(cost * months * HOUR) > purse(at):
+        for at, (since, _, months, cost, _) in zip(life.paid_at, life.months):
+            by_vouchers = sum(p.by_vouchers for p in mine if p.life is life and p.months is not None and p.since == since)
+            if posted(cost * months * HOUR - by_vouchers) > purse(at):
                 complain(life.id, "months were paid for which the money was not there")
 
     # Debt first, then cash, and only then the grant; each no more than paid of the record [5.3].
@@ -941,6 +1035,153 @@ def check_money(person, lives, mine, flowed, bill, complain):
              for a in bill.get("adjustments", [])]
     if wanted != shown:
         complain(person.id, "what is shown as given back is not what the log says")
+
+
+# ---- coupons and cards --------------------------------------------------------------------------------------------
+
+
+def region_of(zone, catalog):
+    return next((z["region"] for z in catalog["zones"] if z["id"] == zone), None)
+
+
+def about(thing, place, catalog):
+    """What a record is about: item, purchase option, flavor, region, as they are when it is settled [5.1]."""
+    if isinstance(thing, Flow):
+        return "traffic", None, None, thing.address.region
+    sold, flavor = thing.life.as_of(place)
+    if thing.months is not None:
+        option = "subscription"
+    elif sold in ("spot-block", "trial"):
+        option = sold
+    else:
+        option = "trial" if thing.covered else "on-demand"
+    return thing.meter, option, flavor, region_of(thing.life.zone, catalog)
+
+
+def let_pay(vouchers, owed, unit, what):
+    """What vouchers pay, in the order given, of so many units of a record: whole ones; [voucher, fine]."""
+    paid = []
+    for voucher in vouchers:
+        units = min(owed, voucher.left // unit) if voucher.left >= FINE_TIME and voucher.may_pay(*what) else 0
+        if units:
+            owed -= units
+            voucher.left -= units * unit
+            voucher.used += units * unit
+            paid.append((voucher.id, units * unit))
+    return paid
+
+
+def pay(vouchers, at, things, place, catalog):
+    """Records that are settled at once: each by those that may pay it and are valid then, the earliest expiry first [5.1]."""
+    order = sorted((v for v in vouchers if v.valid(at) and not v.over), key=lambda v: v.rank)
+    for thing in things:
+        unit = FINE_TRAFFIC if isinstance(thing, Flow) else FINE_TIME
+        thing.paid = let_pay(order, thing.owed, unit, about(thing, place, catalog))
+
+
+def in_order(things):
+    """As records are paid: by time of older instances first, vCPU and memory before the disk; then traffic, mainland first."""
+    pieces_ = [t for t in things if isinstance(t, Piece)]
+    pieces_.sort(key=lambda p: (p.since // HOUR if p.settled_at is None else 0, p.life.order, ORDER.index(p.meter), p.since))
+    flows_ = [t for t in things if isinstance(t, Flow)]
+    return pieces_ + sorted(flows_, key=lambda f: (f.since, f.address.overseas, f.address.id))
+
+
+def check_vouchers(log, person, mine, flowed, now, complain):
+    """Lets vouchers pay what was settled, in the order of the log, and looks whether what is said of them follows [5.1].
+
+    Afterwards each record knows what was paid of it, and each voucher what is left."""
+    vouchers = [v for v in log.vouchers.values() if v.account == person.id]
+    settlements, days = {}, log.catalog.get("voucher_warn_days", 7)
+    for thing in mine + [flow for flow in flowed if flow.hour_end <= now]:
+        flow = isinstance(thing, Flow)
+        place = person.closes.get(thing.hour_end) if flow else place_of(thing, person) if thing.settled_at is not None else None
+        if place is not None and thing.owed:
+            at = thing.hour_end if flow else thing.settled_at
+            settlements.setdefault(place, (at, []))[1].append(thing)
+    steps = [(place, 1, settled) for place, settled in settlements.items()]
+    steps += [(end[0], 0, (v, end)) for v in vouchers for end in v.ends]
+    steps += [(told[0], 0, (v, told)) for v in vouchers for told in v.told]
+    for place, settles, (which, what) in sorted(steps, key=lambda step: step[:2]):
+        if settles:
+            there = [v for v in vouchers if v.issued < place]
+            pay(there, which, in_order(what), place, log.catalog)
+            for v in there:
+                if v.used and v.left < FINE_TIME and v.ran_out is None and not v.over:
+                    v.ran_out = v.over_at = which
+            continue
+        v, rest = which, which.face - posted_fine(which.used)
+        if what in v.told:
+            if (what[2], what[3]) != (rest, v.until) or v.over or v.ran_out is not None:
+                complain(v.id, f"it is told that {what[2]} of it expires, by the rules {rest}")
+        elif v.over is None:
+            _, v.over, v.over_at, said = what
+            if said != rest or v.ran_out is not None:
+                complain(v.id, f"{said} of it is {v.over}, by the rules {rest}")
+            v.gone, v.left = rest, 0
+    for v in vouchers:
+        if v.used_up != ([] if v.ran_out is None else [v.ran_out]):
+            complain(v.id, "it is said to be used up when it was not, or not when it was")
+        if v.until is not None and v.until <= now and not v.over and v.ran_out is None and v.face > posted_fine(v.used):
+            complain(v.id, "it expired, and nothing came of it")
+        due = None if v.until is None else max(v.until - days * DAY, v.since)
+        times = len(v.told)
+        if times > 1 or times and (due is None or not due <= v.told[0][1] < v.until):
+            complain(v.id, "its owner was told of its end twice, or at another time")
+        last = min([now, v.until or now] + ([v.over_at] if v.over_at is not None else []))
+        if not times and due is not None and due < last:
+            complain(v.id, "its owner was not told that it expires")
+    # What is not settled is shown as if it were, at this second: hours, then traffic, then blocks.
+    left = [copy.copy(v) for v in vouchers]
+    block = lambda p: p.meter == "compute" and p.life.option == "spot-block"
+    accruing = [p for p in mine if p.settled_at is None]
+    hourly = [p for p in accruing if not block(p)] + [flow for flow in flowed if flow.hour_end > now]
+    pay(left, now, in_order(hourly), None, log.catalog)
+    pay(left, now, in_order_of_blocks([p for p in accruing if block(p)]), None, log.catalog)
+
+
+def in_order_of_blocks(pieces_):
+    return sorted(pieces_, key=lambda p: (p.life.order, p.since))
+
+
+def needed_in_cash(vouchers, holds, now, catalog):
+    """What vouchers would not pay of what is held back, were it settled: each hold by those still valid when its time is over [5.2]."""
+    vouchers, paid = [copy.copy(v) for v in vouchers if v.valid(now) and not v.over], 0
+    for life, held, since, seconds in holds:
+        until = max(since + seconds, now)
+        order = sorted((v for v in vouchers if v.valid(until)), key=lambda v: v.rank)
+        disk = min(life.disk_price * seconds, held * SHOWN)
+        option = "spot-block" if life.option == "spot-block" else "on-demand"
+        for item, owed in (("compute", held * SHOWN - disk), ("system-disk", disk)):
+            what = (item, option, life.as_of(None)[1], region_of(life.zone, catalog))
+            paid += sum(fine for _, fine in let_pay(order, owed, FINE_TIME, what))
+    return -((paid - sum(held for _, held, _, _ in holds) * FINE_SHOWN) // FINE_SHOWN)
+
+
+def compare_vouchers(log, person, shown, complain):
+    """Are those there that the log has, with what they paid and what is left?"""
+    mine = {v.id: v for v in log.vouchers.values() if v.account == person.id}
+    if sorted(mine) != sorted(one["id"] for one in shown):
+        complain(person.id, "the vouchers are not those of the log")
+    for one in shown:
+        v = mine.get(one["id"])
+        if v is None:
+            continue
+        used = posted_fine(v.used)
+        says = {
+            "kind": (one["kind"], v.kind),
+            "face": (amount(one["face"]), v.face),
+            "used": (amount(one["used"]), used),
+            "left": (amount(one["left"]), 0 if v.over else v.face - used),
+            "expired": (amount(one["expired"]), v.gone if v.over == "expired" else 0),
+            "revoked": (amount(one["revoked"]), v.gone if v.over == "revoked" else 0),
+            "valid_from": (second(one["valid_from"]), v.since),
+            "expires_at": (second(one["expires_at"]) if "expires_at" in one else None, v.until),
+            "pays": (one["pays"], v.pays),
+        }
+        for name, (is_, should) in says.items():
+            if is_ != should:
+                complain(v.id, f"{name} is {is_}, by the rules {should}")
 
 
 def check_terms(life, grant, catalog, complain):
@@ -1278,6 +1519,7 @@ class Piece:
     settled_at: int = None
     grant: int = 0
     months: int = None  # its quantity, where it was paid in advance
+    paid: list = field(default_factory=list)  # by vouchers: which, and how much
 
     @property
     def gross(self):
@@ -1293,6 +1535,20 @@ class Piece:
     def payable(self):
         return self.gross - self.waived - self.grant
 
+    @property
+    def owed(self):
+        """What vouchers may pay of it."""
+        return self.payable
+
+    @property
+    def by_vouchers(self):
+        return sum(fine for _, fine in self.paid) // FINE_TIME
+
+    @property
+    def cash(self):
+        """What is paid in cash, or owed."""
+        return self.payable - self.by_vouchers
+
 
 @dataclass
 class Flow:
@@ -1306,10 +1562,23 @@ class Flow:
     covered: int = 0
     anywhere: int = 0
     overseas: int = 0
+    paid: list = field(default_factory=list)  # by vouchers: which, and how much
 
     @property
     def payable(self):
         return self.quantity - self.anywhere - self.overseas
+
+    @property
+    def owed(self):
+        return self.payable * self.address.price
+
+    @property
+    def by_vouchers(self):
+        return sum(fine for _, fine in self.paid) // FINE_TRAFFIC
+
+    @property
+    def cash(self):
+        return self.owed - self.by_vouchers
 
 
 def flows(addresses, zone, catalog):
@@ -1429,6 +1698,10 @@ def deduct(all_pieces, grant):
 # ---- the comparison ---------------------------------------------------------------------------------------------
 
 
+def by_vouchers(record):
+    return [(one["voucher"], amount(one["amount"])) for one in record.get("vouchers", [])]
+
+
 def compare_records(wanted, shown, complain, issued):
     """Both ways: nothing missing, nothing invented, nothing different."""
     found = {}
@@ -1453,6 +1726,7 @@ def compare_records(wanted, shown, complain, issued):
             "covered": (amount(record["covered"]), posted(piece.gross - piece.waived if piece.covered else 0)),
             "amount": (amount(record["amount"]), posted(piece.payable)),
             "reason": (record.get("reason"), piece.reason),
+            "vouchers": (by_vouchers(record), [(voucher, posted_fine(fine)) for voucher, fine in piece.paid]),
         }
         if issued:
             says["issued_at"] = (second(record["issued_at"]), piece.settled_at)
@@ -1485,6 +1759,7 @@ def compare_traffic(wanted, shown, complain, issued):
             "overseas": (decimal(record["overseas"], 6), flow.overseas),
             "payable": (decimal(record["payable"], 6), flow.payable),
             "amount": (amount(record["amount"]), posted_traffic(flow.payable * flow.address.price)),
+            "vouchers": (by_vouchers(record), [(voucher, posted_fine(fine)) for voucher, fine in flow.paid]),
         }
         if issued:
             says["issued_at"] = (second(record["issued_at"]), flow.hour_end)
@@ -1540,7 +1815,7 @@ def check_whole(life, all_pieces, shown, complain):
             complain(life.id, f"the records of {meter} do not lie end to end over its life")
 
 
-def check_books(person, books, mine, lives, now, complain, flowed, closed):
+def check_books(log, person, books, mine, lives, now, complain, flowed, closed):
     """Are the totals, the balance and the grant what the records come to? [1.2, 5.1, 5.2]"""
     settled = [p for p in mine if p.settled_at is not None]
     open_ = [p for p in mine if p.settled_at is None]
@@ -1562,6 +1837,9 @@ def check_books(person, books, mine, lives, now, complain, flowed, closed):
         flowing = shown.get("traffic", {"pools": "0", "payable": "0"})
         equal(f"{what} traffic", flowing["payable"], owed)
         equal(f"{what} free traffic", flowing["pools"], sent(traffic, lambda flow: flow.anywhere + flow.overseas))
+        # Of what is payable, all that is not paid in cash.
+        payable, cash = posted(sum(p.payable for p in of)) + owed, posted(sum(p.cash for p in of)) + posted_traffic(sum(f.cash for f in traffic))
+        equal(f"{what} by vouchers", shown.get("vouchers", "0"), payable - cash)
 
     balance, bill, trial = books["balance"], books["bill"], books["trial"]
     for place, settled_parts, open_parts in (
@@ -1573,15 +1851,19 @@ def check_books(person, books, mine, lives, now, complain, flowed, closed):
     # What is payable takes cash first, a top-up pays debt first: never both, whatever the order.
     back = {name: sum(amount(body["back"][name]) for _, _, body in person.given_back)
             for name in ("debt", "cash", "grant", "expired")}
-    purse = person.paid_in - posted(sum(p.payable for p in settled)) - sent(closed, lambda flow: flow.payable)
+    purse = person.paid_in - posted(sum(p.cash for p in settled)) - posted_traffic(sum(flow.cash for flow in closed))
     purse += back["debt"] + back["cash"]
     for name, units in back.items():
         equal(f"given back: {name}", balance.get("adjusted", dict.fromkeys(back, "0"))[name], units)
     equal("cash", balance["cash"], max(purse, 0))
     equal("debt", balance["debt"], max(-purse, 0))
-    held = sum(hold(life, settled) for life in lives)
-    equal("held", balance["held"], held)
-    equal("available", balance["available"], max(purse, 0) - held)
+    holds = [(life, *hold(life, settled)) for life in lives]
+    equal("held", balance["held"], sum(held for _, held, _, _ in holds))
+    mine_ = [v for v in log.vouchers.values() if v.account == person.id]
+    needed = needed_in_cash(mine_, [one for one in holds if one[1]], now, log.catalog)
+    equal("available", balance["available"], max(purse, 0) - needed)
+    left = sum(v.left for v in mine_ if v.valid(now) and not v.over and v.left >= FINE_TIME)
+    equal("vouchers", balance["vouchers"], posted_fine(left))
     if (trial is None) != (person.grant is None):
         return complain(person.id, "a grant is shown without a claim, or claimed and not shown")
     if trial:
@@ -1613,18 +1895,18 @@ def check_books(person, books, mine, lives, now, complain, flowed, closed):
 
 
 def hold(life, settled):
-    """Unbound money that a purchase ties up: one hour, or one whole period; a trial nothing [5.2]."""
+    """Unbound money that a purchase ties up: one hour, or one whole period; a trial nothing [5.2]. How much, since when, for how long."""
     if life.sold == "subscription" or life.released is not None or life.waits and life.cause == "never-ran":
-        return 0
+        return 0, 0, 0
     if life.option == "trial" and life.converted is None:
-        return 0
+        return 0, 0, 0
     if life.option == "spot-block":
-        return posted((life.price + life.disk_price) * life.period)
+        return posted((life.price + life.disk_price) * life.period), life.bought_at // 1_000_000, life.period
     since, cost = (life.bought_at // 1_000_000, life.price + life.disk_price)
     if life.converted is not None:
         since, cost = life.converted, life.hold_price
     first_hour = any(p.life is life and p.meter == "compute" and p.until > since for p in settled)
-    return 0 if first_hour else posted(cost * HOUR)
+    return (0, 0, 0) if first_hour else (posted(cost * HOUR), since, HOUR)
 
 
 def check(dump):
@@ -1647,6 +1929,9 @@ def check(dump):
         mine = [piece for life in lives for piece in pieces(life, person.grant, zone, dump["catalog"], now)]
         if person.grant:
             deduct(mine, person.grant)
+        flowed = flows([a for a in log.addresses.values() if a.account == person.id], zone, dump["catalog"])
+        check_vouchers(log, person, mine, flowed, now, complain)
+        compare_vouchers(log, person, books["vouchers"], complain)
         for life in lives:
             check_life(life, log.taking_minimum, complain)
             check_months(life, dump["catalog"], now, complain)
@@ -1655,7 +1940,6 @@ def check(dump):
         compare_records([p for p in mine if p.settled_at is not None], books["bill"]["records"], complain, True)
         compare_records([p for p in mine if p.settled_at is None], books["bill"]["accruing"], complain, False)
         hourly = {p.settled_at for p in mine if p.settled_at and p.months is None and not (p.meter == "compute" and p.life.option == "spot-block")}
-        flowed = flows([a for a in log.addresses.values() if a.account == person.id], zone, dump["catalog"])
         closed = [flow for flow in flowed if flow.hour_end <= now]
         check_money(person, lives, mine, closed, books["bill"], complain)
         flowing = [flow for flow in flowed if flow.hour_end > now]
@@ -1667,7 +1951,7 @@ def check(dump):
             check_pools(person, books["trial"]["traffic"], flowed, zone, dump["catalog"], now, complain)
         if sorted(hourly) != [until for _, until in person.closed]:
             complain(person.id, "the closed hours in the log are not those in which something was used")
-        check_books(person, books, mine, lives, now, complain, flowed, closed)
+        check_books(log, person, books, mine, lives, now, complain, flowed, closed)
         check_cap(person, lives, mine, flowed, zone, dump["catalog"], log.taking_minimum, now, complain)
         if person.grant:
             person.taking_minimum = log.taking_minimum
@@ -2183,6 +2467,62 @@ def tamperings(dump):
     yield from copies("a byte more left an address this month", accounts(lambda books: books["addresses"]),
                       lambda of, n: of["accounts"][n]["addresses"][0].update(
                           bytes_this_month=of["accounts"][n]["addresses"][0]["bytes_this_month"] + 1))
+    def paid_records(of):
+        return ((a, which, r, n) for a, books in enumerate(of["accounts"]) for which in ("records", "accruing", "traffic", "traffic_accruing")
+                for r, one in enumerate(books["bill"].get(which, [])) for n in range(len(one.get("vouchers", []))))
+
+    def payments(of, place):
+        account, which, one, _ = place
+        return of["accounts"][account]["bill"][which][one]["vouchers"]
+
+    def another(of, place):
+        """A payment by another voucher of the account."""
+        said = payments(of, place)[place[3]]
+        said["voucher"] = next((v["id"] for v in of["accounts"][place[0]]["vouchers"] if v["id"] != said["voucher"]), "c-0")
+
+    def told_of(kind, test=lambda body: True):
+        return events(f"voucher-{kind}", test)
+
+    def kept(of):
+        return ((a, n) for a, books in enumerate(of["accounts"]) for n in range(len(books["vouchers"])))
+
+    def with_expiry(b):
+        return "expires_at" in b
+
+    yield from copies("a voucher pays 10^-8 less", paid_records, lambda of, p: add(payments(of, p)[p[3]], "amount", -1))
+    yield from copies("a voucher pays 10^-8 more", paid_records, lambda of, p: add(payments(of, p)[p[3]], "amount", 1))
+    yield from copies("what a voucher paid is left out", paid_records, lambda of, p: payments(of, p).pop(p[3]))
+    yield from copies("what a voucher paid is told twice", paid_records, lambda of, p: payments(of, p).append(dict(payments(of, p)[p[3]])))
+    yield from copies("another voucher paid", paid_records, another)
+    yield from copies("a voucher is left out of the log", told_of("issued"), lambda of, n: of["events"].pop(n))
+    yield from copies("a voucher is worth 10^-8 more", told_of("issued"), lambda of, n: add(body(of, n), "face", 1))
+    yield from copies("a voucher is of another kind", told_of("issued"),
+                      lambda of, n: body(of, n).update(kind="card" if body(of, n)["kind"] != "card" else "cash-coupon"))
+    yield from copies("a voucher expires a second later", told_of("issued", with_expiry), lambda of, n: shift(body(of, n), "expires_at", 1))
+    yield from copies("a voucher expires a second earlier", told_of("issued", with_expiry), lambda of, n: shift(body(of, n), "expires_at", -1))
+    yield from copies("a voucher never expires", told_of("issued", with_expiry), lambda of, n: body(of, n).pop("expires_at"))
+    yield from copies("a voucher is valid a second later", told_of("issued"), lambda of, n: shift(body(of, n), "valid_from", 1))
+    yield from copies("a voucher pays for less", told_of("issued"), lambda of, n: body(of, n)["pays"].update(regions=["moon"]))
+    yield from copies("a voucher pays for more", told_of("issued", lambda b: b["pays"]), lambda of, n: body(of, n).update(pays={}))
+    yield from copies("a revoke of a voucher is left out of the log", told_of("revoked"), lambda of, n: of["events"].pop(n))
+    yield from copies("10^-8 more of a voucher is revoked", told_of("revoked"), lambda of, n: add(body(of, n), "amount", 1))
+    yield from copies("a voucher is revoked a second later", told_of("revoked"), lambda of, n: shift(body(of, n), "at", 1))
+    yield from copies("an expiry is left out of the log", told_of("expired"), lambda of, n: of["events"].pop(n))
+    yield from copies("10^-8 more of a voucher expires", told_of("expired"), lambda of, n: add(body(of, n), "amount", 1))
+    yield from copies("an expiry is a second later", told_of("expired"), lambda of, n: shift(body(of, n), "at", 1))
+    yield from copies("the warning of an expiry is left out", told_of("expires-soon"), lambda of, n: of["events"].pop(n))
+    yield from copies("the warning of an expiry comes twice", told_of("expires-soon"),
+                      lambda of, n: of["events"].insert(n + 1, dict(of["events"][n], id=of["events"][n]["id"] + "x")))
+    yield from copies("a warning says that 10^-8 more is left", told_of("expires-soon"), lambda of, n: add(body(of, n), "left", 1))
+    yield from copies("nobody was told that a voucher is used up", told_of("used-up"), lambda of, n: of["events"].pop(n))
+    yield from copies("a voucher is used up a second later", told_of("used-up"), lambda of, n: shift(body(of, n), "at", 1))
+    for name in ("left", "used", "expired", "revoked"):
+        yield from copies(f"10^-8 more of a voucher is {name}", kept,
+                          lambda of, p, name=name: add(of["accounts"][p[0]]["vouchers"][p[1]], name, 1))
+    yield from copies("10^-8 more of vouchers is left", accounts(lambda books: books["vouchers"]),
+                      lambda of, n: add(of["accounts"][n]["balance"], "vouchers", 1))
+    yield from copies("vouchers paid 10^-8 more", accounts(lambda books: "vouchers" in books["balance"]["settled"]),
+                      lambda of, n: add(of["accounts"][n]["balance"]["settled"], "vouchers", 1))
     yield from copies("the log is told in another order", events("bought"),
                       lambda of, n: of["events"].insert(0, of["events"].pop(n)))
 

@@ -22,12 +22,15 @@ pub struct Left {
 impl Left {
     /// Of a record of time, after `before` was given back of it. What was waived was paid by nobody.
     pub fn of(split: &Split, before: &GivenBack) -> Left {
-        Left { payable: split.payable.whole() - before.payable(), grant: split.grant.whole() - before.granted() }
+        Left {
+            payable: (split.payable - split.vouchers).whole() - before.payable(),
+            grant: split.grant.whole() - before.granted(),
+        }
     }
 
     /// Of a record of traffic. What a pool paid cost nobody anything.
     pub fn of_traffic(paid: &TrafficPaid, before: &GivenBack) -> Left {
-        Left { payable: paid.payable.whole() - before.payable(), grant: Amount::ZERO }
+        Left { payable: (paid.payable - paid.vouchers).whole() - before.payable(), grant: Amount::ZERO }
     }
 
     pub fn total(&self) -> Amount {
@@ -95,7 +98,7 @@ mod tests {
     #[test]
     fn what_is_below_a_unit_of_the_ledger_stays() {
         let exact = |units| Exact::from_units(units);
-        let split = Split { waived: exact(500), grant: exact(35), payable: exact(73) };
+        let split = Split { waived: exact(500), grant: exact(35), payable: exact(73), vouchers: Exact::ZERO };
         let left = Left::of(&split, &GivenBack { cash: Amount::from_units(1), ..GivenBack::default() });
         assert_eq!((left.payable.units(), left.grant.units()), (1, 0));
     }
@@ -106,7 +109,7 @@ mod tests {
             payable in 0..10_000_i128, grant in 0..10_000_i128, debt in 0..300_i64,
             asked in proptest::collection::vec(1..200_i64, 1..20), over in any::<bool>(),
         ) {
-            let split = Split { waived: Exact::ZERO, grant: Exact::from_units(grant), payable: Exact::from_units(payable) };
+            let split = Split { waived: Exact::ZERO, grant: Exact::from_units(grant), payable: Exact::from_units(payable), vouchers: Exact::ZERO };
             let account = AccountId::new(Default::default());
             let (mut before, mut purse) = (GivenBack::default(), Purse { cash: Amount::ZERO, debt: Amount::from_units(debt) });
             for asked in asked {

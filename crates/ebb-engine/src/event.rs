@@ -1,13 +1,14 @@
 //! What happened? The account's log, from which every bill can be recomputed.
 
 use ebb_model::billing::GivenBack;
-use ebb_model::id::{AccountId, AddressId, AdjustmentId, DecisionId, RecordId};
+use ebb_model::id::{AccountId, AddressId, AdjustmentId, DecisionId, RecordId, VoucherId};
 use ebb_model::instance::{Cause, End, Keep, Purchase};
 use ebb_model::money::{Amount, Price};
 use ebb_model::person::Source;
 use ebb_model::time::{Period, Second, Timestamp};
 use ebb_model::traffic::Pool;
 use ebb_model::trial::{AtEnd, Holder, Over};
+use ebb_model::voucher::{Scope, VoucherKind};
 use serde::{Deserialize, Serialize};
 
 /// One fact about an account or one of its instances. Appended, never changed; no personal fields, no secrets.
@@ -251,6 +252,41 @@ pub enum Event {
     CapReached {
         at: Second,
     },
+    /// The account has a coupon or a card, worth `face`, that pays within `[valid_from, expires_at)`.
+    VoucherIssued {
+        voucher: VoucherId,
+        kind: VoucherKind,
+        face: Amount,
+        pays: Scope,
+        valid_from: Second,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_at: Option<Second>,
+    },
+    /// The operator took what was left of it.
+    VoucherRevoked {
+        voucher: VoucherId,
+        at: Second,
+        amount: Amount,
+        reason: String,
+    },
+    VoucherExpiresSoon {
+        voucher: VoucherId,
+        kind: VoucherKind,
+        left: Amount,
+        expires_at: Second,
+    },
+    /// What was left of it when it expired is gone.
+    VoucherExpired {
+        voucher: VoucherId,
+        at: Second,
+        amount: Amount,
+    },
+    /// With what was settled at this second nothing is left of it.
+    VoucherUsedUp {
+        voucher: VoucherId,
+        kind: VoucherKind,
+        at: Second,
+    },
 }
 
 impl Event {
@@ -306,6 +342,11 @@ impl Event {
             Event::CapRemoved => "cap-removed",
             Event::CapSoon { .. } => "cap-soon",
             Event::CapReached { .. } => "cap-reached",
+            Event::VoucherIssued { .. } => "voucher-issued",
+            Event::VoucherRevoked { .. } => "voucher-revoked",
+            Event::VoucherExpiresSoon { .. } => "voucher-expires-soon",
+            Event::VoucherExpired { .. } => "voucher-expired",
+            Event::VoucherUsedUp { .. } => "voucher-used-up",
         }
     }
 }

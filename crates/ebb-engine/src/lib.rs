@@ -8,7 +8,8 @@
 //! of use costs, [`evidence`] what two accounts share,
 //! [`eligibility`] who may claim a trial, [`trial`] what a grant pays, [`coverage`] what another list changes,
 //! [`forecast`] how long, [`advice`] what makes it last, [`outlays`] what an account pays for, [`spending`] how long its cap allows it,
-//! [`traffic`] what left a public address and which pool pays for it,
+//! [`traffic`] what left a public address and which pool pays for it, [`voucher`] what coupons and cards pay, [`funds`] what is there to buy
+//! with,
 //! [`settlement`] what moves in the ledger, [`adjustment`] what is given back, [`audit`] whether all that is stored agrees,
 //! [`explain`] why a record says what it says, [`topic`] who is told of an event, [`refusal`] why not, and [`why`] why just this one.
 
@@ -29,6 +30,7 @@ pub mod evidence;
 pub mod explain;
 pub mod fleet;
 pub mod forecast;
+pub mod funds;
 pub mod lending;
 pub mod lifecycle;
 pub mod monthly;
@@ -49,4 +51,5 @@ pub mod topic;
 pub mod traffic;
 pub mod trial;
 mod trial_end;
+pub mod voucher;
 pub mod why;

@@ -79,7 +79,7 @@ pub enum Refused {
     #[error("the account owes {0}; top it up first")]
     Arrears(Amount),
     #[error(
-        "this needs {needed} of unbound money (one hour, or one whole period of a block); {available} is there: top up"
+        "this needs {needed} of unbound money (one hour, or one whole period of a block); {available} is there, with the vouchers that may pay it (rules §5.2): top up"
     )]
     InsufficientFunds { needed: Amount, available: Amount },
     #[error("the account may have {0} instances and has as many; release one first")]
@@ -230,6 +230,18 @@ pub enum Refused {
         "a record gives back no more than was paid of it, in whole units of 0.00000001 (rules §5.3): {left} is left, not {asked}; `ebb bill explain` shows what was given back"
     )]
     MoreThanPaid { asked: Amount, left: Amount },
+    #[error("a voucher is worth more than 0 and at most {most} (rules §5.1); name another face")]
+    VoucherFace { most: Amount },
+    #[error(
+        "{0} (rules §5.1): a voucher pays from `valid_from`, now if not given, until `expires_at`, never if not given"
+    )]
+    VoucherPeriod(&'static str),
+    #[error(
+        "{0}; a voucher's scope names purchase options, meters, flavors and regions that there are, and what is left out is not limited (rules §5.1)"
+    )]
+    VoucherScope(String),
+    #[error("nothing is left of the voucher that could be taken: it is {0} (`ebb vouchers list --all` shows it)")]
+    VoucherOver(&'static str),
 }
 
 impl Refused {
@@ -317,6 +329,10 @@ impl Refused {
             Refused::SpendingCap { .. } => "spending-cap",
             Refused::CapTooLow { .. } => "cap-too-low",
             Refused::MoreThanPaid { .. } => "more-than-paid",
+            Refused::VoucherFace { .. } => "voucher-face",
+            Refused::VoucherPeriod(_) => "voucher-period",
+            Refused::VoucherScope(_) => "voucher-scope",
+            Refused::VoucherOver(_) => "voucher-over",
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use ebb_ledger::{Entry, Place, Revenue};
 use ebb_model::billing::{Charge, Meter, Split};
-use ebb_model::id::AccountId;
+use ebb_model::id::{AccountId, VoucherId};
 use ebb_model::money::{Amount, Exact};
 use ebb_model::traffic::{TrafficCharge, TrafficPaid};
 use ebb_model::trial::TrialGrant;
+use ebb_model::voucher::{Fine, Voucher, VoucherKind};
 
 /// Running totals of an account, exact. What is posted is the difference of their roundings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,7 +49,15 @@ pub struct Settlement {
     pub purse: Purse,
 }
 
-/// Settles charges with the way each is paid. Payable comes from cash, then it is debt.
+/// What a voucher has paid, before and after. What is posted is the difference of the roundings, for each by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VoucherUse {
+    pub voucher: VoucherId,
+    pub before: Fine,
+    pub after: Fine,
+}
+
+/// Settles charges with the way each is paid. What is payable and no voucher pays comes from cash, then it is debt.
 pub fn settle(account: AccountId, before: Totals, purse: Purse, charges: &[Charge], splits: &[Split]) -> Settlement {
     settle_with_traffic(account, before, purse, charges, splits, &[])
 }
@@ -62,6 +71,19 @@ pub fn settle_with_traffic(
     splits: &[Split],
     traffic: &[TrafficCharge],
 ) -> Settlement {
+    settle_with_vouchers(account, before, purse, charges, splits, traffic, &[])
+}
+
+/// The same where coupons and cards pay, as the parts say.
+pub fn settle_with_vouchers(
+    account: AccountId,
+    before: Totals,
+    purse: Purse,
+    charges: &[Charge],
+    splits: &[Split],
+    traffic: &[TrafficCharge],
+    vouchers: &[VoucherUse],
+) -> Settlement {
     let mut totals = before.plus(charges, splits);
     totals.traffic = before.traffic.plus(traffic.iter().map(TrafficCharge::paid).sum());
     let moved = |of: fn(&Totals) -> Exact| of(&totals).posted() - of(&before).posted();
@@ -70,15 +92,19 @@ pub fn settle_with_traffic(
     let flowed = |of: fn(&TrafficPaid) -> Amount| of(&totals.traffic) - of(&before.traffic);
     let pools = flowed(|t| t.pools.posted());
     let sent = flowed(|t| t.total().posted());
-    let payable = moved(|t| t.paid.payable) + flowed(|t| t.payable.posted());
+    // A total of its own: what vouchers pay is rounded by voucher, and must leave nobody less than nothing to pay.
+    let payable = moved(|t| t.paid.payable - t.paid.vouchers) + flowed(|t| (t.payable - t.vouchers).posted());
+    let used = |one: &VoucherUse| (Place::Voucher(one.voucher), one.after.posted() - one.before.posted());
+    let used: Vec<(Place, Amount)> = vouchers.iter().map(used).collect();
+    let by_vouchers: Amount = used.iter().map(|(_, amount)| *amount).sum();
     let compute = moved(|t| t.compute);
     let disk = moved(|t| t.system_disk);
     let subscription = moved(|t| t.subscription);
 
     let cash = payable.min(purse.cash).max(Amount::ZERO);
     let debt = payable - cash;
-    let rounding = (waived + grant + pools + payable) - (compute + disk + subscription + sent);
-    let entry = Entry::new([
+    let rounding = (waived + grant + pools + by_vouchers + payable) - (compute + disk + subscription + sent);
+    let postings = [
         (Place::Waiver, waived),
         (Place::Grant(account), grant),
         (Place::TrafficPools, pools),
@@ -89,8 +115,8 @@ pub fn settle_with_traffic(
         (Place::Revenue(Revenue::Subscription), -subscription),
         (Place::Revenue(Revenue::Traffic), -sent),
         (Place::Rounding, -rounding),
-    ])
-    .expect("parts, kinds and their difference balance");
+    ];
+    let entry = Entry::new(used.into_iter().chain(postings)).expect("parts, kinds and their difference balance");
     Settlement { entry, totals, purse: Purse { cash: purse.cash - cash, debt: purse.debt + debt } }
 }
 
@@ -99,6 +125,25 @@ pub fn settle_with_traffic(
 pub fn expire(account: AccountId, grant: &TrialGrant) -> (Entry, Amount) {
     let amount = (grant.issued - grant.revoked).posted() - grant.used.posted();
     (Entry::transfer(Place::Promotion, Place::Grant(account), amount), amount)
+}
+
+/// A voucher is issued. Coupons cost what grants do; what a card was sold for, if it was, is no business of these books.
+pub fn issue(voucher: &Voucher) -> Entry {
+    Entry::transfer(Place::Voucher(voucher.id), source(voucher.kind), voucher.face)
+}
+
+/// All that is left of a voucher goes back to where it came from, expired or revoked; so much is posted.
+/// With what was used it makes up its face, to the last digit.
+pub fn end_voucher(voucher: &Voucher) -> (Entry, Amount) {
+    let amount = voucher.face - voucher.used.posted();
+    (Entry::transfer(source(voucher.kind), Place::Voucher(voucher.id), amount), amount)
+}
+
+fn source(kind: VoucherKind) -> Place {
+    match kind {
+        VoucherKind::CashCoupon | VoucherKind::DiscountCoupon => Place::Promotion,
+        VoucherKind::Card => Place::Cards,
+    }
 }
 
 /// A top-up pays the debt first (rules §5.2).

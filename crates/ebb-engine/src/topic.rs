@@ -4,7 +4,7 @@ use crate::event::Event;
 use ebb_model::instance::State;
 
 /// The events that a subscription may name, in the order of a life.
-pub const TOPICS: [&str; 15] = [
+pub const TOPICS: [&str; 17] = [
     "running",
     "stopped",
     "interruptServer",
@@ -20,6 +20,8 @@ pub const TOPICS: [&str; 15] = [
     "subscription-ended",
     "cap-soon",
     "cap-reached",
+    "voucher-expires-soon",
+    "voucher-used-up",
 ];
 
 /// Whether `event` is told to those who subscribed to it. `before` is the state that the instance left with it: what somebody asked for
@@ -40,7 +42,9 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::SubscriptionEndsSoon { .. }
         | Event::SubscriptionEnded { .. }
         | Event::CapSoon { .. }
-        | Event::CapReached { .. } => true,
+        | Event::CapReached { .. }
+        | Event::VoucherExpiresSoon { .. }
+        | Event::VoucherUsedUp { .. } => true,
         Event::AccountOpened
         | Event::AccountVerified { .. }
         | Event::VerificationRefused
@@ -75,6 +79,9 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::Adjusted { .. }
         | Event::CapSet { .. }
         | Event::CapRemoved
+        | Event::VoucherIssued { .. }
+        | Event::VoucherRevoked { .. }
+        | Event::VoucherExpired { .. }
         | Event::HourClosed { .. } => false,
     }
 }
@@ -82,10 +89,13 @@ pub fn is_told(event: &Event, before: &State) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ebb_model::id::VoucherId;
     use ebb_model::instance::Cause;
+    use ebb_model::money::Amount;
     use ebb_model::time::{Second, Timestamp};
     use ebb_model::traffic::Pool;
     use ebb_model::trial::{AtEnd, Over};
+    use ebb_model::voucher::VoucherKind;
 
     #[test]
     fn a_stop_is_told_only_where_nobody_asked_for_it() {
@@ -102,6 +112,7 @@ mod tests {
     #[test]
     fn what_is_told_has_a_topic() {
         let at = Timestamp::from_micros(0);
+        let (voucher, kind) = (VoucherId::new(Default::default()), VoucherKind::Card);
         let told = [
             Event::Running { at: at.second(), first: true },
             Event::Stopped { at: at.second(), economical: false },
@@ -129,6 +140,8 @@ mod tests {
             },
             Event::CapSoon { at: at.second(), percent: 80, acts_at: None },
             Event::CapReached { at: at.second() },
+            Event::VoucherExpiresSoon { voucher, kind, left: Amount::ZERO, expires_at: at.second() },
+            Event::VoucherUsedUp { voucher, kind, at: at.second() },
         ];
         assert!(told.iter().all(|event| is_told(event, &State::Running) && TOPICS.contains(&event.name())));
         assert!(!is_told(&Event::StopAsked, &State::Running) && !TOPICS.contains(&Event::StopAsked.name()));

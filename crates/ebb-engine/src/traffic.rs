@@ -8,7 +8,7 @@ use ebb_model::catalog::TrafficAllowance;
 use ebb_model::id::AddressId;
 use ebb_model::money::Price;
 use ebb_model::time::{Period, Second};
-use ebb_model::traffic::{Counter, Month, Pool, Quantity, Reading, TrafficCharge};
+use ebb_model::traffic::{Counter, Month, Pool, Quantity, Reading, TrafficCharge, TrafficExact};
 use ebb_model::trial::TrialGrant;
 use std::collections::BTreeMap;
 
@@ -162,5 +162,6 @@ fn charge(flow: &Flow, running: &mut Running, allowance: &TrafficAllowance, cale
         quantity: before + covered + after,
         anywhere,
         overseas,
+        vouchers: TrafficExact::ZERO,
     }
 }

@@ -129,7 +129,7 @@ pub fn deduct(charges: &[Charge], grant: Option<&TrialGrant>) -> Vec<Split> {
             }
             let grant = if charge.covered { gross.min(left) } else { Exact::ZERO };
             left = left - grant;
-            Split { waived: Exact::ZERO, grant, payable: gross - grant }
+            Split { grant, payable: gross - grant, ..Split::default() }
         })
         .collect()
 }

@@ -2,7 +2,7 @@
 
 #![deny(clippy::float_arithmetic)]
 
-use ebb_model::id::{AccountId, NotAnId};
+use ebb_model::id::{AccountId, NotAnId, VoucherId};
 use ebb_model::money::Amount;
 use std::fmt;
 use std::str::FromStr;
@@ -18,8 +18,12 @@ pub enum Place {
     Receivable(AccountId),
     /// What is left of a customer's trial grant.
     Grant(AccountId),
-    /// The cost of grants given.
+    /// What is left of a coupon or a card: we owe its customer so much use.
+    Voucher(VoucherId),
+    /// The cost of grants and coupons given.
     Promotion,
+    /// What cards were issued for, be they sold or given.
+    Cards,
     Revenue(Revenue),
     /// The cost of guarantees that were broken.
     Waiver,
@@ -58,7 +62,9 @@ impl fmt::Display for Place {
             Place::Cash(id) => write!(f, "cash:{id}"),
             Place::Receivable(id) => write!(f, "receivable:{id}"),
             Place::Grant(id) => write!(f, "grant:{id}"),
+            Place::Voucher(id) => write!(f, "voucher:{id}"),
             Place::Promotion => f.write_str("promotion"),
+            Place::Cards => f.write_str("cards"),
             Place::Revenue(Revenue::Compute) => f.write_str("revenue:compute"),
             Place::Revenue(Revenue::SystemDisk) => f.write_str("revenue:system-disk"),
             Place::Revenue(Revenue::Subscription) => f.write_str("revenue:subscription"),
@@ -88,12 +94,14 @@ impl FromStr for Place {
             Some(("cash", id)) => Place::Cash(id.parse()?),
             Some(("receivable", id)) => Place::Receivable(id.parse()?),
             Some(("grant", id)) => Place::Grant(id.parse()?),
+            Some(("voucher", id)) => Place::Voucher(id.parse()?),
             Some(("revenue", "compute")) => Place::Revenue(Revenue::Compute),
             Some(("revenue", "system-disk")) => Place::Revenue(Revenue::SystemDisk),
             Some(("revenue", "subscription")) => Place::Revenue(Revenue::Subscription),
             Some(("revenue", "traffic")) => Place::Revenue(Revenue::Traffic),
             None if text == "bank" => Place::Bank,
             None if text == "promotion" => Place::Promotion,
+            None if text == "cards" => Place::Cards,
             None if text == "waiver" => Place::Waiver,
             None if text == "traffic-pools" => Place::TrafficPools,
             None if text == "adjustments" => Place::Adjustments,
@@ -157,9 +165,17 @@ mod tests {
         let id = AccountId::new(Default::default());
         let revenue =
             [Revenue::Compute, Revenue::SystemDisk, Revenue::Subscription, Revenue::Traffic].map(Place::Revenue);
-        let own = [Place::Cash(id), Place::Receivable(id), Place::Grant(id)];
-        let plain =
-            [Place::Bank, Place::Promotion, Place::Waiver, Place::TrafficPools, Place::Adjustments, Place::Rounding];
+        let voucher = Place::Voucher(VoucherId::new(Default::default()));
+        let own = [Place::Cash(id), Place::Receivable(id), Place::Grant(id), voucher];
+        let plain = [
+            Place::Bank,
+            Place::Promotion,
+            Place::Cards,
+            Place::Waiver,
+            Place::TrafficPools,
+            Place::Adjustments,
+            Place::Rounding,
+        ];
         for place in own.into_iter().chain(revenue).chain(plain) {
             assert_eq!(place.to_string().parse(), Ok(place));
         }

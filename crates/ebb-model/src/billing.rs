@@ -82,12 +82,14 @@ impl Charge {
     }
 }
 
-/// How a charge is paid; the three parts sum up to its gross.
+/// How a charge is paid; waived, grant and payable sum up to its gross.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Split {
     pub waived: Exact,
     pub grant: Exact,
     pub payable: Exact,
+    /// Of what is payable: paid by coupons and cards. The rest comes from cash, then it is debt.
+    pub vouchers: Exact,
 }
 
 impl Split {
@@ -100,6 +102,7 @@ impl Split {
             waived: self.waived + other.waived,
             grant: self.grant + other.grant,
             payable: self.payable + other.payable,
+            vouchers: self.vouchers + other.vouchers,
         }
     }
 }

@@ -85,6 +85,13 @@ pub struct Limits {
     /// Who has a spending cap is warned once so many percent of it are payable (rules §3.8).
     #[serde(default = "cap_warn_percent")]
     pub cap_warn_percent: i64,
+    /// Whose voucher expires is warned so many days before (rules §5.1).
+    #[serde(default = "voucher_warn_days")]
+    pub voucher_warn_days: i64,
+}
+
+fn voucher_warn_days() -> i64 {
+    7
 }
 
 fn cap_warn_percent() -> i64 {
@@ -458,6 +465,8 @@ impl Catalog {
         let days = months.warn_days_before.iter().all(|days| (1..=27).contains(days));
         check(days, "limits.subscription: warn_days_before has days that are not from 1 to 27".into());
         let share = (1..=100).contains(&limits.cap_warn_percent);
+        let days = limits.voucher_warn_days;
+        check((0..=365).contains(&days), format!("limits: voucher_warn_days = {days} is not from 0 to 365"));
         check(share, format!("limits: cap_warn_percent = {} is not from 1 to 100", limits.cap_warn_percent));
         for id in &self.trial.regions {
             check(region(id), format!("trial: region `{id}` is not in the catalog"));

@@ -136,6 +136,10 @@ id!(
     ScheduleId, "w", "a drill schedule"
 );
 id!(
+    /// A coupon or a stored-value card.
+    VoucherId, "c", "a voucher"
+);
+id!(
     /// A public address, whose traffic is counted.
     AddressId, "g", "a public address"
 );

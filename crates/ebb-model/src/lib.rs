@@ -15,4 +15,5 @@ pub mod resources;
 pub mod time;
 pub mod traffic;
 pub mod trial;
+pub mod voucher;
 pub mod week;

@@ -17,7 +17,7 @@ const QUANTA_PER_GB: i64 = GB / BYTES_PER_QUANTUM;
 /// Units of [`TrafficExact`] in one unit of the ledger.
 const EXACT_PER_AMOUNT: i128 = 10_000;
 /// And in one of the currency.
-const TRAFFIC_PER_UNIT: i128 = 1_000_000_000_000;
+pub const TRAFFIC_PER_UNIT: i128 = 1_000_000_000_000;
 
 /// How much traffic: millionths of a GB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -214,6 +214,8 @@ pub struct TrafficCharge {
     /// Paid by this pool, and by the other.
     pub anywhere: Quantity,
     pub overseas: Quantity,
+    /// What vouchers paid of what is payable.
+    pub vouchers: TrafficExact,
 }
 
 impl TrafficCharge {
@@ -225,6 +227,7 @@ impl TrafficCharge {
         TrafficPaid {
             pools: (self.anywhere + self.overseas).charge(self.price),
             payable: self.payable().charge(self.price),
+            vouchers: self.vouchers,
         }
     }
 }
@@ -234,6 +237,8 @@ impl TrafficCharge {
 pub struct TrafficPaid {
     pub pools: TrafficExact,
     pub payable: TrafficExact,
+    /// Of what is payable: paid by coupons and cards.
+    pub vouchers: TrafficExact,
 }
 
 impl TrafficPaid {
@@ -242,7 +247,11 @@ impl TrafficPaid {
     }
 
     pub fn plus(self, other: TrafficPaid) -> TrafficPaid {
-        TrafficPaid { pools: self.pools + other.pools, payable: self.payable + other.payable }
+        TrafficPaid {
+            pools: self.pools + other.pools,
+            payable: self.payable + other.payable,
+            vouchers: self.vouchers + other.vouchers,
+        }
     }
 }
 

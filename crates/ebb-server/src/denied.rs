@@ -105,6 +105,9 @@ impl Denied {
                 | Refused::TooMuchEvidence { .. }
                 | Refused::NoPublicAddresses(_)
                 | Refused::VerifiedByNothing
+                | Refused::VoucherFace { .. }
+                | Refused::VoucherPeriod(_)
+                | Refused::VoucherScope(_)
                 | Refused::HoursWithoutBlock { .. } => StatusCode::UNPROCESSABLE_ENTITY,
                 Refused::InsufficientFunds { .. } | Refused::NotPaidFor { .. } | Refused::Arrears(_) => {
                     StatusCode::PAYMENT_REQUIRED

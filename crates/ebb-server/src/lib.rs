@@ -29,6 +29,7 @@ mod traffic;
 mod trial;
 mod unit;
 mod verifier;
+mod voucher;
 mod work;
 mod zone;
 

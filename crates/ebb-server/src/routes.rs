@@ -28,6 +28,7 @@ mod sandbox;
 mod stream;
 mod subscription;
 mod trial;
+mod voucher;
 mod why;
 mod zone;
 
@@ -70,6 +71,7 @@ const DOCS: &str = "/docs";
         instance::reclaim, instance::console_log, why::decisions, instance::change, permitted::operations, permitted::operate,
         conversion::convert, conversion::renew_instance,
         address::list, address::release, address::send,
+        voucher::issue, voucher::list, voucher::show, voucher::revoke,
         bill::bill, bill::events, explanation::show, adjustment::adjust, audit::show, cap::show, cap::set, cap::remove,
         drill::run, drill::list, drill::show, drill::schedule, drill::schedules, drill::unschedule,
         zone::list, zone::declare, zone::end, report::spot,
@@ -122,6 +124,10 @@ pub fn router(app: App) -> Router {
         .route("/v1/accounts/{id}/top-ups", post(account::top_up))
         .route("/v1/accounts/{id}/keys", post(account::create_key).get(account::list_keys))
         .route("/v1/accounts/{id}/keys/{key}", delete(account::delete_key))
+        .route("/v1/accounts/{id}/vouchers", post(voucher::issue))
+        .route("/v1/vouchers", get(voucher::list))
+        .route("/v1/vouchers/{id}", get(voucher::show))
+        .route("/v1/vouchers/{id}/revoke", post(voucher::revoke))
         .route("/v1/balance", get(account::balance))
         .route("/v1/key-pairs", post(key_pair::add).get(key_pair::list))
         .route("/v1/key-pairs/{name}", delete(key_pair::delete))

@@ -5,9 +5,9 @@ use crate::denied::Denied;
 use crate::unit::{Outcome, Unit};
 use ebb_engine::event::Event;
 use ebb_engine::traffic::{Counted, Coverage, Flow, Running, charges, count, stretch};
-use ebb_model::id::{AccountId, HostId, RecordId};
+use ebb_model::id::{AccountId, HostId};
 use ebb_model::time::Second;
-use ebb_model::traffic::{Address, Counter, Pool, Reading, TrafficCharge, TrafficRecord};
+use ebb_model::traffic::{Address, Counter, Pool, Reading, TrafficCharge};
 use ebb_store::rows::{account, address, traffic, trial};
 use ebb_store::{Decision, Reads, StoreError};
 use std::collections::BTreeSet;
@@ -149,7 +149,7 @@ async fn warned(unit: &Unit, id: AccountId) -> Outcome<BTreeSet<String>> {
 }
 
 impl Unit {
-    /// Writes down that an hour's traffic is closed, and its records.
+    /// Writes down that an hour's traffic is closed; its records are issued with the hour's others.
     pub fn close_traffic(&mut self, id: AccountId, traffic: &Traffic, until: Second) {
         if traffic.flows.is_empty() {
             return;
@@ -158,12 +158,6 @@ impl Unit {
         let closed: BTreeSet<_> = traffic.flows.iter().map(|flow| flow.address).collect();
         closed.iter().for_each(|address| self.write(address::add_up(*address, &traffic.running.months[address])));
         traffic.running.used.iter().for_each(|(month, used)| self.write(traffic::set_used(id, *month, used)));
-        let (mint, now) = (self.app.mint.clone(), self.now);
-        for charge in &traffic.charges {
-            let record = RecordId::new(mint.uuid(now));
-            let (account, charge) = (id, charge.clone());
-            self.write(traffic::insert_record(&TrafficRecord { id: record, account, charge, issued_at: until }));
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod money;
 mod spans;
+mod vouchers;
 
 use crate::app::App;
 use crate::cap;
@@ -21,6 +22,7 @@ use ebb_model::id::{AccountId, DecisionId, EventId, InstanceId};
 use ebb_model::instance::{Cause, Instance, State};
 use ebb_model::resources::Resources;
 use ebb_model::time::Timestamp;
+use ebb_model::voucher::Voucher;
 use ebb_store::rows::account::Account;
 use ebb_store::rows::decision::{self, Decided};
 use ebb_store::rows::host::RoomChange;
@@ -50,6 +52,8 @@ pub struct Unit {
     /// The account whose row this unit changes; a unit has at most one.
     account: Option<Account>,
     changed: bool,
+    /// That may pay something still of an account, with what this unit did to them.
+    vouchers: Option<(AccountId, Vec<Voucher>)>,
     /// The decision by which blocks are taken, if one was made.
     decided: Option<DecisionId>,
     room_changed: bool,
@@ -71,7 +75,23 @@ impl Unit {
         let touched = Touched::default();
         let (guards, writes) = (vec![], vec![]);
         let (account, changed, decided, room_changed, turn) = (None, false, None, false, None);
-        Self { app, reads, now, guards, writes, account, changed, decided, room_changed, touched, told, turn, tried }
+        let vouchers = None;
+        Self {
+            app,
+            reads,
+            now,
+            guards,
+            writes,
+            account,
+            changed,
+            vouchers,
+            decided,
+            room_changed,
+            touched,
+            told,
+            turn,
+            tried,
+        }
     }
 
     pub fn guard(&mut self, query: Query) {

@@ -22,6 +22,7 @@ pub mod subscription;
 pub mod token;
 pub mod traffic;
 pub mod trial;
+pub mod voucher;
 pub mod zone;
 
 use ebb_model::money::Exact;

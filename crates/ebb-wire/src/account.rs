@@ -96,8 +96,11 @@ pub struct Balance {
     pub debt: String,
     /// Held back for what runs and is not settled yet.
     pub held: String,
-    /// Cash that is not held: what can be spent.
+    /// Cash that is not held: what can be spent. What vouchers would pay of what is held needs no cash.
     pub available: String,
+    /// What is left of coupons and cards that are valid now.
+    #[serde(default)]
+    pub vouchers: String,
     /// Exact running totals of everything settled: waived, paid by the grant, payable.
     pub settled: Parts,
     /// What of that was given back since; absent if nothing was.
@@ -125,6 +128,9 @@ pub struct Parts {
     pub grant: String,
     /// With that of traffic.
     pub payable: String,
+    /// Of what is payable: paid by coupons and cards; absent without any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vouchers: Option<String>,
     /// Of traffic alone; absent without any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traffic: Option<TrafficParts>,

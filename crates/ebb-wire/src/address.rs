@@ -1,5 +1,6 @@
 //! Public addresses and what leaves them, as the API says it. Quantities are GB (10⁹ bytes) with 6 decimals.
 
+use crate::voucher::VoucherPaid;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -58,6 +59,9 @@ pub struct TrafficRecord {
     pub payable: String,
     /// What is to be paid, in money.
     pub amount: String,
+    /// What coupons and cards paid of it, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vouchers: Vec<VoucherPaid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issued_at: Option<String>,
 }

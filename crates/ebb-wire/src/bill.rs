@@ -3,6 +3,7 @@
 use crate::account::Parts;
 use crate::address::TrafficRecord;
 use crate::record::Adjustment;
+use crate::voucher::VoucherPaid;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -48,6 +49,9 @@ pub struct Record {
     pub price: String,
     /// What is to be paid: the price less what is waived and what the grant pays.
     pub amount: String,
+    /// What coupons and cards paid of the amount, in their order; the rest is paid in cash, or owed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vouchers: Vec<VoucherPaid>,
     pub waived: String,
     pub grant: String,
     /// What a grant might pay of it: all of a trial instance's use within the validity, else nothing.

@@ -22,6 +22,9 @@ pub struct Catalog {
     /// Its owner is warned so many days before its end.
     #[serde(default)]
     pub subscription_warn_days_before: Vec<i64>,
+    /// Whose voucher expires is told so many days before.
+    #[serde(default)]
+    pub voucher_warn_days: i64,
     pub system_disk_gib: i64,
     /// Per hour.
     pub system_disk_price: String,
@@ -112,6 +115,9 @@ pub struct Quote {
     pub traffic_price: Option<String>,
     /// The unbound money that buying needs.
     pub hold: String,
+    /// What coupons and cards of the account would pay of that; absent without any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_vouchers: Option<String>,
     /// A block that would be placed now on a host which goes back to its owner before the lease ends.
     #[serde(default)]
     pub may_be_taken_back: bool,

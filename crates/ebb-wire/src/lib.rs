@@ -19,4 +19,5 @@ pub mod report;
 pub mod sandbox;
 pub mod subscription;
 pub mod trial;
+pub mod voucher;
 pub mod zone;

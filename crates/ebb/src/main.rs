@@ -32,6 +32,7 @@ mod subscriptions;
 mod table;
 mod trial;
 mod up;
+mod vouchers;
 mod wait;
 mod which;
 mod zones;
@@ -104,12 +105,15 @@ enum Command {
     /// Standard input and output become the guest's port 22
     #[command(hide = true)]
     Tunnel { id: String },
-    /// Show cash, debt, and what is settled and accruing
+    /// Show cash, vouchers, debt, and what is settled and accruing
     #[command(after_help = "Example:\n  ebb balance")]
     Balance,
     /// The trial grant: what is left and how long it lasts, and what becomes of it
     #[command(after_help = "Example:\n  ebb trial claim && ebb buy t6.small.1 --trial --name first\n  ebb trial")]
     Trial(trial::TrialArgs),
+    /// Coupons and cards: what is left of them, until when, and what they pay for
+    #[command(after_help = "Example:\n  ebb vouchers")]
+    Vouchers(vouchers::VouchersArgs),
     /// The spending cap: the most that may be payable in a month, and when it acts
     #[command(after_help = "Example:\n  ebb cap")]
     Cap(cap::CapArgs),
@@ -222,6 +226,7 @@ async fn talk(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Tunnel { id } => console::tunnel(session, &id).await,
         Command::Balance => money::balance(session).await,
         Command::Trial(args) => trial::trial(session, &args).await,
+        Command::Vouchers(args) => vouchers::vouchers(session, &args).await,
         Command::Cap(args) => cap::cap(session, &args).await,
         Command::Audit(args) => audit::audit(session, &args).await,
         Command::Bill(args) => money::bill(session, &args).await,

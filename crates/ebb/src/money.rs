@@ -29,17 +29,21 @@ pub struct BillArgs {
 pub async fn balance(session: &Session) -> Result<(), Failure> {
     let balance: Balance = session.client.get("/v1/balance", &[]).await?;
     session.show(&balance, |balance| {
-        let mut parts = Table::new(&["", "WAIVED>", "GRANT>", "PAYABLE>", "FREE TRAFFIC>", "OF WHICH TRAFFIC>"]);
+        let mut parts =
+            Table::new(&["", "WAIVED>", "GRANT>", "PAYABLE>", "BY VOUCHERS>", "FREE TRAFFIC>", "OF WHICH TRAFFIC>"]);
         for (name, part) in [("settled", &balance.settled), ("accruing", &balance.accruing)] {
             let (free, traffic) =
                 part.traffic.as_ref().map(|t| (t.pools.clone(), t.payable.clone())).unwrap_or_default();
-            parts.row([name.to_owned(), part.waived.clone(), part.grant.clone(), part.payable.clone(), free, traffic]);
+            let vouchers = part.vouchers.clone().unwrap_or_default();
+            let (waived, grant, payable) = (part.waived.clone(), part.grant.clone(), part.payable.clone());
+            parts.row([name.to_owned(), waived, grant, payable, vouchers, free, traffic]);
         }
-        let Balance { currency, cash, debt, held, available, as_of, .. } = balance;
+        let Balance { currency, cash, debt, held, available, vouchers, as_of, .. } = balance;
         let head = facts(&[
             ("cash", format!("{cash} {currency}")),
             ("held for what runs", format!("{held} {currency}")),
             ("available", format!("{available} {currency}")),
+            ("vouchers left", if vouchers.is_empty() { String::new() } else { format!("{vouchers} {currency}") }),
             ("debt", format!("{debt} {currency}")),
             ("as of", instant(as_of)),
         ]);
@@ -65,20 +69,25 @@ pub async fn bill(session: &Session, args: &BillArgs) -> Result<(), Failure> {
 /// A bill as a person reads it.
 pub fn bill_text(bill: &Bill) -> String {
     let total = |parts: &Parts| {
-        let sum = format!("payable {}, paid by the grant {}, waived {}", parts.payable, parts.grant, parts.waived);
+        let by_vouchers =
+            parts.vouchers.as_ref().map(|paid| format!(" ({paid} of it by vouchers)")).unwrap_or_default();
+        let Parts { payable, grant, waived, .. } = parts;
+        let sum = format!("payable {payable}{by_vouchers}, paid by the grant {grant}, waived {waived}");
         match &parts.traffic {
             Some(traffic) => format!("{sum}; traffic is {} of it, and {} was free", traffic.payable, traffic.pools),
             None => sum,
         }
     };
     format!(
-        "{}{}{}\nSettled: {}\n\n{}{}\nAccruing at {}: {}\nAll in {}.\n",
+        "{}{}{}{}\nSettled: {}\n\n{}{}{}\nAccruing at {}: {}\nAll in {}.\n",
         records_text(&bill.records, "No records yet."),
         traffic_text(&bill.traffic),
+        paid_text(&bill.records, &bill.traffic),
         records::given_back(&bill.adjustments),
         total(&bill.settled_total),
         records_text(&bill.accruing, "Nothing accrues."),
         traffic_text(&bill.traffic_accruing),
+        paid_text(&bill.accruing, &bill.traffic_accruing),
         instant(&bill.as_of),
         total(&bill.accruing_total),
         bill.currency,
@@ -144,6 +153,21 @@ fn traffic_text(records: &[TrafficRecord]) -> String {
         ]);
     }
     format!("\n{}", table.text(""))
+}
+
+/// What coupons and cards paid of these records. Nothing without any.
+fn paid_text(records: &[Record], traffic: &[TrafficRecord]) -> String {
+    let of_time = records.iter().map(|record| (&record.since, &record.meter[..], &record.instance, &record.vouchers));
+    let of_traffic = traffic.iter().map(|record| (&record.since, "traffic", &record.address, &record.vouchers));
+    let mut table = Table::new(&["SINCE", "METER", "OF", "PAID BY", "AMOUNT>"]);
+    let mut any = false;
+    for (since, meter, of, paid) in of_time.chain(of_traffic) {
+        for one in paid {
+            table.row([instant(since), meter.to_owned(), short(of), short(&one.voucher), one.amount.clone()]);
+            any = true;
+        }
+    }
+    if any { format!("\n{}", table.text("")) } else { String::new() }
 }
 
 /// A bare date begins at its midnight, UTC, as everything in the tables.

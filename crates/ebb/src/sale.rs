@@ -89,6 +89,10 @@ pub async fn quote(session: &Session, order: &Order) -> Result<(), Failure> {
             ("whole lease", quote.whole_lease_shown.as_ref().map(|p| format!("{p} {currency}")).unwrap_or_default()),
             ("traffic", quote.traffic_price.as_ref().map(|p| format!("{p} {currency} per GB")).unwrap_or_default()),
             ("needed to buy", format!("{} {currency}", quote.hold)),
+            (
+                "of that by vouchers",
+                quote.hold_vouchers.as_ref().map(|p| format!("{p} {currency}")).unwrap_or_default(),
+            ),
             ("but", if quote.may_be_taken_back { BEYOND_RETURN } else { "" }.to_owned()),
             ("room", room_text(quote)),
             ("refused now", quote.refused.as_ref().map(|refused| refused.message.clone()).unwrap_or_default()),

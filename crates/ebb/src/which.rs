@@ -8,6 +8,7 @@ use ebb_wire::bill::Bill;
 use ebb_wire::instance::Instance;
 use ebb_wire::problem::Page;
 use ebb_wire::subscription::Subscription;
+use ebb_wire::voucher::Voucher;
 
 /// Ids begin with their microsecond of birth and a count, and go on by chance: 20 digits stay unique, and are shown.
 const SHOWN: usize = "i-".len() + 20;
@@ -94,6 +95,19 @@ pub async fn record(client: &Client, text: &str) -> Result<String, Failure> {
     found("bill record", text, "ebb bill", pick("bill record", text, "r-", time.chain(traffic).collect()))
 }
 
+/// Finds a coupon or a card by its id, or an unambiguous start of it.
+///
+/// # Errors
+/// None or several match; the sentence lists them.
+pub async fn voucher(client: &Client, text: &str) -> Result<String, Failure> {
+    if is_whole_id(text, "c-") {
+        return Ok(text.to_owned());
+    }
+    let all: Page<Voucher> = client.all("/v1/vouchers", &[("all", "true")]).await?;
+    let all = all.items.into_iter().map(|known| Candidate { name: String::new(), id: known.id }).collect();
+    found("voucher", text, "ebb vouchers list --all", pick("voucher", text, "c-", all))
+}
+
 struct Candidate {
     id: String,
     name: String,
@@ -123,7 +137,7 @@ fn found(what: &str, text: &str, list: &str, picked: Result<Option<String>, Fail
     let none = || Failure::Outcome(format!("no {what} has the id or the name `{text}`; `{list}` shows them"));
     let id = picked?.ok_or_else(none)?;
     // It becomes a part of ssh's command line and of a shell's, so it must be what it says.
-    match ["i-", "a-", "n-", "g-", "r-"].iter().any(|prefix| is_whole_id(&id, prefix)) {
+    match ["i-", "a-", "n-", "g-", "r-", "c-"].iter().any(|prefix| is_whole_id(&id, prefix)) {
         true => Ok(id),
         false => Err(Failure::Outcome(format!("the server says that `{text}` is `{id}`, and that is no id"))),
     }

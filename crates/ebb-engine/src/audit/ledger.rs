@@ -160,7 +160,8 @@ impl Ledger {
         }
         // What the customer pays, wherever he has it from: each kind of his money is a place here.
         let payable = at(&[Place::Cash(account), Place::Receivable(account)]);
-        let comes_to = settled.paid.payable.posted() + settled.traffic.payable.posted();
+        let (time, traffic) = (settled.paid, settled.traffic);
+        let comes_to = (time.payable - time.vouchers).posted() + (traffic.payable - traffic.vouchers).posted();
         let off = payable - comes_to;
         if off > one + one || -off > one + one {
             found.add(Check::Entry, Some(account), format!("{row} cash and receivable"), payable, comes_to);
@@ -186,6 +187,7 @@ impl Ledger {
         total(found, "waived_total", stored.paid.waived, sum.paid.waived);
         total(found, "grant_total", stored.paid.grant, sum.paid.grant);
         total(found, "payable_total", stored.paid.payable, sum.paid.payable);
+        total(found, "voucher_total", stored.paid.vouchers, sum.paid.vouchers);
         total(found, "compute_total", stored.compute, sum.compute);
         total(found, "disk_total", stored.system_disk, sum.system_disk);
         total(found, "subscription_total", stored.subscription, sum.subscription);
@@ -195,19 +197,20 @@ impl Ledger {
         };
         flowed(found, "traffic_pools_total", stored.traffic.pools, sum.traffic.pools);
         flowed(found, "traffic_payable_total", stored.traffic.payable, sum.traffic.payable);
+        flowed(found, "traffic_voucher_total", stored.traffic.vouchers, sum.traffic.vouchers);
 
         let at = |places: &BTreeMap<Place, Amount>, place| places.get(&place).copied().unwrap_or_default();
         let posted = |of: &mut Found, row: &str, stored: Amount, comes_to: Amount| {
             of.compare(Check::Posted, account, format!("postings to {row}"), stored, comes_to);
         };
         let settling = &self.settling;
-        let Split { waived, grant, payable } = stored.paid;
-        let TrafficPaid { pools, payable: sent } = stored.traffic;
+        let Split { waived, grant, payable, vouchers } = stored.paid;
+        let TrafficPaid { pools, payable: sent, vouchers: sent_by } = stored.traffic;
         posted(found, "waiver", at(settling, Place::Waiver), waived.posted());
         posted(found, "grant", at(settling, Place::Grant(account)), grant.posted());
         posted(found, "traffic-pools", at(settling, Place::TrafficPools), pools.posted());
         let paid = at(settling, Place::Cash(account)) + at(settling, Place::Receivable(account));
-        posted(found, "cash and receivable", paid, payable.posted() + sent.posted());
+        posted(found, "cash and receivable", paid, (payable - vouchers).posted() + (sent - sent_by).posted());
         let sold = |kind| -at(settling, Place::Revenue(kind));
         posted(found, "revenue:compute", sold(Revenue::Compute), stored.compute.posted());
         posted(found, "revenue:system-disk", sold(Revenue::SystemDisk), stored.system_disk.posted());

@@ -34,6 +34,7 @@ pub static LIMITS: LazyLock<Limits> = LazyLock::new(|| Limits {
     drills_per_day: 100,
     drills_per_minute: 100,
     cap_warn_percent: 80,
+    voucher_warn_days: 7,
     sell_beyond_return: false,
     subscription: SubscriptionLimits::default(),
 });

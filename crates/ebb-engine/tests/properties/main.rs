@@ -16,6 +16,7 @@ mod shop;
 mod spending;
 mod traffic;
 mod victims;
+mod vouchers;
 mod waiver;
 mod world;
 mod zones;

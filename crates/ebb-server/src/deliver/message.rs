@@ -264,6 +264,46 @@ fn happened(event: &CloudEvent) -> (String, String, String) {
                 data("at")
             ),
         ),
+        "voucher-expires-soon" => {
+            let (what, what_zh) = voucher(&event.data);
+            (
+                format!("Your {what} expires at {}", data("expires_at")),
+                format!(
+                    "The {what} {} of account {} expires at {}. {} is left of it, which pays nothing from then on; `ebb vouchers` \
+                    says what it pays for.",
+                    data("voucher"),
+                    data("account"),
+                    data("expires_at"),
+                    data("left")
+                ),
+                format!(
+                    "账号 {} 的{what_zh} {} 将于 {} 过期，剩余 {}，过期后不可使用；`ebb vouchers` 可查看适用范围。",
+                    data("account"),
+                    data("voucher"),
+                    data("expires_at"),
+                    data("left")
+                ),
+            )
+        }
+        "voucher-used-up" => {
+            let (what, what_zh) = voucher(&event.data);
+            (
+                format!("Your {what} is used up"),
+                format!(
+                    "Nothing is left of the {what} {} of account {} since {}. What it paid for is paid by the next one that may, or in \
+                    cash; `ebb balance` shows what is there.",
+                    data("voucher"),
+                    data("account"),
+                    data("at")
+                ),
+                format!(
+                    "账号 {} 的{what_zh} {} 已于 {} 用完，后续费用由其他可用代金券或余额支付，详见 `ebb balance`。",
+                    data("account"),
+                    data("voucher"),
+                    data("at")
+                ),
+            )
+        }
         _ => (
             format!("{name} is released"),
             format!("The instance {called} and its system disk are gone since {}.", data("gone_at")),
@@ -289,6 +329,14 @@ fn cause(cause: Cause) -> (&'static str, &'static str) {
     }
 }
 
+fn voucher(data: &Value) -> (&'static str, &'static str) {
+    match data["kind"].as_str() {
+        Some("cash-coupon") => ("cash coupon", "现金券"),
+        Some("discount-coupon") => ("discount coupon", "折扣券"),
+        _ => ("stored-value card", "储值卡"),
+    }
+}
+
 fn days(data: &Value) -> String {
     match data["days"].as_i64() {
         Some(1) => "1 day".to_owned(),
@@ -304,10 +352,11 @@ fn shown(data: &Value, name: &str) -> String {
 mod tests {
     use super::*;
     use ebb_engine::event::Event;
-    use ebb_model::id::{AccountId, EventId};
+    use ebb_model::id::{AccountId, EventId, VoucherId};
     use ebb_model::time::{Second, Timestamp};
     use ebb_model::traffic::Pool;
     use ebb_model::trial::{AtEnd, Over};
+    use ebb_model::voucher::VoucherKind;
 
     fn mail(what: &Event) -> (String, String) {
         let body = serde_json::to_value(what).expect("an event is JSON");
@@ -327,6 +376,20 @@ mod tests {
         let (_, text) = mail(&Event::SubscriptionEnded { at: until, kept_until });
         assert!(text.contains("ended at 2026-04-02T02:20:30Z, so it is switched off"), "{text}");
         assert!(text.contains("kept until 2026-04-17T02:20:30Z at no charge") && text.contains("renew"), "{text}");
+    }
+
+    #[test]
+    fn a_mail_about_a_voucher_says_which_and_up_to_when() {
+        let at = Second::from_unix(1_775_096_430);
+        let id = VoucherId::new(Default::default());
+        let left = "12.5".parse().expect("an amount");
+        let kind = VoucherKind::CashCoupon;
+        let (subject, text) = mail(&Event::VoucherExpiresSoon { voucher: id, kind, left, expires_at: at });
+        assert_eq!(subject, "[Ebb] Your cash coupon expires at 2026-04-02T02:20:30Z");
+        assert!(text.contains("12.50000000 is left of it") && text.contains("的现金券 c-0000"), "{text}");
+        let (subject, text) = mail(&Event::VoucherUsedUp { voucher: id, kind: VoucherKind::Card, at });
+        assert_eq!(subject, "[Ebb] Your stored-value card is used up");
+        assert!(text.contains("since 2026-04-02T02:20:30Z") && text.contains("的储值卡 c-0000"), "{text}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::denied::Denied;
 use crate::mint::digest;
 use crate::person::Whose;
 use crate::unit::{Unit, refuse};
+use crate::voucher::Funds;
 use crate::work::hours::accruing;
 use axum::Json;
 use axum::extract::{Path, Query, State};
@@ -21,6 +22,7 @@ use ebb_model::person::Source;
 use ebb_model::time::Second;
 use ebb_model::traffic::TrafficCharge;
 use ebb_model::trial::Holder;
+use ebb_model::voucher::{Fine, Voucher};
 use ebb_store::StoreError;
 use ebb_store::rows::account::{self, Account};
 use ebb_store::rows::adjustment;
@@ -303,12 +305,15 @@ async fn balance_of(
     let both = accruing.hour.iter().chain(&accruing.blocks);
     let sum = both.fold(Default::default(), |sum: ebb_model::billing::Split, (_, split)| sum.plus(*split));
     let adjusted = reads.row(adjustment::sum(account.id)).await?.map(|row| adjustment::read_sum(&row));
+    let funds = Funds::read(app, reads, account, now).await?;
+    let left: Fine = funds.vouchers.iter().map(Voucher::left).sum();
     Ok(wire::Balance {
         currency: app.catalog.currency.clone(),
         cash: account.purse.cash.to_string(),
         debt: account.purse.debt.to_string(),
         held: account.held.to_string(),
-        available: (account.purse.cash - account.held).to_string(),
+        available: funds.unbound().to_string(),
+        vouchers: left.to_string(),
         settled: super::bill::parts(account.totals.paid, account.totals.traffic),
         adjusted: adjusted.filter(|back| back.total() > Amount::ZERO).map(|back| wire::GivenBack {
             debt: back.debt.to_string(),

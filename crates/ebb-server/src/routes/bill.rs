@@ -1,6 +1,7 @@
 //! Bills and the log.
 
 use super::account::Paging;
+use super::voucher::{paid, paid_by};
 use crate::app::App;
 use crate::call::{Principal, Role};
 use crate::denied::Denied;
@@ -8,15 +9,19 @@ use crate::work::hours::accruing;
 use axum::Json;
 use axum::extract::{Query, State};
 use ebb_model::billing::{BillRecord, Charge, Split};
+use ebb_model::id::RecordId;
 use ebb_model::money::Exact;
 use ebb_model::time::{Second, Timestamp};
 use ebb_model::traffic::{TrafficCharge, TrafficPaid, TrafficRecord};
-use ebb_store::rows::{account, adjustment, bill as rows, event, traffic};
+use ebb_model::voucher::Fine;
+use ebb_store::rows::{account, adjustment, bill as rows, event, traffic, voucher as voucher_rows};
 use ebb_wire::account::{LoggedEvent, Parts};
 use ebb_wire::address as wire;
 use ebb_wire::bill::{Bill, Record};
 use ebb_wire::problem::{Page, Problem};
+use ebb_wire::voucher::VoucherPaid;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 const MOST_RECORDS: i64 = 100_000;
 
@@ -52,6 +57,8 @@ pub async fn bill(State(app): State<App>, who: Principal, Query(span): Query<Spa
         let shown_records = records.iter().take(MOST_RECORDS as usize);
         let records: Vec<BillRecord> = shown_records.map(rows::read_record).collect();
         let settled = records.iter().fold(Split::default(), |sum, record| sum.plus(record.split));
+        let [hourly, flowing, of_blocks] = accruing.payments;
+        let open_payments = hourly.iter().chain(&of_blocks);
         let open: Vec<(Charge, Split)> = accruing.hour.into_iter().chain(accruing.blocks).collect();
         let accrued = open.iter().fold(Split::default(), |sum, (_, split)| sum.plus(*split));
         let sent = reads.rows(traffic::records_of_account(id, since, until, MOST_RECORDS + 1)).await?;
@@ -61,12 +68,30 @@ pub async fn bill(State(app): State<App>, who: Principal, Query(span): Query<Spa
         let given_back = reads.rows(adjustment::of_account(id, "", MOST_RECORDS)).await?;
         let given_back: Vec<_> =
             given_back.iter().map(|row| super::adjustment::shown(&adjustment::read(row))).collect();
+        let mut payments = BTreeMap::<RecordId, Vec<VoucherPaid>>::new();
+        for (record, voucher, amount) in
+            reads.rows(voucher_rows::payments_of(id, since, until)).await?.iter().map(voucher_rows::read_payment)
+        {
+            payments.entry(record).or_default().push(paid_by(voucher, amount));
+        }
+        let mut paid_of = |id: RecordId| payments.remove(&id).unwrap_or_default();
         Ok(Some(Bill {
             currency: shared.catalog.currency.clone(),
-            records: records.iter().map(issued).collect(),
-            accruing: open.iter().map(|(charge, split)| shown(charge, split)).collect(),
-            traffic: sent.iter().map(issued_traffic).collect(),
-            traffic_accruing: sending.iter().map(shown_traffic).collect(),
+            records: records.iter().map(|one| Record { vouchers: paid_of(one.id), ..issued(one) }).collect(),
+            accruing: open
+                .iter()
+                .zip(open_payments)
+                .map(|((charge, split), payments)| Record { vouchers: paid(payments), ..shown(charge, split) })
+                .collect(),
+            traffic: sent
+                .iter()
+                .map(|one| wire::TrafficRecord { vouchers: paid_of(one.id), ..issued_traffic(one) })
+                .collect(),
+            traffic_accruing: sending
+                .iter()
+                .zip(&flowing)
+                .map(|(charge, payments)| wire::TrafficRecord { vouchers: paid(payments), ..shown_traffic(charge) })
+                .collect(),
             adjustments: given_back,
             truncated,
             settled_total: parts(settled, sent.iter().map(|record| record.charge.paid()).sum()),
@@ -111,10 +136,15 @@ pub fn logged(event: event::Logged) -> LoggedEvent {
 /// Time and traffic have exact units of their own, so what is posted of each is what can be added up.
 pub fn parts(split: Split, traffic: TrafficPaid) -> Parts {
     let flowed = traffic != TrafficPaid::default();
+    // Each rounded by itself like what is payable, so that the rest is what cash paid.
+    let cash = (split.payable - split.vouchers).posted() + (traffic.payable - traffic.vouchers).posted();
+    let payable = split.payable.posted() + traffic.payable.posted();
+    let vouchers = Fine::of_time(split.vouchers) + Fine::of_traffic(traffic.vouchers);
     Parts {
         waived: split.waived.to_string(),
         grant: split.grant.to_string(),
-        payable: (split.payable.posted() + traffic.payable.posted()).to_string(),
+        payable: payable.to_string(),
+        vouchers: (vouchers > Fine::ZERO).then(|| (payable - cash).to_string()),
         traffic: flowed
             .then(|| wire::TrafficParts { pools: traffic.pools.to_string(), payable: traffic.payable.to_string() }),
     }
@@ -140,6 +170,7 @@ fn shown_traffic(charge: &TrafficCharge) -> wire::TrafficRecord {
         overseas: charge.overseas.to_string(),
         payable: charge.payable().to_string(),
         amount: charge.paid().payable.to_string(),
+        vouchers: vec![],
         issued_at: None,
     }
 }
@@ -164,6 +195,7 @@ fn shown(charge: &Charge, split: &Split) -> Record {
         months: charge.months,
         price: charge.price.to_string(),
         amount: split.payable.to_string(),
+        vouchers: vec![],
         waived: split.waived.to_string(),
         grant: split.grant.to_string(),
         covered: covered.to_string(),

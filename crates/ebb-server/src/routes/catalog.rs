@@ -8,6 +8,7 @@ use crate::call::{Call, Principal};
 use crate::cap;
 use crate::denied::Denied;
 use crate::room::only_beyond_return;
+use crate::voucher::Funds;
 use axum::Json;
 use axum::extract::State;
 use ebb_engine::fleet::Fleet;
@@ -16,7 +17,7 @@ use ebb_engine::quote::{self, Order, PurchaseOption};
 use ebb_engine::spending::Spending;
 use ebb_model::catalog::Trial;
 use ebb_model::id::AccountId;
-use ebb_model::money::Price;
+use ebb_model::money::{Amount, Price};
 use ebb_model::time::Second;
 use ebb_store::rows::account;
 use ebb_wire::catalog::{Catalog, Flavor, Image, Quote, Refusal, TrialTerms, Zone};
@@ -61,6 +62,7 @@ pub async fn show(State(app): State<App>, _: Principal) -> Json<Catalog> {
         subscription_max_months: catalog.limits.subscription.max_months,
         subscription_keep_days: catalog.limits.subscription.keep_days,
         subscription_warn_days_before: catalog.limits.subscription.warn_days_before.iter().copied().collect(),
+        voucher_warn_days: catalog.limits.voucher_warn_days,
         system_disk_gib: catalog.system_disk.gib,
         system_disk_price: catalog.disk_price().to_string(),
         zones: zones.collect(),
@@ -98,9 +100,12 @@ pub async fn quote(State(app): State<App>, call: Call<Buy>) -> Result<Json<Quote
     let (limits, now) = (&app.catalog.limits, app.clock.now());
     let beyond = |fleet: &mut Fleet| only_beyond_return(fleet, limits, &quote, now);
     let may_be_taken_back = app.zones.with(&app.catalog, &order.zone, beyond);
-    let refused = match call.principal.account {
-        Some(id) => refused_now(&app, id, &order.flavor, &quote, now.second()).await?,
-        None => None,
+    let (refused, hold_vouchers) = match call.principal.account {
+        Some(id) => (
+            refused_now(&app, id, &order.flavor, &quote, now.second()).await?,
+            by_vouchers(&app, id, &order.flavor, &quote, now.second()).await?,
+        ),
+        None => (None, None),
     };
     Ok(Json(Quote {
         available: available.to_owned(),
@@ -114,6 +119,7 @@ pub async fn quote(State(app): State<App>, call: Call<Buy>) -> Result<Json<Quote
         whole_lease_shown: quote.whole_lease().map(|whole| whole.to_cents()),
         traffic_price: traffic.map(|(_, price)| price.to_string()),
         hold: if app.catalog.limits.hold { quote.hold() } else { Default::default() }.to_string(),
+        hold_vouchers: hold_vouchers.filter(|_| app.catalog.limits.hold).map(|amount| amount.to_string()),
         may_be_taken_back,
         refused,
     }))
@@ -140,6 +146,23 @@ async fn refused_now(
         Ok(cap::against(&shared, &reads, &account, now, begin).await?.and_then(|(_, refused)| refused))
     });
     Ok(refused.await?.map(|refused| Refusal { code: refused.code().to_owned(), message: refused.to_string() }))
+}
+
+/// What the account's vouchers would pay of what buying needs; nothing is said of an account without any.
+async fn by_vouchers(
+    app: &App,
+    id: AccountId,
+    flavor: &str,
+    quote: &quote::Quote,
+    now: Second,
+) -> Result<Option<Amount>, Denied> {
+    let (shared, need) = (app.clone(), sale::need(quote, flavor, now));
+    let read = app.store.read(move |reads| async move {
+        let Some(row) = reads.row(account::by_id(id)).await? else { return Ok(None) };
+        let funds = Funds::read(&shared, &reads, &account::read(&row), now).await?;
+        Ok((!funds.vouchers.is_empty()).then(|| funds.by_vouchers(&need)))
+    });
+    Ok(read.await?)
 }
 
 /// The order that a request means.

@@ -8,10 +8,12 @@ use crate::cap;
 use crate::denied::Denied;
 use crate::trial::outlook;
 use crate::unit::{Outcome, Unit, refuse};
+use crate::voucher::{Funds, region_of};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use ebb_engine::conversion::{Payer, renew, to_on_demand, to_subscription};
+use ebb_engine::funds::Need;
 use ebb_engine::lifecycle::{Effect, Input, Step};
 use ebb_engine::monthly;
 use ebb_engine::operation::{Operation, permit};
@@ -20,6 +22,7 @@ use ebb_engine::refusal::Refused;
 use ebb_engine::trial::ended;
 use ebb_model::instance::{Instance, Purchase};
 use ebb_model::money::{Amount, Price};
+use ebb_model::time::{HOUR, Second};
 use ebb_store::Decision;
 use ebb_store::rows::instance;
 use ebb_wire::instance as wire;
@@ -87,7 +90,9 @@ async fn carry_out<T>(app: App, call: Call<T>, id: String, to: To, quote: bool) 
     let answer = call.once(&app, name, known.account, move |mut unit| async move {
         let found = unit.instance(known.id).await?;
         let before = up_to_now(&mut unit, found).await?;
-        let (step, payment) = decide(&mut unit, &before, to).await?;
+        let account = unit.account(before.account).await?.clone();
+        let funds = Funds::read(&unit.app.clone(), &unit.reads, &account, unit.now.second()).await?;
+        let (step, payment) = decide(&mut unit, &before, to, &funds).await?;
         let month = unit.app.catalog.time_zone.month(unit.now.second());
         cap::permit(&mut unit, before.account, |spending, now| match payment {
             Some(paid) => outlays::pay_ahead(spending, &before, month, paid.total(), now),
@@ -101,9 +106,16 @@ async fn carry_out<T>(app: App, call: Call<T>, id: String, to: To, quote: bool) 
         }
         let seen = unit.reads.row(instance::by_id(known.id)).await?.map(|row| instance::read_seen(&row));
         let key = key_name(&unit.reads, &after).await?;
-        let account = unit.account(before.account).await?;
+        let account = unit.account(before.account).await?.clone();
+        let mut held = funds.held.clone();
+        match payment {
+            Some(_) => held.retain(|(about, _)| *about != before.id),
+            None if hold > Amount::ZERO => held.push((before.id, on_demand(&unit.app, &before, unit.now.second()))),
+            None => {}
+        }
+        let funds = funds.after(&account, unit.vouchers(before.account).await?.clone(), held);
         let answer = wire::Converted {
-            available: (account.purse.cash - account.held).to_string(),
+            available: funds.unbound().to_string(),
             from: before.purchase.option().to_owned(),
             currency: unit.app.catalog.currency.clone(),
             payment: payment.map(|paid| wire::Payment {
@@ -129,7 +141,18 @@ async fn up_to_now(unit: &mut Unit, mut about: Instance) -> Outcome<Instance> {
     Ok(about)
 }
 
-async fn decide(unit: &mut Unit, before: &Instance, to: To) -> Outcome<(Step, Option<monthly::Payment>)> {
+/// What an hour on demand needs of a trial instance that leaves the trial.
+fn on_demand(app: &App, before: &Instance, now: Second) -> Need {
+    let amount = (before.purchase.price() + before.disk_price).charge(HOUR).posted();
+    Need::held(before, region_of(app, before), amount, now)
+}
+
+async fn decide(
+    unit: &mut Unit,
+    before: &Instance,
+    to: To,
+    funds: &Funds,
+) -> Outcome<(Step, Option<monthly::Payment>)> {
     let (app, now) = (unit.app.clone(), unit.now.second());
     if let Purchase::Trial { .. } = before.purchase {
         // What waits to become of it counts from the end of its trial on.
@@ -141,19 +164,25 @@ async fn decide(unit: &mut Unit, before: &Instance, to: To) -> Outcome<(Step, Op
     }
     // Of two that spend the same money one sees the other.
     let account = unit.change_account(before.account).await?;
-    let payer = Payer { debt: account.purse.debt, available: account.purse.cash - account.held };
+    let debt = account.purse.debt;
+    let payer = |need: &Need| Payer { debt, available: funds.available(need) };
+    let of_months =
+        |paid: &monthly::Payment| payer(&Need::months(&before.flavor, region_of(&app, before), paid.total(), now));
     let months = |months, expected| monthly::months(&app.catalog, before, months, expected, now);
     let decided = match to {
-        To::OnDemand => to_on_demand(before, &payer, now, &app.catalog.limits).map(|step| (step, None)),
+        To::OnDemand => to_on_demand(before, &payer(&on_demand(&app, before, now)), now, &app.catalog.limits)
+            .map(|step| (step, None)),
         // What can never be is said before its price.
-        To::Subscription { months: count, expected } => permit(before, Operation::ToSubscription)
-            .and_then(|()| months(count, expected))
-            .and_then(|(purchase, paid)| Ok((to_subscription(before, purchase, paid, &payer, now)?, Some(paid)))),
+        To::Subscription { months: count, expected } => {
+            permit(before, Operation::ToSubscription).and_then(|()| months(count, expected)).and_then(
+                |(purchase, paid)| Ok((to_subscription(before, purchase, paid, &of_months(&paid), now)?, Some(paid))),
+            )
+        }
         To::Renewed { .. } if before.paid_until().is_none() => {
             Err(Refused::NotASubscription { option: before.purchase.option() })
         }
         To::Renewed { months: count, expected } => months(count, expected)
-            .and_then(|(purchase, paid)| Ok((renew(before, purchase, paid, &payer)?, Some(paid)))),
+            .and_then(|(purchase, paid)| Ok((renew(before, purchase, paid, &of_months(&paid))?, Some(paid)))),
     };
     match decided {
         Ok(decided) => Ok(decided),

@@ -3,6 +3,8 @@
 use super::account::buyer;
 use super::trial::standing;
 use crate::app::App;
+use crate::voucher::Funds;
+use ebb_engine::funds::Need;
 use ebb_engine::quote::{Buyer, Quote, may_buy};
 use ebb_engine::refusal::Refused;
 use ebb_engine::trial::may_start;
@@ -30,7 +32,8 @@ pub async fn refused(
         true => instance::sum_spot(&reads.rows(instance::spot_of_account(account.id)).await?),
         false => Resources::default(),
     };
-    if let Err(refused) = may_buy(&app.catalog, &Buyer { spot, ..buyer(account, live) }, quote) {
+    let available = Funds::read(app, reads, account, now).await?.available(&need(quote, flavor, now));
+    if let Err(refused) = may_buy(&app.catalog, &Buyer { spot, available, ..buyer(account, live) }, quote) {
         return Ok(Some(refused));
     }
     if !matches!(quote.purchase, Purchase::Trial { .. }) {
@@ -40,4 +43,9 @@ pub async fn refused(
     let grant = account::read_grant(&row);
     let standing = standing(app, reads, account, &grant, now).await?;
     Ok(may_start(&app.catalog, Some(&grant), &standing, flavor, quote, now).err())
+}
+
+/// The unbound money that buying needs, and what for.
+pub fn need(quote: &Quote, flavor: &str, now: Second) -> Need {
+    Need::of(quote.purchase, flavor, &quote.region, quote.disk_price, quote.hold(), now)
 }

@@ -5,15 +5,15 @@ use ebb_engine::drill::free_seconds;
 use ebb_engine::event::Event;
 use ebb_engine::monthly::Payment;
 use ebb_engine::rating;
-use ebb_engine::settlement::{self, settle_with_traffic};
+use ebb_engine::settlement::{self, settle_with_vouchers};
 use ebb_engine::trial::deduct;
 use ebb_ledger::Entry;
 use ebb_model::billing::{BillRecord, Charge, Settled, Span, Split};
 use ebb_model::id::{AccountId, EntryId, InstanceId, RecordId, SpanId};
 use ebb_model::instance::{End, Instance, State};
 use ebb_model::time::{Period, Second};
-use ebb_model::traffic::TrafficCharge;
-use ebb_store::rows::{account, bill, block, cap as cap_rows, drill};
+use ebb_model::traffic::{TrafficCharge, TrafficRecord};
+use ebb_store::rows::{account, bill, block, cap as cap_rows, drill, traffic as traffic_rows, voucher};
 
 impl Unit {
     pub(super) async fn settle_block(&mut self, of: &Instance) -> Outcome<()> {
@@ -63,24 +63,39 @@ impl Unit {
         self.settle_with_traffic(account, reason, charges, splits, &[], issued_at).await
     }
 
-    /// The same with an hour's traffic, whose records are issued by [`Unit::close_traffic`].
+    /// The same with an hour's traffic.
     pub async fn settle_with_traffic(
         &mut self,
         account: AccountId,
         reason: &str,
         charges: Vec<Charge>,
-        splits: Vec<Split>,
+        mut splits: Vec<Split>,
         traffic: &[TrafficCharge],
         issued_at: Second,
     ) -> Outcome<()> {
         let (mint, now) = (self.app.mint.clone(), self.now);
+        let mut traffic = traffic.to_vec();
+        let paid = self.pay_with_vouchers(account, &charges, &mut splits, &mut traffic, issued_at).await?;
         let row = self.change_account(account).await?;
-        let settled = settle_with_traffic(account, row.totals, row.purse, &charges, &splits, traffic);
+        let settled = settle_with_vouchers(account, row.totals, row.purse, &charges, &splits, &traffic, &paid.uses);
         row.totals = settled.totals;
         row.purse = settled.purse;
-        for (charge, split) in charges.into_iter().zip(splits) {
-            let id = RecordId::new(mint.uuid(now));
+        let mut payments = paid.by_record.into_iter().flatten().peekable();
+        let mut write_payments = |unit: &mut Unit, at: usize, id: RecordId, since: Second| {
+            while let Some(paid) = payments.next_if(|paid| paid.due == at) {
+                unit.write(voucher::insert_payment(account, id, since, paid.voucher, paid.amount));
+            }
+        };
+        let timed = charges.len();
+        for (at, (charge, split)) in charges.into_iter().zip(splits).enumerate() {
+            let (id, since) = (RecordId::new(mint.uuid(now)), charge.period.since);
             self.write(bill::insert_record(&BillRecord { id, charge, split, issued_at }));
+            write_payments(self, at, id, since);
+        }
+        for (at, charge) in traffic.into_iter().enumerate() {
+            let (id, since) = (RecordId::new(mint.uuid(now)), charge.period.since);
+            self.write(traffic_rows::insert_record(&TrafficRecord { id, account, charge, issued_at }));
+            write_payments(self, timed + at, id, since);
         }
         self.post(account, reason, &settled.entry, issued_at);
         Ok(())

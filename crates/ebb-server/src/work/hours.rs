@@ -6,10 +6,12 @@ use crate::denied::Denied;
 use crate::traffic::Traffic;
 use crate::trial::{self, outlook};
 use crate::unit::{Outcome, Unit};
+use crate::voucher;
 use ebb_engine::end::ending;
 use ebb_engine::event::Event;
 use ebb_engine::rating;
 use ebb_engine::trial::deduct;
+use ebb_engine::voucher::Payment;
 use ebb_model::billing::{Charge, Meter, Settled, Span, Split};
 use ebb_model::id::{AccountId, HostId, InstanceId};
 use ebb_model::instance::End;
@@ -147,6 +149,8 @@ pub struct Accruing {
     pub blocks: Vec<(Charge, Split)>,
     /// What left public addresses in hours that are not closed.
     pub traffic: Traffic,
+    /// What vouchers would pay of these records: of hours, of traffic, of blocks.
+    pub payments: [Vec<Vec<Payment>>; 3],
 }
 
 /// Reads and rates what an account has accrued.
@@ -173,7 +177,10 @@ pub async fn accruing(app: &App, reads: &Reads, account: &Account, now: Second) 
     let blocks: Vec<Charge> = blocks.collect();
     let splits = deduct(&blocks, None);
     let traffic = app.traffic(reads, account.id, None).await?;
-    Ok(Accruing { hour, blocks: blocks.into_iter().zip(splits).collect(), traffic })
+    let blocks = blocks.into_iter().zip(splits).collect();
+    let mut accruing = Accruing { hour, blocks, traffic, payments: Default::default() };
+    voucher::pay_accruing(app, reads, account.id, &mut accruing, now).await?;
+    Ok(accruing)
 }
 
 /// What came of closing an hour.

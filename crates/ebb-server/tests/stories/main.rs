@@ -36,4 +36,6 @@ mod traffic;
 mod trial;
 mod trial_end;
 mod trial_silence;
+mod voucher_holds;
+mod vouchers;
 mod zones;

@@ -48,6 +48,7 @@ pub fn read(row: &Row) -> Account {
                 waived: exact(row.int("waived_total")),
                 grant: exact(row.int("grant_total")),
                 payable: exact(row.int("payable_total")),
+                vouchers: exact(row.int("voucher_total")),
             },
             compute: exact(row.int("compute_total")),
             system_disk: exact(row.int("disk_total")),
@@ -55,6 +56,7 @@ pub fn read(row: &Row) -> Account {
             traffic: TrafficPaid {
                 pools: traffic_exact(row.text("traffic_pools_total")),
                 payable: traffic_exact(row.text("traffic_payable_total")),
+                vouchers: traffic_exact(row.text("traffic_voucher_total")),
             },
         },
         ran: row.int("ran") == 1,
@@ -122,6 +124,7 @@ pub fn change(account: &Account) -> Query {
         "update account set holder = $3, cash = $4, debt = $5, held = $6, waived_total = $7, grant_total = $8, \
          payable_total = $9, compute_total = $10, disk_total = $11, ran = $12, close_at = $13, closed_at = $14, \
          subscription_total = $15, traffic_pools_total = $16, traffic_payable_total = $17, \
+         voucher_total = $18, traffic_voucher_total = $19, \
          generation = generation + 1 where id = $1 and generation = $2",
         args![
             account.id.to_string(),
@@ -141,6 +144,8 @@ pub fn change(account: &Account) -> Query {
             units(totals.subscription),
             totals.traffic.pools.units().to_string(),
             totals.traffic.payable.units().to_string(),
+            units(totals.paid.vouchers),
+            totals.traffic.vouchers.units().to_string(),
         ],
     )
 }

@@ -114,8 +114,8 @@ pub fn insert_record(record: &BillRecord) -> Query {
     let charge = &record.charge;
     query(
         "insert into bill_record (id, account_id, instance_id, span_id, meter, price, since, until, waiver, covered, \
-         waived, granted, payable, issued_at, months) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+         waived, granted, payable, issued_at, months, vouchers) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
         args![
             record.id.to_string(),
             charge.account.to_string(),
@@ -132,6 +132,7 @@ pub fn insert_record(record: &BillRecord) -> Query {
             units(record.split.payable),
             record.issued_at.unix(),
             charge.months,
+            units(record.split.vouchers),
         ],
     )
 }
@@ -202,6 +203,7 @@ pub fn read_record(row: &Row) -> BillRecord {
             waived: exact(row.int("waived")),
             grant: exact(row.int("granted")),
             payable: exact(row.int("payable")),
+            vouchers: exact(row.int("vouchers")),
         },
         issued_at: Second::from_unix(row.int("issued_at")),
     }

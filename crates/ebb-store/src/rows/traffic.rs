@@ -58,7 +58,7 @@ pub fn insert_record(record: &TrafficRecord) -> Query {
     let charge = &record.charge;
     query(
         "insert into traffic_record (id, account_id, address_id, price, since, until, quantity, anywhere, overseas, \
-         issued_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+         issued_at, vouchers) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         args![
             record.id.to_string(),
             record.account.to_string(),
@@ -70,6 +70,7 @@ pub fn insert_record(record: &TrafficRecord) -> Query {
             charge.anywhere.millionths(),
             charge.overseas.millionths(),
             record.issued_at.unix(),
+            i64::try_from(charge.vouchers.units()).expect("traffic of an hour below nine million of the currency"),
         ],
     )
 }
@@ -108,6 +109,7 @@ pub fn read_record(row: &Row) -> TrafficRecord {
             quantity: quantity("quantity"),
             anywhere: quantity("anywhere"),
             overseas: quantity("overseas"),
+            vouchers: TrafficExact::from_units(row.int("vouchers").into()),
         },
         issued_at: Second::from_unix(row.int("issued_at")),
     }

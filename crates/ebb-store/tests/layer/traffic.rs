@@ -60,6 +60,7 @@ async fn what_is_payable_of_records_is_exact(home: Home) {
             quantity: Quantity::from_millionths(quantity),
             anywhere: Quantity::from_millionths(free),
             overseas: Quantity::ZERO,
+            vouchers: TrafficExact::from_units(n.into()),
         },
         issued_at: hour(n).until,
     };

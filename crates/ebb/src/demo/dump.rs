@@ -11,6 +11,7 @@ use ebb_wire::bill::Bill;
 use ebb_wire::catalog::Catalog;
 use ebb_wire::problem::Page;
 use ebb_wire::trial::TrialProgress;
+use ebb_wire::voucher::Voucher;
 use serde::Serialize;
 use std::path::Path;
 
@@ -32,6 +33,7 @@ struct Books {
     trial: Option<TrialProgress>,
     bill: Bill,
     addresses: Vec<Address>,
+    vouchers: Vec<Voucher>,
 }
 
 pub async fn write(stage: &Stage, played: &Played, file: Option<&Path>, json: bool) -> Result<(), Failure> {
@@ -58,7 +60,10 @@ async fn collect(stage: &Stage, seed: u64) -> Result<Dump<'_>, Failure> {
         let balance = operator.get("/v1/balance", &about).await?;
         let bill = operator.get("/v1/bills", &about).await?;
         let addresses: Page<Address> = operator.all("/v1/addresses", &about).await?;
-        books.push(Books { balance, trial, bill, addresses: addresses.items, account });
+        let vouchers: Page<Voucher> =
+            operator.all("/v1/vouchers", &[("account", &account.id), ("all", "true")]).await?;
+        let (addresses, vouchers) = (addresses.items, vouchers.items);
+        books.push(Books { balance, trial, bill, addresses, vouchers, account });
     }
     let events: Page<LoggedEvent> = operator.all("/v1/events", &[]).await?;
     Ok(Dump { format: 1, seed, catalog: &stage.catalog, accounts: books, events: events.items })

@@ -36,7 +36,9 @@ fn every_example_runs_as_printed() {
             assert!(said.code == 0 && said.out.contains(sign), "{example}\n{said:?}");
             continue;
         }
-        let variables = [("KEY", key.as_str()), ("RECORD", key.as_str()), ("GUEST", guest)];
+        let names = ["KEY", "RECORD", "VOUCHER"];
+        let mut variables: Vec<_> = names.iter().map(|name| (*name, key.as_str())).collect();
+        variables.push(("GUEST", guest));
         let said = sandbox.run_with(example, &variables);
         match REFUSED.iter().find(|(refused, ..)| refused == example) {
             Some((_, code, why)) => {
@@ -54,7 +56,7 @@ fn every_example_runs_as_printed() {
     }
 }
 
-/// What an example takes for granted. Gives the id of a key or a bill record, where one is asked for.
+/// What an example takes for granted. Gives the id of a key, a bill record or a voucher, where one is asked for.
 fn prepare(sandbox: &Sandbox, example: &str) -> String {
     if example.contains("--economical") || example.contains("resize") || example.contains("convert web") {
         sandbox.ok("ebb buy c6.large.2 --name web --wait");
@@ -119,6 +121,10 @@ fn prepare(sandbox: &Sandbox, example: &str) -> String {
         sandbox.ok("ebb buy c6.large.2 --name site && ebb clock advance 2h");
         let bill = sandbox.json("ebb bill");
         return bill["records"][0]["id"].as_str().expect("an id").to_owned();
+    }
+    if example.contains("$VOUCHER") {
+        let issued = sandbox.json("ebb vouchers issue Individual card 100 --as operator");
+        return issued["id"].as_str().expect("an id").to_owned();
     }
     if example.contains("$KEY") {
         let key = sandbox.json("ebb accounts keys create auditor");
