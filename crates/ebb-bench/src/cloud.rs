@@ -168,6 +168,15 @@ impl Cloud {
         Ok(())
     }
 
+    /// All that the load left behind adds up; else its figures are those of a service that is wrong.
+    pub async fn agrees(&self) -> Result<()> {
+        let audit = self.lines.get("/v1/audit", &self.operator).await?.json()?;
+        if audit["agrees"] != true {
+            bail!("the audit found a difference: {audit}");
+        }
+        Ok(())
+    }
+
     /// Opens verified accounts with money.
     pub async fn tenants(&self, count: usize) -> Result<Vec<Tenant>> {
         let mut tenants = vec![];

@@ -89,6 +89,7 @@ async fn at_200(table: &mut Table, name: &str, postgres: Option<&TempPostgres>) 
         }
         runs.push(answers);
         probes.push(probe.await??);
+        cloud.agrees().await?;
     }
     let goal = if postgres.is_some() { "p99 <= 40" } else { "p99 <= 25" };
     let [server, database] = cpu.map(median);
@@ -129,6 +130,7 @@ async fn at_most(table: &mut Table, name: &str, postgres: Option<&TempPostgres>)
         let committed = cloud.commits().await?;
         lags.push(settled(&cloud, &tenants[0]).await?.as_secs_f64());
         let used = meter.since(before);
+        cloud.agrees().await?;
         rates.push(times.count() as f64 / CLOSED.as_secs_f64());
         cpu.push(micros_each(used[0] + used[1], times.count()));
         shares.push((committed.0 - commits.0) as f64 / (committed.1 - commits.1).max(1) as f64);

@@ -109,7 +109,8 @@ async fn measure(table: &mut Table, name: &str, postgres: Option<&str>) -> Resul
             false => bail!("a second claim was answered {}: {}", answer.status, answer.body),
         }
     })
-    .await
+    .await?;
+    cloud.agrees().await
 }
 
 /// The same asked by one of the family, and by an account that is nobody else's.

@@ -129,6 +129,11 @@ pub fn of_traffic(
 /// How what was payable was paid: by the one entry that settled it with others.
 pub fn payment(moved: &Moved, currency: &str) -> Told {
     let Moved { entry, reason, cash, debt, rounding } = moved;
+    let whole = match reason.split(' ').next() {
+        Some("hour") => "that hour",
+        Some("block") => "that block",
+        _ => "that payment",
+    };
     let debt = if *debt == Amount::ZERO { String::new() } else { format!(" and left {debt} {currency} owed") };
     let rounding = match *rounding {
         Amount::ZERO => String::new(),
@@ -137,7 +142,7 @@ pub fn payment(moved: &Moved, currency: &str) -> Told {
     told(
         "payment",
         format!(
-            "Entry {entry} ({reason}) settled it with all else of the same; together that took {cash} {currency} of cash{debt}{rounding}."
+            "Entry {entry} settled it together with all else of {whole}, which took {cash} {currency} of cash{debt}{rounding}."
         ),
     )
 }

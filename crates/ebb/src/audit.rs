@@ -15,9 +15,10 @@ pub struct AuditArgs {
 pub async fn audit(session: &Session, args: &AuditArgs) -> Result<(), Failure> {
     let audit = ask(&session.client, args.all).await?;
     session.show(&audit, text)?;
-    match audit.agrees {
-        true => Ok(()),
-        false => Err(Failure::Outcome(format!("{} rows are not what everything else says", audit.found))),
+    match audit.found {
+        0 => Ok(()),
+        1 => Err(Failure::Outcome("one thing is not what everything else says".to_owned())),
+        found => Err(Failure::Outcome(format!("{found} things are not what everything else says"))),
     }
 }
 

@@ -20,6 +20,9 @@ use std::collections::BTreeMap;
 pub use super::hours::BlockSums as Block;
 pub use super::ledger::{Books as Money, Line};
 
+/// Later than everything that can be bought.
+const END: Second = Second::from_unix(i64::MAX / 4);
+
 /// What there is once of an account.
 pub struct Account {
     pub money: Books,
@@ -110,12 +113,16 @@ impl<'a> AccountAudit<'a> {
             let hourly = matches!(span.settled, Settled::Hourly { .. });
             hourly && span.until.is_none() && self.account.close_at.is_none()
         });
+        let is_open = open.is_some();
         if let Some(span) = open {
             self.found.add(Check::OpenHour, Some(self.id), "account close_at", "null", span.since.next_hour());
         }
-        let last = self.account.last_hour.unwrap_or(Second::from_unix(0));
-        // Nothing is open where no hour is to be closed.
-        let closed_until = self.account.close_at.map_or(last, |at| at.plus(-HOUR));
+        // Where no hour is to be closed all are; what is open all the same was found above, and is followed to what is known.
+        let closed_until = match (self.account.close_at, is_open) {
+            (Some(at), _) => at.plus(-HOUR),
+            (None, false) => END,
+            (None, true) => self.account.last_hour.unwrap_or(Second::from_unix(0)),
+        };
         let grant = self.account.money.grant.clone();
         let (issued, revoked) = grant.as_ref().map(|grant| (grant.issued, grant.revoked)).unwrap_or_default();
         let logged = self.revoked.iter().map(|(_, amount)| *amount).sum();
@@ -213,7 +220,7 @@ impl<'a> RecordAudit<'a> {
         allowance: &TrafficAllowance,
     ) -> (Counts, Found) {
         let mut found = self.of.found;
-        self.hours.walk(Second::from_unix(i64::MAX / 2), &mut found);
+        self.hours.walk(END, &mut found);
         self.of.sent.finish(self.closed_until, flows, used, allowance, &mut found);
         self.ledger.finish(&mut found);
         for (month, stored) in &self.of.account.spent {

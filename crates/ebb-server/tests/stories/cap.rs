@@ -377,6 +377,7 @@ async fn of_a_cap_and_an_order_that_do_not_fit_together_one_is_refused() {
         refused.insert(why.as_str().unwrap().to_owned());
     }
     assert!(refused.iter().all(|code| code == "spending-cap" || code == "cap-too-low"), "{refused:?}");
+    one.agrees().await;
 }
 
 story!(traffic_brings_the_second_nearer_and_may_leap_over_it, |cloud: Cloud| async move {

@@ -98,6 +98,7 @@ async fn late_word(on: On) {
         records("enterprise", &other).await,
         ["08:59:55-09:00:00 5 0.39 0.00054167", "09:00:00-10:00:00 3600 0.39 0.39000000"]
     );
+    cloud.agrees().await;
 }
 
 #[tokio::test]
@@ -131,4 +132,5 @@ async fn whoever_hangs_up_leaves_nothing_half_done() {
     }
     cloud.wait(86_400).await;
     assert_eq!(cloud.get("enterprise", "/v1/instances").await["items"], json!([]));
+    cloud.agrees().await;
 }

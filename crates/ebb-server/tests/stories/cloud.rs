@@ -95,8 +95,10 @@ impl Service {
         self.ask(key, Method::POST, path, body).await
     }
 
-    /// Until nobody listens there any more.
+    /// Until nobody listens there any more; all that is stored agrees.
     pub async fn stop(self) {
+        let (_, audit) = self.ask(OPERATOR, Method::GET, "/v1/audit?all=true", json!(null)).await;
+        assert_eq!(audit["agrees"], true, "{audit:#}");
         self.stop.send_replace(true);
         let address = self.endpoint.strip_prefix("http://").unwrap();
         crate::receiver::until("the end of the service", async || {

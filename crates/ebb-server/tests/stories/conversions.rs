@@ -377,4 +377,5 @@ async fn the_same_money_is_spent_once() {
         let paid = records(&one, owner, "subscription").await.len();
         assert_eq!(paid, usize::from(converted == 200));
     }
+    one.agrees().await;
 }

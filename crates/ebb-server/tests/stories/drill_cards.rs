@@ -41,6 +41,7 @@ async fn heeded(on: On) {
     // What is off is used as well: 900 seconds would have been waived, 300 were.
     assert_eq!((&part["free"], &part["platform_would_waive"]), (&json!("0.00583333"), &json!("0.01750000")));
     assert_eq!(summary["platform_would_waive"], "0.05250000");
+    cloud.agrees().await;
 }
 
 #[tokio::test]
@@ -61,6 +62,7 @@ async fn a_guest_that_reads_late_and_works_on_is_cut_off() {
     let undone = ["read it only 20 s before the end", "did not stop by itself; it was cut off"];
     assert_eq!(card["instances"][0]["undone"], json!(undone));
     assert_eq!(card["summary"]["slowest"]["seconds"], 300);
+    cloud.agrees().await;
 }
 
 story!(the_platform_takes_a_drill_over, |cloud: Cloud| async move {
@@ -99,6 +101,7 @@ async fn given_back(on: On) {
     let card = scorecard(&cloud, "enterprise", &first).await;
     assert_eq!((&card["over"], &card["instances"][0]["taken_over_by"]), (&json!(true), &json!("operator")));
     assert_eq!(free(&drill(&cloud, "enterprise", json!({"instance": blocks[2]})).await), 300);
+    cloud.agrees().await;
 }
 
 #[tokio::test]

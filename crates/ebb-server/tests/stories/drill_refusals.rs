@@ -67,6 +67,7 @@ async fn a_slow_release_is_refused_too() {
     let part = scorecard(&cloud, "enterprise", &asked).await["instances"][0].clone();
     assert_eq!((&part["free_seconds"], &part["charged"]), (&json!(305), &json!("0.00000000")));
     assert_eq!(part["release_late_millis"], 5_000);
+    cloud.agrees().await;
 }
 
 story!(who_owes_rehearses_nothing, |cloud: Cloud| async move {
@@ -101,6 +102,7 @@ async fn counted(on: On) {
     cloud.wait(3_600).await;
     // A new day.
     assert_eq!(outcome(&drill(&cloud, "enterprise", json!({"instance": blocks[3]})).await).0, 1);
+    cloud.agrees().await;
 }
 
 #[tokio::test]
@@ -122,6 +124,7 @@ async fn busy(on: On) {
     cloud.wait(60).await;
     let third = drill(&cloud, "individual", json!({"all": true})).await;
     assert_eq!(outcome(&third), (1, vec!["reclaiming"]));
+    cloud.agrees().await;
 }
 
 #[tokio::test]

@@ -109,6 +109,7 @@ async fn beyond_the_month(on: On) {
     cloud.wait(600).await;
     let card = drill(&cloud, "enterprise", json!({ "instance": april })).await;
     assert_eq!(card["instances"][0]["free_seconds"], 300);
+    cloud.agrees().await;
 }
 
 #[tokio::test]

@@ -232,4 +232,5 @@ async fn cloud_init_finds_what_it_looks_for() {
         (&found["google"]["zone"], &found["google"]["keys"]),
         (&json!("cn-beijing-a"), &json!([format!("root:{key}")]))
     );
+    cloud.agrees().await;
 }

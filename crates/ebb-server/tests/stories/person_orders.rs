@@ -59,6 +59,7 @@ async fn who_buys_first_does_not_claim_while_it_boots(on: On) {
     assert_eq!(cloud.state(&ada, &ran).await, "running");
     assert_eq!(cloud.stands_against(&ada).await, ["trial-ran-before"]);
     assert_eq!(cloud.stands_against(&eve).await, ["trial-person-ran"]);
+    cloud.agrees().await;
 }
 
 crate::story!(who_claims_first_may_buy, |cloud: Cloud| async move {

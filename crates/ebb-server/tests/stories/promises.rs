@@ -280,5 +280,6 @@ async fn the_report_says_how_late_releases_were() {
         assert_eq!((&one["hours"], &one["ended"], &one["releases"]), (&json!(1), &json!(0), &Value::Null));
         assert_eq!(report["waived"][0]["cause"], "operator");
         assert_eq!(report["waived"][0]["took"], Value::Null);
+        cloud.agrees().await;
     }
 }

@@ -56,6 +56,7 @@ async fn a_firm_order_takes_the_youngest_block_and_gets_its_room() {
         cloud.until("10:00:00").await;
         let disk = cloud.records("enterprise", &young, "system-disk").await;
         assert_eq!(disk, ["09:08:30-09:23:30 900 0.02 0.00500000"]);
+        cloud.agrees().await;
     }
 }
 
@@ -75,6 +76,7 @@ async fn nobody_gains_by_taking_from_himself() {
     assert_eq!(ends, [Value::Null, json!("own-order")]);
     let charged = cloud.records("enterprise", &b, "compute").await;
     assert_eq!(charged, ["08:58:30-09:00:00 90 0.07 0.00175000", "09:00:00-09:18:30 1110 0.07 0.02158333"]);
+    cloud.agrees().await;
 }
 
 #[tokio::test]
@@ -120,6 +122,7 @@ async fn room_that_is_being_cleared_is_nobody_elses() {
     assert_eq!(cloud.refused("enterprise", "/v1/instances", order(block(1))).await.1, "no-capacity");
     cloud.wait(300).await;
     cloud.buy("enterprise", block(1)).await;
+    cloud.agrees().await;
 }
 
 #[tokio::test]
@@ -140,6 +143,7 @@ async fn an_order_that_took_nobody_may_be_withdrawn() {
     let room = hosts["items"].as_array().unwrap().iter().find(|h| h["zone"] == "cn-beijing-a").unwrap()["room"]["vcpu"]
         .clone();
     assert_eq!(room, json!({"capacity": 4, "used": 2, "claimed": 0, "releasing": 0}));
+    cloud.agrees().await;
 }
 
 story!(stopping_does_not_stop_the_charge, |cloud: Cloud| async move {
@@ -245,6 +249,7 @@ async fn a_guest_that_cannot_start_costs_nothing() {
         assert_eq!((balance["held"].as_str(), balance["cash"].as_str()), (Some("0.00000000"), Some("10000.00000000")));
         // It does not count as tried.
         cloud.post("enterprise", "/v1/trial", json!(null)).await;
+        cloud.agrees().await;
     }
 }
 
@@ -261,6 +266,7 @@ async fn a_slow_release_keeps_its_room_until_it_is_done() {
     cloud.wait(5).await;
     assert_eq!(cloud.records("enterprise", &id, "compute").await, ["08:58:30-08:59:30 60 0.07 0.00116667"]);
     cloud.buy("enterprise", block(1)).await;
+    cloud.agrees().await;
 }
 
 async fn give_up(on: On) {
@@ -287,6 +293,7 @@ async fn give_up(on: On) {
     let here = hosts["items"].as_array().unwrap().iter().find(|host| host["zone"] == "cn-beijing-a").unwrap();
     let vcpu = &here["room"]["vcpu"];
     assert_eq!((&vcpu["used"], &vcpu["claimed"], &vcpu["releasing"]), (&json!(2), &json!(0), &json!(0)));
+    cloud.agrees().await;
 }
 
 #[tokio::test]

@@ -480,6 +480,7 @@ async fn two_servers_warn_and_end_once() {
         assert_eq!(counts, (2, 1, 1));
         assert_eq!(progress(&other, who).await["expired"], "300.00000000");
     }
+    one.agrees().await;
 }
 
 story!(the_end_of_the_validity_is_announced_a_week_and_a_day_before, |cloud: Cloud| async move {

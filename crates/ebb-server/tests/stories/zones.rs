@@ -147,6 +147,7 @@ async fn a_trial_takes_nothing_that_blocks_must_give_back_to_the_reserve() {
         cloud.wait(5).await;
         cloud.buy("individual", trial()).await;
         assert_eq!(cause(&cloud, &blocks[1]).await, Value::Null);
+        cloud.agrees().await;
     }
 }
 

@@ -84,6 +84,7 @@ fn every_bill_of_random_lives_follows_from_its_log() {
         "\"cap-soon\"",
         "\"cap-reached\"",
         "\"spending-cap\"",
+        "\"event\":\"adjusted\"",
     ];
     let (mut missing, mut richest) = (wanted.to_vec(), (0, ""));
     for seed in ["23", "3", "53"] {
@@ -104,6 +105,8 @@ fn play(lives: &str, seed: &str, dump: &PathBuf) {
     let mut command = Command::new(EBB);
     let output = command.args(["demo", "--lives", lives, "--seed", seed, "--dump"]).arg(dump).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.lines().last().is_some_and(|line| line.starts_with("All agree: ")), "{said}");
 }
 
 fn oracle(args: &[&str]) -> String {

@@ -27,7 +27,13 @@ pub struct Said {
 impl Sandbox {
     /// A new sandbox, and profiles for everybody who lives in it.
     pub fn start() -> Self {
-        let sandbox = Command::new(EBB).arg("sandbox").stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        Self::with(&[])
+    }
+
+    /// The same with further arguments.
+    pub fn with(arguments: &[&str]) -> Self {
+        let sandbox =
+            Command::new(EBB).arg("sandbox").args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
         let mut process = sandbox.expect("the program starts");
         let mut line = String::new();
         let out = process.stdout.take().expect("its standard output");

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 /// Without these the log of failpoints would be a log of nothing.
-const BOTH: [&str; 41] = [
+const BOTH: [&str; 42] = [
     "commit.installation",
     "commit.ensure-key",
     "commit.greet-host",
@@ -39,6 +39,7 @@ const BOTH: [&str; 41] = [
     "commit.reclaim",
     "commit.convert",
     "commit.renew",
+    "commit.adjust",
     "commit.add-subscription",
     "commit.deliver",
     "effect.deliver.before",

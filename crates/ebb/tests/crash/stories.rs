@@ -39,13 +39,18 @@ impl<'a> Market<'a> {
         assert_eq!(self.bob.all("/v1/drills").len(), before + 1);
     }
 
-    /// A month, and one more; each is paid once, however often it has to be asked.
+    /// A month, and one more; each is paid once, however often it has to be asked. Of the first something is given back, once, too.
     fn pays_by_the_month(&self, id: &str) {
         self.ada.post(&format!("/v1/instances/{id}/convert"), json!({ "to": "subscription", "months": 1 }));
         self.ada.post(&format!("/v1/instances/{id}/renew"), json!({ "months": 1 }));
         let bill = self.ada.get("/v1/bills");
         let months = bill["records"].as_array().expect("records").iter().filter(|one| one["meter"] == "subscription");
-        assert_eq!(months.count(), 2, "{bill}");
+        let months: Vec<&Value> = months.collect();
+        assert_eq!(months.len(), 2, "{bill}");
+        let path = format!("/v1/records/{}/adjustments", text(&months[0]["id"]));
+        self.operator.post(&path, json!({ "amount": "0.01", "reason": "a story" }));
+        let bill = self.ada.get("/v1/bills");
+        assert_eq!(bill["adjustments"].as_array().map(Vec::len), Some(1), "{bill}");
     }
 
     /// Somebody is seen with what others were seen with, before, while and after a new key takes over; each is one person with one
