@@ -7,7 +7,8 @@ use crate::rooms::HOST;
 use crate::story;
 use crate::subscriptions::confirmed;
 use ebb_driver::fake::Behaviour;
-use ebb_store::Place;
+use ebb_store::rows::bill;
+use ebb_store::{Place, Store};
 use ebb_testing::TempPostgres;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -442,4 +443,16 @@ async fn a_sandbox_that_is_opened_again_goes_on_where_it_was() {
         "expired left 0.00000000 used 0.42025000 expired 0.57975000 revoked 0.00000000"
     );
     cloud.nothing_broke().await;
+    let store = Store::open(Place::Sqlite(directory.path().join("ebb.db"))).await.unwrap();
+    let stands: Vec<(String, i64)> = store
+        .rows(bill::balances())
+        .await
+        .unwrap()
+        .iter()
+        .map(|row| (row.text("place").to_owned(), row.int("amount")))
+        .filter(|(place, _)| place.starts_with("voucher:") || place == "promotion")
+        .collect();
+    // A coupon costs what was used of it; what expired went back.
+    assert_eq!(stands, [("promotion".to_owned(), 42_025_000), (format!("voucher:{coupon}"), 0)]);
+    assert_eq!(store.rows(bill::off_balance()).await.unwrap().len(), 0);
 }

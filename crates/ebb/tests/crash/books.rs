@@ -87,8 +87,10 @@ fn dump(operator: &Client<'_>) -> Value {
             match text(&bill["as_of"])[..19] == text(&balance["as_of"])[..19] {
                 true => {
                     let addresses = operator.all(&format!("/v1/addresses{about}"));
+                    let vouchers = operator.all(&format!("/v1/vouchers{about}&all=true"));
                     Ok(json!({
-                        "account": account, "balance": balance, "trial": trial, "bill": bill, "addresses": addresses
+                        "account": account, "balance": balance, "trial": trial, "bill": bill, "addresses": addresses,
+                        "vouchers": vouchers
                     }))
                 }
                 false => Err(text(&bill["as_of"])),

@@ -21,6 +21,13 @@ impl<'a> Market<'a> {
         ada.keys_come_and_go();
         bob.post("/v1/trial/at-end", json!({ "choice": "release" }));
         [&ada, &bob].into_iter().for_each(|tenant| subscribe(world, tenant));
+        // One is soon used up, the other pays for blocks alone.
+        let of_blocks = json!({ "options": ["spot-block"] });
+        for (tenant, kind, face, pays) in [(&ada, "card", "0.0001", json!({})), (&bob, "cash-coupon", "5", of_blocks)] {
+            let voucher = json!({ "kind": kind, "face": face, "pays": pays });
+            operator.post(&format!("/v1/accounts/{}/vouchers", tenant.account), voucher);
+            assert_eq!(tenant.all("/v1/vouchers").len(), 1, "however often it was asked for");
+        }
         Market { ada, bob, operator, bought: Purchases::new() }
     }
 
