@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 /// Without these the log of failpoints would be a log of nothing.
-const BOTH: [&str; 42] = [
+const BOTH: [&str; 45] = [
     "commit.installation",
     "commit.ensure-key",
     "commit.greet-host",
@@ -15,6 +15,9 @@ const BOTH: [&str; 42] = [
     "commit.open-account",
     "commit.verify",
     "commit.top-up",
+    "commit.issue-voucher",
+    "commit.tend-vouchers",
+    "commit.revoke-voucher",
     "commit.claim-trial",
     "commit.evidence-keys",
     "commit.evidence",

@@ -24,10 +24,15 @@ impl<'a> Market<'a> {
         // One is soon used up, the other pays for blocks alone.
         let of_blocks = json!({ "options": ["spot-block"] });
         for (tenant, kind, face, pays) in [(&ada, "card", "0.0001", json!({})), (&bob, "cash-coupon", "5", of_blocks)] {
-            let voucher = json!({ "kind": kind, "face": face, "pays": pays });
+            let expires_at = "2199-01-01T00:00:00Z";
+            let voucher = json!({ "kind": kind, "face": face, "pays": pays, "expires_at": expires_at });
             operator.post(&format!("/v1/accounts/{}/vouchers", tenant.account), voucher);
             assert_eq!(tenant.all("/v1/vouchers").len(), 1, "however often it was asked for");
         }
+        let wrong =
+            operator.post(&format!("/v1/accounts/{}/vouchers", bob.account), json!({ "kind": "card", "face": "1" }));
+        let revoke = format!("/v1/vouchers/{}/revoke", text(&wrong["id"]));
+        assert_eq!(operator.post(&revoke, json!({ "reason": "it was Ada's" }))["revoked"], "1.00000000");
         Market { ada, bob, operator, bought: Purchases::new() }
     }
 
