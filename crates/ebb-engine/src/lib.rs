@@ -8,12 +8,14 @@
 //! of use costs, [`evidence`] what two accounts share,
 //! [`eligibility`] who may claim a trial, [`trial`] what a grant pays, [`coverage`] what another list changes,
 //! [`forecast`] how long, [`advice`] what makes it last, [`outlays`] what an account pays for, [`spending`] how long its cap allows it,
+//! [`arrears`] what follows when it owes,
 //! [`traffic`] what left a public address and which pool pays for it,
 //! [`settlement`] what moves in the ledger, [`topic`] who is told of an event, [`refusal`] why not, and [`why`] why just this one.
 
 #![deny(clippy::float_arithmetic)]
 
 pub mod advice;
+pub mod arrears;
 mod cap;
 pub mod conversion;
 mod coverage;
@@ -25,6 +27,7 @@ pub mod event;
 pub mod evidence;
 pub mod fleet;
 pub mod forecast;
+mod frozen;
 pub mod lending;
 pub mod lifecycle;
 pub mod monthly;

@@ -4,7 +4,7 @@ use crate::event::Event;
 use ebb_model::instance::State;
 
 /// The events that a subscription may name, in the order of a life.
-pub const TOPICS: [&str; 15] = [
+pub const TOPICS: [&str; 21] = [
     "running",
     "stopped",
     "interruptServer",
@@ -20,6 +20,12 @@ pub const TOPICS: [&str; 15] = [
     "subscription-ended",
     "cap-soon",
     "cap-reached",
+    "arrears-began",
+    "freeze-soon",
+    "account-frozen",
+    "release-soon",
+    "arrears-released",
+    "arrears-cleared",
 ];
 
 /// Whether `event` is told to those who subscribed to it. `before` is the state that the instance left with it: what somebody asked for
@@ -40,7 +46,13 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::SubscriptionEndsSoon { .. }
         | Event::SubscriptionEnded { .. }
         | Event::CapSoon { .. }
-        | Event::CapReached { .. } => true,
+        | Event::CapReached { .. }
+        | Event::ArrearsBegan { .. }
+        | Event::FreezeSoon { .. }
+        | Event::AccountFrozen { .. }
+        | Event::ReleaseSoon { .. }
+        | Event::ArrearsReleased { .. }
+        | Event::ArrearsCleared { .. } => true,
         Event::AccountOpened
         | Event::AccountVerified { .. }
         | Event::VerificationRefused
@@ -74,6 +86,8 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::TrafficCounted { .. }
         | Event::CapSet { .. }
         | Event::CapRemoved
+        | Event::Frozen { .. }
+        | Event::Thawed { .. }
         | Event::HourClosed { .. } => false,
     }
 }
@@ -81,7 +95,9 @@ pub fn is_told(event: &Event, before: &State) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arrears::By;
     use ebb_model::instance::Cause;
+    use ebb_model::money::Amount;
     use ebb_model::time::{Second, Timestamp};
     use ebb_model::traffic::Pool;
     use ebb_model::trial::{AtEnd, Over};
@@ -128,6 +144,12 @@ mod tests {
             },
             Event::CapSoon { at: at.second(), percent: 80, acts_at: None },
             Event::CapReached { at: at.second() },
+            Event::ArrearsBegan { since: at.second(), debt: Amount::ZERO, grace_until: at.second() },
+            Event::FreezeSoon { days: 3, freezes_at: at.second() },
+            Event::AccountFrozen { at: at.second(), by: By::Grace, release_at: at.second() },
+            Event::ReleaseSoon { days: 3, release_at: at.second() },
+            Event::ArrearsReleased { at: at.second() },
+            Event::ArrearsCleared { at: at.second() },
         ];
         assert!(told.iter().all(|event| is_told(event, &State::Running) && TOPICS.contains(&event.name())));
         assert!(!is_told(&Event::StopAsked, &State::Running) && !TOPICS.contains(&Event::StopAsked.name()));

@@ -6,6 +6,7 @@
 
 mod address;
 mod app;
+mod arrears;
 mod call;
 mod cap;
 mod clock;

@@ -4,6 +4,7 @@ pub mod account;
 pub mod address;
 pub mod alarm;
 pub mod appeal;
+pub mod arrears;
 pub mod bill;
 pub mod block;
 pub mod cap;

@@ -36,7 +36,8 @@ pub async fn balance(session: &Session) -> Result<(), Failure> {
             ("debt", format!("{debt} {currency}")),
             ("as of", instant(as_of)),
         ]);
-        format!("{head}\n{}", parts.text(""))
+        let owes = balance.arrears.as_ref().map(|owes| format!("\n{}\n", owes.says)).unwrap_or_default();
+        format!("{head}\n{}{owes}", parts.text(""))
     })
 }
 

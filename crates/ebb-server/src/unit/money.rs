@@ -75,6 +75,7 @@ impl Unit {
     ) -> Outcome<()> {
         let (mint, now) = (self.app.mint.clone(), self.now);
         let row = self.change_account(account).await?;
+        let debt_before = row.purse.debt;
         let settled = settle_with_traffic(account, row.totals, row.purse, &charges, &splits, traffic);
         row.totals = settled.totals;
         row.purse = settled.purse;
@@ -83,7 +84,7 @@ impl Unit {
             self.write(bill::insert_record(&BillRecord { id, charge, split, issued_at }));
         }
         self.post(account, reason, &settled.entry, issued_at);
-        Ok(())
+        self.after_settlement(account, debt_before, issued_at).await
     }
 
     pub fn post(&mut self, account: AccountId, reason: &str, entry: &Entry, at: Second) {
@@ -93,12 +94,13 @@ impl Unit {
 
     pub async fn top_up(&mut self, id: AccountId, amount: ebb_model::money::Amount) -> Outcome<()> {
         let account = self.change_account(id).await?;
+        let debt_before = account.purse.debt;
         let (entry, purse) = settlement::top_up(id, account.purse, amount);
         account.purse = purse;
         let reason = format!("top-up {}", self.app.mint.uuid(self.now).simple());
         self.post(id, &reason, &entry, self.now.second());
         self.log(id, None, &Event::ToppedUp { amount });
-        Ok(())
+        self.after_top_up(id, debt_before).await
     }
 
     /// Money that is not to be spent before seconds of the instance from `since` on are settled.

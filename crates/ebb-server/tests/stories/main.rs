@@ -1,5 +1,7 @@
 //! Does the running service keep the rules? Stories over HTTP, on SQLite and on PostgreSQL.
 
+mod arrears;
+mod arrears_ends;
 mod cap;
 mod clock;
 mod cloud;

@@ -1,5 +1,7 @@
 //! What may happen to instances in their lives? Chance buys, stops, starts, deletes, rehearses, takes back, pays and lets time pass.
 
+mod debts;
+
 use super::dice::Dice;
 use super::stage::{Customer, Stage};
 use crate::failure::Failure;
@@ -24,6 +26,7 @@ const LIVES_PER_CUSTOMER: u32 = 12;
 const WHIMS: u64 = 0x7768_696d;
 const MONTHS: u64 = 0x6d6f_6e74;
 const PACKETS: u64 = 0x7061_636b;
+const DEBTS: u64 = 0x6465_6274;
 
 /// What was done, how often, and how much time it took in the sandbox.
 pub struct Played {
@@ -41,6 +44,9 @@ struct Theatre<'a> {
     months: Dice,
     /// And others, for what leaves public addresses.
     packets: Dice,
+    /// And for what those do who owe.
+    debts: Dice,
+    on_credit: u32,
     customers: Vec<Customer>,
     done: BTreeMap<String, u32>,
     bought: u32,
@@ -53,8 +59,9 @@ struct Theatre<'a> {
 pub async fn play(stage: &Stage, lives: u32, seed: u64) -> Result<Played, Failure> {
     let opening = stage.now().await?;
     let (dice, whims, months) = (Dice::new(seed), Dice::new(seed ^ WHIMS), Dice::new(seed ^ MONTHS));
-    let (packets, customers, done) = (Dice::new(seed ^ PACKETS), vec![], BTreeMap::new());
-    let mut theatre = Theatre { stage, dice, whims, months, packets, customers, done, bought: 0 };
+    let (packets, debts) = (Dice::new(seed ^ PACKETS), Dice::new(seed ^ DEBTS));
+    let (customers, done) = (vec![], BTreeMap::new());
+    let mut theatre = Theatre { stage, dice, whims, months, packets, debts, on_credit: 0, customers, done, bought: 0 };
     for at in 0..=(lives / LIVES_PER_CUSTOMER) {
         theatre.enter(at).await?;
     }
@@ -79,6 +86,9 @@ pub async fn play(stage: &Stage, lives: u32, seed: u64) -> Result<Played, Failur
         }
         if theatre.packets.percent(30) {
             theatre.traffic().await?;
+        }
+        if theatre.debts.percent(14) {
+            theatre.owe().await?;
         }
     }
     theatre.curtain().await?;
