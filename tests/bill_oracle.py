@@ -266,6 +266,7 @@ class Person:
     acts: list = field(default_factory=list)  # when it acted, and all as it was known then
     told_of_cap: set = field(default_factory=set)  # the months of a cap in which its owner was warned
     revoked_at: list = field(default_factory=list)
+    brought_back: bool = False  # a freeze before a revoke was carried out after it
     arrears: list = field(default_factory=list)  # each time in which it owed, and what came of it [5.2]
 
     @property
@@ -702,6 +703,8 @@ class Log:
             for meter in METERS:
                 life.cut_use(meter, at)
             life.frozen = at
+            # What a grant pays up to its revoke may have been more than was used, by what is known now.
+            person.brought_back = person.brought_back or any(when >= at for when in person.revoked_at)
             return
         cleared = person.arrears[-1]["cleared"] if person.arrears else None
         must(life.frozen is not None and at == cleared == now, "it thawed, and its account did not pay then")
@@ -1139,8 +1142,9 @@ def stopped_at(act, at, zone, catalog, taking_minimum, keep=False, to_come=True)
                 to = None if not may else life.left_trial if life.left_trial is not None else grant["until"]
                 uses.append([since, until, cost, to, trial, ends or meter == "compute" and trial, max(least, since)])
         lost = bool(life.pauses) and life.pauses[-1][1] is None
-        if to_come and not block and not gone and life.sold != "subscription" and life.frozen is None and (life.start is None or lost):
+        if to_come and not block and not gone and life.sold != "subscription" and (life.start is None or lost or life.frozen is not None):
             since = life.pauses[-1][0] if lost else life.bought_at // 1_000_000
+            since = since if life.frozen is None else life.frozen  # its disk is charged again when it thaws
             to = grant["until"] if listed(life, life.now_flavor, grant, catalog) and life.left_trial is None else None
             uses.append([since, None, life.disk_price, to, trial, False, since])
         if not block and not gone and life.took_room and (life.start is None or life.power == "again" and not lost):
@@ -1709,7 +1713,7 @@ def check_books(person, books, mine, lives, now, complain, flowed, closed):
         # What is left when the hour of its end is closed is gone [3.8].
         end, left = person.grant["until"], person.grant["issued"] - person.grant["revoked"] - used
         # All that is left is taken, in whole units; an end that is found to have been earlier may bring some back.
-        if person.grant["revoked"] and not 0 <= left - running < SHOWN and not any(life.cut for life in lives):
+        if person.grant["revoked"] and not 0 <= left - running < SHOWN and not any(life.cut for life in lives) and not person.brought_back:
             complain(person.id, "what was taken of the grant is not what was left of it")
         # What is issued at a release waits for no hour.
         begun = [p.since for p in open_ if p.meter != "compute" or p.life.option != "spot-block"] + [flow.since for flow in open_flows]

@@ -94,8 +94,8 @@ impl Outlays {
     /// What is bought and charged from its start on, and what a lost host takes up again when it comes back.
     fn add_what_is_to_come(&mut self, one: &Instance, known: &Known<'_>) {
         let begins = match (&one.state, one.first_running) {
-            // Of what is frozen it is not known whether it will ever be charged again.
-            _ if one.frozen_since.is_some() => None,
+            // With a top-up its disk is charged again.
+            _ if one.frozen_since.is_some() => one.frozen_since,
             (State::Lost { since, .. }, _) => Some(*since),
             (State::Waiting { .. } | State::Starting { .. }, None) => Some(one.created_at.second()),
             _ => None,

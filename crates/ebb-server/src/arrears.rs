@@ -19,7 +19,7 @@ use ebb_model::time::{DAY, HOUR, Period, Second, Timestamp};
 use ebb_model::traffic::{Address, Reading};
 use ebb_store::rows::account::Account;
 use ebb_store::rows::arrears::{self as rows, Known};
-use ebb_store::rows::{address, alarm, instance};
+use ebb_store::rows::{address, alarm, bill, instance};
 use ebb_store::{Decision, Reads, StoreError};
 use ebb_wire::account as wire;
 
@@ -75,7 +75,12 @@ pub async fn see(app: &App, reads: &Reads, of: &Account, now: Timestamp) -> Resu
     let freeze = match frozen {
         Some(freeze) => freeze,
         None => {
-            let spending = cap::used(app, reads, of, now.second()).await?;
+            let mut spending = cap::used(app, reads, of, now.second()).await?;
+            if of.close_at.is_none() {
+                // Nothing is open; else the second of one who owes too much already would move with the clock.
+                let last = reads.row(bill::last_hour(of.id)).await?.map(|row| Second::from_unix(row.int("at")));
+                spending.open_since = last.unwrap_or(known.arrears.since);
+            }
             let owed = arrears::owed(of.purse.debt, of.totals.paid.payable);
             freezes_at(&known.arrears, owed, &spending, &app.catalog.limits.arrears)
         }

@@ -3,6 +3,7 @@
 use crate::arrears::{OF_ARREARS, ada, asked, balance, billed_to, pay, said, small, to};
 use crate::cloud::{Cloud, On, block, order};
 use crate::story;
+use ebb_model::catalog::Catalog;
 use ebb_model::money::Amount;
 use ebb_model::time::Timestamp;
 use reqwest::Method;
@@ -264,4 +265,32 @@ async fn it_outlives_the_service() {
     assert_eq!(cloud.instance(&ada, &id).await["end_cause"], "arrears");
     assert_eq!(billed_to(&cloud, &ada, &id, "compute").await, "2026-03-17T03:00:00Z");
     assert_eq!(said(&cloud, &ada, &OF_ARREARS).await.len(), 7);
+}
+
+/// Who owes more than the limit, and has nothing any more that could cost, is frozen all the same, at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_nothing_left_is_frozen_for_what_he_owes() {
+    for on in [On::Sqlite, On::Postgres] {
+        let room = [("vcpu", 8), ("memory_mib", 32_768), ("disk_gib", 400)];
+        let none = |catalog: &mut Catalog| catalog.limits.arrears.debt_limit = Amount::ZERO;
+        let cloud = Cloud::changed(on, &room, none).await;
+        let (ada, id) = ada(&cloud).await;
+        let kept = cloud.buy("individual", small()).await;
+        cloud.until("10:45:00").await;
+        assert_eq!(cloud.delete(&ada, &id).await.0.as_u16(), 200);
+        cloud.until("11:00:10").await;
+        let told = said(&cloud, &ada, &OF_ARREARS).await;
+        assert_eq!(
+            told,
+            [
+                "arrears-began 0.02500000 2026-03-17T03:00:00Z 2026-03-02T03:00:00Z",
+                "account-frozen 2026-03-02T03:00:00Z debt-limit 2026-03-17T03:00:00Z",
+            ]
+        );
+        to(&cloud, "2026-03-17T03:01:00Z").await;
+        assert_eq!(balance(&cloud, &ada).await["arrears"]["state"], "released");
+        assert_eq!(said(&cloud, &ada, &OF_ARREARS).await.len(), 5);
+        assert_eq!(cloud.state("individual", &kept).await, "running");
+        cloud.nothing_broke().await;
+    }
 }

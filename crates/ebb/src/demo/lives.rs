@@ -87,7 +87,7 @@ pub async fn play(stage: &Stage, lives: u32, seed: u64) -> Result<Played, Failur
         if theatre.packets.percent(30) {
             theatre.traffic().await?;
         }
-        if theatre.debts.percent(14) {
+        if theatre.debts.percent(10) {
             theatre.owe().await?;
         }
     }

@@ -47,11 +47,11 @@ impl Stage {
         catalog.limits.drill_free_seconds = 400;
         // Who owes is soon frozen, and soon without anything.
         catalog.limits.arrears = ArrearsLimits {
-            grace_days: 3,
-            window_days: 12,
-            debt_limit: Amount::from_units(400_000_000),
+            grace_days: 2,
+            window_days: 8,
+            debt_limit: Amount::from_units(1_200_000_000),
             frozen_days: 2,
-            warn_days_before: [2, 1].into(),
+            warn_days_before: [1].into(),
         };
         Self::own(catalog, seed, &[10, 6], behaviour).await
     }
