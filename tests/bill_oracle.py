@@ -151,6 +151,8 @@ class Life:
     sales: list = field(default_factory=list)  # how it is sold, and of which flavor it is, from a place in the log on
     paid_at: list = field(default_factory=list)  # and of each payment
     gone_at: str = None  # and of its release
+    frozen: int = None  # with its account, since then [5.2]
+    ended_in: dict = None  # the arrears in which it ended, as they were then
 
     def as_of(self, place):
         """How it was sold, and its flavor, at a place in the log; now if there is none."""
@@ -328,6 +330,13 @@ class Person:
         """What came back to its grant, in exact units; before a place in the log."""
         mine = (body for place, _, body in self.given_back if before is None or place < before)
         return sum(amount(body["back"]["grant"]) * SHOWN for body in mine)
+    brought_back: bool = False  # a freeze before a revoke was carried out after it
+    arrears: list = field(default_factory=list)  # each time in which it owed, and what came of it [5.2]
+
+    @property
+    def owing(self):
+        """The arrears in which it is."""
+        return self.arrears[-1] if self.arrears and self.arrears[-1]["cleared"] is None else None
 
     @property
     def cap(self):
@@ -376,8 +385,12 @@ class Log:
             return self.complain(event["id"], f"{kind} of an account that was never opened")
         if person.gone and kind not in ("account-linked", "released", "trial-expired", "voucher-expired"):
             self.complain(event["id"], f"{kind} of an account that is closed")
+        if person.owing:
+            self.in_arrears(event, person.owing, kind, body)
         if kind == "account-closed":
             person.gone = True
+        elif kind in ("arrears-began", "freeze-soon", "account-frozen", "release-soon", "arrears-released", "arrears-cleared"):
+            self.arrears(event, person, kind, body, at // 1_000_000)
         elif kind == "account-linked":
             self.persons[self.whose(account)] = self.whose(body["person"])
         elif kind == "topped-up":
@@ -517,6 +530,69 @@ class Log:
             person.grant["back"] += ((since, back["grant"] * SHOWN),)
         person.given_back.append((event["id"], now, body))
 
+    def in_arrears(self, event, owing, kind, body):
+        """Nothing that costs more begins while an account owes, and one that is frozen releases and nothing else [5.2]."""
+        more = ("bought", "start-asked", "firm-start-asked", "resized", "converted", "renewed", "trial-claimed")
+        any_verb = ("stop-asked", "keep-changed", "trial-end-chosen")
+        drill = kind == "interruptServer" and body["cause"] == "drill" and second(body["notice_at"]) * 1_000_000 == micros(event["at"])
+        by_owner = kind == "economical-stop-asked" and "charged_until" not in body
+        if kind in more or drill:
+            self.complain(event.get("instance") or event["account"], f"{kind}, and its account owes")
+        if owing["frozen"] is not None and (kind in any_verb or by_owner):
+            self.complain(event.get("instance") or event["account"], f"{kind}, and its account is frozen")
+
+    def arrears(self, event, person, kind, body, now):
+        """What follows when an account owes, and at which second [5.2]."""
+        terms, owing = self.catalog, person.owing
+
+        def must(right, what):
+            if not right:
+                self.complain(person.id, what)
+
+        if kind == "arrears-began":
+            must(owing is None, "arrears began twice")
+            since, window = second(body["since"]), terms["arrears_window_days"] * DAY
+            used = sum(max(min(old["frozen"] or old["cleared"], old["cleared"], since) - max(old["since"], since - window), 0)
+                       for old in person.arrears)
+            until = since + max(terms["arrears_grace_days"] * DAY - used, 0)
+            must(second(body["grace_until"]) == until, f"its grace ends at {body['grace_until']}, by the rules at {clock(until)}")
+            person.arrears.append({"since": since, "until": until, "debt": amount(body["debt"]), "place": event["id"], "now": now,
+                                   "told": [], "told_of_end": [], "frozen": None, "release": None, "released": None, "cleared": None})
+            return
+        if owing is None:
+            return must(False, f"{kind}, and it owes nothing")
+        if kind in ("freeze-soon", "release-soon"):
+            soon = kind == "freeze-soon"
+            told = owing["told" if soon else "told_of_end"]
+            at = second(body["freezes_at" if soon else "release_at"])
+            must(body["days"] in terms["arrears_warn_days_before"] and body["days"] < min(told, default=1000), "it was told so twice, or of nothing")
+            must(soon == (owing["frozen"] is None) and owing["released"] is None, "it was told of what is over")
+            must(at == owing["release"] or soon and owing["since"] < at - body["days"] * DAY and at <= owing["until"], "it was told of another second")
+            must(at - body["days"] * DAY <= now, "it was told before its time")
+            told.append(body["days"])
+        elif kind == "account-frozen":
+            at = second(body["at"])
+            must(owing["frozen"] is None, "it was frozen twice")
+            must(owing["since"] <= at <= owing["until"] and at < now, "it was frozen before its time, or after its grace")
+            must(second(body["release_at"]) == at + terms["arrears_frozen_days"] * DAY, "it is frozen for another time than the terms say")
+            lives = [copy.deepcopy(life) for life in self.lives.values() if life.account == person.id]
+            due = [days for days in terms["arrears_warn_days_before"] if at - days * DAY > owing["since"]]
+            must(body["by"] != "grace" or not due or min(owing["told"], default=1000) <= min(due), "it was not told before it was frozen")
+            owing.update(frozen=at, by=body["by"], release=second(body["release_at"]), frozen_place=event["id"], lives=lives,
+                         grant=copy.copy(person.grant), at_end=person.at_end, over=person.ended is not None, paid_in=person.paid_in,
+                         revoked=bool(person.revoked_at))
+        elif kind == "arrears-released":
+            at = second(body["at"])
+            must(owing["frozen"] is not None and owing["released"] is None and at == owing["release"] and at < now, "it is released at another second")
+            due = [days for days in terms["arrears_warn_days_before"] if days < terms["arrears_frozen_days"]]
+            must(not due or min(owing["told_of_end"], default=1000) <= min(due), "it was not told before all was released")
+            owing.update(released=at, held=[life for life in self.lives.values()
+                                            if life.account == person.id and life.frozen is not None and life.end is None])
+        else:
+            step = owing["until"] if owing["frozen"] is None else owing["release"]
+            must(second(body["at"]) == now and (now <= step or owing["released"] is not None), "it paid after a step that did not come")
+            owing["cleared"] = now
+
     def traffic(self, event, kind, body, now, person):
         """Public addresses and what leaves them [3.6]."""
 
@@ -557,6 +633,9 @@ class Log:
         must(body["bytes"] > 0, "a reading counted nothing")
         must(known.read <= read <= now + 1 and known.since < read, "it was read before it was, or will be")
         known.read = read
+        leads_to = self.lives.get(known.instance)
+        frozen = person.owing and person.owing["frozen"] is not None and read > person.owing["frozen"]
+        must(not frozen or leads_to and leads_to.sold == "subscription", "traffic of a frozen account is charged")
         # What is read of a closed hour counts in the open one.
         must(not person.closed or read > person.closed[-1][1], "a reading counts in an hour that is closed")
         grant = person.grant
@@ -649,6 +728,8 @@ class Log:
                 self.complain(life.id, "its vCPU and memory are charged after a loss, though it was stopped economically")
             for meter in METERS:
                 life.begin(meter, second(body["at"]))
+        elif kind in ("frozen", "thawed"):
+            self.freeze(life, kind, second(body["at"]), at // 1_000_000)
         elif kind in ("running", "stop-asked", "economical-stop-asked", "stopped", "start-asked", "firm-start-asked", "resized"):
             self.switch(life, kind, body, at, takings)
         elif kind == "host-lost":
@@ -713,12 +794,13 @@ class Log:
         elif kind == "ended":
             if life.end is not None:
                 # A host that is found to have been lost before cuts an end short that was written since [1.6].
-                life.cut = (life.released is None or body["cause"] == "trial-end") and second(body["at"]) < life.end
+                life.cut = (life.released is None or body["cause"] in ("trial-end", "arrears")) and second(body["at"]) < life.end
                 if not life.cut:
                     self.complain(life.id, "it ended twice")
             life.cause, life.end = body["cause"], second(body["at"])
             acts = self.people[life.account].acts
             life.capped_at = acts[-1]["at"] if acts else None
+            life.ended_in = copy.copy(self.people[life.account].owing)
             life.free_from = second(body["waived_since"]) if "waived_since" in body else None
             life.free_until = second(body["waived_until"]) if "waived_until" in body else None
         elif kind == "released":
@@ -729,6 +811,33 @@ class Log:
                 asked, allotted = life.drill[1] // 1_000_000, drills[life.id][1]
                 used = min(life.end - asked, allotted) if life.cause == "drill" else 0
                 drills[life.id] = (drills[life.id][0], used)
+
+    def freeze(self, life, kind, at, now):
+        """With its account, and back [5.2]."""
+        person, lost = self.people[life.account], bool(life.pauses) and life.pauses[-1][1] is None
+
+        def must(right, what):
+            if not right:
+                self.complain(life.id, what)
+
+        if kind == "frozen":
+            owing = person.owing
+            must(owing and owing["frozen"] is not None, "it was frozen, and its account is not")
+            must(life.option != "spot-block" and life.sold != "subscription" and life.start is not None and life.end is None
+                 and life.frozen is None, "it was frozen, and cannot be")
+            account, least = owing and owing["frozen"] or 0, life.took_since + self.taking_minimum if life.took_since is not None else 0
+            must(at == max(account, least, life.start or 0) and at <= now, "it was frozen at another second than its account")
+            for meter in METERS:
+                life.cut_use(meter, at)
+            life.frozen = at
+            # What a grant pays up to its revoke may have been more than was used, by what is known now.
+            person.brought_back = person.brought_back or any(when >= at for when in person.revoked_at)
+            return
+        cleared = person.arrears[-1]["cleared"] if person.arrears else None
+        must(life.frozen is not None and at == cleared == now, "it thawed, and its account did not pay then")
+        life.frozen = None
+        if not lost:
+            life.begin("system-disk", at)
 
     def switch(self, life, kind, body, at, takings):
         """On, off, off without charge, of another size [1.6, 2.11, 2.12, 3.4, 4.2]."""
@@ -756,7 +865,7 @@ class Log:
                 least = now if life.took_since is None else life.took_since + self.taking_minimum
                 acts = [act["at"] for act in self.people[life.account].acts[-1:]]
                 by_cap = bool(acts) and until == (acts[0] if life.took_since is None else max(acts[0], least))
-                must(by_cap or ended and ended["choice"] == "stop" and until in (ended["at"], max(ended["at"], least)),
+                must(by_cap or until == life.frozen or ended and ended["choice"] == "stop" and until in (ended["at"], max(ended["at"], least)),
                      "it is charged to a second of which no rule knows")
                 if life.left_trial == until and life.used["compute"] and life.used["compute"][-1][1] is None:
                     life.ceased_with_trial = until
@@ -772,7 +881,8 @@ class Log:
             life.cease("compute", off)
             if lost:
                 life.pauses[-1][1] = off
-                life.begin("system-disk", off)
+                if life.frozen is None:
+                    life.begin("system-disk", off)
             life.power, life.took_since, life.took_room = "away", None, False
         elif kind == "stopped":
             must(life.power != "stopping away" or life.option == "spot-block", "an economical stop was asked for, and an ordinary one came")
@@ -946,6 +1056,13 @@ def check_life(life, taking_minimum, complain):
         must(life.option == "spot-block" and life.capped_at is not None, "a cap ends blocks, when it acts")
         must(life.end == max(life.capped_at or 0, life.start), "it does not end with the second of the cap")
         must(not reclaims, "a cap leaves alone what is taken back")
+    elif life.cause == "arrears":
+        owing = life.ended_in
+        must(owing and owing["frozen"] is not None and not reclaims, "its account was not frozen when it ended by arrears")
+        with_account = owing and life.end == max(owing["frozen"] or 0, life.start)
+        lost = life.pauses[-1][0] if life.pauses and life.pauses[-1][1] is None else None
+        with_all = owing and life.frozen is not None and owing["released"] is not None and life.end in (owing["released"], lost)
+        must(with_all or with_account and (life.option == "spot-block" or life.cut), "it does not end when its account is frozen, or all released")
     elif life.cause == "breach":
         must(all(n[0] in ("drill", "breach") for n in reclaims), "a breach under the platform's notice")
     elif life.cause == "lost":
@@ -1306,7 +1423,7 @@ def check_trial(person, lives, catalog, now, complain):
 # ---- the spending cap ---------------------------------------------------------------------------------------------
 
 
-def stopped_at(act, at, zone, catalog, taking_minimum, keep=False):
+def stopped_at(act, at, zone, catalog, taking_minimum, keep=False, to_come=True):
     """What an account used and would use, as it was known when its cap acted, if all were stopped at a second [3.8].
 
     Gives the hourly uses [since, until, price, the grant may pay to, of a trial, an economical stop ends it, least], what blocks come to as
@@ -1339,9 +1456,10 @@ def stopped_at(act, at, zone, catalog, taking_minimum, keep=False):
                 to = None if not may else life.left_trial if life.left_trial is not None else grant["until"]
                 uses.append([since, until, cost, to, trial, ends or meter == "compute" and trial, max(least, since)])
         lost = bool(life.pauses) and life.pauses[-1][1] is None
-        if not block and not gone and life.sold != "subscription" and (life.start is None or lost):
+        if to_come and not block and not gone and life.sold != "subscription" and (life.start is None or lost or life.frozen is not None):
             # It comes back into hours that are open.
             since = max(life.pauses[-1][0], act["open"]) if lost else life.bought_at // 1_000_000
+            since = since if life.frozen is None else life.frozen  # its disk is charged again when it thaws
             to = grant["until"] if listed(life, life.now_flavor, grant, catalog) and life.left_trial is None else None
             uses.append([since, None, life.disk_price, to, trial, False, since])
         if not block and not gone and life.took_room and (life.start is None or life.power == "again" and not lost):
@@ -1361,7 +1479,12 @@ def month_comes_to(act, at, month, zone, catalog, taking_minimum, keep=False):
     since, until = month
     uses = [[a, until if b is None else min(b, until), *rest] for a, b, *rest in uses]
     total = owed + sum(cost for end, cost in blocks if end >= since) + paid_ahead(act["lives"], month)
-    grant, hours = act["grant"], {}
+    return total + not_granted(act, uses, since, until)
+
+
+def not_granted(act, uses, since, until):
+    """What of these uses is payable in a time: all that no grant pays [3.3, 3.8]."""
+    total, grant, hours = 0, act["grant"], {}
     if grant:
         paid = [(max(a, grant["since"]), min(b, to, grant["until"]), p) for a, b, p, to, *_ in uses if to is not None]
         paid = [use for use in paid if use[0] < use[1]]
@@ -1392,6 +1515,88 @@ def month_comes_to(act, at, month, zone, catalog, taking_minimum, keep=False):
                     use[1] = min(use[1], max(over, use[6]))
     total += sum(p * max(min(b, until) - max(a, since), 0) for a, b, p, *_ in uses)
     return total - sum(paid for hour, paid in hours.items() if since <= hour < until)
+
+
+def owed_at(act, at, zone, catalog, taking_minimum):
+    """What an account would owe, to the last digit, if it were frozen at a second, by all that was known when it was [5.2]."""
+    uses, blocks, owed = stopped_at(act, at, zone, catalog, taking_minimum, to_come=False)
+    uses = [[a, max(at, use[-1]) if b is None else min(b, max(at, use[-1])), *use] for a, b, *use in uses]
+    until = max([at] + [b for _, b, *_ in uses])
+    paid = paid_ahead(act["lives"], (0, 1 << 60))
+    return owed + sum(cost for _, cost in blocks) + paid + not_granted(act, uses, 0, until) - act["paid_in"] * SHOWN
+
+
+def check_arrears(person, lives, mine, flowed, zone, catalog, taking_minimum, now, complain):
+    """Did arrears begin and end with a settlement and a top-up, was the account frozen at the last second that it had, on everything,
+    was nothing charged while it was, and did all go when it had to? [5.2]"""
+
+    def must(thing, right, what):
+        if not right:
+            complain(thing, what)
+
+    # Everything that moved the debt, in the order of the log: (place, second, paid, time, traffic).
+    moves = [(place, None, units, 0, 0) for place, units in person.top_ups]
+    for piece in (p for p in mine if p.settled_at is not None):
+        if piece.months is not None:
+            place = next(at for at, paid in zip(piece.life.paid_at, piece.life.months) if paid[0] == piece.since)
+        elif piece.meter == "compute" and piece.life.option == "spot-block":
+            place = piece.life.gone_at
+        else:
+            place = person.closes.get(piece.settled_at)
+        moves.append((place or "", piece.settled_at, 0, piece.payable, 0))
+    for flow in (f for f in flowed if f.hour_end <= now):
+        moves.append((person.closes.get(flow.hour_end) or "", flow.hour_end, 0, 0, flow.payable * flow.address.price))
+    paid = time = traffic = 0
+    owes, begun, cleared = False, [], []
+    for place in sorted({move[0] for move in moves}):
+        here = [move for move in moves if move[0] == place]
+        paid, time, traffic = (total + sum(move[n] for move in here) for total, n in ((paid, 2), (time, 3), (traffic, 4)))
+        debt = posted(time) + posted_traffic(traffic) - paid
+        if (debt > 0) != owes:
+            owes = debt > 0
+            (begun if owes else cleared).append((place, here[0][1], debt))
+    told = [(owing["place"], owing["since"], owing["debt"]) for owing in person.arrears]
+    must(person.id, len(begun) == len(told), f"arrears began {len(told)} times in the log, by the rules {len(begun)} times")
+    for (place, at, debt), (told_at, since, told_debt) in zip(begun, told):
+        late = since > at and since % HOUR == 0  # of an hour that was open when it was heard
+        must(person.id, place < told_at and debt == told_debt and (since == at or late), f"arrears began at {clock(since)}, by the rules at {clock(at)}")
+    ends = [owing["cleared"] for owing in person.arrears if owing["cleared"] is not None]
+    must(person.id, len(ends) == len(cleared), f"arrears ended {len(ends)} times in the log, by the rules {len(cleared)} times")
+    if person.owing:
+        step = person.owing["until"] if person.owing["frozen"] is None else person.owing["release"]
+        must(person.id, step + 1 >= now or person.owing["released"] is not None, f"a step of its arrears was due at {clock(step)}")
+    for owing in (owing for owing in person.arrears if owing["frozen"] is not None):
+        at, limit = owing["frozen"], amount(catalog["arrears_debt_limit"]) * SHOWN
+        excused = owing["revoked"] or any(flow.payable for flow in flowed) or any(life.cut for life in lives)
+
+        def comes_to(when, owing=owing):
+            return owed_at(owing, when, zone, catalog, taking_minimum)
+
+        if owing["by"] == "grace":
+            must(person.id, at == owing["until"], "it was frozen before its grace was over, and no limit was passed")
+        else:
+            must(person.id, at < owing["until"] and (excused or comes_to(at + 1) > limit), "it was frozen, and the limit allowed a second more")
+        must(person.id, excused or comes_to(at) <= limit or at == owing["since"] or at % HOUR == 0, "it was frozen, and the limit was passed already")
+        last = owing["cleared"] if owing["cleared"] is not None else now
+        for days in catalog["arrears_warn_days_before"]:
+            word = owing["release"] - days * DAY
+            must(person.id, not at < word <= last or min(owing["told_of_end"], default=1000) <= days, f"it was not told {days} days before its release")
+        for was in owing["lives"]:
+            life = next(life for life in lives if life.id == was.id)
+            if was.end is not None or was.sold == "subscription" or was.option == "spot-block" and any(n[0] != "lease-end" for n in was.notices):
+                continue
+            if was.start is None:
+                must(life.id, was.took_room or life.end is not None or last <= owing["frozen"] + taking_minimum, "the freeze left an order alone")
+            if was.option == "spot-block":
+                must(life.id, life.end is not None and life.end <= max(at, life.start or at), "the freeze left a block alone")
+            for meter in METERS:
+                for since, until, _, _ in life.uses(meter, now) if life.start is not None else ():
+                    least = since + taking_minimum if life.took_room or was.took_room else 0
+                    least = max(least, was.took_since + taking_minimum if was.took_since is not None else 0)
+                    charged = min(until, last) - max(since, at, min(least, last))
+                    must(life.id, charged <= 0, "it is charged while its account is frozen")
+        for life in owing.get("held", ()):
+            must(life.id, life.end is not None and life.end <= owing["release"], "it should have been released with all that was frozen")
 
 
 def check_cap(person, lives, mine, flowed, zone, catalog, taking_minimum, now, complain):
@@ -1876,7 +2081,7 @@ def check_books(log, person, books, mine, lives, now, complain, flowed, closed):
         # What is left when the hour of its end is closed is gone [3.8].
         end, left = person.grant["until"], person.grant["issued"] - person.grant["revoked"] - used
         # All that is left is taken, in whole units; an end that is found to have been earlier may bring some back.
-        cut = any(life.cut for life in lives) or any(act["at"] < end <= act["now"] for act in person.acts)
+        cut = any(life.cut for life in lives) or any(act["at"] < end <= act["now"] for act in person.acts) or person.brought_back
         late = person.back() - person.back(person.revoked_place) + back["expired"] * SHOWN
         if person.grant["revoked"] and not 0 <= left - late - running < SHOWN and not cut:
             complain(person.id, "what was taken of the grant is not what was left of it")
@@ -1952,6 +2157,7 @@ def check(dump):
         if sorted(hourly) != [until for _, until in person.closed]:
             complain(person.id, "the closed hours in the log are not those in which something was used")
         check_books(log, person, books, mine, lives, now, complain, flowed, closed)
+        check_arrears(person, lives, mine, flowed, zone, dump["catalog"], log.taking_minimum, now, complain)
         check_cap(person, lives, mine, flowed, zone, dump["catalog"], log.taking_minimum, now, complain)
         if person.grant:
             person.taking_minimum = log.taking_minimum
@@ -2290,7 +2496,8 @@ def tamperings(dump):
     yield from copies("nobody overruled", used_overrules, lambda of, n: of["events"].pop(n))
     yield from copies("something else was overruled", used_overrules, lambda of, n: body(of, n).update(lifts=["unverified"]))
     yield from copies("one claims while an order is under way", claims_after_orders, order_before)
-    yield from copies("an account is closed at once", events("topped-up"),
+    yield from copies("an account is closed at once",
+                      lambda of: (n for n in events("topped-up")(of) if of["events"][n - 1]["account"] == of["events"][n]["account"]),
                       lambda of, n: of["events"][n - 1].update(body={"event": "account-closed"}))
     yield from copies("the end of a trial is left out of the log", events("trial-ended"), lambda of, n: of["events"].pop(n))
     yield from copies("a trial ends a second later", events("trial-ended"), lambda of, n: shift(body(of, n), "at", 1))
@@ -2386,6 +2593,49 @@ def tamperings(dump):
                       lambda of, n: body(of, n).update(cause="deleted"))
     yield from copies("a warning of a cap comes twice", events("cap-soon"),
                       lambda of, n: of["events"].insert(n, copy.deepcopy(of["events"][n])))
+    grace = lambda b: b["by"] == "grace"
+    limit = lambda b: b["by"] == "debt-limit"
+    charged_freezes = lambda of: (n for n in events("frozen")(of) if (of["events"][n]["instance"], second(body(of, n)["at"])) in billed(of, "until"))
+    yield from copies("the beginning of arrears is left out of the log", events("arrears-began"), lambda of, n: of["events"].pop(n))
+    yield from copies("arrears begin a second later", events("arrears-began"), lambda of, n: shift(body(of, n), "since", 1))
+    yield from copies("arrears begin with 10^-8 more", events("arrears-began"), lambda of, n: add(body(of, n), "debt", 1))
+    yield from copies("a grace is a second longer", events("arrears-began"), lambda of, n: shift(body(of, n), "grace_until", 1))
+    yield from copies("a grace is of a day more", events("arrears-began"),
+                      lambda of, n: of["catalog"].update(arrears_grace_days=of["catalog"]["arrears_grace_days"] + 1))
+    yield from copies("a freeze is left out of the log", events("account-frozen"), lambda of, n: of["events"].pop(n))
+    yield from copies("a freeze comes a second later", events("account-frozen"), lambda of, n: shift(body(of, n), "at", 1))
+    yield from copies("a freeze comes a second early", events("account-frozen"), lambda of, n: shift(body(of, n), "at", -1))
+    yield from copies("a freeze lasts a second less", events("account-frozen"), lambda of, n: shift(body(of, n), "release_at", -1))
+    yield from copies("a freeze after a grace is called one by the limit", events("account-frozen", grace),
+                      lambda of, n: body(of, n).update(by="debt-limit"))
+    yield from copies("a freeze by the limit is called one after a grace", events("account-frozen", limit),
+                      lambda of, n: body(of, n).update(by="grace"))
+    def before_graces(of):
+        """The last words before freezes that came with the end of a grace."""
+        for n in events("freeze-soon")(of):
+            account = of["events"][n]["account"]
+            after = (e["body"] for e in of["events"][n + 1:] if e["account"] == account)
+            after = next((b for b in after if b["event"] in ("freeze-soon", "account-frozen", "arrears-cleared")), {})
+            if after.get("by") == "grace":
+                yield n
+
+    yield from copies("nobody was told of a freeze", before_graces, lambda of, n: of["events"].pop(n))
+    yield from copies("a freeze is announced twice", events("freeze-soon"),
+                      lambda of, n: of["events"].insert(n + 1, dict(of["events"][n], id=of["events"][n]["id"] + "x")))
+    yield from copies("nobody was told of a release", events("release-soon", lambda b: b["days"] == 1), lambda of, n: of["events"].pop(n))
+    yield from copies("a release is announced for another second", events("release-soon"), lambda of, n: shift(body(of, n), "release_at", 1))
+    yield from copies("the release after a freeze is left out of the log", events("arrears-released"), lambda of, n: of["events"].pop(n))
+    yield from copies("the release after a freeze is a second early", events("arrears-released"), lambda of, n: shift(body(of, n), "at", -1))
+    yield from copies("the end of arrears is left out of the log", events("arrears-cleared"), lambda of, n: of["events"].pop(n))
+    yield from copies("the end of arrears is a second later", events("arrears-cleared"), lambda of, n: shift(body(of, n), "at", 1))
+    yield from copies("what is frozen is left out of the log", charged_freezes, lambda of, n: of["events"].pop(n))
+    yield from copies("an instance is frozen a second later", events("frozen"), lambda of, n: shift(body(of, n), "at", 1))
+    yield from copies("what thawed is left out of the log", events("thawed"), lambda of, n: of["events"].pop(n))
+    yield from copies("an instance thaws a second later", events("thawed"), lambda of, n: shift(body(of, n), "at", 1))
+    yield from copies("a block that went with a freeze is called deleted", events("ended", lambda b: b["cause"] == "arrears"),
+                      lambda of, n: body(of, n).update(cause="deleted"))
+    yield from copies("what goes with a freeze ends a second late", events("ended", lambda b: b["cause"] == "arrears"),
+                      lambda of, n: shift(body(of, n), "at", 1))
     yield from copies("what the grant may pay for is less", some(granted), lambda of, p: add(record(of, p), "covered", -1))
     def sent(of):
         return ((a, r) for a, books in enumerate(of["accounts"]) for r in range(len(books["bill"].get("traffic", []))))

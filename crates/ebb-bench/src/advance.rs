@@ -251,6 +251,7 @@ fn running(charge: &Charge, host: HostId, at: Timestamp) -> Instance {
         first_running: Some(at.second()),
         in_use_since: Some(at.second()),
         end_announced: false,
+        frozen_since: None,
         generation: 2,
         state: State::Running,
     }

@@ -166,6 +166,7 @@ fn rows(boundary: Second) -> impl Iterator<Item = Query> {
                 first_running: Some(since),
                 in_use_since: Some(since),
                 end_announced: false,
+                frozen_since: None,
                 generation: 2,
                 state: State::Running,
             };

@@ -35,7 +35,7 @@ pub(crate) fn reached(instance: &Instance, at: Second, now: Timestamp, limits: &
 }
 
 /// The end of the time for which it must be charged, and so may run.
-fn goes_on_until(instance: &Instance, limits: &Limits) -> Option<Second> {
+pub(crate) fn goes_on_until(instance: &Instance, limits: &Limits) -> Option<Second> {
     least_until(instance, limits)
 }
 

@@ -11,6 +11,9 @@ use ebb_model::time::Second;
 /// From `since` on the grant may pay for it, or may not any more: what is charged of it is charged anew.
 pub(crate) fn listed(instance: &Instance, covered: bool, since: Second) -> Step {
     let Purchase::Trial { .. } = instance.purchase else { return unchanged() };
+    if instance.frozen_since.is_some() {
+        return unchanged();
+    }
     let meters: &[Meter] = match (&instance.state, instance.first_running, instance.in_use_since) {
         (State::Lost { .. } | State::Releasing { .. } | State::Released { .. }, ..) | (_, None, _) => {
             return unchanged();

@@ -13,6 +13,8 @@ pub struct Claimant {
     pub verified: Option<Holder>,
     pub closed: bool,
     pub debt: Amount,
+    /// Its account is frozen for that debt.
+    pub frozen: Option<Second>,
     pub claimed: bool,
     pub ran: bool,
     /// It bought what did not run yet, and may.
@@ -76,7 +78,7 @@ pub fn conditions(claimant: &Claimant) -> Vec<Condition> {
     let mut all = vec![
         condition("open", claimant.closed.then_some(Refused::AccountClosed)),
         condition("verified", claimant.verified.is_none().then_some(Refused::Unverified)),
-        condition("no-arrears", (claimant.debt > Amount::ZERO).then_some(Refused::Arrears(claimant.debt))),
+        condition("no-arrears", debt(claimant)),
         condition("never-claimed", claimant.claimed.then_some(Refused::AlreadyClaimed)),
     ];
     all.extend(history);
@@ -87,6 +89,12 @@ pub fn conditions(claimant: &Claimant) -> Vec<Condition> {
         others.ordered.then(|| Refused::PersonOrderUnderWay { shared: shared(others) }),
     ));
     all
+}
+
+fn debt(claimant: &Claimant) -> Option<Refused> {
+    let owes = Some(Refused::Arrears(claimant.debt)).filter(|_| claimant.debt > Amount::ZERO);
+    let frozen = claimant.frozen.map(|since| Refused::AccountFrozen { debt: claimant.debt, since: since.start() });
+    frozen.or(owes)
 }
 
 type Past = (&'static str, Option<Refused>, fn(&Overrule) -> bool);
@@ -166,7 +174,8 @@ mod tests {
     fn claimant() -> Claimant {
         let others = Others { ran: true, claimed: Some(Holder::Individual), ..Others::default() };
         let (verified, debt) = (Some(Holder::Individual), Amount::ZERO);
-        Claimant { verified, closed: false, debt, claimed: false, ran: true, ordered: false, others, overrule: None }
+        let (frozen, overrule) = (None, None);
+        Claimant { verified, closed: false, debt, frozen, claimed: false, ran: true, ordered: false, others, overrule }
     }
 
     fn codes(claimant: &Claimant) -> Vec<&'static str> {

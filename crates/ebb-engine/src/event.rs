@@ -1,5 +1,6 @@
 //! What happened? The account's log, from which every bill can be recomputed.
 
+use crate::arrears::By;
 use ebb_model::billing::GivenBack;
 use ebb_model::id::{AccountId, AddressId, AdjustmentId, DecisionId, RecordId, VoucherId};
 use ebb_model::instance::{Cause, End, Keep, Purchase};
@@ -287,6 +288,43 @@ pub enum Event {
         kind: VoucherKind,
         at: Second,
     },
+    /// The settlement of this second left a debt. All goes on until the account is frozen, at `grace_until` or before.
+    ArrearsBegan {
+        since: Second,
+        debt: Amount,
+        grace_until: Second,
+    },
+    FreezeSoon {
+        days: i64,
+        freezes_at: Second,
+    },
+    /// It owes for too long, or too much: nothing is charged from `at` on; what becomes of its instances follows.
+    AccountFrozen {
+        at: Second,
+        by: By,
+        /// Then what is frozen is released.
+        release_at: Second,
+    },
+    ReleaseSoon {
+        days: i64,
+        release_at: Second,
+    },
+    /// Nobody paid: what was frozen is released.
+    ArrearsReleased {
+        at: Second,
+    },
+    /// A top-up paid what was left of the debt.
+    ArrearsCleared {
+        at: Second,
+    },
+    /// With its account: nothing of the instance is charged from `at` on.
+    Frozen {
+        at: Second,
+    },
+    /// It is stopped from here on, and its disk charged again.
+    Thawed {
+        at: Second,
+    },
 }
 
 impl Event {
@@ -347,6 +385,14 @@ impl Event {
             Event::VoucherExpiresSoon { .. } => "voucher-expires-soon",
             Event::VoucherExpired { .. } => "voucher-expired",
             Event::VoucherUsedUp { .. } => "voucher-used-up",
+            Event::ArrearsBegan { .. } => "arrears-began",
+            Event::FreezeSoon { .. } => "freeze-soon",
+            Event::AccountFrozen { .. } => "account-frozen",
+            Event::ReleaseSoon { .. } => "release-soon",
+            Event::ArrearsReleased { .. } => "arrears-released",
+            Event::ArrearsCleared { .. } => "arrears-cleared",
+            Event::Frozen { .. } => "frozen",
+            Event::Thawed { .. } => "thawed",
         }
     }
 }

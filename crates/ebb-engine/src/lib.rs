@@ -8,6 +8,7 @@
 //! of use costs, [`evidence`] what two accounts share,
 //! [`eligibility`] who may claim a trial, [`trial`] what a grant pays, [`coverage`] what another list changes,
 //! [`forecast`] how long, [`advice`] what makes it last, [`outlays`] what an account pays for, [`spending`] how long its cap allows it,
+//! [`arrears`] what follows when it owes,
 //! [`traffic`] what left a public address and which pool pays for it, [`voucher`] what coupons and cards pay, [`funds`] what is there to buy
 //! with,
 //! [`settlement`] what moves in the ledger, [`adjustment`] what is given back, [`audit`] whether all that is stored agrees,
@@ -17,6 +18,7 @@
 
 pub mod adjustment;
 pub mod advice;
+pub mod arrears;
 pub mod audit;
 mod cap;
 pub mod conversion;
@@ -30,6 +32,7 @@ pub mod evidence;
 pub mod explain;
 pub mod fleet;
 pub mod forecast;
+mod frozen;
 pub mod funds;
 pub mod lending;
 pub mod lifecycle;

@@ -7,6 +7,7 @@ use crate::end::{
     ended, ending, given_up, lease_over, natural, never_ran, no_longer_waiting, period_start, released, releasing,
 };
 use crate::event::Event;
+use crate::frozen;
 use crate::monthly::{self, Payment};
 use crate::refusal::Refused;
 use crate::taking::{cut_drill, hurry, reclaim};
@@ -61,6 +62,18 @@ pub enum Input {
     },
     /// Its account's spending cap acts, and nothing that can be stopped is charged from `at` on (rules §3.8).
     CapReached {
+        at: Second,
+    },
+    /// Its account is frozen for arrears, and nothing of it is charged from `at` on (rules §5.2).
+    Frozen {
+        at: Second,
+    },
+    /// Its account, which was frozen, has paid.
+    Thawed {
+        at: Second,
+    },
+    /// Its account was frozen for too long.
+    ArrearsOver {
         at: Second,
     },
     /// An instant that was known beforehand has come.
@@ -178,6 +191,7 @@ pub fn step(instance: &Instance, input: Input, now: Timestamp, limits: &Limits) 
             Input::Command(_) => return Err(Refused::Released),
             // The cap came before it, and is carried out only now.
             Input::CapReached { at } if at < lease_end => cap::reached(instance, at, now, limits),
+            Input::Frozen { at } if at < lease_end => frozen::freeze(instance, at, now, limits),
             Input::HostLost { .. } => released(instance, natural(lease_end, limits), now),
             _ => releasing(instance, natural(lease_end, limits), vec![]),
         });
@@ -224,6 +238,9 @@ pub fn step(instance: &Instance, input: Input, now: Timestamp, limits: &Limits) 
         Input::StopWithTrial { at } => stop_with_the_trial(instance, at, now, limits),
         Input::TrialOver { at } => Ok(go_with_the_trial(instance, at, now, limits)),
         Input::CapReached { at } => Ok(cap::reached(instance, at, now, limits)),
+        Input::Frozen { at } => Ok(frozen::freeze(instance, at, now, limits)),
+        Input::Thawed { at } => Ok(frozen::thaw(instance, at)),
+        Input::ArrearsOver { at } => Ok(frozen::let_go(instance, at, limits)),
         Input::Due => Ok(due(instance, now, limits)),
     }
 }
@@ -477,9 +494,10 @@ fn due(instance: &Instance, now: Timestamp, limits: &Limits) -> Step {
     }
 }
 
-/// Charge begins, unless it was paid before.
+/// Charge begins, unless it was paid before, or its account is frozen.
 pub(crate) fn open(instance: &Instance, meters: &'static [Meter], since: Second) -> Option<Effect> {
-    instance.purchase.is_metered().then_some(Effect::OpenSpans { meters, since })
+    let charged = instance.purchase.is_metered() && instance.frozen_since.is_none();
+    charged.then_some(Effect::OpenSpans { meters, since })
 }
 
 /// The guest is off, its disk there.

@@ -38,6 +38,15 @@ pub struct Known<'a> {
 }
 
 pub fn outlays(known: &Known<'_>) -> Outlays {
+    let mut all = used(known);
+    for one in known.live.iter().filter(|one| one.purchase.is_firm() && one.paid_until().is_none()) {
+        all.add_what_is_to_come(one, known);
+    }
+    all
+}
+
+/// What is charged now, and what is owed in any case; nothing of what may only be charged again.
+pub fn used(known: &Known<'_>) -> Outlays {
     let live: BTreeMap<InstanceId, &Instance> = known.live.iter().map(|one| (one.id, one)).collect();
     let mut all = Outlays::default();
     for span in known.spans {
@@ -65,8 +74,10 @@ pub fn outlays(known: &Known<'_>) -> Outlays {
             (Settled::AtRelease { .. }, None) | (Settled::InAdvance { .. }, _) => {}
         }
     }
-    for one in known.live.iter().filter(|one| one.purchase.is_firm() && one.paid_until().is_none()) {
-        all.add_what_is_to_come(one, known);
+    for one in known.live.iter().filter(|one| one.purchase.is_firm() && one.paid_until().is_none() && owes(one)) {
+        if matches!(one.state, State::Waiting { .. } | State::Starting { .. }) {
+            all.owed += minimum(one.purchase.price(), known.limits);
+        }
     }
     all
 }
@@ -83,6 +94,8 @@ impl Outlays {
     /// What is bought and charged from its start on, and what a lost host takes up again when it comes back.
     fn add_what_is_to_come(&mut self, one: &Instance, known: &Known<'_>) {
         let begins = match (&one.state, one.first_running) {
+            // With a top-up its disk is charged again.
+            _ if one.frozen_since.is_some() => one.frozen_since,
             (State::Lost { since, .. }, _) => Some(*since),
             (State::Waiting { .. } | State::Starting { .. }, None) => Some(one.created_at.second()),
             _ => None,
@@ -92,9 +105,6 @@ impl Outlays {
             let covered = trial && (known.listed)(one);
             let (until, stops, least, price) = (None, false, since, one.disk_price);
             self.draws.push(Draw { since, until, covered, trial, stops, least, price });
-        }
-        if owes(one) && matches!(one.state, State::Waiting { .. } | State::Starting { .. }) {
-            self.owed += minimum(one.purchase.price(), known.limits);
         }
     }
 }

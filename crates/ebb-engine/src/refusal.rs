@@ -79,6 +79,10 @@ pub enum Refused {
     #[error("the account owes {0}; top it up first")]
     Arrears(Amount),
     #[error(
+        "the account is frozen since {since} for the {debt} that it owes: until a top-up pays them an instance or address can be released, and nothing else (rules §5.2; `ebb balance` says what follows)"
+    )]
+    AccountFrozen { debt: Amount, since: Timestamp },
+    #[error(
         "this needs {needed} of unbound money (one hour, or one whole period of a block); {available} is there, with the vouchers that may pay it (rules §5.2): top up"
     )]
     InsufficientFunds { needed: Amount, available: Amount },
@@ -270,6 +274,7 @@ impl Refused {
             Refused::PriceChanged { .. } => "price-changed",
             Refused::Unverified => "unverified",
             Refused::Arrears(_) => "arrears",
+            Refused::AccountFrozen { .. } => "account-frozen",
             Refused::InsufficientFunds { .. } => "insufficient-funds",
             Refused::Quota(_) => "over-quota",
             Refused::NoCapacity(_) | Refused::NoRoomToStart => "no-capacity",

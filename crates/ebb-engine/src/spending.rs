@@ -107,6 +107,16 @@ impl Spending {
         self.billed_in(month) + self.hourly(draws, month) + blocks + ended + self.flowed_by(month, at) + self.owed
     }
 
+    /// What is payable and not billed if all ends at `at` but what others had to go for, which goes on for its minimum (rules §5.2).
+    pub fn if_ended_at(&self, at: Second) -> Exact {
+        let draws = self.draws.iter().map(|draw| draw.ended_by(at.max(draw.least)));
+        let until = self.draws.iter().map(|draw| draw.least).fold(at, Second::max);
+        let blocks: Exact = self.blocks.iter().map(|block| block.charge(at)).sum();
+        let ended: Exact = self.ended.iter().map(|one| one.payable).sum();
+        let flowed = self.flowed.iter().filter(|one| one.at <= at).map(|one| one.payable).sum();
+        self.hourly(draws, Period { since: self.open_since, until }) + blocks + ended + flowed + self.owed
+    }
+
     /// What of `month` is payable for the time before `at`, if all goes on until then. A block counts with all that it has cost.
     pub fn payable_by(&self, month: Period, at: Second) -> Exact {
         let draws = self.draws.iter().map(|draw| draw.ended_by(at));
@@ -201,7 +211,7 @@ impl Block {
 }
 
 /// The last second of `[from, until)` that is good, where `from` is taken for good and `until` is not.
-fn last(from: Second, until: Second, good: impl Fn(Second) -> bool) -> Second {
+pub(crate) fn last(from: Second, until: Second, good: impl Fn(Second) -> bool) -> Second {
     let (mut low, mut high) = (from, until);
     while high.unix() - low.unix() > 1 {
         let middle = Second::from_unix(low.unix() + (high.unix() - low.unix()) / 2);

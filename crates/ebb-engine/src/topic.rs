@@ -4,7 +4,7 @@ use crate::event::Event;
 use ebb_model::instance::State;
 
 /// The events that a subscription may name, in the order of a life.
-pub const TOPICS: [&str; 17] = [
+pub const TOPICS: [&str; 23] = [
     "running",
     "stopped",
     "interruptServer",
@@ -22,6 +22,12 @@ pub const TOPICS: [&str; 17] = [
     "cap-reached",
     "voucher-expires-soon",
     "voucher-used-up",
+    "arrears-began",
+    "freeze-soon",
+    "account-frozen",
+    "release-soon",
+    "arrears-released",
+    "arrears-cleared",
 ];
 
 /// Whether `event` is told to those who subscribed to it. `before` is the state that the instance left with it: what somebody asked for
@@ -44,7 +50,13 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::CapSoon { .. }
         | Event::CapReached { .. }
         | Event::VoucherExpiresSoon { .. }
-        | Event::VoucherUsedUp { .. } => true,
+        | Event::VoucherUsedUp { .. }
+        | Event::ArrearsBegan { .. }
+        | Event::FreezeSoon { .. }
+        | Event::AccountFrozen { .. }
+        | Event::ReleaseSoon { .. }
+        | Event::ArrearsReleased { .. }
+        | Event::ArrearsCleared { .. } => true,
         Event::AccountOpened
         | Event::AccountVerified { .. }
         | Event::VerificationRefused
@@ -82,6 +94,8 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::VoucherIssued { .. }
         | Event::VoucherRevoked { .. }
         | Event::VoucherExpired { .. }
+        | Event::Frozen { .. }
+        | Event::Thawed { .. }
         | Event::HourClosed { .. } => false,
     }
 }
@@ -89,6 +103,7 @@ pub fn is_told(event: &Event, before: &State) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arrears::By;
     use ebb_model::id::VoucherId;
     use ebb_model::instance::Cause;
     use ebb_model::money::Amount;
@@ -142,6 +157,12 @@ mod tests {
             Event::CapReached { at: at.second() },
             Event::VoucherExpiresSoon { voucher, kind, left: Amount::ZERO, expires_at: at.second() },
             Event::VoucherUsedUp { voucher, kind, at: at.second() },
+            Event::ArrearsBegan { since: at.second(), debt: Amount::ZERO, grace_until: at.second() },
+            Event::FreezeSoon { days: 3, freezes_at: at.second() },
+            Event::AccountFrozen { at: at.second(), by: By::Grace, release_at: at.second() },
+            Event::ReleaseSoon { days: 3, release_at: at.second() },
+            Event::ArrearsReleased { at: at.second() },
+            Event::ArrearsCleared { at: at.second() },
         ];
         assert!(told.iter().all(|event| is_told(event, &State::Running) && TOPICS.contains(&event.name())));
         assert!(!is_told(&Event::StopAsked, &State::Running) && !TOPICS.contains(&Event::StopAsked.name()));

@@ -1,6 +1,6 @@
 //! Where does an hour, a day, a month end? Clock hours and the catalog's time zone (rules §1.4).
 
-use crate::time::Second;
+use crate::time::{HOUR, Second};
 use jiff::{ToSpan, civil, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +22,15 @@ impl Calendar {
 
     /// The first cut after `second`: the next clock hour, or local midnight where that comes sooner.
     pub fn next_cut(&self, second: Second) -> Second {
-        second.next_hour().min(self.next_midnight(second))
+        let hour = second.next_hour();
+        let (here, there) = (self.offset_seconds(second), self.offset_seconds(hour));
+        // Where clocks differ from UTC by whole hours no midnight comes sooner, and most are asked about no midnight.
+        if here == there && here % HOUR == 0 { hour } else { hour.min(self.next_midnight(second)) }
+    }
+
+    fn offset_seconds(&self, second: Second) -> i64 {
+        let instant = jiff::Timestamp::from_second(second.unix()).expect("a second within the calendar's range");
+        self.0.to_offset(instant).seconds().into()
     }
 
     /// The same clock time `months` later, the day clamped to the month's end (rules §3.1).

@@ -85,6 +85,8 @@ pub struct Limits {
     /// Who has a spending cap is warned once so many percent of it are payable (rules §3.8).
     #[serde(default = "cap_warn_percent")]
     pub cap_warn_percent: i64,
+    #[serde(default)]
+    pub arrears: ArrearsLimits,
     /// Whose voucher expires is warned so many days before (rules §5.1).
     #[serde(default = "voucher_warn_days")]
     pub voucher_warn_days: i64,
@@ -113,6 +115,29 @@ pub struct SubscriptionLimits {
 impl Default for SubscriptionLimits {
     fn default() -> Self {
         Self { max_months: 36, keep_days: 15, warn_days_before: [7, 1].into() }
+    }
+}
+
+/// How long, and how much, an account may owe before it is frozen, and how long it is frozen before all goes (rules §5.2).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ArrearsLimits {
+    /// So long everything runs and is charged …
+    pub grace_days: i64,
+    /// … less what earlier arrears took of it within so many days.
+    pub window_days: i64,
+    /// Grace ends before with the last second for which no more than this is owed.
+    pub debt_limit: Amount,
+    /// So long it is frozen; then what was frozen is released.
+    pub frozen_days: i64,
+    /// Its owner is warned so many days before either.
+    pub warn_days_before: BTreeSet<i64>,
+}
+
+impl Default for ArrearsLimits {
+    fn default() -> Self {
+        let debt_limit = Amount::from_units(100 * AMOUNT_PER_UNIT);
+        Self { grace_days: 15, window_days: 90, debt_limit, frozen_days: 15, warn_days_before: [3, 1].into() }
     }
 }
 
@@ -468,6 +493,19 @@ impl Catalog {
         let days = limits.voucher_warn_days;
         check((0..=365).contains(&days), format!("limits: voucher_warn_days = {days} is not from 0 to 365"));
         check(share, format!("limits: cap_warn_percent = {} is not from 1 to 100", limits.cap_warn_percent));
+        let arrears = &limits.arrears;
+        for (name, days) in [
+            ("grace_days", arrears.grace_days),
+            ("window_days", arrears.window_days),
+            ("frozen_days", arrears.frozen_days),
+        ] {
+            check((0..=366).contains(&days), format!("limits.arrears: {name} = {days} is not from 0 to 366"));
+        }
+        let most = 1_000_000_000 * AMOUNT_PER_UNIT;
+        let right = (0..=most).contains(&arrears.debt_limit.units());
+        check(right, "limits.arrears: debt_limit is not from 0 to 1000000000".into());
+        let days = arrears.warn_days_before.iter().all(|days| (1..=366).contains(days));
+        check(days, "limits.arrears: warn_days_before has days that are not from 1 to 366".into());
         for id in &self.trial.regions {
             check(region(id), format!("trial: region `{id}` is not in the catalog"));
         }

@@ -42,6 +42,8 @@ pub struct Instance {
     pub in_use_since: Option<Second>,
     /// The natural end of the lease has been announced. Of a subscription: its paid time has ended, and that was carried out.
     pub end_announced: bool,
+    /// Its account was frozen for arrears then; until it pays nothing of the instance is charged (rules §5.2).
+    pub frozen_since: Option<Second>,
     /// Grows with every change of state; a change names the generation it saw.
     pub generation: i64,
     pub state: State,
@@ -331,12 +333,14 @@ pub enum Cause {
     SubscriptionEnd,
     /// The account's spending cap allows no further second; charged like a delete (rules §3.8).
     SpendingCap,
+    /// The account owed for too long, or too much; charged like a delete (rules §5.2).
+    Arrears,
     /// It never ran; nothing is charged.
     NeverRan,
 }
 
 impl Cause {
-    pub const ALL: [Cause; 16] = [
+    pub const ALL: [Cause; 17] = [
         Cause::LeaseEnd,
         Cause::Deleted,
         Cause::Capacity,
@@ -352,6 +356,7 @@ impl Cause {
         Cause::TrialEnd,
         Cause::SubscriptionEnd,
         Cause::SpendingCap,
+        Cause::Arrears,
         Cause::NeverRan,
     ];
 
@@ -372,6 +377,7 @@ impl Cause {
             Cause::TrialEnd => "trial-end",
             Cause::SubscriptionEnd => "subscription-end",
             Cause::SpendingCap => "spending-cap",
+            Cause::Arrears => "arrears",
             Cause::NeverRan => "never-ran",
         }
     }

@@ -53,7 +53,9 @@ impl Unit {
     /// An instance is gone: its addresses stay or go with it, as its owner wanted (rules §2.8). What never ran leaves nothing.
     pub async fn part_with_addresses(&mut self, gone: &Instance) -> Outcome<()> {
         let State::Released { end, .. } = gone.state else { return Ok(()) };
-        let keep = gone.keep.public_ip && end.cause != Cause::NeverRan;
+        // With what was frozen for too long all goes.
+        let all_goes = end.cause == Cause::Arrears && gone.frozen_since.is_some();
+        let keep = gone.keep.public_ip && end.cause != Cause::NeverRan && !all_goes;
         for row in self.reads.rows(address::of_instance(gone.id)).await? {
             let known = address::read(&row);
             if keep {

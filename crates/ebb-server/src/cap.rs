@@ -9,7 +9,7 @@ use crate::trial;
 use crate::unit::{Outcome, Unit, refuse};
 use ebb_engine::event::Event;
 use ebb_engine::lifecycle::{Input, step};
-use ebb_engine::outlays::{Known, outlays};
+use ebb_engine::outlays::{self, Known, Outlays};
 use ebb_engine::refusal::Refused;
 use ebb_engine::spending::{Allowance, Ended, Spending, month_of};
 use ebb_engine::trial::is_listed;
@@ -96,6 +96,22 @@ pub async fn spending(
     of: &Account,
     now: Second,
     billed: BTreeMap<Second, Exact>,
+) -> Result<(Spending, Vec<Instance>), StoreError> {
+    read(app, reads, of, now, billed, outlays::outlays).await
+}
+
+/// The same without what is billed, and without what may only be charged again.
+pub async fn used(app: &App, reads: &Reads, of: &Account, now: Second) -> Result<Spending, StoreError> {
+    Ok(read(app, reads, of, now, BTreeMap::new(), outlays::used).await?.0)
+}
+
+async fn read(
+    app: &App,
+    reads: &Reads,
+    of: &Account,
+    now: Second,
+    billed: BTreeMap<Second, Exact>,
+    outlays: impl FnOnce(&Known<'_>) -> Outlays,
 ) -> Result<(Spending, Vec<Instance>), StoreError> {
     let open_since = of.close_at.map_or(now, |at| at.plus(-HOUR));
     let hourly = reads.rows(bill::spans_beyond(of.id, open_since)).await?;
@@ -249,7 +265,7 @@ impl App {
 }
 
 /// Whether stopping it frees nothing at once.
-fn is_quiet(one: &Instance) -> bool {
+pub fn is_quiet(one: &Instance) -> bool {
     match one.state {
         State::Waiting { .. } => false,
         State::Stopped => !one.purchase.is_firm(),

@@ -3,6 +3,7 @@
 pub mod address;
 pub mod mail;
 pub mod message;
+mod owing;
 pub mod secret;
 pub mod webhook;
 

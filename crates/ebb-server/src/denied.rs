@@ -109,9 +109,10 @@ impl Denied {
                 | Refused::VoucherPeriod(_)
                 | Refused::VoucherScope(_)
                 | Refused::HoursWithoutBlock { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-                Refused::InsufficientFunds { .. } | Refused::NotPaidFor { .. } | Refused::Arrears(_) => {
-                    StatusCode::PAYMENT_REQUIRED
-                }
+                Refused::InsufficientFunds { .. }
+                | Refused::NotPaidFor { .. }
+                | Refused::Arrears(_)
+                | Refused::AccountFrozen { .. } => StatusCode::PAYMENT_REQUIRED,
                 Refused::Unverified | Refused::AccountClosed => StatusCode::FORBIDDEN,
                 Refused::Forged(_) | Refused::StaleSignature(_) => StatusCode::UNAUTHORIZED,
                 Refused::ReferenceOver => StatusCode::NOT_FOUND,

@@ -6,6 +6,7 @@
 
 mod address;
 mod app;
+mod arrears;
 mod audit;
 mod call;
 mod cap;

@@ -5,6 +5,7 @@
 //! meets a union at the row of the person, or at the generation of an account that was nobody else's.
 
 use crate::app::App;
+use crate::arrears;
 use crate::denied::Denied;
 use crate::evidence::newest_key;
 use crate::unit::{Outcome, Unit, refuse};
@@ -306,6 +307,7 @@ pub async fn claimant(reads: &Reads, terms: &PersonTerms, account: &Account) -> 
         verified: account.holder,
         closed: account.closed_at.is_some(),
         debt: account.purse.debt,
+        frozen: arrears::frozen_since(reads, account).await?,
         claimed,
         ran: account.ran,
         ordered: reads.row(person::order_under_way(account.id)).await?.is_some(),

@@ -1,6 +1,7 @@
 //! What comes of a reading of an address's counter, and to what does the traffic of open hours come? (rules §3.6)
 
 use crate::app::App;
+use crate::arrears;
 use crate::denied::Denied;
 use crate::unit::{Outcome, Unit};
 use ebb_engine::event::Event;
@@ -79,7 +80,7 @@ async fn read_counter(mut unit: Unit, from: HostId, reading: Reading) -> Outcome
     }
     let now = Counter { epoch: reading.epoch, bytes: reading.bytes, read_at: reading.at };
     unit.guard(address::counted(known.id, known.counter.as_ref(), &now));
-    if bytes > 0 {
+    if bytes > 0 && !arrears::is_free(&unit, &known, &reading).await? {
         let at = counts_at(&mut unit, &known, reading.at.second()).await?;
         count_bytes(&mut unit, &known, bytes, at).await?;
     }

@@ -4,6 +4,7 @@
 //! commit; then everything is worked out anew.
 
 use crate::app::App;
+use crate::arrears;
 use crate::cap;
 use crate::denied::Denied;
 use crate::unit::{Outcome, Unit};
@@ -101,6 +102,9 @@ async fn tend(mut unit: Unit, id: AccountId) -> Outcome<Decision<()>> {
     // What an account's cap stops before uses nothing of the grant any more.
     let capped = cap::see(&unit.app, &unit.reads, &known, now).await?.and_then(|seen| seen.acts);
     let before = capped.map_or(now.plus(1), |(at, _)| at.min(now.plus(1)));
+    // Nor does what its arrears freeze.
+    let frozen = arrears::see(&unit.app, &unit.reads, &known, unit.now).await?;
+    let before = frozen.and_then(|seen| seen.waits(&unit.app, unit.now)).map_or(before, |at| at.min(before));
     if let Some(at) = carry_out(&mut unit, &known, seen, before).await?.next {
         let late = (now.unix() - at.second().unix()).clamp(1, LONGEST_PAUSE_SECONDS);
         let at = if at > unit.now { at } else { unit.now.plus_seconds(late) };

@@ -137,6 +137,7 @@ impl Unit {
         self.write(cap_rows::stir(account));
         // Not at this very instant, at which an alarm may be under way that is taken away when it is done.
         self.write(cap_rows::wake(cap::ALARM, account, self.now.plus_millis(1)));
+        self.look_after_arrears(account);
     }
 
     /// Ends the unit: everything is written together, or nothing.

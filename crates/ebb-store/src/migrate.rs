@@ -22,6 +22,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0013_spending_cap.sql"),
     include_str!("../../../migrations/0014_monthly.sql"),
     include_str!("../../../migrations/0015_orders_under_way.sql"),
+    include_str!("../../../migrations/0016_arrears.sql"),
     include_str!("../../../migrations/0017_vouchers.sql"),
     include_str!("../../../migrations/0019_adjustments.sql"),
 ];

@@ -5,6 +5,7 @@ pub mod address;
 pub mod adjustment;
 pub mod alarm;
 pub mod appeal;
+pub mod arrears;
 pub mod audit;
 pub mod bill;
 pub mod block;

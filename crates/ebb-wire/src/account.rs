@@ -26,6 +26,34 @@ pub struct Account {
     /// From then on it can only be looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed_at: Option<String>,
+    /// How it stands if it owes; told where one account or a list of them is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrears: Option<Arrears>,
+}
+
+/// An account that owes: since when, and what follows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Arrears {
+    /// `grace`, `frozen` or `released`.
+    #[schema(example = "grace")]
+    pub state: String,
+    pub debt: String,
+    /// The settlement that left the debt.
+    pub since: String,
+    /// Since then nothing of what is frozen is charged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen_since: Option<String>,
+    /// `freeze` or `release`; none once all is released.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// Its second, if all goes on as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_at: Option<String>,
+    /// Of a freeze to come: `grace` or `debt-limit`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
+    /// The same for people.
+    pub says: String,
 }
 
 /// A new account and its owner's key, shown this once.
@@ -108,6 +136,9 @@ pub struct Balance {
     pub adjusted: Option<GivenBack>,
     /// What the running hour and unreleased blocks come to, to this second.
     pub accruing: Parts,
+    /// How the account stands if it owes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrears: Option<Arrears>,
     pub as_of: String,
 }
 

@@ -25,6 +25,19 @@ pub struct Catalog {
     /// Whose voucher expires is told so many days before.
     #[serde(default)]
     pub voucher_warn_days: i64,
+    /// So long, and up to this debt, who owes may go on; what earlier arrears took of it within the window is not given again.
+    #[serde(default)]
+    pub arrears_grace_days: i64,
+    #[serde(default)]
+    pub arrears_window_days: i64,
+    #[serde(default)]
+    pub arrears_debt_limit: String,
+    /// Then the account is frozen, and after so long what is frozen is released.
+    #[serde(default)]
+    pub arrears_frozen_days: i64,
+    /// Its owner is warned so many days before either.
+    #[serde(default)]
+    pub arrears_warn_days_before: Vec<i64>,
     pub system_disk_gib: i64,
     /// Per hour.
     pub system_disk_price: String,

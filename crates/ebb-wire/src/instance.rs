@@ -264,6 +264,9 @@ pub struct Instance {
     pub released_at: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_cause: Option<String>,
+    /// Its account was frozen for arrears then; until that pays nothing of it is charged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen_since: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
     /// The id of its public address, if it has one.

@@ -172,11 +172,12 @@ pub async fn accounts(session: &Session, command: &Accounts) -> Result<(), Failu
 async fn list(session: &Session, path: &str) -> Result<(), Failure> {
     let page: Page<Account> = session.client.all(path, &[]).await?;
     session.show(&page, |page| {
-        let mut table = Table::new(&["ID", "NAME", "VERIFIED AS", "OPENED", "CLOSED"]);
+        let mut table = Table::new(&["ID", "NAME", "VERIFIED AS", "OPENED", "CLOSED", "ARREARS"]);
         for account in &page.items {
             let verified = account.verified_as.clone().unwrap_or_default();
             let closed = account.closed_at.as_deref().map(instant).unwrap_or_default();
-            table.row([account.id.clone(), account.name.clone(), verified, instant(&account.opened_at), closed]);
+            let (id, name, opened) = (account.id.clone(), account.name.clone(), instant(&account.opened_at));
+            table.row([id, name, verified, opened, closed, arrears(account)]);
         }
         table.text("No accounts. `ebb accounts open NAME` opens one.")
     })
@@ -226,5 +227,15 @@ fn account_text(account: &Account) -> String {
         ("verified as", account.verified_as.clone().unwrap_or_default()),
         ("opened", instant(&account.opened_at)),
         ("closed", account.closed_at.as_deref().map(instant).unwrap_or_default()),
+        ("arrears", arrears(account)),
     ])
+}
+
+/// In a word and an instant: how it stands, and what comes next.
+fn arrears(account: &Account) -> String {
+    let Some(owes) = &account.arrears else { return String::new() };
+    match (&owes.next, &owes.next_at) {
+        (Some(next), Some(at)) => format!("{}, {next} at {}", owes.state, instant(at)),
+        _ => owes.state.clone(),
+    }
 }

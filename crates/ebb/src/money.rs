@@ -51,7 +51,8 @@ pub async fn balance(session: &Session) -> Result<(), Failure> {
             let GivenBack { debt, cash, grant, expired } = back;
             format!("\nGiven back of that: {cash} to cash, {debt} off the debt, {grant} to the grant, {expired} to a grant that is over.\n")
         });
-        format!("{head}\n{}{back}", parts.text(""))
+        let owes = balance.arrears.as_ref().map(|owes| format!("\n{}\n", owes.says)).unwrap_or_default();
+        format!("{head}\n{}{back}{owes}", parts.text(""))
     })
 }
 

@@ -16,6 +16,8 @@ struct Life {
     metered: bool,
     /// Its vCPU and memory are its own.
     in_use: bool,
+    /// Nothing of it is charged.
+    frozen: bool,
     gone_at: Option<Second>,
     /// Where charge may stop before its end, of vCPU and memory, and of all.
     stops: BTreeSet<Second>,
@@ -49,6 +51,7 @@ impl Lives {
             stands,
             metered: of.purchase.is_metered(),
             in_use: of.in_use_since.is_some(),
+            frozen: false,
             gone_at,
             stops: BTreeSet::new(),
             losses: BTreeSet::new(),
@@ -72,6 +75,14 @@ impl Lives {
             Event::HostLost { since } => drop(life.losses.insert(*since)),
             Event::Converted { purchase: Purchase::Subscription { .. }, at, .. } => drop(life.losses.insert(*at)),
             Event::Running { at, .. } => drop(life.resumes.insert(*at)),
+            Event::Frozen { at } => {
+                life.losses.insert(*at);
+                life.frozen = true;
+            }
+            Event::Thawed { at } => {
+                life.resumes.insert(*at);
+                life.frozen = false;
+            }
             _ => {}
         }
     }
@@ -152,6 +163,7 @@ impl Life {
         let ends_at = match &self.stands {
             _ if !self.metered => None,
             Stands::Lost => None,
+            Stands::There if self.frozen => None,
             Stands::Ended(end) => Some(Some(end.at)),
             Stands::There if meter == Meter::Compute && !self.in_use => None,
             Stands::There => Some(None),

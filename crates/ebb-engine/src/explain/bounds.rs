@@ -119,6 +119,7 @@ pub(super) fn cause(cause: Cause) -> &'static str {
         Cause::TrialEnd => "the trial was over, and it was to go then",
         Cause::SubscriptionEnd => "nobody renewed its subscription",
         Cause::SpendingCap => "the account's spending cap allowed no more",
+        Cause::Arrears => "the account owed, and nobody paid",
         Cause::NeverRan => "it never ran",
     }
 }

@@ -6,7 +6,7 @@ use ebb_engine::lifecycle::{Command, Effect, Input, Reclaim, Report, due_at, ste
 use ebb_engine::monthly::Payment;
 use ebb_engine::resize::{Size, resize};
 use ebb_model::billing::Meter;
-use ebb_model::catalog::{Limits, SubscriptionLimits};
+use ebb_model::catalog::{ArrearsLimits, Limits, SubscriptionLimits};
 use ebb_model::id::{AccountId, HostId, InstanceId};
 use ebb_model::instance::{Cause, Instance, Keep, Purchase, State};
 use ebb_model::money::{Amount, Price};
@@ -37,6 +37,7 @@ pub static LIMITS: LazyLock<Limits> = LazyLock::new(|| Limits {
     voucher_warn_days: 7,
     sell_beyond_return: false,
     subscription: SubscriptionLimits::default(),
+    arrears: ArrearsLimits::default(),
 });
 
 /// An instance that has just been bought.
@@ -62,6 +63,7 @@ pub fn instance(id: u128, purchase: Purchase) -> Instance {
         first_running: None,
         in_use_since: None,
         end_announced: false,
+        frozen_since: None,
         generation: 1,
         state: State::Starting { give_up_at: created_at.plus_seconds(LIMITS.boot_timeout_seconds) },
     }
@@ -95,6 +97,9 @@ enum What {
     Subscribe,
     Renew,
     CapReached,
+    Frozen,
+    Thawed,
+    ArrearsOver,
 }
 
 fn what() -> impl Strategy<Value = What> {
@@ -104,7 +109,7 @@ fn what() -> impl Strategy<Value = What> {
         2 => Just(Stop), 2 => Just(Start), 2 => Just(StopEconomically), 1 => Just(StopEconomicallyAt), 1 => Just(Wait),
         1 => Just(RoomFree), 1 => Just(Resize), 1 => Just(Delete), 1 => Just(Reclaim), 1 => Just(HostLost),
         1 => Just(OnDemand), 1 => Just(StopWithTrial), 1 => Just(TrialOver), 1 => Just(Convert), 2 => Just(Subscribe),
-        1 => Just(Renew), 1 => Just(CapReached),
+        1 => Just(Renew), 1 => Just(CapReached), 2 => Just(Frozen), 1 => Just(Thawed), 1 => Just(ArrearsOver),
     ]
 }
 
@@ -196,6 +201,12 @@ proptest! {
                 known = done.next.expect("what is due changes something");
             }
             now = until;
+            use What::{Convert, Renew, Resize, Start, Stop, StopEconomically, StopEconomicallyAt, Subscribe, Wait};
+            let asks = matches!(what, Stop | StopEconomically | StopEconomicallyAt | Start | Wait | Resize | Convert | Subscribe | Renew);
+            if asks && known.frozen_since.is_some() {
+                // Of a frozen account nobody's wish is heard but for a release.
+                continue;
+            }
             let again = |give_up_at| Input::StartAgain { give_up_at, took_room: false };
             let input = match what {
                 What::Resize | What::Convert | What::Subscribe | What::Renew => {
@@ -237,10 +248,13 @@ proptest! {
                 What::StopWithTrial => Input::StopWithTrial { at: now.second().plus(-(seconds % 3)) },
                 What::TrialOver => Input::TrialOver { at: now.second() },
                 What::CapReached => Input::CapReached { at: now.second().plus(-(seconds % 3)) },
+                What::Frozen => Input::Frozen { at: now.second().plus(-(seconds % 3)) },
+                What::Thawed => Input::Thawed { at: now.second() },
+                What::ArrearsOver => Input::ArrearsOver { at: now.second().plus(-(seconds % 3)) },
             };
             let over = matches!(known.state, State::Released { .. });
             if let Ok(done) = step(&known, input, now, &LIMITS) {
-                let ends_before = matches!(input, Input::StopWithTrial { at } if known.state.end().is_some_and(|end| at < end.at));
+                let ends_before = matches!(input, Input::StopWithTrial { at } | Input::Frozen { at } if known.state.end().is_some_and(|end| at < end.at));
                 prop_assert!(!over || done.next.is_none() || ends_before, "the released are left alone");
                 if let Some(next) = done.next {
                     prop_assert_eq!(next.generation, known.generation + 1);
@@ -271,8 +285,15 @@ proptest! {
             // What is off economically has nothing but its disk, and is charged for nothing else.
             let rests = known.state.end().is_some() || matches!(known.state, State::Lost { .. });
             let begun = if *meter == Meter::Compute { known.in_use_since } else { known.first_running };
-            let metered = known.purchase.is_metered();
+            let metered = known.purchase.is_metered() && known.frozen_since.is_none();
             prop_assert_eq!(open, begun.is_some() && !rests && metered, "{:?} of {:?}", meter, known);
+        }
+        if known.frozen_since.is_some() {
+            let away = matches!(
+                known.state,
+                State::StoppedEconomically | State::Stopping { economical: true, .. } | State::Lost { economical: true, .. }
+            );
+            prop_assert!(away || known.state.end().is_some(), "frozen, and on: {:?}", known);
         }
         let losses = count(&|e| matches!(e, Effect::Log(Event::HostLost { .. })));
         let opened = begins(Meter::Compute);

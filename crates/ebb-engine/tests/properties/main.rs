@@ -1,5 +1,6 @@
 //! What must hold for every input? Properties of the rules, on random histories.
 
+mod arrears;
 mod drills;
 mod ends;
 mod evidence;

@@ -1,5 +1,6 @@
 //! What does a mail say? The event in plain English and plain Chinese, and the way out.
 
+use super::owing;
 use ebb_model::instance::Cause;
 use ebb_store::rows::delivery::Kind;
 use ebb_wire::cloud_event::CloudEvent;
@@ -59,7 +60,11 @@ fn happened(event: &CloudEvent) -> (String, String, String) {
     let called = format!("{name} ({}, {} in {})", data("instance"), data("flavor"), data("zone"));
     let called_zh = format!("实例 {name}（{}，{}，{}）", data("instance"), data("flavor"), data("zone"));
     let (because, because_zh) = serde_json::from_value(event.data["cause"].clone()).map_or(("", ""), cause);
-    match event.kind.rsplit('.').next().unwrap_or_default() {
+    let topic = event.kind.rsplit('.').next().unwrap_or_default();
+    if let Some(owing) = owing::text(topic, &event.data) {
+        return owing;
+    }
+    match topic {
         "interruptServer" => (
             format!("{name} will be released at {}", data("deadline")),
             format!(
@@ -325,6 +330,7 @@ fn cause(cause: Cause) -> (&'static str, &'static str) {
         Cause::TrialEnd => ("the trial is over, and it was to go then", "试用结束，按设置释放"),
         Cause::SubscriptionEnd => ("its subscription ended and was not renewed", "包年包月到期未续费"),
         Cause::SpendingCap => ("the account's spending cap allows no more", "已达账号消费上限"),
+        Cause::Arrears => ("the account owed for too long, or too much", "账号欠费"),
         Cause::NeverRan => ("it never ran, and costs nothing", "未成功启动，不计费"),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::json;
 use crate::app::App;
+use crate::arrears;
 use crate::call::{Call, Principal, Role, checked_name};
 use crate::denied::Denied;
 use crate::mint::digest;
@@ -19,7 +20,7 @@ use ebb_engine::refusal::Refused;
 use ebb_model::id::{AccountId, ApiKeyId};
 use ebb_model::money::Amount;
 use ebb_model::person::Source;
-use ebb_model::time::Second;
+use ebb_model::time::Timestamp;
 use ebb_model::traffic::TrafficCharge;
 use ebb_model::trial::Holder;
 use ebb_model::voucher::{Fine, Voucher};
@@ -107,7 +108,15 @@ pub async fn list(
 ) -> Result<Json<Page<wire::Account>>, Denied> {
     who.operator()?;
     let rows = app.store.rows(account::page(&paging.after, paging.limit())).await?;
-    let items = rows.iter().map(account::read).map(|account| shown(&account)).collect();
+    let (shared, now) = (app.clone(), app.clock.now());
+    let items = app.store.read(move |reads| async move {
+        let mut items = vec![];
+        for known in rows.iter().map(account::read) {
+            items.push(wire::Account { arrears: arrears::shown(&shared, &reads, &known, now).await?, ..shown(&known) });
+        }
+        Ok(items)
+    });
+    let items = items.await?;
     Ok(Json(paging.page(items, |account| account.id.clone())))
 }
 
@@ -119,7 +128,10 @@ pub async fn show(
     who: Principal,
     Path(id): Path<String>,
 ) -> Result<Json<wire::Account>, Denied> {
-    Ok(Json(shown(&read(&app, seen_by(&who, &id)?).await?)))
+    let known = read(&app, seen_by(&who, &id)?).await?;
+    let (shared, now, answer) = (app.clone(), app.clock.now(), shown(&known));
+    let owes = app.store.read(move |reads| async move { arrears::shown(&shared, &reads, &known, now).await });
+    Ok(Json(wire::Account { arrears: owes.await?, ..answer }))
 }
 
 /// Says who the account belongs to (operator). It cannot be changed once a trial was claimed.
@@ -178,6 +190,8 @@ pub async fn top_up(
     if !(1..=100_000_000_000_000_000).contains(&amount.units()) {
         return Err(Denied::BadInput("amount: above 0 and at most 1000000000".to_owned()));
     }
+    // What was due before this second comes before what is paid in it.
+    app.arrears_up_to_now(id).await?;
     let answer = call.once(&app, "top-up", id, move |mut unit| async move {
         let account = unit.account(id).await?;
         if account.purse.cash.units().saturating_add(amount.units()) > 4_000_000_000_000_000_000 {
@@ -185,7 +199,7 @@ pub async fn top_up(
         }
         unit.top_up(id, amount).await?;
         let account = unit.account(id).await?.clone();
-        let balance = balance_of(&unit.app, &unit.reads, &account, unit.now.second()).await?;
+        let balance = balance_of(&unit.app, &unit.reads, &account, unit.now).await?;
         Ok(unit.done(balance))
     });
     Ok(json(StatusCode::OK, answer.await?))
@@ -257,7 +271,7 @@ pub async fn delete_key(
     responses((status = 200, body = wire::Balance), (status = 401, body = Problem)))]
 pub async fn balance(State(app): State<App>, who: Principal) -> Result<Json<wire::Balance>, Denied> {
     let id = who.account()?;
-    let (shared, now) = (app.clone(), app.clock.now().second());
+    let (shared, now) = (app.clone(), app.clock.now());
     let balance = app.store.read(move |reads| async move {
         let Some(row) = reads.row(account::by_id(id)).await? else { return Ok(None) };
         balance_of(&shared, &reads, &account::read(&row), now).await.map(Some)
@@ -299,8 +313,9 @@ async fn balance_of(
     app: &App,
     reads: &ebb_store::Reads,
     account: &Account,
-    now: Second,
+    at: Timestamp,
 ) -> Result<wire::Balance, StoreError> {
+    let now = at.second();
     let accruing = accruing(app, reads, account, now).await?;
     let both = accruing.hour.iter().chain(&accruing.blocks);
     let sum = both.fold(Default::default(), |sum: ebb_model::billing::Split, (_, split)| sum.plus(*split));
@@ -322,6 +337,7 @@ async fn balance_of(
             expired: back.expired.to_string(),
         }),
         accruing: super::bill::parts(sum, accruing.traffic.charges.iter().map(TrafficCharge::paid).sum()),
+        arrears: arrears::shown(app, reads, account, at).await?,
         as_of: now.to_string(),
     })
 }
@@ -333,5 +349,6 @@ pub fn shown(account: &Account) -> wire::Account {
         verified_as: account.holder.map(|holder| holder.name().to_owned()),
         opened_at: account.opened_at.to_string(),
         closed_at: account.closed_at.map(|at| at.to_string()),
+        arrears: None,
     }
 }

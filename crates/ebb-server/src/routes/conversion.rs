@@ -3,6 +3,7 @@
 use super::instance::{find, key_name, shown};
 use super::json;
 use crate::app::App;
+use crate::arrears;
 use crate::call::Call;
 use crate::cap;
 use crate::denied::Denied;
@@ -89,6 +90,7 @@ async fn carry_out<T>(app: App, call: Call<T>, id: String, to: To, quote: bool) 
     let name = if matches!(to, To::Renewed { .. }) { "renew" } else { "convert" };
     let answer = call.once(&app, name, known.account, move |mut unit| async move {
         let found = unit.instance(known.id).await?;
+        arrears::permit(&mut unit, known.account).await?;
         let before = up_to_now(&mut unit, found).await?;
         let account = unit.account(before.account).await?.clone();
         let funds = Funds::read(&unit.app.clone(), &unit.reads, &account, unit.now.second()).await?;

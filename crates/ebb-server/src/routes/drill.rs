@@ -4,6 +4,7 @@ use super::account::Paging;
 use super::instance::{checked_tags, find};
 use super::json;
 use crate::app::App;
+use crate::arrears;
 use crate::call::{Call, Principal};
 use crate::denied::Denied;
 use crate::drill::{ALARM, after, rehearse, shown_schedule};
@@ -36,6 +37,7 @@ pub async fn run(State(app): State<App>, call: Call<wire::Rehearse>) -> Result<R
     let answer = call.once(&app, "drill", id, move |mut unit| {
         let ask = ask.clone();
         async move {
+            arrears::permit(&mut unit, id).await?;
             let (drill, takings) = rehearse(&mut unit, id, &ask, None).await?;
             if takings.is_empty() {
                 return refuse(Denied::Conflict(
@@ -103,6 +105,7 @@ pub async fn schedule(State(app): State<App>, call: Call<wire::Plan>) -> Result<
     let answer = call.once(&app, "schedule-drills", id, move |mut unit| {
         let (ask, week) = (ask.clone(), week.clone());
         async move {
+            arrears::permit(&mut unit, id).await?;
             // Counted under the account's generation, as drills are.
             unit.change_account(id).await?;
             if unit.reads.rows(rows::schedules_of(id)).await?.len() >= MOST_SCHEDULES {

@@ -3,6 +3,7 @@
 use super::account::Paging;
 use super::json;
 use crate::app::App;
+use crate::arrears;
 use crate::call::{Call, Principal, Role, checked_name};
 use crate::cap;
 use crate::denied::Denied;
@@ -171,6 +172,9 @@ pub async fn order_to<T>(
         let command = what(&unit);
         async move {
             let before = unit.instance(known.id).await?;
+            if !matches!(command, Command::Delete | Command::Breach | Command::Reclaim(_)) {
+                arrears::permit(&mut unit, known.account).await?;
+            }
             let debt = unit.account(known.account).await?.purse.debt;
             if command == Command::Start && debt > Amount::ZERO {
                 return refuse(Refused::Arrears(debt));
@@ -235,6 +239,7 @@ pub async fn change(
     let answer = call.once(&app, "change", known.account, move |mut unit| {
         let tags = tags.clone();
         async move {
+            arrears::permit(&mut unit, known.account).await?;
             let before = unit.instance(known.id).await?;
             if let Life::Releasing { .. } | Life::Released { .. } = before.state {
                 return refuse(Refused::Released);
@@ -386,6 +391,7 @@ pub fn shown(about: &Instance, seen: &Seen, notice_told: Option<Told>, key_pair:
             _ => None,
         },
         end_cause: end.map(|end| end.cause.name().to_owned()),
+        frozen_since: about.frozen_since.map(|at| at.to_string()),
         address: seen.address.clone(),
         public_address: None,
         key_pair,

@@ -2,6 +2,7 @@
 
 use super::instance::find;
 use crate::app::App;
+use crate::arrears;
 use crate::call::{Call, Principal};
 use crate::denied::Denied;
 use axum::Json;
@@ -10,6 +11,7 @@ use axum::response::Response;
 use ebb_engine::operation::{Operation, permit};
 use ebb_engine::refusal::Refused;
 use ebb_model::instance::Instance;
+use ebb_store::rows::account;
 use ebb_wire::instance as wire;
 use ebb_wire::problem::{Page, Problem};
 
@@ -22,12 +24,13 @@ pub async fn operations(
     Path(id): Path<String>,
 ) -> Result<Json<Page<wire::Permitted>>, Denied> {
     let known = find(&app, &who, &id).await?;
+    let frozen = frozen(&app, &known).await?;
     let items = Operation::ALL.iter().map(|operation| {
-        let refused = permit(&known, *operation);
+        let refused = frozen.clone().map_or_else(|| permit(&known, *operation), Err);
         let (code, message) = match (&refused, operation.request()) {
             (Ok(()), Some(request)) => (String::new(), format!("ask for it by {request}")),
             _ => {
-                let refused = against(&known, *operation);
+                let refused = frozen.clone().unwrap_or_else(|| against(&known, *operation));
                 (refused.code().to_owned(), refused.to_string())
             }
         };
@@ -49,6 +52,9 @@ pub async fn operate(
     call.principal.member()?;
     let operation = Operation::ALL.into_iter().find(|operation| operation.name() == name);
     let operation = operation.ok_or_else(|| Denied::not_found("operation", &name))?;
+    if let Some(refused) = frozen(&app, &known).await? {
+        return Err(refused.into());
+    }
     if let (Ok(()), Some(request)) = (permit(&known, operation), operation.request()) {
         return Err(Denied::BadInput(format!("{name}: it has a request of its own; ask for it by {request}")));
     }
@@ -58,4 +64,16 @@ pub async fn operate(
 /// The rule that stands against it; what the rules allow is not offered yet.
 fn against(known: &Instance, operation: Operation) -> Refused {
     permit(known, operation).err().unwrap_or(Refused::NotOffered(operation.name()))
+}
+
+/// Of a frozen account nothing is permitted.
+async fn frozen(app: &App, known: &Instance) -> Result<Option<Refused>, Denied> {
+    let id = known.account;
+    let refused = app.store.read(move |reads| async move {
+        match reads.row(account::by_id(id)).await? {
+            Some(row) => arrears::frozen(&reads, &account::read(&row)).await,
+            None => Ok(None),
+        }
+    });
+    Ok(refused.await?)
 }

@@ -65,6 +65,7 @@ pub async fn at_end(State(app): State<App>, call: Call<wire::ChooseAtEnd>) -> Re
 }
 
 async fn choose(mut unit: Unit, id: AccountId, choice: AtEnd) -> Outcome<Decision<wire::TrialProgress>> {
+    crate::arrears::permit(&mut unit, id).await?;
     // Whoever ends the trial changes the account, too.
     let account = unit.change_account(id).await?.clone();
     let now = unit.now.second();

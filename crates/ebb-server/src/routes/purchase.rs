@@ -115,6 +115,7 @@ async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome
         first_running: None,
         in_use_since: None,
         end_announced: false,
+        frozen_since: None,
         generation: 1,
         state: begin.life,
     };

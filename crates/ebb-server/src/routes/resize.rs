@@ -3,6 +3,7 @@
 use super::instance::{find, key_name, shown, with_address};
 use super::json;
 use crate::app::App;
+use crate::arrears;
 use crate::call::{Call, Role};
 use crate::cap;
 use crate::denied::Denied;
@@ -46,6 +47,7 @@ pub async fn resize(
         let wanted = wanted.clone();
         async move {
             let before = unit.instance(known.id).await?;
+            arrears::permit(&mut unit, known.account).await?;
             let debt = unit.account(known.account).await?.purse.debt;
             permit(&before, Operation::Resize).map_err(Denied::from)?;
             if debt > Amount::ZERO {

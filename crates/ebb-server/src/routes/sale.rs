@@ -3,6 +3,7 @@
 use super::account::buyer;
 use super::trial::standing;
 use crate::app::App;
+use crate::arrears;
 use crate::voucher::Funds;
 use ebb_engine::funds::Need;
 use ebb_engine::quote::{Buyer, Quote, may_buy};
@@ -26,6 +27,9 @@ pub async fn refused(
 ) -> Result<Option<Refused>, StoreError> {
     if account.closed_at.is_some() {
         return Ok(Some(Refused::AccountClosed));
+    }
+    if let Some(refused) = arrears::frozen(reads, account).await? {
+        return Ok(Some(refused));
     }
     let live = reads.row(instance::count_live_of_account(account.id)).await?.map_or(0, |row| row.int("live"));
     let spot = match !quote.purchase.is_firm() && app.catalog.limits.spot_per_account.iter().next().is_some() {

@@ -77,6 +77,7 @@ impl Unit {
         let mut traffic = traffic.to_vec();
         let paid = self.pay_with_vouchers(account, &charges, &mut splits, &mut traffic, issued_at).await?;
         let row = self.change_account(account).await?;
+        let debt_before = row.purse.debt;
         let settled = settle_with_vouchers(account, row.totals, row.purse, &charges, &splits, &traffic, &paid.uses);
         row.totals = settled.totals;
         row.purse = settled.purse;
@@ -98,7 +99,7 @@ impl Unit {
             write_payments(self, timed + at, id, since);
         }
         self.post(account, reason, &settled.entry, issued_at);
-        Ok(())
+        self.after_settlement(account, debt_before, issued_at).await
     }
 
     pub fn post(&mut self, account: AccountId, reason: &str, entry: &Entry, at: Second) {
@@ -108,12 +109,13 @@ impl Unit {
 
     pub async fn top_up(&mut self, id: AccountId, amount: ebb_model::money::Amount) -> Outcome<()> {
         let account = self.change_account(id).await?;
+        let debt_before = account.purse.debt;
         let (entry, purse) = settlement::top_up(id, account.purse, amount);
         account.purse = purse;
         let reason = format!("top-up {}", self.app.mint.uuid(self.now).simple());
         self.post(id, &reason, &entry, self.now.second());
         self.log(id, None, &Event::ToppedUp { amount });
-        Ok(())
+        self.after_top_up(id, debt_before).await
     }
 
     /// Money that is not to be spent before seconds of the instance from `since` on are settled.

@@ -1,6 +1,7 @@
 //! When is an account's clock hour closed, and what does that write? (rules §3.3, §4.1; invariant 10)
 
 use crate::app::App;
+use crate::arrears;
 use crate::cap;
 use crate::denied::Denied;
 use crate::traffic::Traffic;
@@ -84,6 +85,7 @@ impl App {
             Closing::Done => Ok(()),
             // The hour is closed with the next look at it.
             Closing::CapFirst => self.tend_cap(id).await,
+            Closing::ArrearsFirst => self.tend_arrears(id).await,
         }
     }
 
@@ -188,6 +190,8 @@ enum Closing {
     Done,
     /// The account's spending cap acts within the hour, and has not yet.
     CapFirst,
+    /// What the account's arrears bring within the hour is not carried out yet.
+    ArrearsFirst,
 }
 
 async fn close(mut unit: Unit, id: AccountId, at: Second) -> Outcome<Decision<Closing>> {
@@ -198,14 +202,21 @@ async fn close(mut unit: Unit, id: AccountId, at: Second) -> Outcome<Decision<Cl
     let capped = cap::see(&unit.app, &unit.reads, &account, unit.now.second()).await?;
     let capped = capped.filter(|seen| seen.has_something_to_do(&unit.app, unit.now));
     let cap_at = capped.and_then(|seen| seen.cap.acting_at.or(seen.acts.map(|(at, _)| at))).filter(|acts| *acts < at);
+    let owing = arrears::see(&unit.app, &unit.reads, &account, unit.now).await?;
+    let frozen_at = owing.and_then(|seen| seen.waits(&unit.app, unit.now)).filter(|frozen| *frozen < at);
+    let before = [cap_at, frozen_at, Some(at)].into_iter().flatten().min().expect("the hour has an end");
     let seen = outlook(&unit.app, &unit.reads, &account, at).await?;
     let mut grant = seen.as_ref().map(|seen| seen.grant.clone());
     let ending = seen.as_ref().map(|seen| seen.ending);
     if let Some(seen) = seen
-        && trial::carry_out(&mut unit, &account, seen, cap_at.unwrap_or(at)).await?.changed
+        && trial::carry_out(&mut unit, &account, seen, before).await?.changed
     {
         // What is due within the hour is done before it is closed; then it is looked at again.
         return Ok(unit.done(Closing::Done));
+    }
+    if let Some(frozen_at) = frozen_at.filter(|frozen| cap_at.is_none_or(|acts| *frozen < acts)) {
+        tracing::debug!(account = %id, %frozen_at, "the hour is closed after what its arrears bring");
+        return Ok(unit.done(Closing::ArrearsFirst));
     }
     if cap_at.is_some() {
         return Ok(unit.done(Closing::CapFirst));
@@ -251,8 +262,8 @@ async fn close(mut unit: Unit, id: AccountId, at: Second) -> Outcome<Decision<Cl
         for (month, payable) in payable {
             unit.write(cap_rows::spend(id, month, payable));
         }
-        unit.settle_with_traffic(id, &format!("hour {at}"), charges, splits, &traffic.charges, at).await?;
         unit.log(id, None, &Event::HourClosed { hour });
+        unit.settle_with_traffic(id, &format!("hour {at}"), charges, splits, &traffic.charges, at).await?;
     }
     if let (Some(grant), Some(ending)) = (grant, ending)
         && unit.now >= grant.valid_until.start()

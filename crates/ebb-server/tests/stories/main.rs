@@ -1,6 +1,8 @@
 //! Does the running service keep the rules? Stories over HTTP, on SQLite and on PostgreSQL.
 
 mod adjustments;
+mod arrears;
+mod arrears_ends;
 mod audits;
 mod cap;
 mod clock;

@@ -7,8 +7,7 @@ use crate::rooms::HOST;
 use crate::story;
 use crate::subscriptions::confirmed;
 use ebb_driver::fake::Behaviour;
-use ebb_store::rows::bill;
-use ebb_store::{Place, Store};
+use ebb_store::{Place, Store, args, query};
 use ebb_testing::TempPostgres;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -445,7 +444,7 @@ async fn a_sandbox_that_is_opened_again_goes_on_where_it_was() {
     cloud.nothing_broke().await;
     let store = Store::open(Place::Sqlite(directory.path().join("ebb.db"))).await.unwrap();
     let stands: Vec<(String, i64)> = store
-        .rows(bill::balances())
+        .rows(query("select place, sum(amount) as amount from posting group by place order by place", args![]))
         .await
         .unwrap()
         .iter()
@@ -454,5 +453,4 @@ async fn a_sandbox_that_is_opened_again_goes_on_where_it_was() {
         .collect();
     // A coupon costs what was used of it; what expired went back.
     assert_eq!(stands, [("promotion".to_owned(), 42_025_000), (format!("voucher:{coupon}"), 0)]);
-    assert_eq!(store.rows(bill::off_balance()).await.unwrap().len(), 0);
 }

@@ -37,6 +37,7 @@ pub fn read(row: &Row) -> Instance {
         first_running: row.opt_int("first_running").map(Second::from_unix),
         in_use_since: row.opt_int("in_use_since").map(Second::from_unix),
         end_announced: row.int("end_announced") == 1,
+        frozen_since: row.opt_int("frozen_since").map(Second::from_unix),
         generation: row.int("generation"),
         state: own_json(row.text("state")),
     }
@@ -87,6 +88,15 @@ pub fn trials_beyond(account: AccountId, at: Second) -> Query {
         "select * from instance where purchase like '%\"trial\"%' and id in \
          (select id from instance where account_id = $1 and live = 1 \
          union select instance_id from span where account_id = $1 and until > $2) order by id",
+        args![account.to_string(), at.unix()],
+    )
+}
+
+/// Those not yet released, and those that were charged after `at`, oldest first.
+pub fn beyond(account: AccountId, at: Second) -> Query {
+    query(
+        "select * from instance where id in (select id from instance where account_id = $1 and live = 1 \
+         union select instance_id from span where account_id = $1 and until > $2 and meter <> 'subscription') order by id",
         args![account.to_string(), at.unix()],
     )
 }
@@ -214,7 +224,7 @@ pub fn insert(instance: &Instance, due_at: Option<Timestamp>) -> Query {
 pub fn change(seen_generation: i64, next: &Instance, due_at: Option<Timestamp>) -> Query {
     query(
         "update instance set generation = $3, state = $4, live = $5, due_at = $6, first_running = $7, \
-         end_announced = $8, host_id = $9, took_room = $10, has_room = $11, in_use_since = $12, purchase = $13 \
+         end_announced = $8, host_id = $9, took_room = $10, has_room = $11, in_use_since = $12, purchase = $13, frozen_since = $14 \
          where id = $1 and generation = $2",
         args![
             next.id.to_string(),
@@ -230,6 +240,7 @@ pub fn change(seen_generation: i64, next: &Instance, due_at: Option<Timestamp>) 
             i64::from(next.has_room),
             next.in_use_since.map(Second::unix),
             json(&next.purchase),
+            next.frozen_since.map(Second::unix),
         ],
     )
 }

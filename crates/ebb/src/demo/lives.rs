@@ -1,5 +1,6 @@
 //! What may happen to instances in their lives? Chance buys, stops, starts, deletes, rehearses, takes back, pays and lets time pass.
 
+mod debts;
 mod gifts;
 
 use super::dice::Dice;
@@ -30,6 +31,7 @@ const MONTHS: u64 = 0x6d6f_6e74;
 const PACKETS: u64 = 0x7061_636b;
 const FAVORS: u64 = 0x6661_766f;
 const GIFTS: u64 = 0x6769_6674;
+const DEBTS: u64 = 0x6465_6274;
 
 /// What was done, how often, and how much time it took in the sandbox.
 pub struct Played {
@@ -51,6 +53,9 @@ struct Theatre<'a> {
     favors: Dice,
     /// And for coupons and cards.
     gifts: Dice,
+    /// And for what those do who owe.
+    debts: Dice,
+    on_credit: u32,
     customers: Vec<Customer>,
     done: BTreeMap<String, u32>,
     bought: u32,
@@ -64,8 +69,10 @@ pub async fn play(stage: &Stage, lives: u32, seed: u64) -> Result<Played, Failur
     let opening = stage.now().await?;
     let (dice, whims, months) = (Dice::new(seed), Dice::new(seed ^ WHIMS), Dice::new(seed ^ MONTHS));
     let (packets, favors) = (Dice::new(seed ^ PACKETS), Dice::new(seed ^ FAVORS));
-    let (gifts, customers, done) = (Dice::new(seed ^ GIFTS), vec![], BTreeMap::new());
-    let mut theatre = Theatre { stage, dice, whims, months, packets, favors, gifts, customers, done, bought: 0 };
+    let (gifts, debts) = (Dice::new(seed ^ GIFTS), Dice::new(seed ^ DEBTS));
+    let (customers, done) = (vec![], BTreeMap::new());
+    let mut theatre =
+        Theatre { stage, dice, whims, months, packets, favors, gifts, debts, on_credit: 0, customers, done, bought: 0 };
     for at in 0..=(lives / LIVES_PER_CUSTOMER) {
         theatre.enter(at).await?;
     }
@@ -96,6 +103,9 @@ pub async fn play(stage: &Stage, lives: u32, seed: u64) -> Result<Played, Failur
         }
         if theatre.favors.percent(8) {
             theatre.give_back().await?;
+        }
+        if theatre.debts.percent(10) {
+            theatre.owe().await?;
         }
     }
     theatre.curtain().await?;

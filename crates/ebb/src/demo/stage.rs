@@ -4,6 +4,8 @@ use crate::client::Client;
 use crate::failure::Failure;
 use crate::profile::Login;
 use ebb_driver::fake::Behaviour;
+use ebb_model::catalog::ArrearsLimits;
+use ebb_model::money::Amount;
 use ebb_model::resources::Resources;
 use ebb_model::time::Timestamp;
 use ebb_server::SandboxConfig;
@@ -43,6 +45,14 @@ impl Stage {
         };
         let mut catalog = ebb_server::sample_catalog();
         catalog.limits.drill_free_seconds = 400;
+        // Who owes is soon frozen, and soon without anything.
+        catalog.limits.arrears = ArrearsLimits {
+            grace_days: 2,
+            window_days: 8,
+            debt_limit: Amount::from_units(1_200_000_000),
+            frozen_days: 2,
+            warn_days_before: [1].into(),
+        };
         Self::own(catalog, seed, &[10, 6], behaviour).await
     }
 
