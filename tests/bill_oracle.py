@@ -1536,16 +1536,9 @@ def check_arrears(person, lives, mine, flowed, zone, catalog, taking_minimum, no
 
     # Everything that moved the debt, in the order of the log: (place, second, paid, time, traffic).
     moves = [(place, None, units, 0, 0) for place, units in person.top_ups]
-    for piece in (p for p in mine if p.settled_at is not None):
-        if piece.months is not None:
-            place = next(at for at, paid in zip(piece.life.paid_at, piece.life.months) if paid[0] == piece.since)
-        elif piece.meter == "compute" and piece.life.option == "spot-block":
-            place = piece.life.gone_at
-        else:
-            place = person.closes.get(piece.settled_at)
-        moves.append((place or "", piece.settled_at, 0, piece.payable, 0))
-    for flow in (f for f in flowed if f.hour_end <= now):
-        moves.append((person.closes.get(flow.hour_end) or "", flow.hour_end, 0, 0, flow.payable * flow.address.price))
+    moves += [(place, None, amount(body["back"]["cash"]) + amount(body["back"]["debt"]), 0, 0) for place, _, body in person.given_back]
+    moves += [(place_of(p, person) or "", p.settled_at, 0, p.cash, 0) for p in mine if p.settled_at is not None]
+    moves += [(person.closes.get(f.hour_end) or "", f.hour_end, 0, 0, f.cash) for f in flowed if f.hour_end <= now]
     paid = time = traffic = 0
     owes, begun, cleared = False, [], []
     for place in sorted({move[0] for move in moves}):
@@ -1567,7 +1560,9 @@ def check_arrears(person, lives, mine, flowed, zone, catalog, taking_minimum, no
         must(person.id, step + 1 >= now or person.owing["released"] is not None, f"a step of its arrears was due at {clock(step)}")
     for owing in (owing for owing in person.arrears if owing["frozen"] is not None):
         at, limit = owing["frozen"], amount(catalog["arrears_debt_limit"]) * SHOWN
+        # The limit is reckoned as if no voucher paid, and without what is given back.
         excused = owing["revoked"] or any(flow.payable for flow in flowed) or any(life.cut for life in lives)
+        excused = excused or person.given_back or any(p.by_vouchers for p in mine)
 
         def comes_to(when, owing=owing):
             return owed_at(owing, when, zone, catalog, taking_minimum)

@@ -157,7 +157,7 @@ impl Unit {
     }
 
     /// Something was paid. Who owes nothing any more has what was frozen back, stopped.
-    pub async fn after_top_up(&mut self, id: AccountId, debt_before: Amount) -> Outcome<()> {
+    pub async fn after_repayment(&mut self, id: AccountId, debt_before: Amount) -> Outcome<()> {
         if debt_before == Amount::ZERO {
             return Ok(());
         }
@@ -255,7 +255,7 @@ impl App {
         self.follow_arrears(id, Hosts::Awaited).await
     }
 
-    /// The same before a top-up, which comes after all that was due before its second.
+    /// The same before a repayment, which comes after all that was due before its second.
     pub async fn arrears_up_to_now(&self, id: AccountId) -> Result<(), Denied> {
         self.follow_arrears(id, Hosts::NotAwaited).await
     }

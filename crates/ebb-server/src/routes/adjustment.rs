@@ -45,6 +45,7 @@ pub async fn adjust(
     let Some(row) = rows.first() else { return Err(Denied::not_found("record", id)) };
     let of: AccountId = row.text("account_id").parse().expect("an id that this program wrote");
     let by = call.principal.key.clone();
+    app.arrears_up_to_now(of).await?;
     // Under the account's name, so that it takes turns with others that change the account.
     let answer = call.once(&app, "adjust", of, move |unit| give(unit, of, id, amount, reason.clone(), by.clone()));
     Ok(json(StatusCode::CREATED, answer.await?))
@@ -82,6 +83,7 @@ async fn give(
     unit.write(rows::insert(&given));
     unit.post(of, &format!("adjustment {id}"), &entry(of, &back), at.second());
     unit.log(of, about, &Event::Adjusted { adjustment: id, record, amount, back, reason, by });
+    unit.after_repayment(of, purse.debt).await?;
     Ok(unit.done(shown(&given)))
 }
 

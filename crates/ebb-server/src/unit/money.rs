@@ -115,7 +115,7 @@ impl Unit {
         let reason = format!("top-up {}", self.app.mint.uuid(self.now).simple());
         self.post(id, &reason, &entry, self.now.second());
         self.log(id, None, &Event::ToppedUp { amount });
-        self.after_top_up(id, debt_before).await
+        self.after_repayment(id, debt_before).await
     }
 
     /// Money that is not to be spent before seconds of the instance from `since` on are settled.
