@@ -302,6 +302,7 @@ pub fn instance_text(one: &Instance) -> String {
     }
     lines.push(("charged until", optional_instant(one.ended_at.as_ref())));
     lines.push(("released", optional_instant(one.released_at.as_ref())));
+    lines.push(("frozen since", optional_instant(one.frozen_since.as_ref())));
     lines.push(("ended by", one.end_cause.clone().unwrap_or_default()));
     facts(&lines)
 }
