@@ -81,7 +81,7 @@ pub async fn see(app: &App, reads: &Reads, of: &Account, now: Timestamp) -> Resu
                 let last = reads.row(bill::last_hour(of.id)).await?.map(|row| Second::from_unix(row.int("at")));
                 spending.open_since = last.unwrap_or(known.arrears.since);
             }
-            let owed = arrears::owed(of.purse.debt, of.totals.paid.payable);
+            let owed = arrears::owed(of.purse.debt, of.totals.paid.payable - of.totals.paid.vouchers);
             freezes_at(&known.arrears, owed, &spending, &app.catalog.limits.arrears)
         }
     };
