@@ -59,22 +59,10 @@ pub struct VoucherUse {
 
 /// Settles charges with the way each is paid. What is payable and no voucher pays comes from cash, then it is debt.
 pub fn settle(account: AccountId, before: Totals, purse: Purse, charges: &[Charge], splits: &[Split]) -> Settlement {
-    settle_with_traffic(account, before, purse, charges, splits, &[])
+    settle_with_vouchers(account, before, purse, charges, splits, &[], &[])
 }
 
-/// The same with what left public addresses.
-pub fn settle_with_traffic(
-    account: AccountId,
-    before: Totals,
-    purse: Purse,
-    charges: &[Charge],
-    splits: &[Split],
-    traffic: &[TrafficCharge],
-) -> Settlement {
-    settle_with_vouchers(account, before, purse, charges, splits, traffic, &[])
-}
-
-/// The same where coupons and cards pay, as the parts say.
+/// The same with what left public addresses, and where coupons and cards pay, as the parts say.
 pub fn settle_with_vouchers(
     account: AccountId,
     before: Totals,

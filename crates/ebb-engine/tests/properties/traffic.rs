@@ -1,6 +1,6 @@
 //! Every byte is charged once and floored once a month, pools pay what they have and no more, and the books balance.
 
-use ebb_engine::settlement::{Purse, Totals, settle_with_traffic};
+use ebb_engine::settlement::{Purse, Totals, settle_with_vouchers};
 use ebb_engine::traffic::{Counted, Flow, Running, Used, charges, count, size, stretch};
 use ebb_ledger::Place;
 use ebb_model::calendar::Calendar;
@@ -175,7 +175,7 @@ proptest! {
         for hour in flows(&reads, since, &calendar).values() {
             let traffic = charges(hour, &mut running, &SMALL, &calendar);
             exact = exact.plus(traffic.iter().map(TrafficCharge::paid).sum());
-            let settled = settle_with_traffic(account, totals, purse, &[], &[], &traffic);
+            let settled = settle_with_vouchers(account, totals, purse, &[], &[], &traffic, &[]);
             for posting in settled.entry.postings() {
                 *books.entry(posting.place).or_default() = books.get(&posting.place).copied().unwrap_or_default() + posting.amount;
             }
