@@ -16,6 +16,7 @@ pub mod instance;
 pub mod lending;
 pub mod notice;
 pub mod person;
+pub mod price;
 pub mod subscription;
 pub mod token;
 pub mod traffic;
