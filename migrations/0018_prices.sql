@@ -26,3 +26,11 @@ create index span_item on span (item, until) where item is not null;
 
 -- The later prices of what leaves it.
 alter table address add column later text;
+
+-- Running totals as text: 64 bits end at 2.5 thousand million of the currency. Where one is null, the column of before holds it.
+alter table account add column waived_total_exact text;
+alter table account add column grant_total_exact text;
+alter table account add column payable_total_exact text;
+alter table account add column compute_total_exact text;
+alter table account add column disk_total_exact text;
+alter table account add column subscription_total_exact text;

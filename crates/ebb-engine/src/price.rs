@@ -70,6 +70,10 @@ pub(crate) fn priced(instance: &Instance, price: Price, disk_price: Price, since
     }
     let log = Effect::Log(Event::PriceChanged { price, disk_price, since });
     let mut step = change(instance, instance.state.clone(), vec![log]);
+    if let State::Starting { .. } = instance.state {
+        // Only what is seen of this generation is believed then.
+        step.effects.push(Effect::Order);
+    }
     let next = step.next.as_mut().expect("a changed instance");
     next.disk_price = disk_price;
     match &mut next.purchase {

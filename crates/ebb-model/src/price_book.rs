@@ -96,9 +96,9 @@ pub(crate) fn problems(catalog: &Catalog) -> Vec<String> {
         let (table, key) = item.place();
         let nth = |at: usize| if prices.iter().count() > 1 { format!("[{at}]") } else { String::new() };
         for (at, dated) in prices.iter().enumerate() {
-            if !(Price::default()..=DEAREST).contains(&dated.price) {
-                let price = dated.price;
-                found.push(format!("{table}: {key}{} is {price}, not from 0 to 1000000", nth(at)));
+            let (price, most) = (dated.price, dearest(&item));
+            if !(Price::default()..=most).contains(&price) {
+                found.push(format!("{table}: {key}{} is {price}, not from 0 to {most}", nth(at)));
             }
             let full_hour = dated.from.is_none_or(|from| from == from.hour());
             if matches!(item, Item::Traffic(_)) && !full_hour {
@@ -116,12 +116,40 @@ pub(crate) fn problems(catalog: &Catalog) -> Vec<String> {
             found.push(format!("{table}: {key}[{at}]: {why}"));
         }
     }
+    found.extend(leases(catalog));
     found.extend(burn(catalog));
     found
 }
 
+/// The most that something may cost. A reading of a counter may be of a thousand TB.
+fn dearest(item: &Item) -> Price {
+    match item {
+        Item::Traffic(_) => Price::from_micros(DEAREST.micros() / 1_000),
+        _ => DEAREST,
+    }
+}
+
+/// So much the whole lease of a block may cost at most.
+const DEAREST_LEASE: i128 = 1_000_000_000;
+
 /// So much an account may use up in an hour at most: in ten years that is less than a column holds.
 const MOST_PER_HOUR: i64 = 1_000_000;
+
+/// Whether a block could cost more than its row can hold.
+fn leases(catalog: &Catalog) -> impl Iterator<Item = String> + '_ {
+    catalog.flavors.iter().filter_map(|flavor| {
+        let spot = flavor.spot.as_ref()?;
+        let (most, id) = (spot.max_periods, &flavor.id);
+        let longest = spot.prices.iter().enumerate().flat_map(|(at, prices)| {
+            let hours = if at == 5 { 6 * i128::from(most) } else { at as i128 + 1 };
+            prices.iter().map(move |dated| hours * i128::from(dated.price.micros()))
+        });
+        let too_dear = longest.max().is_some_and(|lease| lease > DEAREST_LEASE * 1_000_000);
+        let what =
+            format!("with max_periods = {most} a whole lease would cost more than {DEAREST_LEASE}; sell fewer periods");
+        too_dear.then(|| format!("flavor {id}: spot.prices: {what}"))
+    })
+}
 
 /// Whether all that an account may have could cost more than can be written down.
 fn burn(catalog: &Catalog) -> Option<String> {

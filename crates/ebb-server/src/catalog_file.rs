@@ -148,3 +148,109 @@ fn find<'a, 'i>(
     }
     Some((span?, value?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said of the sample, with one of its lines changed.
+    fn with(was: &str, is: &str) -> (usize, Vec<String>) {
+        let sample = CatalogFile::sample().text;
+        let at = sample.find(was).unwrap_or_else(|| panic!("`{was}` is not in the sample"));
+        let line = sample[..at].matches('\n').count() + 1;
+        let file = CatalogFile { path: "my.toml".into(), text: sample.replacen(was, is, 1) };
+        let found = file.catalog_at(Second::from_unix(1_772_413_200));
+        (line, found.map_or_else(|wrong| wrong.problems, |_| vec![]))
+    }
+
+    #[test]
+    fn each_thing_that_is_wrong_is_named_with_its_line() {
+        let small = "id = \"t6.small.1\"\n";
+        let spot = "spot = { prices = [\"0.07\"";
+        // What is changed into what, how many lines below that it stands, and what is said.
+        for (was, is, below, said) in [
+            ("currency = \"CNY\"", "currency = \"RMB\"".to_owned(), 0, "currency `RMB` is no code of ISO 4217"),
+            ("currency = \"CNY\"", "currency = \"cny\"".to_owned(), 0, "currency `cny` is no code of ISO 4217"),
+            ("time_zone = \"Asia/Shanghai\"", "time_zone = \"Asia/Nowhere\"".to_owned(), 0, "`Asia/Nowhere` is not a time zone"),
+            ("on_demand = \"0.08\"", "on_demand = \"-0.08\"".to_owned(), 0, "on_demand is -0.08, not from 0 to 1000000"),
+            ("on_demand = \"0.08\"", "on_demand = \"1000000.01\"".to_owned(), 0, "not from 0 to 1000000"),
+            ("on_demand = \"0.08\"", "on_demand = \"0.0000001\"".to_owned(), 0, "not a decimal number with at most 6 decimals"),
+            ("on_demand = \"0.08\"", "on_demand = 0.08".to_owned(), 0, "a price in quotes"),
+            ("on_demand = \"0.08\"", "on_demand = \"99999999999999999999\"".to_owned(), 0, "not a decimal number"),
+            ("on_demand = \"0.08\"", "on_demand = []".to_owned(), 0, "there is no price in the list"),
+            ("on_demand = \"0.08\"", "on_demand = [{ from = \"tomorrow\", price = \"1\" }]".to_owned(), 0, "`tomorrow` is not an instant"),
+            ("on_demand = \"0.08\"", "on_demand = [{ price = \"1\" },\n{ from = \"2026-12-01T00:00:00.5Z\", price = \"2\" }]".to_owned(), 1, "is not a full second"),
+            ("on_demand = \"0.08\"", "on_demand = [{ price = \"1\" },\n{ price = \"2\" }]".to_owned(), 1, "only the first price may be without `from`"),
+            (
+                "on_demand = \"0.08\"",
+                "on_demand = [{ price = \"1\" },\n{ from = \"2026-12-02T00:00:00Z\", price = \"2\" },\n{ from = \"2026-12-01T00:00:00Z\", price = \"3\" }]".to_owned(),
+                2,
+                "flavor t6.small.1: on_demand[2]: 2026-12-01T00:00:00Z is not after the date before it",
+            ),
+            (
+                "on_demand = \"0.08\"",
+                "on_demand = [{ price = \"1\" },\n{ from = \"2026-12-01T00:00:00Z\", price = \"2\" },\n{ from = \"2026-12-01T08:00:00+08:00\", price = \"3\" }]".to_owned(),
+                2,
+                "is not after the date before it",
+            ),
+            (
+                "on_demand = \"0.08\"",
+                "on_demand = [\n{ from = \"2126-12-01T00:00:00Z\", price = \"2\" }]".to_owned(),
+                0,
+                "flavor t6.small.1: on_demand: it has no price before 2126-12-01T00:00:00Z",
+            ),
+            ("price = \"0.0005\"", "price = \"-1\"".to_owned(), 0, "system_disk: price is -1.00, not from 0"),
+            (
+                "traffic = \"0.80\"",
+                "traffic = [{ price = \"0.80\" },\n{ from = \"2026-12-01T00:30:00Z\", price = \"1\" }]".to_owned(),
+                1,
+                "region cn-beijing: traffic[1].from: traffic is counted by the clock hour",
+            ),
+            ("traffic = \"0.80\"", "traffic = \"1000.000001\"".to_owned(), 0, "traffic is 1000.000001, not from 0 to 1000.00"),
+            (spot, "spot = { prices = [\"-0.07\"".to_owned(), 0, "flavor c6.large.2: spot.prices[0] is -0.07, not from 0"),
+            (
+                "0.12\"], max_periods = 4",
+                "100000\"], max_periods = 10000".to_owned(),
+                0,
+                "a whole lease would cost more than 1000000000; sell fewer periods",
+            ),
+            ("instances_per_account = 1000", "instances_per_account = 31000000".to_owned(), 0, "cost an account more than 1000000 an hour"),
+            ("notice_seconds = 300", "notice_seconds = -1".to_owned(), 0, "limits: notice_seconds = -1 is not from 0 to a year"),
+            ("keep_days = 15", "keep_days = -1".to_owned(), 0, "limits.subscription: max_months is 1 to 60, keep_days 0 to 366"),
+            (small, format!("{small}prize = 1\n"), 1, "unknown field `prize`"),
+        ] {
+            let (line, found) = with(was, &is);
+            let first = found.iter().find(|problem| problem.contains(said));
+            let first = first.unwrap_or_else(|| panic!("{is}: {said} is not among {found:#?}"));
+            let at = first.strip_prefix("my.toml:").and_then(|rest| rest.split(':').next()?.parse().ok());
+            // Of two keys that are named together the first one's line is told.
+            assert!(at == Some(line + below) || said.contains("max_months"), "{is}: line {} expected\n{first}", line + below);
+        }
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_said_at_once_and_a_column_leads_to_it() {
+        let text = CatalogFile::sample().text.replacen("gib = 40", "gib = 0", 1).replacen(
+            "on_demand = \"0.39\"",
+            "on_demand = \"-0.39\"",
+            1,
+        );
+        let found = CatalogFile { path: "my.toml".into(), text }.catalog().unwrap_err().problems;
+        assert!(found.len() >= 2, "{found:?}");
+        let price = found.iter().find(|problem| problem.contains("on_demand is -0.39")).expect("the price");
+        assert!(price.starts_with("my.toml:") && price.contains(":13: flavor c6.large.2"), "{price}");
+    }
+
+    #[test]
+    fn a_price_of_the_past_is_told_with_its_line() {
+        let file = CatalogFile::sample();
+        let problems =
+            vec!["flavor c6.large.2: on_demand: on-demand c6.large.2: 0.39 at 2026-03-02T00:00:00Z".to_owned()];
+        let line = file.text[..file.text.find("on_demand = \"0.39\"").unwrap()].matches('\n').count() + 1;
+        let located = file.locate(ServeError::Prices { problems }).to_string();
+        assert!(
+            located.contains(&format!("catalog/sample.toml:{line}:13: flavor c6.large.2: on_demand:")),
+            "{located}"
+        );
+    }
+}

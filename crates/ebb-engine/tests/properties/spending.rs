@@ -4,6 +4,7 @@
 use ebb_engine::spending::{Allowance, Block, Draw, Ended, Spending, month_of};
 use ebb_model::calendar::Calendar;
 use ebb_model::money::{Exact, Price};
+use ebb_model::price::Prices;
 use ebb_model::time::{HOUR, Period, Second};
 use ebb_model::trial::{AtEnd, Holder, TrialGrant};
 use proptest::prelude::*;
@@ -104,12 +105,15 @@ fn grant(left: i128, cap: i64, valid: (i64, i64)) -> TrialGrant {
 }
 
 prop_compose! {
-    fn draw()(since in 0..9_000_i64, length in proptest::option::weighted(0.3, 1..9_000_i64), kind in 0..4, least in 0..1_500_i64, micros in 1..900_i64)
+    fn draw()(since in 0..9_000_i64, length in proptest::option::weighted(0.3, 1..9_000_i64), kind in 0..4, least in 0..1_500_i64, micros in 1..900_i64,
+        later in proptest::collection::vec((1..7_000_i64, 1..900_i64), 0..3))
         -> Draw {
         let (stops, trial) = (kind % 2 == 1, kind >= 2);
+        let mut at = since;
+        let changes: Vec<_> = later.into_iter().map(|(step, micros)| { at += step; (second(at), price(micros)) }).collect();
         Draw {
             since: second(since), until: length.map(|length| second(since + length)), covered: trial, trial, stops,
-            least: second(since + if least < 1_000 { 0 } else { least }), price: price(micros).into(),
+            least: second(since + if least < 1_000 { 0 } else { least }), price: Prices::new(price(micros), changes),
         }
     }
 }
@@ -177,7 +181,7 @@ proptest! {
     fn without_a_grant_it_is_what_is_payable_and_what_goes_on(spending in spending(), stop in 9_000..18_000_i64) {
         let month = Period { since: second(MONTH.0), until: second(MONTH.1) };
         // All has begun, nobody had to go, and nothing ends by itself any more.
-        let draws: Vec<Draw> = spending.draws.iter().filter(|draw| draw.until.is_none()).map(|draw| Draw { least: draw.since, ..draw.clone() }).collect();
+        let draws: Vec<Draw> = spending.draws.iter().filter(|draw| draw.until.is_none()).map(|draw| Draw { least: draw.since, price: draw.price.first().price.into(), ..draw.clone() }).collect();
         let spending = Spending { draws, blocks: vec![], ended: vec![], owed: Exact::ZERO, allowance: None, ..spending };
         let at = second(stop);
         let goes_on = spending.kept(at).charge(month.until.unix() - at.unix());
