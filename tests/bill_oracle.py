@@ -480,7 +480,8 @@ class Log:
                 self.complain(account, "a spending cap acted that there was not, or before its time")
             there = [copy.deepcopy(life) for life in self.lives.values() if life.account == account]
             person.acts.append({"at": second(body["at"]), "now": at // 1_000_000, "cap": person.cap, "lives": there,
-                                "grant": copy.copy(person.grant), "at_end": person.at_end, "over": person.ended is not None})
+                                "grant": copy.copy(person.grant), "at_end": person.at_end, "over": person.ended is not None,
+                                "open": person.closed[-1][1] if person.closed else 0})
         elif kind == "hour-closed":
             person.closed.append((second(body["hour"]["since"]), second(body["hour"]["until"])))
             person.closes[second(body["hour"]["until"])] = event["id"]
@@ -1147,7 +1148,8 @@ def stopped_at(act, at, zone, catalog, taking_minimum, keep=False):
                 uses += [[a, b, p, to, trial, of, max(least, since)] for a, b, p in life.priced(meter, since, until, cost, flavor)]
         lost = bool(life.pauses) and life.pauses[-1][1] is None
         if not block and not gone and life.sold != "subscription" and (life.start is None or lost):
-            since = life.pauses[-1][0] if lost else life.bought_at // 1_000_000
+            # What was lost in an hour that is closed by now is not charged for it.
+            since = max(life.pauses[-1][0], act["open"]) if lost else life.bought_at // 1_000_000
             to = grant["until"] if listed(life, life.now_flavor, grant, catalog) and life.left_trial is None else None
             uses += [[a, b, p, to, trial, False, since] for a, b, p in life.priced("system-disk", since, None, None, life.now_flavor)]
         if not block and not gone and life.took_room and (life.start is None or life.power == "again" and not lost):

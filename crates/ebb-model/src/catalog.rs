@@ -390,15 +390,22 @@ impl Catalog {
             }
         };
         let region = |id: &str| self.regions.iter().any(|r| r.id == id);
-        let unique = |ids: Vec<&str>| ids.iter().collect::<BTreeSet<_>>().len() == ids.len();
+        let twice = |what: &str, ids: Vec<&str>| {
+            let again = |at: &usize| ids[..*at].contains(&ids[*at]);
+            let found = (1..ids.len()).find(again);
+            found.map(|at| format!("{what} {}: id: two {what}s share it", ids[at]))
+        };
         let sane = |price: Price| (0..=DEAREST.micros()).contains(&price.micros());
         let all_sane = |prices: &Prices| prices.iter().all(|dated| sane(dated.price));
 
         let known = currency::is_known(&self.currency);
         check(known, format!("currency `{}` is no code of ISO 4217 that is in use, such as CNY", self.currency));
-        check(unique(self.regions.iter().map(|r| r.id.as_str()).collect()), "two regions share an id".into());
-        check(unique(self.zones.iter().map(|z| z.id.as_str()).collect()), "two zones share an id".into());
-        check(unique(self.flavors.iter().map(|f| f.id.as_str()).collect()), "two flavors share an id".into());
+        let again = twice("region", self.regions.iter().map(|one| one.id.as_str()).collect());
+        check(again.is_none(), again.unwrap_or_default());
+        let again = twice("zone", self.zones.iter().map(|one| one.id.as_str()).collect());
+        check(again.is_none(), again.unwrap_or_default());
+        let again = twice("flavor", self.flavors.iter().map(|one| one.id.as_str()).collect());
+        check(again.is_none(), again.unwrap_or_default());
         check(!self.images.is_empty(), "there is no image".into());
         let kinds = self.kinds();
         check(kinds.len() <= KINDS, format!("flavors have {} kinds of resources, more than {KINDS}", kinds.len()));

@@ -116,7 +116,8 @@ fn place(root: &DeTable<'_>, problem: &str) -> Range<usize> {
         let is = |one: &&toml::Spanned<DeValue<'_>>| {
             one.get_ref().get("id").and_then(|id| id.get_ref().as_str()) == Some(id)
         };
-        if let Some(one) = all.iter().find(is) {
+        // Of two with one id the later one is too many.
+        if let Some(one) = all.iter().filter(is).last() {
             (span, value) = (one.span(), one.get_ref());
         }
     }
@@ -199,6 +200,7 @@ mod tests {
                 0,
                 "flavor t6.small.1: on_demand: it has no price before 2126-12-01T00:00:00Z",
             ),
+            ("id = \"t6.large.1\"", "id = \"t6.small.1\"".to_owned(), 0, "flavor t6.small.1: id: two flavors share it"),
             ("price = \"0.0005\"", "price = \"-1\"".to_owned(), 0, "system_disk: price is -1.00, not from 0"),
             (
                 "traffic = \"0.80\"",

@@ -54,11 +54,12 @@ pub(crate) async fn open_book(store: &Store, clock: &Clock, catalog: Catalog) ->
                 .map_err(|wrong| Halt::Refused(Wrong(wrong.iter().map(said).collect())))?;
             let mut writes: Vec<Query> = entry.new.iter().map(|one| price::insert(one, "operator")).collect();
             for (item, prices) in &entry.changed {
-                for row in reads.rows(price::units_of(&item.to_string(), now.second())).await? {
-                    writes.push(price::set_later(&item.to_string(), row.int("units"), prices, now.second()));
-                }
+                let (name, now) = (item.to_string(), now.second());
+                let followers = reads.rows(price::followers(&name, now)).await?;
+                writes.extend(followers.iter().map(|row| price::set_later(&name, row, prices, now)));
                 if let Item::Traffic(region) = item {
-                    writes.push(price::set_later_traffic(region, prices));
+                    let known = reads.rows(price::senders_later(region)).await?;
+                    writes.extend(known.iter().map(|row| price::set_later_traffic(region, row, prices, now)));
                 }
             }
             let changed = entry.changed.into_iter().map(|(item, _)| item).collect();

@@ -9,7 +9,7 @@ use ebb_model::catalog::Catalog;
 use ebb_model::money::Amount;
 use ebb_model::price::Prices;
 use ebb_model::time::Timestamp;
-use ebb_store::Place;
+use ebb_store::{Decision, Place, Store, query};
 use ebb_testing::TempPostgres;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -390,4 +390,89 @@ async fn what_is_on_sale_has_a_price_when_the_service_starts() {
     set(&mut catalog, FLAVOR, late);
     let refused = Service::selling(catalog, Place::Memory, directory.identity()).await.err().unwrap().to_string();
     assert!(refused.contains("flavor c6.large.2: on_demand: it has no price before 2126-01-01T00:00:00Z"), "{refused}");
+}
+
+/// Also for what runs since before there was a price book, whose spans follow nothing yet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_price_that_is_entered_later_holds_for_what_runs_already() {
+    let postgres = Place::Postgres(TempPostgres::start().database().await);
+    for store in [None, Some(postgres)] {
+        let directory = Directory::new();
+        let open = |catalog: Catalog| {
+            Cloud::kept_from((directory.path(), store.clone()), catalog, "2026-03-02T08:58:30+08:00")
+        };
+        let (cloud, ended) = open(Cloud::catalog()).await;
+        let id = cloud.buy("individual", on_demand()).await;
+        let block = cloud.buy("individual", block(1)).await;
+        let what = json!({ "option": "on-demand", "flavor": "t6.small.1", "public_ip": true });
+        cloud.buy("individual", what).await;
+        cloud.until("09:10:00").await;
+        drop(cloud);
+        ended.await.unwrap();
+        forget_the_book(store.clone().unwrap_or(Place::Sqlite(directory.path().join("ebb.db")))).await;
+        let mut catalog = Cloud::catalog();
+        at_half_past_nine(&mut catalog);
+        let (cloud, ended) = open(catalog).await;
+        cloud.until("10:00:00").await;
+        let compute = ["09:00:00-09:30:00 1800 0.39 0.19500000", "09:30:00-10:00:00 1800 0.45 0.22500000"];
+        assert_eq!(cloud.records("individual", &id, "compute").await[1..], compute);
+        let disk = ["09:00:00-09:30:00 1800 0.02 0.01000000", "09:30:00-10:00:00 1800 0.032 0.01600000"];
+        assert_eq!(cloud.records("individual", &id, "system-disk").await[1..], disk);
+        let of_block = ["09:00:00-09:58:30 3510 0.02 0.01950000"];
+        assert_eq!(cloud.records("individual", &block, "system-disk").await[1..], of_block, "a block keeps its own");
+        let told = events(&cloud, "individual", "price-changes").await;
+        assert_eq!(told.len(), 1, "told when it was entered, since it is near");
+        assert_eq!(told[0]["body"]["prices"].as_array().unwrap().len(), 2);
+        drop(cloud);
+        ended.await.unwrap();
+    }
+}
+
+/// As a database is that was written by a version without prices that have dates.
+async fn forget_the_book(place: Place) {
+    let store = Store::open(place).await.unwrap();
+    let done = store.unit::<_, (), _, _>("forget", "book", move |_| async move {
+        let writes = vec![
+            query("delete from price", vec![]),
+            query("update span set item = null, units = null, later = null", vec![]),
+        ];
+        Ok(Decision { guards: vec![], writes, answer: () })
+    });
+    done.await.unwrap();
+    store.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_the_limits_of_prices_and_sums_everything_works_or_is_refused() {
+    let change = |catalog: &mut Catalog| {
+        catalog.limits.instances_per_account = 1;
+        catalog.limits.hold = false;
+        for flavor in &mut catalog.flavors {
+            flavor.spot = None;
+            flavor.on_demand = Some(prices("999999.98", &[]));
+        }
+    };
+    told(change, async |cloud| {
+        let id = cloud.get("individual", "/v1/whoami").await["account"]["id"].as_str().unwrap().to_owned();
+        let top_up = json!({ "amount": "1000000000" });
+        let path = format!("/v1/accounts/{id}/top-ups");
+        for _ in 0..39 {
+            cloud.post("operator", &path, top_up.clone()).await;
+        }
+        let beyond = json!({ "amount": "1000000000.00000001" });
+        assert_eq!(cloud.refused("operator", &path, beyond).await, (400, "bad-input".to_owned()));
+        let balance = cloud.get("individual", "/v1/balance").await;
+        let cash: Amount = balance["cash"].as_str().unwrap().parse().unwrap();
+        let much = json!({ "amount": (Amount::from_units(4_000_000_000_000_000_001) - cash).to_string() });
+        assert_eq!(cloud.refused("operator", &path, much).await, (400, "bad-input".to_owned()));
+        cloud.until("09:00:00").await;
+        cloud.buy("individual", json!({ "option": "on-demand", "flavor": FLAVOR })).await;
+        // A million an hour: more than 64 bits of exact units hold after 107 days.
+        cloud.wait(2_700 * 3_600).await;
+        let after = cloud.get("individual", "/v1/balance").await;
+        assert_eq!(after["settled"]["payable"], "2700000000.00000000");
+        let left: Amount = after["cash"].as_str().unwrap().parse().unwrap();
+        assert_eq!((cash - left).to_string(), "2700000000.00000000");
+    })
+    .await;
 }

@@ -54,22 +54,47 @@ pub(super) fn read_prices(row: &Row) -> Prices {
     Prices::new(Price::from_micros(row.int("price")), later)
 }
 
-/// Of how many units at once spans follow an item that are open, or end later than now.
-pub fn units_of(item: &str, now: Second) -> Query {
-    query("select distinct units from span where item = $1 and until > $2 order by units", args![item, now.unix()])
-}
-
-/// Those spans learn what a unit will cost. What it costs until then they know.
-pub fn set_later(item: &str, units: i64, unit: &Prices, now: Second) -> Query {
+/// Of how many units at once spans follow an item that are open, or end later than now, and which later prices they know.
+pub fn followers(item: &str, now: Second) -> Query {
     query(
-        "update span set later = $4 where item = $1 and units = $2 and until > $3",
-        args![item, units, now.unix(), write_later(&unit.times(units))],
+        "select distinct units, later from span where item = $1 and until > $2 order by units, later",
+        args![item, now.unix()],
     )
 }
 
-/// The same of the public addresses of a region.
-pub fn set_later_traffic(region: &str, prices: &Prices) -> Query {
-    query("update address set later = $2 where region = $1", args![region, write_later(prices)])
+/// The spans of such a row learn what a unit will cost. What it cost until now they know.
+pub fn set_later(item: &str, row: &Row, unit: &Prices, now: Second) -> Query {
+    let units = row.int("units");
+    query(
+        "update span set later = $5 where item = $1 and units = $2 and until > $3 and coalesce(later, '') = $4",
+        args![item, units, now.unix(), known(row), relearn(row, &unit.times(units), now)],
+    )
+}
+
+/// The later prices that public addresses of a region know.
+pub fn senders_later(region: &str) -> Query {
+    query("select distinct later from address where region = $1 order by later", args![region])
+}
+
+/// The same of the addresses of such a row.
+pub fn set_later_traffic(region: &str, row: &Row, prices: &Prices, now: Second) -> Query {
+    query(
+        "update address set later = $3 where region = $1 and coalesce(later, '') = $2",
+        args![region, known(row), relearn(row, prices, now)],
+    )
+}
+
+fn known(row: &Row) -> String {
+    row.opt_text("later").unwrap_or_default().to_owned()
+}
+
+/// What was, as it was known, and what is to come anew.
+fn relearn(row: &Row, prices: &Prices, now: Second) -> Option<String> {
+    let was: Vec<(i64, i64)> = row.opt_text("later").map(own_json).unwrap_or_default();
+    let was = was.into_iter().filter(|(from, _)| *from <= now.unix());
+    let later = prices.after(now).map(|(from, price)| (from.unix(), price.micros()));
+    let all: Vec<(i64, i64)> = was.chain(later).collect();
+    (!all.is_empty()).then(|| json(&all))
 }
 
 /// Spans that are charged by the hour and follow nothing, though they are of no block: they were opened before prices had dates. With

@@ -2,6 +2,7 @@
 
 mod demo;
 mod examples;
+mod prices;
 mod refusals;
 mod sandbox;
 mod up;
