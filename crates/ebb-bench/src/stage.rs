@@ -171,7 +171,7 @@ fn rows(boundary: Second) -> impl Iterator<Item = Query> {
                 state: State::Running,
             };
             rows.push(instance::insert(&instance, None));
-            let spans = spans_of(&instance, &tariff(catalog, &instance), Meter::ALL, true, since, || {
+            let spans = spans_of(&instance, &tariff(&catalog, &instance), Meter::ALL, true, since, || {
                 SpanId::new(id(since.start()))
             });
             rows.extend(spans.iter().map(bill::insert_span));

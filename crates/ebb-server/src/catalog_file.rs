@@ -1,5 +1,6 @@
 //! Can this catalog be used, and if not, where in the file is what is wrong with it?
 
+use crate::clock::Clock;
 use crate::serve::ServeError;
 use ebb_engine::price_book::InThePast;
 use ebb_model::catalog::Catalog;
@@ -36,6 +37,11 @@ pub struct CatalogFile {
 }
 
 impl CatalogFile {
+    /// The second in which a service would start now.
+    pub fn now() -> Second {
+        Clock::wall(None).now().second()
+    }
+
     pub fn sample() -> CatalogFile {
         let text = include_str!("../../../catalog/sample.toml").to_owned();
         CatalogFile { path: PathBuf::from("catalog/sample.toml"), text }
@@ -117,7 +123,7 @@ fn place(root: &DeTable<'_>, problem: &str) -> Range<usize> {
             one.get_ref().get("id").and_then(|id| id.get_ref().as_str()) == Some(id)
         };
         // Of two with one id the later one is too many.
-        if let Some(one) = all.iter().filter(is).last() {
+        if let Some(one) = all.iter().rev().find(is) {
             (span, value) = (one.span(), one.get_ref());
         }
     }
@@ -139,7 +145,7 @@ fn find<'a, 'i>(
     let (mut table, mut value, mut span) = (root.or(value.and_then(DeValue::as_table)), value, None);
     for step in steps {
         let next = match (table, value, step.parse::<usize>()) {
-            (_, Some(DeValue::Array(list)), Ok(at)) => list.iter().nth(at),
+            (_, Some(DeValue::Array(list)), Ok(at)) => list.get(at),
             (Some(table), ..) => table.iter().find(|(key, _)| key.get_ref() == step).map(|(_, value)| value),
             _ => None,
         };

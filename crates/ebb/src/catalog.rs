@@ -11,7 +11,6 @@ use ebb_server::CatalogFile;
 use ebb_wire::catalog::{Catalog, DatedPrice};
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 #[derive(Debug, clap::Args)]
 pub struct CatalogArgs {
@@ -48,18 +47,14 @@ impl CatalogArgs {
     /// Everything that is wrong with it.
     pub fn check(&self, global: &Global) -> Option<Result<(), Failure>> {
         match &self.command {
-            Some(CatalogCommand::Check { file, at }) => Some(check(file, at.unwrap_or_else(now).second(), global.json)),
+            Some(CatalogCommand::Check { file, at }) => Some(check(file, at.map(Timestamp::second), global.json)),
             _ => None,
         }
     }
 }
 
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
-}
-
-fn check(file: &Path, at: Second, as_json: bool) -> Result<(), Failure> {
+fn check(file: &Path, at: Option<Second>, as_json: bool) -> Result<(), Failure> {
+    let at = at.unwrap_or_else(CatalogFile::now);
     let read = CatalogFile::read(file).and_then(|found| Ok(found.catalog_at(at)?));
     let catalog = read.map_err(|error| Failure::Outcome(error.to_string()))?;
     let all = items(&catalog);
