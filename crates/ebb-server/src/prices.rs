@@ -18,7 +18,7 @@ use ebb_model::id::{AccountId, InstanceId};
 use ebb_model::instance::Instance;
 use ebb_model::price::Prices;
 use ebb_model::price_book::{Item, gaps, items};
-use ebb_model::time::{DAY, Second};
+use ebb_model::time::{DAY, Second, Timestamp};
 use ebb_store::rows::{alarm, instance, price};
 use ebb_store::{Decision, Halt, Query, Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,7 +50,10 @@ pub(crate) async fn open_book(store: &Store, clock: &Clock, catalog: Catalog) ->
         let catalog = catalog.clone();
         async move {
             let entered: Vec<Entered> = reads.rows(price::all()).await?.iter().map(price::read).collect();
-            let entry = enter(&book(&entered), &catalog, now)
+            // Where a sandbox's clock stands still, one entry comes after the other all the same.
+            let last = entered.iter().map(|one| one.entered_at.micros() + 1).max();
+            let at = last.map_or(now, |last| now.max(Timestamp::from_micros(last)));
+            let entry = enter(&book(&entered), &catalog, at)
                 .map_err(|wrong| Halt::Refused(Wrong(wrong.iter().map(said).collect())))?;
             let mut writes: Vec<Query> = entry.new.iter().map(|one| price::insert(one, "operator")).collect();
             for (item, prices) in &entry.changed {

@@ -11,7 +11,7 @@ fn a_price_of_the_past_is_named_with_its_line_when_the_service_starts() {
     sandbox.run(&format!("cp {SAMPLE} my.toml"));
     let said = sandbox.run(STARTED);
     assert_eq!(said.code, 0, "{said:?}");
-    sandbox.run("sed -i 's/on_demand = \"0.39\"/on_demand = \"0.45\"/' my.toml");
+    sandbox.run("sed -i 's/on_demand = \"0.39\"/on_demand = \"0.4567\"/' my.toml");
     // By itself the file is right; only the service knows what it has sold by.
     assert_eq!(sandbox.run("ebb catalog check my.toml").code, 0);
     let line =
@@ -20,9 +20,10 @@ fn a_price_of_the_past_is_named_with_its_line_when_the_service_starts() {
     let place = format!("my.toml:{}:13: flavor c6.large.2: on_demand: ", line + 1);
     assert!(said.code != 0 && said.err.contains(&place), "{said:?}");
     assert!(said.err.contains("where it was sold at 0.39: what is over keeps its price"), "{said:?}");
-    let list = "[{ price = \"0.39\" }, { from = \"2126-01-01T00:00:00+08:00\", price = \"0.45\" }]";
-    sandbox.run(&format!("sed -i 's/on_demand = \"0.45\"/on_demand = {list}/' my.toml"));
-    assert_eq!(sandbox.run(STARTED).code, 0);
+    let list = "[{ price = \"0.39\" }, { from = \"2126-01-01T00:00:00+08:00\", price = \"0.4567\" }]";
+    sandbox.run(&format!("sed -i 's/on_demand = \"0.4567\"/on_demand = {list}/' my.toml"));
+    let said = sandbox.run(STARTED);
+    assert_eq!(said.code, 0, "{said:?}");
 }
 
 #[test]
