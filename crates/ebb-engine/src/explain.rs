@@ -235,7 +235,10 @@ pub fn price_since(facts: &Facts) -> (Timestamp, &'static str) {
             _ => {}
         }
     }
-    since
+    let of = charge.period.since;
+    let changes = facts.span.price.iter().filter_map(|dated| dated.from).filter(|from| *from <= of);
+    let newest = changes.filter(|from| from.start() > since.0).max();
+    newest.map_or(since, |from| (from.start(), "as of the price book from then on"))
 }
 
 fn amount(months: Option<i64>, seconds: i64, price: Price, gross: Exact, currency: &str) -> String {
