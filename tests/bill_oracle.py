@@ -1247,9 +1247,9 @@ def check_money(person, lives, mine, flowed, bill, complain):
 
     # Debt first, then cash, and only then the grant; each no more than paid of the record [5.3].
     records = {r["id"]: (r["instance"], r["meter"], second(r["since"])) for r in bill["records"]}
-    paid = {(p.life.id, p.meter, p.since): (p.payable // SHOWN, p.grant // SHOWN) for p in mine if p.settled_at is not None}
+    paid = {(p.life.id, p.meter, p.since): (p.cash // SHOWN, p.grant // SHOWN) for p in mine if p.settled_at is not None}
     records |= {r["id"]: (r["address"], "traffic", second(r["since"])) for r in bill.get("traffic", [])}
-    paid |= {(f.address.id, "traffic", f.since): (f.payable * f.address.price // 10_000, 0) for f in flowed}
+    paid |= {(f.address.id, "traffic", f.since): (f.cash // 10_000, 0) for f in flowed}
     for place_, _, body in person.given_back:
         key = records.get(body["record"])
         left = paid.get(key)
