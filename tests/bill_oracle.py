@@ -98,6 +98,49 @@ def clock(seconds):
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+# ---- the price book ---------------------------------------------------------------------------------------------
+
+
+class Book:
+    """What each thing costs, from when on: the price of a second is that of the newest date not after it [5.3]."""
+
+    def __init__(self, catalog):
+        self.gib, self.lists = catalog["system_disk_gib"], {}
+        for dated in catalog["prices"]:
+            self.lists.setdefault(dated["item"], []).append((second(dated["from"]) if dated.get("from") else None, price(dated["price"])))
+
+    def __deepcopy__(self, memo):
+        return self  # it never changes
+
+    def at(self, item, when):
+        """The price of a second; None for what has none."""
+        cost = None
+        for since, of in self.lists.get(item, []):
+            cost = of if since is None or since <= when else cost
+        return cost
+
+    def dates(self, item):
+        return [since for since, _ in self.lists.get(item, []) if since is not None]
+
+    def changes(self, item):
+        """A date with the price that held before is no change."""
+        return [date for date in self.dates(item) if self.at(item, date) != self.at(item, date - 1)]
+
+    def disk(self, when):
+        return self.at("system-disk", when) * self.gib
+
+    def month(self, flavor, when):
+        disk, cost = self.at("subscription system-disk", when), self.at(f"subscription {flavor}", when)
+        return None if disk is None or cost is None else cost + disk * self.gib
+
+    def cut(self, meter, flavor, since, until):
+        """Stretches of one price each: since, until, price. The last one is open if `until` is none."""
+        item, units = (f"on-demand {flavor}", 1) if meter == "compute" else ("system-disk", self.gib)
+        marks = [mark for mark in self.changes(item) if since < mark and (until is None or mark < until)]
+        for a, b in zip([since, *marks], [*marks, until]):
+            yield a, b, self.at(item, a) * units
+
+
 # ---- what the log says ------------------------------------------------------------------------------------------
 
 
@@ -138,7 +181,9 @@ class Life:
     asked_away: bool = False  # an economical stop was asked for and is not done
     took_since: int = None  # the use of room for which others had to go began then [2.11]
     now_flavor: str = None  # after resizes
-    now_price: int = None
+    now_price: int = None  # as it was told last, vCPU and memory
+    now_disk: int = None  # and its disk
+    book: Book = None
     sold: str = None  # how it is paid now: its purchase option, unless it was converted [4.3]
     converted: int = None  # to on-demand, by its owner
     hold_price: int = None  # per hour, of what was held back then
@@ -213,7 +258,7 @@ class Life:
     def begin(self, meter, at):
         if self.sold == "subscription":
             return  # paid before
-        cost = self.now_price if meter == "compute" else self.disk_price
+        cost = self.now_price if meter == "compute" else self.now_disk
         self.used[meter].append([at, None, cost, self.now_flavor])
 
     def cease(self, meter, at):
@@ -236,7 +281,11 @@ class Life:
         for since, until, cost, flavor in self.used[meter]:
             until = last if until is None else min(until, last)
             if since < until:
-                yield since, until, cost, flavor
+                yield from ((a, b, of, flavor) for a, b, of in self.priced(meter, since, until, cost, flavor))
+
+    def priced(self, meter, since, until, cost, flavor):
+        """A use in stretches of one price. A block keeps the prices of its order [5.3]."""
+        return [(since, until, cost)] if self.option == "spot-block" else self.book.cut(meter, flavor, since, until)
 
     def period_start(self, at):
         """The start of the guarantee period that holds a second [2.2]."""
@@ -249,7 +298,7 @@ class Address:
 
     id: str
     account: str
-    price: int  # per GB
+    item: str  # whose price it is
     overseas: bool
     since: int
     instance: str
@@ -353,7 +402,11 @@ class Log:
         self.drills_per_day = dump["catalog"]["drills_per_day"]
         self.taking_minimum = dump["catalog"].get("taking_minimum_seconds", 0)
         self.catalog = dump["catalog"]
-        self.on_demand = {f["id"]: price(f["on_demand"]) for f in dump["catalog"]["flavors"] if f.get("on_demand")}
+        self.book, self.told, self.due_prices = Book(dump["catalog"]), set(), []
+        # It is looked at each date, and so many days before it.
+        self.dates = sorted({date for item in self.book.lists for date in self.book.changes(item)})
+        self.ahead = self.catalog["price_announce_days"] * DAY
+        self.sweeps = sorted({when for date in self.dates for when in (date, date - self.ahead)})
         self.catalog, self.addresses, self.vouchers = dump["catalog"], {}, {}
         takings = []  # notices for a firm order that is still to come in the log
         before = ("", 0)
@@ -362,12 +415,61 @@ class Log:
             if now[0] <= before[0] or now[1] < before[1]:
                 complain(event["id"], "the log goes back in time or repeats itself")
             before = now
+            self.announced(now[1] // 1_000_000)
             self.read(event, event["body"], takings)
         for person in self.people.values():
             if person.low_due:
                 complain(person.id, "it was not told that little of its traffic is left")
         if takings:
             complain(takings[0][1].id, "a notice was given for an order that is not in the log")
+
+    def users(self, item):
+        """Who uses a thing now by the hour, sends from there, or has a subscription to it."""
+        if item.startswith("traffic "):
+            yield from (address.account for address in self.addresses.values() if address.item == item and not address.released)
+        monthly = item.startswith("subscription ")
+        for life in self.lives.values():
+            meter = "system-disk" if item == "system-disk" else "compute"
+            open_ = life.used[meter] and life.used[meter][-1][1] is None and life.end is None and life.option != "spot-block"
+            if monthly and life.sold == "subscription" and life.released is None and item in ("subscription system-disk", f"subscription {life.now_flavor}"):
+                yield life.account
+            elif open_ and item in ("system-disk", f"on-demand {life.now_flavor}"):
+                yield life.account
+
+    def announced(self, now):
+        """Is everybody told some days before of a new price of what he uses? [5.3]"""
+        for when, account, item, date in [due for due in self.due_prices if now > due[0]]:
+            if account in self.users(item) and (account, item, date) not in self.told:
+                self.complain(account, f"it was not told that {item} costs something else from {clock(date)} on")
+        self.due_prices = [due for due in self.due_prices if now <= due[0]]
+        while self.sweeps and now >= self.sweeps[0]:
+            when = self.sweeps.pop(0)
+            for date in (date for date in self.dates if date - self.ahead <= when < date):
+                changes = [item for item in self.book.lists if date in self.book.changes(item)]
+                self.due_prices += [(when, account, item, date) for item in changes for account in sorted(set(self.users(item)))]
+
+    def tell_prices(self, person, body, now):
+        """New prices are told before their date, rightly, and once."""
+        date = second(body["from"])
+
+        def must(right, what):
+            if not right:
+                self.complain(person.id, what)
+
+        must(date - self.ahead <= now < date, "it is told of a price too early or too late")
+        must(body["prices"], "it is told of no price")
+        for new in body["prices"]:
+            key = (person.id, new["item"], date)
+            must(key not in self.told, f"it is told twice of the price of {new['item']}")
+            self.told.add(key)
+            right = (price(new["before"]), price(new["price"])) == (self.book.at(new["item"], date - 1), self.book.at(new["item"], date))
+            must(date in self.book.dates(new["item"]) and right, f"it is told of another price of {new['item']} than is in the book")
+
+    def is_priced(self, life, when):
+        """Whether it was told the prices of a second."""
+        if life.option == "spot-block" or life.end is not None or life.sold == "subscription":
+            return True
+        return (life.now_price, life.now_disk) == (self.book.at(f"on-demand {life.now_flavor}", when), self.book.disk(when))
 
     def whose(self, account):
         """The account that stands for its person [2.11, 3.2]."""
@@ -470,6 +572,8 @@ class Log:
         elif kind == "hour-closed":
             person.closed.append((second(body["hour"]["since"]), second(body["hour"]["until"])))
             person.closes[second(body["hour"]["until"])] = event["id"]
+        elif kind == "price-changes":
+            self.tell_prices(person, body, at // 1_000_000)
         elif kind == "bought":
             self.buy(event, body, at, takings)
         elif event.get("instance") is not None:
@@ -477,6 +581,8 @@ class Log:
             if life is None or life.account != account:
                 return self.complain(event["instance"], f"{kind}, but this account never bought it")
             life.newest = event["id"]
+            if kind != "price-changed" and not self.is_priced(life, at // 1_000_000 - 1) and not self.is_priced(life, at // 1_000_000):
+                self.complain(life.id, "before this it had to be told what it costs since its price changed")
             self.live(life, kind, body, at, takings)
             if (life.sold, life.now_flavor) != life.sales[-1][1:]:
                 life.sales.append((event["id"], life.sold, life.now_flavor))
@@ -614,11 +720,12 @@ class Log:
             zone = next((z for z in self.catalog["zones"] if life and z["id"] == life.zone), None)
             must(known is None, "it was allocated twice")
             must(zone and zone["region"] == body["region"] and zone.get("traffic"), "there are no public addresses in its region")
-            must(zone and zone.get("traffic") and price(zone["traffic"]) == price(body["price"]), "its price is another")
+            item = f"traffic {body['region']}"
+            must(zone and zone.get("traffic") and self.book.at(item, now) == price(body["price"]), "its price is another")
             must(zone and zone["overseas"] == body["overseas"], "its region is not where it is said to be")
             must(life and life.account == person.id, "it leads to an instance of somebody else")
             self.addresses[body["address"]] = Address(
-                body["address"], person.id, price(body["price"]), body["overseas"], now, event["instance"], body["region"])
+                body["address"], person.id, item, body["overseas"], now, event["instance"], body["region"])
             return
         if known is None or known.account != person.id:
             return must(False, f"{kind}, and this account never had it")
@@ -690,6 +797,7 @@ class Log:
                     price(terms["price"]), price(body["disk_price"]), body["waits"], at,
                     body.get("took_room", False))
         life.now_flavor, life.now_price, life.sold = life.flavor, life.price, life.option
+        life.now_disk, life.book = life.disk_price, self.book
         if life.id in self.lives:
             self.complain(life.id, "it was bought twice")
         if life.option == "trial" and self.people[life.account].ended:
@@ -765,6 +873,17 @@ class Log:
                 if life.used[meter] and life.used[meter][-1][1] is None:
                     life.cease(meter, since)
                     life.begin(meter, since)
+        elif kind == "price-changed":
+            now, item = at // 1_000_000, f"on-demand {life.now_flavor}"
+            right = (price(body["price"]), price(body["disk_price"])) == (self.book.at(item, now), self.book.disk(now))
+            dates = [date for date in self.book.dates(item) + self.book.dates("system-disk") if date <= now]
+            if life.option == "spot-block" or life.sold == "subscription" or life.end is not None or self.is_priced(life, now):
+                self.complain(life.id, "its price changed, and it keeps its own, has ended or had that price")
+            if not self.is_priced(life, second(body["since"]) - 1):
+                self.complain(life.id, "before this it had to be told of another new price")
+            if not right or second(body["since"]) != max(dates, default=None):
+                self.complain(life.id, "its price changed to another one than that of the book, or since another second")
+            life.now_price, life.now_disk = price(body["price"]), price(body["disk_price"])
         elif kind in ("converted", "renewed", "subscription-ends-soon", "subscription-ended"):
             self.months(life, kind, body, at)
         elif kind == "delete-asked":
@@ -901,7 +1020,7 @@ class Log:
             must(not early, "others had to go for its room, and it gave the size up too soon")
             must(terms["option"] == life.sold in ("trial", "on-demand"), "a resize does not change the purchase option")
             must(body["flavor"] != life.now_flavor and since == now, "a resize is to another flavor, and of its instant")
-            must(price(terms["price"]) == self.on_demand.get(body["flavor"]), "it is resized at another price than that of the flavor")
+            must(price(terms["price"]) == self.book.at(f"on-demand {body['flavor']}", now), "it is resized at another price than that of the flavor")
             life.now_flavor, life.now_price = body["flavor"], price(terms["price"])
             if life.left_trial is not None:
                 life.uncovered.add(since)
@@ -927,7 +1046,7 @@ class Log:
             life.left_trial = now if life.sold == "trial" else life.left_trial
             if sold["option"] == "on-demand":
                 must(price(sold["price"]) == life.now_price, "it is converted to on-demand at another price than it had")
-                life.converted, life.hold_price = now, life.now_price + life.disk_price
+                life.converted, life.hold_price = now, life.now_price + life.now_disk
             else:
                 must(sold["option"] == "subscription", f"nobody converts into {sold['option']}")
                 must(life.start is not None and life.power in ("on", "off") and not lost, "only what runs or keeps its room is paid by the month")
@@ -972,7 +1091,7 @@ class Log:
                 self.complain(life.id, what)
 
         flavor = next((f for f in self.catalog["flavors"] if f["id"] == life.now_flavor), {})
-        must(flavor.get("subscription") and price(flavor["subscription"]) == cost, "the price per month is another")
+        must(flavor.get("subscription") and self.book.month(life.now_flavor, now) == cost, "the price per month is another")
         must(months >= 1 and until <= self.zone.plus_months(now, self.catalog["subscription_max_months"]), "so many months are not sold")
         must(until == self.zone.plus_months(life.anchor, all_months), "the months do not end where the calendar says")
         must(life.keep_days == self.catalog["subscription_keep_days"], "it is kept for another time than the catalog says")
@@ -1301,7 +1420,7 @@ def compare_vouchers(log, person, shown, complain):
                 complain(v.id, f"{name} is {is_}, by the rules {should}")
 
 
-def check_terms(life, grant, catalog, complain):
+def check_terms(life, grant, catalog, book, complain):
     """Was it sold as the catalog says? [2.1, 3.3]"""
 
     def must(right, what):
@@ -1312,14 +1431,15 @@ def check_terms(life, grant, catalog, complain):
     zone = next((z for z in catalog["zones"] if z["id"] == life.zone), None)
     if flavor is None or zone is None:
         return complain(life.id, f"{life.flavor} in {life.zone} is not in the catalog")
-    must(life.disk_price == price(catalog["system_disk_price"]), "the price of the system disk is another")
+    bought = life.bought_at // 1_000_000
+    must(life.disk_price == book.disk(bought), "the price of the system disk is another")
     if life.option == "spot-block":
         hours, periods = life.terms["hours"], life.terms["periods"]
         sold = 1 <= hours <= len(flavor["spot"]) and 1 <= periods <= flavor["spot_max_periods"]
         must(sold and (periods == 1 or hours == 6), f"{hours} hours, {periods} periods are not on sale")
-        must(sold and life.price == price(flavor["spot"][hours - 1]), "the price of the block is another")
+        must(sold and life.price == book.at(f"spot-block {life.flavor} {hours}h", bought), "the price of the block is another")
     else:
-        must(flavor.get("on_demand") and life.price == price(flavor["on_demand"]), "the on-demand price is another")
+        must(flavor.get("on_demand") and life.price == book.at(f"on-demand {life.flavor}", bought), "the on-demand price is another")
     if life.option == "trial":
         must(grant and flavor["trial"] and zone["trial"], "there is no trial for this")
         must(grant and grant["since"] <= life.bought_at // 1_000_000 < grant["valid_until"], "the trial was not valid")
@@ -1454,14 +1574,15 @@ def stopped_at(act, at, zone, catalog, taking_minimum, keep=False, to_come=True)
                 until = max(at, least, since) if ends else until
                 may = listed(life, flavor, grant, catalog)
                 to = None if not may else life.left_trial if life.left_trial is not None else grant["until"]
-                uses.append([since, until, cost, to, trial, ends or meter == "compute" and trial, max(least, since)])
+                of = ends or meter == "compute" and trial
+                uses += [[a, b, p, to, trial, of, max(least, since)] for a, b, p in life.priced(meter, since, until, cost, flavor)]
         lost = bool(life.pauses) and life.pauses[-1][1] is None
         if to_come and not block and not gone and life.sold != "subscription" and (life.start is None or lost or life.frozen is not None):
             # It comes back into hours that are open.
             since = max(life.pauses[-1][0], act["open"]) if lost else life.bought_at // 1_000_000
             since = since if life.frozen is None else life.frozen  # its disk is charged again when it thaws
             to = grant["until"] if listed(life, life.now_flavor, grant, catalog) and life.left_trial is None else None
-            uses.append([since, None, life.disk_price, to, trial, False, since])
+            uses += [[a, b, p, to, trial, False, since] for a, b, p in life.priced("system-disk", since, None, None, life.now_flavor)]
         if not block and not gone and life.took_room and (life.start is None or life.power == "again" and not lost):
             owed += life.now_price * taking_minimum
     return uses, blocks, owed
@@ -1755,6 +1876,7 @@ class Flow:
     """What one record of traffic should say, in millionths of a GB."""
 
     address: Address
+    price: int  # of the hour
     since: int
     until: int
     hour_end: int
@@ -1770,7 +1892,7 @@ class Flow:
 
     @property
     def owed(self):
-        return self.payable * self.address.price
+        return self.payable * self.price
 
     @property
     def by_vouchers(self):
@@ -1781,7 +1903,7 @@ class Flow:
         return self.owed - self.by_vouchers
 
 
-def flows(addresses, zone, catalog):
+def flows(addresses, zone, catalog, book):
     """All traffic of an account, hour by hour, with what the pools pay: mainland first, then by address [3.6]."""
     found = {}
     for address in addresses:
@@ -1791,7 +1913,7 @@ def flows(addresses, zone, catalog):
             if zone.month(since) != month:
                 month, total = zone.month(since), 0
             key = (since, address.overseas, address.id)
-            flow = found.setdefault(key, Flow(address, since, until, (since // HOUR + 1) * HOUR))
+            flow = found.setdefault(key, Flow(address, book.at(address.item, since), since, until, (since // HOUR + 1) * HOUR))
             # Only the month's running total is floored.
             more = (total + count) // 1000 - total // 1000
             total += count
@@ -1954,11 +2076,11 @@ def compare_traffic(wanted, shown, complain, issued):
         says = {
             "until": (second(record["until"]), flow.until),
             "quantity": (decimal(record["quantity"], 6), flow.quantity),
-            "price": (price(record["price"]), flow.address.price),
+            "price": (price(record["price"]), flow.price),
             "anywhere": (decimal(record["anywhere"], 6), flow.anywhere),
             "overseas": (decimal(record["overseas"], 6), flow.overseas),
             "payable": (decimal(record["payable"], 6), flow.payable),
-            "amount": (amount(record["amount"]), posted_traffic(flow.payable * flow.address.price)),
+            "amount": (amount(record["amount"]), posted_traffic(flow.payable * flow.price)),
             "vouchers": (by_vouchers(record), [(voucher, posted_fine(fine)) for voucher, fine in flow.paid]),
         }
         if issued:
@@ -2027,7 +2149,7 @@ def check_books(log, person, books, mine, lives, now, complain, flowed, closed):
     open_flows = [flow for flow in flowed if flow.hour_end > now]
 
     def sent(of, what):
-        return posted_traffic(sum(what(flow) * flow.address.price for flow in of))
+        return posted_traffic(sum(what(flow) * flow.price for flow in of))
 
     def parts(what, shown, of, traffic):
         # Time and traffic have exact units of their own; what was posted of each is added up.
@@ -2129,13 +2251,15 @@ def check(dump):
         mine = [piece for life in lives for piece in pieces(life, person.grant, zone, dump["catalog"], now)]
         if person.grant:
             deduct(mine, person.grant)
-        flowed = flows([a for a in log.addresses.values() if a.account == person.id], zone, dump["catalog"])
+        flowed = flows([a for a in log.addresses.values() if a.account == person.id], zone, dump["catalog"], log.book)
         check_vouchers(log, person, mine, flowed, now, complain)
         compare_vouchers(log, person, books["vouchers"], complain)
         for life in lives:
             check_life(life, log.taking_minimum, complain)
             check_months(life, dump["catalog"], now, complain)
-            check_terms(life, person.grant, dump["catalog"], complain)
+            check_terms(life, person.grant, dump["catalog"], log.book, complain)
+            if not log.is_priced(life, now) and not log.is_priced(life, now - 1):
+                complain(life.id, "it was not told what it costs since its price changed")
             check_whole(life, mine, [r for r in books["bill"]["records"] if r["instance"] == life.id], complain)
         compare_records([p for p in mine if p.settled_at is not None], books["bill"]["records"], complain, True)
         compare_records([p for p in mine if p.settled_at is None], books["bill"]["accruing"], complain, False)
@@ -2775,6 +2899,40 @@ def tamperings(dump):
                       lambda of, n: add(of["accounts"][n]["balance"], "vouchers", 1))
     yield from copies("vouchers paid 10^-8 more", accounts(lambda books: "vouchers" in books["balance"]["settled"]),
                       lambda of, n: add(of["accounts"][n]["balance"]["settled"], "vouchers", 1))
+    def dated(of):
+        """Prices of the book by which something was charged: there is a record, and it is cut there."""
+        cuts = {(record["meter"], record["since"]) for books in of["accounts"] for record in books["bill"]["records"]}
+        for n, entry in enumerate(of["catalog"]["prices"]):
+            meter = "system-disk" if entry["item"] == "system-disk" else "compute"
+            if entry["item"].startswith(("on-demand", "system-disk")) and (meter, entry.get("from")) in cuts:
+                flavor = entry.get("flavor")
+                changed = any(e["body"]["event"] == "price-changed" and e["body"]["since"] == entry["from"] and
+                              (flavor is None or bought(of, e["instance"]) == flavor) for e in of["events"])
+                if changed:
+                    yield n
+
+    def bought(of, instance):
+        return next((e["body"]["flavor"] for e in of["events"] if e.get("instance") == instance and e["body"]["event"] == "bought"), None)
+
+    def entry(of, n):
+        return of["catalog"]["prices"][n]
+
+    def dearer_entry(of, n):
+        units = price(entry(of, n)["price"]) + 1
+        entry(of, n)["price"] = f"{units // 10**6}.{units % 10**6:06}"
+
+    yield from copies("a price of the book holds a second earlier", dated, lambda of, n: shift(entry(of, n), "from", -1))
+    yield from copies("a price of the book holds a second later", dated, lambda of, n: shift(entry(of, n), "from", 1))
+    yield from copies("a price of the book is a millionth higher", dated, dearer_entry)
+    yield from copies("a price is left out of the book", dated, lambda of, n: of["catalog"]["prices"].pop(n))
+    yield from copies("a new price is left out of the log", events("price-changed"), lambda of, n: of["events"].pop(n))
+    yield from copies("a new price is told as of another second", events("price-changed"), lambda of, n: shift(body(of, n), "since", 1))
+    yield from copies("a new price is told a millionth higher", events("price-changed"), lambda of, n: dearer(body(of, n)))
+    yield from copies("nobody was told before of a new price", events("price-changes"), lambda of, n: of["events"].pop(n))
+    yield from copies("a new price is told of twice", events("price-changes"),
+                      lambda of, n: of["events"].insert(n + 1, dict(of["events"][n], id=of["events"][n]["id"] + "x")))
+    yield from copies("another price is told of before", events("price-changes"), lambda of, n: dearer(body(of, n)["prices"][0]))
+    yield from copies("a new price is told of for another second", events("price-changes"), lambda of, n: shift(body(of, n), "from", 1))
     yield from copies("the log is told in another order", events("bought"),
                       lambda of, n: of["events"].insert(0, of["events"].pop(n)))
 

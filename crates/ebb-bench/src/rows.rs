@@ -3,6 +3,7 @@
 use ebb_engine::event::Event;
 use ebb_engine::lifecycle::due_at;
 use ebb_engine::placement::Room;
+use ebb_engine::price::tariff;
 use ebb_engine::rating::spans_of;
 use ebb_model::billing::Meter;
 use ebb_model::catalog::{Catalog, Limits};
@@ -122,7 +123,9 @@ impl Shop {
         let mut unit = vec![account::change(account), instance::change(1, &next, due_at(&next, &self.limits))];
         account.generation += 1;
         unit.extend(
-            spans_of(&next, Meter::ALL, true, since, || SpanId::new(id(self.now))).iter().map(bill::insert_span),
+            spans_of(&next, &tariff(&self.catalog, &next), Meter::ALL, true, since, || SpanId::new(id(self.now)))
+                .iter()
+                .map(bill::insert_span),
         );
         let happened = Event::Running { at: since, first: true };
         unit.push(event::insert(EventId::new(id(self.now)), account.id, Some(next.id), self.now, &happened));

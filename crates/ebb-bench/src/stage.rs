@@ -6,6 +6,7 @@ use crate::deadlines::{BLOCKS, NOTICE};
 use crate::rows::{id, now};
 use crate::table::Times;
 use anyhow::{Context, Result, bail};
+use ebb_engine::price::tariff;
 use ebb_engine::rating::spans_of;
 use ebb_model::billing::Meter;
 use ebb_model::catalog::Catalog;
@@ -156,8 +157,8 @@ fn rows(boundary: Second) -> impl Iterator<Item = Query> {
                 image: "ebb-guest".to_owned(),
                 key_pair: None,
                 resources: needs.clone(),
-                purchase: Purchase::OnDemand { price: flavor.on_demand.expect("on sale on demand") },
-                disk_price: catalog.disk_price(),
+                purchase: Purchase::OnDemand { price: flavor.on_demand.as_ref().expect("on sale on demand").at(since) },
+                disk_price: catalog.disk_price().at(since),
                 created_at: since.start(),
                 tags: Default::default(),
                 keep: Default::default(),
@@ -171,7 +172,9 @@ fn rows(boundary: Second) -> impl Iterator<Item = Query> {
                 state: State::Running,
             };
             rows.push(instance::insert(&instance, None));
-            let spans = spans_of(&instance, Meter::ALL, true, since, || SpanId::new(id(since.start())));
+            let spans = spans_of(&instance, &tariff(&catalog, &instance), Meter::ALL, true, since, || {
+                SpanId::new(id(since.start()))
+            });
             rows.extend(spans.iter().map(bill::insert_span));
         }
         rows

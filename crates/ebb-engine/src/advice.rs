@@ -3,18 +3,19 @@
 use crate::forecast::{Draw, pays_until};
 use ebb_model::id::InstanceId;
 use ebb_model::money::Price;
+use ebb_model::price::{Piece, Prices};
 use ebb_model::time::{Period, Second};
 use ebb_model::trial::TrialGrant;
 use std::cmp::Reverse;
 
-/// What one trial instance draws per hour now.
+/// What one trial instance draws per hour, now and as far as it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Use {
     pub instance: InstanceId,
-    pub compute: Price,
-    pub disk: Price,
+    pub compute: Prices,
+    pub disk: Prices,
     /// The flavors of the grant's list that cost less, dearest first.
-    pub smaller: Vec<(Price, String)>,
+    pub smaller: Vec<(Prices, String)>,
 }
 
 /// What may be done with an instance; the smaller change stands first.
@@ -38,18 +39,18 @@ impl Change {
 }
 
 impl Use {
-    fn price(&self) -> Price {
-        self.compute + self.disk
+    fn price(&self) -> Prices {
+        self.compute.plus(&self.disk)
     }
 
     /// So much less it costs per hour after a change.
-    pub fn saves(&self, change: &Change) -> Price {
+    pub fn saves(&self, change: &Change) -> Prices {
         match change {
             Change::Resize(to) => {
                 let priced = self.smaller.iter().find(|(_, flavor)| flavor == to);
-                priced.map_or(Price::default(), |(price, _)| Price::from_micros(self.compute.micros() - price.micros()))
+                priced.map_or(Prices::default(), |(price, _)| self.compute.minus(price))
             }
-            Change::Stop => self.compute,
+            Change::Stop => self.compute.clone(),
             Change::Release => self.price(),
         }
     }
@@ -67,18 +68,19 @@ pub struct Standing<'a> {
 
 impl Standing<'_> {
     /// To which second it would pay, if from now on so much were drawn per hour; `None`: to the end of the validity.
-    pub fn lasts_at(&self, price: Price) -> Option<Second> {
+    pub fn lasts_at(&self, price: impl Into<Prices>) -> Option<Second> {
         let window = Period::new(self.open_since.max(self.grant.claimed_at), self.grant.valid_until)?;
         let past = self.draws.iter().map(|draw| {
             let until = draw.until.map_or(self.now, |until| until.min(self.now));
             Draw { until: Some(until), ..*draw }
         });
         let mut draws: Vec<Draw> = past.collect();
-        draws.push(Draw { since: self.now, until: None, price });
+        let pieces = price.into().pieces(self.now, None);
+        draws.extend(pieces.into_iter().map(|Piece { since, until, price }| Draw { since, until, price }));
         pays_until(&draws, self.grant.cap(), self.grant.left(), window)
     }
 
-    fn lasts(&self, price: Price) -> bool {
+    fn lasts(&self, price: impl Into<Prices>) -> bool {
         self.lasts_at(price).is_none()
     }
 }
@@ -86,19 +88,20 @@ impl Standing<'_> {
 /// The smallest change after which the grant lasts: the fewest releases, then the fewest stops, then the fewest resizes, to flavors as
 /// large as possible. Nothing if it lasts anyway, or is used up already.
 pub fn advice(standing: &Standing, uses: &[Use]) -> Vec<(InstanceId, Change)> {
-    let rate = uses.iter().fold(Price::default(), |sum, one| sum + one.price());
-    if standing.lasts(rate) || !standing.lasts(Price::default()) {
+    let rate = uses.iter().fold(Prices::default(), |sum, one| sum.plus(&one.price()));
+    if standing.lasts(rate.clone()) || !standing.lasts(Price::default()) {
         return vec![];
     }
     let enough = |advised: &[(&Use, Change)]| {
-        let saved: i64 = advised.iter().map(|(one, change)| one.saves(change).micros()).sum();
-        standing.lasts(Price::from_micros(rate.micros() - saved))
+        let left = advised.iter().fold(rate.clone(), |left, (one, change)| left.minus(&one.saves(change)));
+        standing.lasts(left)
     };
     // Everything is stopped, for a start; what that leaves over is saved by as few releases as possible.
-    let stops = uses.iter().filter(|one| one.compute > Price::default());
+    let now = |prices: &Prices| prices.at(standing.now);
+    let stops = uses.iter().filter(|one| one.compute.iter().any(|dated| dated.price > Price::default()));
     let mut advised: Vec<(&Use, Change)> = stops.map(|one| (one, Change::Stop)).collect();
     let mut candidates: Vec<&Use> = uses.iter().collect();
-    candidates.sort_by_key(|one| (Reverse(one.disk), Reverse(one.compute), Reverse(one.instance)));
+    candidates.sort_by_key(|one| (Reverse(now(&one.disk)), Reverse(now(&one.compute)), Reverse(one.instance)));
     for one in candidates {
         if enough(&advised) {
             break;
@@ -108,9 +111,10 @@ pub fn advice(standing: &Standing, uses: &[Use]) -> Vec<(InstanceId, Change)> {
     }
     // What need not be stopped is made as small as possible instead: first those where that makes the least difference, of them the cheapest.
     let smallest = |one: &Use| one.smaller.last().map(|(_, flavor)| Change::Resize(flavor.clone()));
-    let instead = |one: &Use| smallest(one).map_or(0, |change| one.saves(&change).micros());
-    advised
-        .sort_by_key(|(one, change)| (change.clone(), one.compute.micros() - instead(one), one.compute, one.instance));
+    let instead = |one: &Use| smallest(one).map_or(0, |change| now(&one.saves(&change)).micros());
+    advised.sort_by_key(|(one, change)| {
+        (change.clone(), now(&one.compute).micros() - instead(one), now(&one.compute), one.instance)
+    });
     advised = weaken(advised, &enough, |one, change| if *change == Change::Stop { smallest(one) } else { None });
     // Whatever need not change after all stays as it is, the least first.
     advised.sort_by_key(|(one, change)| (change.name() != "resize", one.saves(change), one.instance));

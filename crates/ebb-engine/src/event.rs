@@ -107,6 +107,17 @@ pub enum Event {
         purchase: Purchase,
         at: Second,
     },
+    /// A new price holds for it from its date on: this much per hour, and this for its system disk.
+    PriceChanged {
+        price: Price,
+        disk_price: Price,
+        since: Second,
+    },
+    /// Some of what the account uses will cost more or less from an instant on.
+    PriceChanges {
+        from: Second,
+        prices: Vec<NewPrice>,
+    },
     DeleteAsked,
     /// A notice; the name is the one that tenants' tools filter the audit trail by.
     #[serde(rename = "interruptServer")]
@@ -327,6 +338,14 @@ pub enum Event {
     },
 }
 
+/// An item of the price book, what it costs, and what it will cost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewPrice {
+    pub item: String,
+    pub before: Price,
+    pub price: Price,
+}
+
 impl Event {
     pub fn name(&self) -> &'static str {
         match self {
@@ -351,6 +370,8 @@ impl Event {
             Event::StartAsked => "start-asked",
             Event::FirmStartAsked { .. } => "firm-start-asked",
             Event::Resized { .. } => "resized",
+            Event::PriceChanged { .. } => "price-changed",
+            Event::PriceChanges { .. } => "price-changes",
             Event::DeleteAsked => "delete-asked",
             Event::InterruptServer { .. } => "interruptServer",
             Event::Replanned { .. } => "replanned",

@@ -10,7 +10,7 @@ use ebb_model::calendar::Calendar;
 use ebb_model::instance::{Cause, End, Purchase};
 use ebb_model::money::{Amount, EXACT_PER_UNIT, Exact, Price};
 use ebb_model::time::{HOUR, Period, Second, Timestamp};
-use ebb_model::traffic::{Quantity, TrafficRecord};
+use ebb_model::traffic::{Quantity, TrafficExact, TrafficRecord};
 use ebb_model::trial::TrialGrant;
 
 /// One step of the way from use to money, and what it is about.
@@ -83,7 +83,13 @@ pub fn of_time(facts: &Facts) -> Vec<Told> {
         payable => format!("{payable} {} of it is payable.", facts.currency),
     };
     all.push(told("payable", payable));
+    let vouchers = record.split.vouchers;
+    all.extend((vouchers > Exact::ZERO).then(|| by_vouchers(&vouchers.to_string(), facts.currency)));
     all
+}
+
+fn by_vouchers(amount: &str, currency: &str) -> Told {
+    told("vouchers", format!("Coupons and cards paid {amount} {currency} of that; `ebb bill` says which."))
 }
 
 /// The same of traffic, with what of the month's pools was used before its hour.
@@ -103,7 +109,7 @@ pub fn of_traffic(
     let mut all = vec![
         told("what", format!("{quantity} GB left public address {} in {from}, {period}.", charge.address)),
         told("begins", "It is what the address's counter showed at readings of this clock hour, on this side of local midnight; one on the full hour speaks of the hour before it.".to_owned()),
-        told("price", format!("A GB costs {price} {currency}, fixed when the address was allocated.")),
+        told("price", format!("A GB costs {price} {currency} in that hour.")),
         told(
             "amount",
             format!("{quantity} GB × {price} {currency} = {} {currency}; bytes below a millionth of a GB wait for more of the same month.", paid.total()),
@@ -123,6 +129,7 @@ pub fn of_traffic(
     };
     all.push(told("pools", pools));
     all.push(told("payable", format!("{} GB, that is {} {currency}, is payable.", charge.payable(), paid.payable)));
+    all.extend((paid.vouchers > TrafficExact::ZERO).then(|| by_vouchers(&paid.vouchers.to_string(), currency)));
     all
 }
 
@@ -235,7 +242,10 @@ pub fn price_since(facts: &Facts) -> (Timestamp, &'static str) {
             _ => {}
         }
     }
-    since
+    let of = charge.period.since;
+    let changes = facts.span.price.iter().filter_map(|dated| dated.from).filter(|from| *from <= of);
+    let newest = changes.filter(|from| from.start() > since.0).max();
+    newest.map_or(since, |from| (from.start(), "as of the price book from then on"))
 }
 
 fn amount(months: Option<i64>, seconds: i64, price: Price, gross: Exact, currency: &str) -> String {

@@ -2,6 +2,7 @@
 
 use ebb_model::billing::{Settled, Span};
 use ebb_model::money::{Exact, Price};
+use ebb_model::price::Piece;
 use ebb_model::time::{HOUR, Period, Second};
 use ebb_model::trial::{Over, TrialGrant};
 
@@ -14,10 +15,11 @@ pub struct Draw {
     pub price: Price,
 }
 
-/// Those of an account's spans that a grant pays for.
+/// Those of an account's spans that a grant pays for, each in stretches of one price: changes that are known are looked ahead to.
 pub fn draws(spans: &[Span]) -> Vec<Draw> {
     let covered = spans.iter().filter(|span| matches!(span.settled, Settled::Hourly { trial: true }));
-    covered.map(|span| Draw { since: span.since, until: span.until, price: span.price }).collect()
+    let pieces = covered.flat_map(|span| span.price.pieces(span.since, span.until));
+    pieces.map(|Piece { since, until, price }| Draw { since, until, price }).collect()
 }
 
 /// What is known beforehand of a grant, if nothing is started, stopped or released any more.

@@ -41,6 +41,8 @@ mod offers;
 pub mod operation;
 pub mod outlays;
 pub mod placement;
+pub mod price;
+pub mod price_book;
 pub mod quote;
 pub mod rating;
 pub mod refusal;

@@ -9,6 +9,7 @@ use crate::end::{
 use crate::event::Event;
 use crate::frozen;
 use crate::monthly::{self, Payment};
+use crate::price::priced;
 use crate::refusal::Refused;
 use crate::taking::{cut_drill, hurry, reclaim};
 use crate::trial_end::{become_on_demand, go_with_the_trial, stop_with_the_trial};
@@ -16,7 +17,7 @@ use ebb_model::billing::Meter;
 use ebb_model::catalog::Limits;
 use ebb_model::id::HostId;
 use ebb_model::instance::{Cause, End, Instance, State};
-use ebb_model::money::Amount;
+use ebb_model::money::{Amount, Price};
 use ebb_model::time::{Second, Timestamp};
 
 /// What may happen to an instance.
@@ -47,6 +48,12 @@ pub enum Input {
     /// The list of its account's grant has changed, and has its flavor now or has not any more (rules §3.3).
     Listed {
         covered: bool,
+    },
+    /// What it costs per hour has changed at `since` (rules §5.3).
+    Priced {
+        price: Price,
+        disk_price: Price,
+        since: Second,
     },
     /// Its account's trial is over; from `since` on it is an on-demand instance (rules §3.8).
     OnDemand {
@@ -234,6 +241,7 @@ pub fn step(instance: &Instance, input: Input, now: Timestamp, limits: &Limits) 
         }),
         Input::HostLost { heard_at } => Ok(lose(instance, heard_at, now)),
         Input::Listed { covered } => Ok(coverage::listed(instance, covered, now.second())),
+        Input::Priced { price, disk_price, since } => Ok(priced(instance, price, disk_price, since)),
         Input::OnDemand { since } => Ok(become_on_demand(instance, since)),
         Input::StopWithTrial { at } => stop_with_the_trial(instance, at, now, limits),
         Input::TrialOver { at } => Ok(go_with_the_trial(instance, at, now, limits)),

@@ -40,7 +40,8 @@ pub fn months(
 ) -> Result<(Purchase, Payment), Refused> {
     let not_on_sale = || Refused::NotOnSale { flavor: instance.flavor.clone(), option: "a subscription" };
     let flavor = catalog.flavor(&instance.flavor).ok_or_else(not_on_sale)?;
-    let price = catalog.month_price(flavor, instance.resources.get(SYSTEM_DISK)).ok_or_else(not_on_sale)?;
+    let prices = catalog.month_price(flavor, instance.resources.get(SYSTEM_DISK)).ok_or_else(not_on_sale)?;
+    let price = prices.at(now);
     let most = catalog.limits.subscription.max_months;
     let too_many = Refused::Months { months, most };
     if !(1..=most).contains(&months) {

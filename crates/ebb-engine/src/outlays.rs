@@ -10,6 +10,7 @@ use ebb_model::catalog::Limits;
 use ebb_model::id::InstanceId;
 use ebb_model::instance::{End, Instance, Purchase, State};
 use ebb_model::money::{Exact, Price};
+use ebb_model::price::Prices;
 use ebb_model::time::{HOUR, Period, Second};
 use std::collections::BTreeMap;
 
@@ -33,6 +34,8 @@ pub struct Known<'a> {
     pub live: &'a [Instance],
     /// Whether the grant has the flavor of an instance on its list.
     pub listed: &'a dyn Fn(&Instance) -> bool,
+    /// What the disk of an instance costs.
+    pub disk: &'a dyn Fn(&Instance) -> Prices,
     pub limits: &'a Limits,
     pub calendar: &'a Calendar,
 }
@@ -66,7 +69,7 @@ pub fn used(known: &Known<'_>) -> Outlays {
                         && reclaimed.is_none()
                         && (span.meter == Meter::Compute || leaves.is_some()),
                     least,
-                    price: span.price,
+                    price: span.price.clone(),
                 });
             }
             (Settled::AtRelease { .. }, Some(block)) => all.add_block(span, block, known.calendar),
@@ -86,7 +89,9 @@ impl Outlays {
     fn add_block(&mut self, span: &Span, block: &Instance, calendar: &Calendar) {
         match (taken_back(block).or(block.state.end().copied()), block.lease_end()) {
             (Some(end), _) => self.ended.push(Ended { at: end.at, payable: payable(span, &end, calendar) }),
-            (None, Some(lease_end)) => self.blocks.push(Block { start: span.since, lease_end, price: span.price }),
+            (None, Some(lease_end)) => {
+                self.blocks.push(Block { start: span.since, lease_end, price: span.price.at(span.since) });
+            }
             (None, None) => {}
         }
     }
@@ -103,7 +108,7 @@ impl Outlays {
         if let Some(since) = begins {
             let trial = is_trial(one);
             let covered = trial && (known.listed)(one);
-            let (until, stops, least, price) = (None, false, since, one.disk_price);
+            let (until, stops, least, price) = (None, false, since, (known.disk)(one));
             self.draws.push(Draw { since, until, covered, trial, stops, least, price });
         }
     }
@@ -121,9 +126,17 @@ pub fn minimum(price: Price, limits: &Limits) -> Exact {
 }
 
 /// With one more order that is placed now, as if it ran from this second on; `least_seconds` is how long it must.
-pub fn begin(spending: &mut Spending, purchase: Purchase, disk: Option<Price>, now: Second, least_seconds: i64) {
+pub fn begin(
+    spending: &mut Spending,
+    purchase: Purchase,
+    compute: &Prices,
+    disk: Option<&Prices>,
+    now: Second,
+    least_seconds: i64,
+) {
     let trial = matches!(purchase, Purchase::Trial { .. });
-    let mut draw = |price, until, stops, least| {
+    let mut draw = |price: &Prices, until, stops, least| {
+        let price = price.clone();
         spending.draws.push(Draw { since: now, until, covered: trial, trial, stops, least, price });
     };
     match purchase {
@@ -132,8 +145,8 @@ pub fn begin(spending: &mut Spending, purchase: Purchase, disk: Option<Price>, n
             disk.into_iter().for_each(|disk| draw(disk, Some(lease_end), true, now));
             spending.blocks.push(Block { start: now, lease_end, price });
         }
-        Purchase::OnDemand { price } | Purchase::Trial { price } => {
-            draw(price, None, true, now.plus(least_seconds));
+        Purchase::OnDemand { .. } | Purchase::Trial { .. } => {
+            draw(compute, None, true, now.plus(least_seconds));
             disk.into_iter().for_each(|disk| draw(disk, None, false, now));
         }
         Purchase::Subscription { .. } => {}
@@ -141,18 +154,18 @@ pub fn begin(spending: &mut Spending, purchase: Purchase, disk: Option<Price>, n
 }
 
 /// With a trial instance on demand from now on.
-pub fn leave_trial(spending: &mut Spending, of: &Instance) {
-    of_instance(spending, of).into_iter().for_each(|draw| (draw.trial, draw.covered) = (false, false));
+pub fn leave_trial(spending: &mut Spending, of: &Instance, now: Second) {
+    of_instance(spending, of, now).into_iter().for_each(|draw| (draw.trial, draw.covered) = (false, false));
 }
 
 /// With months of an instance paid in this one; nothing of it is charged by the hour any more.
 pub fn pay_ahead(spending: &mut Spending, of: &Instance, month: Second, amount: Exact, now: Second) {
-    of_instance(spending, of).into_iter().for_each(|draw| draw.until = Some(now));
+    of_instance(spending, of, now).into_iter().for_each(|draw| draw.until = Some(now));
     *spending.billed.entry(month).or_default() += amount;
 }
 
 /// What an instance draws by the hour; of what is alike it does not matter which it is.
-fn of_instance<'a>(spending: &'a mut Spending, of: &Instance) -> Vec<&'a mut Draw> {
+fn of_instance<'a>(spending: &'a mut Spending, of: &Instance, now: Second) -> Vec<&'a mut Draw> {
     if of.paid_until().is_some() {
         return vec![];
     }
@@ -160,13 +173,13 @@ fn of_instance<'a>(spending: &'a mut Spending, of: &Instance) -> Vec<&'a mut Dra
     let open = spending.draws.iter_mut().filter(|draw| draw.until.is_none() && draw.trial == is_trial(of));
     let own = open.filter(|draw| {
         let wanted = if draw.stops { &mut compute } else { &mut disk };
-        wanted.take_if(|price| *price == draw.price).is_some()
+        wanted.take_if(|price| *price == draw.price.at(now)).is_some()
     });
     own.collect()
 }
 
 /// With more for what an instance uses already, which no grant pays.
-pub fn cost_more(spending: &mut Spending, meter: Meter, price: Price, now: Second) {
+pub fn cost_more(spending: &mut Spending, meter: Meter, price: Prices, now: Second) {
     let (until, stops) = (None, meter == Meter::Compute);
     spending.draws.push(Draw { since: now, until, covered: false, trial: false, stops, least: now, price });
 }

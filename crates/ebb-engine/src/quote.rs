@@ -5,7 +5,7 @@ use ebb_model::catalog::{Catalog, Flavor, SpotState, Zone};
 use ebb_model::instance::Purchase;
 use ebb_model::money::{Amount, Exact, Price};
 use ebb_model::resources::Resources;
-use ebb_model::time::HOUR;
+use ebb_model::time::{HOUR, Second};
 use ebb_model::trial::Holder;
 use serde::{Deserialize, Serialize};
 
@@ -77,11 +77,11 @@ impl Quote {
     }
 }
 
-/// Prices an order by the catalog alone; whose order it is does not matter yet.
+/// Prices an order of this second by the catalog alone; whose order it is does not matter yet.
 ///
 /// # Errors
 /// The first thing that the catalog does not allow.
-pub fn quote(catalog: &Catalog, order: &Order) -> Result<Quote, Refused> {
+pub fn quote(catalog: &Catalog, order: &Order, now: Second) -> Result<Quote, Refused> {
     let zone = catalog.zone(&order.zone).ok_or_else(|| Refused::UnknownZone(order.zone.clone()))?;
     let flavor = catalog.flavor(&order.flavor).ok_or_else(|| Refused::UnknownFlavor(order.flavor.clone()))?;
     let image = catalog.images.iter().find(|image| image.id == order.image);
@@ -91,18 +91,19 @@ pub fn quote(catalog: &Catalog, order: &Order) -> Result<Quote, Refused> {
         return Err(Refused::HoursWithoutBlock { option });
     }
     let not_on_sale = || Refused::NotOnSale { flavor: flavor.id.clone(), option };
+    let on_demand = || flavor.on_demand.as_ref().map(|prices| prices.at(now)).ok_or_else(not_on_sale);
     let purchase = match order.option {
-        PurchaseOption::OnDemand => Purchase::OnDemand { price: flavor.on_demand.ok_or_else(not_on_sale)? },
-        PurchaseOption::Trial => Purchase::Trial { price: flavor.on_demand.ok_or_else(not_on_sale)? },
+        PurchaseOption::OnDemand => Purchase::OnDemand { price: on_demand()? },
+        PurchaseOption::Trial => Purchase::Trial { price: on_demand()? },
         PurchaseOption::SpotBlock if image.marketplace => return Err(Refused::MarketplaceImage(image.id.clone())),
         PurchaseOption::SpotBlock if order.auto_recovery => return Err(Refused::AutoRecovery),
-        PurchaseOption::SpotBlock => block(flavor, zone, order.hours.unwrap_or(1), order.periods.unwrap_or(1))?,
+        PurchaseOption::SpotBlock => block(flavor, zone, order.hours.unwrap_or(1), order.periods.unwrap_or(1), now)?,
     };
     if order.auto_recovery {
         return Err(Refused::NotOffered("auto-recovery"));
     }
     let resources = catalog.needs(flavor);
-    let quote = Quote { purchase, resources, disk_price: catalog.disk_price(), region: zone.region.clone() };
+    let quote = Quote { purchase, resources, disk_price: catalog.disk_price().at(now), region: zone.region.clone() };
     match order.expected_price {
         Some(expected) if expected != purchase.price() => {
             Err(Refused::PriceChanged { price: purchase.price().to_string(), expected: expected.to_string() })
@@ -111,7 +112,7 @@ pub fn quote(catalog: &Catalog, order: &Order) -> Result<Quote, Refused> {
     }
 }
 
-fn block(flavor: &Flavor, zone: &Zone, hours: i64, periods: i64) -> Result<Purchase, Refused> {
+fn block(flavor: &Flavor, zone: &Zone, hours: i64, periods: i64, now: Second) -> Result<Purchase, Refused> {
     let spot =
         flavor.spot.as_ref().ok_or_else(|| Refused::NotOnSale { flavor: flavor.id.clone(), option: "spot-block" })?;
     let (state, longest, most) = spot.in_zone(&zone.id);
@@ -133,7 +134,7 @@ fn block(flavor: &Flavor, zone: &Zone, hours: i64, periods: i64) -> Result<Purch
     if periods > most {
         return Err(Refused::TooManyPeriods { flavor, periods, most });
     }
-    Ok(Purchase::SpotBlock { price: spot.prices[hours as usize - 1], hours, periods })
+    Ok(Purchase::SpotBlock { price: spot.prices[hours as usize - 1].at(now), hours, periods })
 }
 
 /// The buyer, as far as a purchase asks.

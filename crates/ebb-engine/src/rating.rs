@@ -1,6 +1,7 @@
 //! What does a span of use cost, record by record? (rules §1.1, §2.3, §2.4, §3.3)
 
 use crate::monthly::Payment;
+use crate::price::Tariff;
 use ebb_model::billing::{Charge, Meter, Settled, Span};
 use ebb_model::calendar::Calendar;
 use ebb_model::id::SpanId;
@@ -12,6 +13,7 @@ use ebb_model::trial::TrialGrant;
 /// (rules §3.3, §3.4); for what is no trial that means nothing.
 pub fn spans_of(
     instance: &Instance,
+    tariff: &Tariff,
     meters: &[Meter],
     listed: bool,
     since: Second,
@@ -22,20 +24,24 @@ pub fn spans_of(
         Purchase::SpotBlock { hours, .. } => Settled::AtRelease { hours },
         _ => Settled::Hourly { trial },
     };
-    let terms = |meter: &Meter| match meter {
-        Meter::Compute => (Meter::Compute, instance.purchase.price(), compute),
-        Meter::SystemDisk => (Meter::SystemDisk, instance.disk_price, Settled::Hourly { trial }),
-        Meter::Subscription => unreachable!("months are not measured: they are paid for"),
+    let terms = |meter: &Meter| {
+        let (rate, settled) = match meter {
+            Meter::Compute => (&tariff.compute, compute),
+            Meter::SystemDisk => (&tariff.disk, Settled::Hourly { trial }),
+            Meter::Subscription => unreachable!("months are not measured: they are paid for"),
+        };
+        (*meter, rate.prices.since(since), rate.follows.clone(), settled)
     };
     meters
         .iter()
         .map(terms)
-        .map(|(meter, price, settled)| Span {
+        .map(|(meter, price, follows, settled)| Span {
             id: id(),
             account: instance.account,
             instance: instance.id,
             meter,
             price,
+            follows,
             settled,
             since,
             until: None,
@@ -43,7 +49,7 @@ pub fn spans_of(
         .collect()
 }
 
-/// What follows `since` of a span, once its account's trial is over: the same use at the same price, and no grant pays for it.
+/// What follows `since` of a span, once its account's trial is over: the same use at the same prices, and no grant pays for it.
 pub fn after_trial(span: &Span, since: Second, id: SpanId) -> Span {
     Span { id, since: span.since.max(since), settled: Settled::Hourly { trial: false }, ..span.clone() }
 }
@@ -54,12 +60,12 @@ pub fn in_advance(instance: &Instance, payment: &Payment, id: SpanId) -> (Span, 
     let (account, instance, meter) = (instance.account, instance.id, Meter::Subscription);
     let settled = Settled::InAdvance { months };
     let (since, until) = (period.since, Some(period.until));
-    let span = Span { id, account, instance, meter, price, settled, since, until };
+    let span = Span { id, account, instance, meter, price: price.into(), follows: None, settled, since, until };
     let months = Some(months);
     (span, Charge { account, instance, span: id, meter, price, period, months, waiver: None, covered: false })
 }
 
-/// The charges of a span within `window`: cut where the hour, the guarantee period, the coverage or the waiver changes.
+/// The charges of a span within `window`: cut where the hour, the guarantee period, the price, the coverage or the waiver changes.
 ///
 /// An open span is charged to the end of the window. `end` is the block's, once it has one.
 pub fn charges(
@@ -79,6 +85,7 @@ pub fn charges(
     let mut since = used.since;
     while since < used.until {
         let mut cut = used.until.min(calendar.next_cut(since));
+        cut = span.price.next_change(since).map_or(cut, |change| cut.min(change));
         if let Settled::AtRelease { hours } = span.settled {
             let length = hours * HOUR;
             let periods = (since.unix() - span.since.unix()) / length;
@@ -98,7 +105,7 @@ pub fn charges(
             instance: span.instance,
             span: span.id,
             meter: span.meter,
-            price: span.price,
+            price: span.price.at(since),
             period: Period { since, until: cut },
             months: None,
             waiver: waived_since

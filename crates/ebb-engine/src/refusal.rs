@@ -50,6 +50,10 @@ pub enum Refused {
     TooManyDrills { most: i64 },
     #[error("{most} drills a minute are taken here, and so many have begun; try again shortly")]
     DrillsBusy { most: i64 },
+    #[error(
+        "{item}: {price} at {at}, where it was sold at {was}: what is over keeps its price; give the new one a date after {now} (rules §5.3)"
+    )]
+    PriceInThePast { item: String, at: Timestamp, price: String, was: String, now: Timestamp },
     #[error("the price is {price} per hour now, not the expected {expected}; ask for a quote again")]
     PriceChanged { price: String, expected: String },
     #[error(
@@ -271,6 +275,7 @@ impl Refused {
             Refused::NeverForBlocks { code, .. } | Refused::NotWhileReclaiming { code, .. } => code,
             Refused::TooManyDrills { .. } => "too-many-drills",
             Refused::DrillsBusy { .. } => "drills-busy",
+            Refused::PriceInThePast { .. } => "price-in-the-past",
             Refused::PriceChanged { .. } => "price-changed",
             Refused::Unverified => "unverified",
             Refused::Arrears(_) => "arrears",

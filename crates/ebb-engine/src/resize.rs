@@ -11,7 +11,7 @@ use ebb_model::catalog::{Catalog, Limits, SYSTEM_DISK};
 use ebb_model::instance::{Instance, Purchase, State};
 use ebb_model::money::Price;
 use ebb_model::resources::Resources;
-use ebb_model::time::Timestamp;
+use ebb_model::time::{Second, Timestamp};
 use ebb_model::trial::Holder;
 
 /// What an instance is to be.
@@ -20,7 +20,7 @@ pub struct Size {
     pub flavor: String,
     /// With the disk that it has, whatever disks are sold now.
     pub resources: Resources,
-    /// Per hour of vCPU and memory, as it is sold today.
+    /// Per hour of vCPU and memory, as it is sold in this second.
     pub price: Price,
     /// The disk is covered by the grant from here on, or not any more, so its records begin anew.
     pub disk_covered_anew: bool,
@@ -30,13 +30,20 @@ pub struct Size {
 ///
 /// # Errors
 /// There is no such flavor, it is the one that the instance has, or it is not sold on demand.
-pub fn size(catalog: &Catalog, instance: &Instance, flavor: &str, holder: Option<Holder>) -> Result<Size, Refused> {
+pub fn size(
+    catalog: &Catalog,
+    instance: &Instance,
+    flavor: &str,
+    holder: Option<Holder>,
+    now: Second,
+) -> Result<Size, Refused> {
     let found = catalog.flavor(flavor).ok_or_else(|| Refused::UnknownFlavor(flavor.to_owned()))?;
     if found.id == instance.flavor {
         return Err(Refused::SameFlavor(found.id.clone()));
     }
     let option = instance.purchase.option();
-    let price = found.on_demand.ok_or_else(|| Refused::NotOnSale { flavor: found.id.clone(), option })?;
+    let on_demand = found.on_demand.as_ref().map(|prices| prices.at(now));
+    let price = on_demand.ok_or_else(|| Refused::NotOnSale { flavor: found.id.clone(), option })?;
     let mut resources = found.resources.clone();
     resources.set(SYSTEM_DISK, instance.resources.get(SYSTEM_DISK));
     let region = catalog.zone(&instance.zone).map_or("", |zone| zone.region.as_str());

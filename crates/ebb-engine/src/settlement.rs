@@ -74,7 +74,7 @@ pub fn settle_with_vouchers(
 ) -> Settlement {
     let mut totals = before.plus(charges, splits);
     totals.traffic = before.traffic.plus(traffic.iter().map(TrafficCharge::paid).sum());
-    let moved = |of: fn(&Totals) -> Exact| of(&totals).posted() - of(&before).posted();
+    let moved = |of: fn(&Totals) -> Exact| of(&totals).posted_since(of(&before));
     let waived = moved(|t| t.paid.waived);
     let grant = moved(|t| t.paid.grant);
     let flowed = |of: fn(&TrafficPaid) -> Amount| of(&totals.traffic) - of(&before.traffic);

@@ -6,6 +6,7 @@
 use crate::forecast::{self, pays_until};
 use ebb_model::calendar::Calendar;
 use ebb_model::money::{Exact, Price};
+use ebb_model::price::{Piece, Prices};
 use ebb_model::time::{HOUR, Period, Second};
 use ebb_model::trial::{AtEnd, TrialGrant};
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use std::collections::BTreeMap;
 pub const LONGEST_MONTH_SECONDS: i64 = 31 * 24 * HOUR + HOUR;
 
 /// A use that is billed hour by hour: `[since, until)`, without an end while `until` is `None`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Draw {
     pub since: Second,
     pub until: Option<Second>,
@@ -26,8 +27,8 @@ pub struct Draw {
     pub stops: bool,
     /// It does not end before, since others had to go for it (rules §2.11).
     pub least: Second,
-    /// Per hour.
-    pub price: Price,
+    /// Per hour, with the changes that are known.
+    pub price: Prices,
 }
 
 /// A spot block that would be released; all of it is payable in the month in which it ends.
@@ -98,7 +99,7 @@ impl Spending {
     pub fn if_stopped_at(&self, month: Period, at: Second) -> Exact {
         let draws = self.draws.iter().map(|draw| match draw.stops {
             true => draw.ended_by(at.max(draw.least)),
-            false => *draw,
+            false => draw.clone(),
         });
         let blocks = self.blocks.iter().filter(|block| block.lease_end.min(at) >= month.since);
         let blocks: Exact = blocks.map(|block| block.charge(at)).sum();
@@ -147,24 +148,26 @@ impl Spending {
         self.billed.get(&month.since).copied().unwrap_or_default()
     }
 
-    /// Per hour, what goes on when all is stopped and no grant pays any more; of a trial that is released at its end only what no grant
-    /// pays before.
-    pub fn kept(&self) -> Price {
-        let (mut kept, mut paid) = (0, 0);
+    /// Per hour, what goes on when all is stopped and no grant pays any more, from `at` on at its dearest; of a trial that is released at
+    /// its end only what no grant pays before.
+    pub fn kept(&self, at: Second) -> Price {
+        let (mut kept, mut paid) = (Prices::default(), Prices::default());
         let goes = self.allowance.as_ref().filter(|known| !known.over && known.at_end == AtEnd::Release);
         for draw in self.draws.iter().filter(|draw| draw.until.is_none() && !draw.stops) {
-            match draw.covered && draw.trial && goes.is_some() {
-                true => paid += draw.price.micros(),
-                false => kept += draw.price.micros(),
-            }
+            let sum = if draw.covered && draw.trial && goes.is_some() { &mut paid } else { &mut kept };
+            *sum = sum.plus(&draw.price);
         }
-        let above = goes.map_or(0, |known| (paid - known.grant.hourly_cap.micros()).max(0));
-        Price::from_micros(kept + above)
+        let dates = kept.after(at).chain(paid.after(at)).map(|(from, _)| from).chain([at]);
+        let all = dates.map(|second| {
+            let above = goes.map_or(0, |known| paid.at(second).micros() - known.grant.hourly_cap.micros());
+            kept.at(second).micros() + above.max(0)
+        });
+        Price::from_micros(all.max().unwrap_or_default())
     }
 
     /// The least that a cap may be: it must do for what is payable by `at`, with what goes on, and for a whole later month of that.
     pub fn least_cap(&self, month: Period, at: Second) -> Exact {
-        self.if_stopped_at(month, at).max(self.kept().charge(LONGEST_MONTH_SECONDS) + self.owed)
+        self.if_stopped_at(month, at).max(self.kept(at).charge(LONGEST_MONTH_SECONDS) + self.owed)
     }
 
     /// What of hourly uses is payable in a month, and billed by no closed hour.
@@ -186,7 +189,7 @@ impl Spending {
 
 impl Draw {
     fn ended_by(&self, at: Second) -> Draw {
-        Draw { until: Some(self.until.map_or(at, |until| until.min(at))), ..*self }
+        Draw { until: Some(self.until.map_or(at, |until| until.min(at))), ..self.clone() }
     }
 
     /// What becomes of it when its trial ends, and what of it goes on, on demand.
@@ -196,7 +199,7 @@ impl Draw {
             AtEnd::Stop => self.stops,
             AtEnd::Release => true,
         };
-        let whole = if self.trial && goes { self.ended_by(end.max(self.least)) } else { *self };
+        let whole = if self.trial && goes { self.ended_by(end.max(self.least)) } else { self.clone() };
         match self.trial && at_end == AtEnd::Stop {
             true => [Some(whole.ended_by(end)), Some(Draw { since: whole.since.max(end), covered: false, ..whole })],
             false => [Some(whole), None],
@@ -225,23 +228,29 @@ pub(crate) fn last(from: Second, until: Second, good: impl Fn(Second) -> bool) -
 
 /// Uses that are alike from the open hours on, as one: a thousand instances are a few of them.
 fn together(draws: impl Iterator<Item = Draw>, open_since: Second) -> Vec<Draw> {
-    let mut alike = BTreeMap::<Draw, i64>::new();
+    let mut alike = BTreeMap::<Draw, Prices>::new();
     for draw in draws.filter(|draw| draw.until.is_none_or(|until| until > open_since.max(draw.since))) {
         let one = Draw {
             since: draw.since.max(open_since),
             least: draw.least.max(open_since),
-            price: Price::default(),
+            price: Prices::default(),
             ..draw
         };
-        *alike.entry(one).or_default() += draw.price.micros();
+        let sum = alike.entry(one).or_default();
+        *sum = sum.plus(&draw.price);
     }
-    alike.into_iter().map(|(draw, micros)| Draw { price: Price::from_micros(micros), ..draw }).collect()
+    alike.into_iter().map(|(draw, price)| Draw { price, ..draw }).collect()
 }
 
 fn gross(draws: &[Draw], window: Period) -> Exact {
     let within = |draw: &Draw| {
         let used = Period::new(draw.since, draw.until.unwrap_or(window.until))?.intersect(window)?;
-        Some(draw.price.charge(used.seconds()))
+        let pieces = draw.price.pieces(used.since, Some(used.until)).into_iter();
+        Some(
+            pieces
+                .map(|piece| piece.price.charge(piece.until.map_or(0, |until| until.unix() - piece.since.unix())))
+                .sum::<Exact>(),
+        )
     };
     draws.iter().filter_map(within).sum()
 }
@@ -249,9 +258,10 @@ fn gross(draws: &[Draw], window: Period) -> Exact {
 fn covered(draws: &[Draw], valid: Period) -> Vec<forecast::Draw> {
     let within = |draw: &Draw| {
         let used = Period::new(draw.since, draw.until.unwrap_or(valid.until))?.intersect(valid)?;
-        Some(forecast::Draw { since: used.since, until: Some(used.until), price: draw.price })
+        Some(draw.price.pieces(used.since, Some(used.until)))
     };
-    draws.iter().filter(|draw| draw.covered).filter_map(within).collect()
+    let pieces = draws.iter().filter(|draw| draw.covered).filter_map(within).flatten();
+    pieces.map(|Piece { since, until, price }| forecast::Draw { since, until, price }).collect()
 }
 
 /// What a grant pays of these uses from a full hour on up to `until`: of each clock hour `min(charges, cap)`, while something is left.

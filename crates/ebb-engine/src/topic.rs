@@ -4,7 +4,7 @@ use crate::event::Event;
 use ebb_model::instance::State;
 
 /// The events that a subscription may name, in the order of a life.
-pub const TOPICS: [&str; 23] = [
+pub const TOPICS: [&str; 24] = [
     "running",
     "stopped",
     "interruptServer",
@@ -12,6 +12,7 @@ pub const TOPICS: [&str; 23] = [
     "ended",
     "released",
     "coverage-changed",
+    "price-changes",
     "trial-low",
     "trial-ends-soon",
     "trial-ended",
@@ -41,6 +42,7 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::Ended(_)
         | Event::Released { .. }
         | Event::CoverageChanged { .. }
+        | Event::PriceChanges { .. }
         | Event::TrialLow { .. }
         | Event::TrialEndsSoon { .. }
         | Event::TrialEnded { .. }
@@ -75,6 +77,7 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::StartAsked
         | Event::FirmStartAsked { .. }
         | Event::Resized { .. }
+        | Event::PriceChanged { .. }
         | Event::DeleteAsked
         | Event::Replanned { .. }
         | Event::KeepChanged(_)
@@ -141,6 +144,7 @@ mod tests {
             Event::HostLost { since: at.second() },
             Event::Released { gone_at: at },
             Event::CoverageChanged { covered: false, since: at.second() },
+            Event::PriceChanges { from: at.second(), prices: vec![] },
             Event::TrialLow { at: at.second(), percent: 20, lasts_until: at.second() },
             Event::TrialEndsSoon { days: 7, valid_until: at.second() },
             Event::TrialEnded { at: at.second(), by: Over::Validity, choice: AtEnd::Continue },

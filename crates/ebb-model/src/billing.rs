@@ -3,6 +3,7 @@
 use crate::id::{AccountId, AdjustmentId, InstanceId, RecordId, SpanId};
 use crate::instance::Cause;
 use crate::money::{Amount, Exact, Price};
+use crate::price::Prices;
 use crate::time::{HOUR, Period, Second, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -42,17 +43,27 @@ pub enum Settled {
     InAdvance { months: i64 },
 }
 
-/// An uninterrupted use of one resource at one price: `[since, until)`, open while `until` is `None`.
+/// An uninterrupted use of one resource: `[since, until)`, open while `until` is `None`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
     pub id: SpanId,
     pub account: AccountId,
     pub instance: InstanceId,
     pub meter: Meter,
-    pub price: Price,
+    /// What it costs, with the changes that are known.
+    pub price: Prices,
+    /// Whose changes of price it takes; none: it keeps its own (rules §5.3).
+    pub follows: Option<Follows>,
     pub settled: Settled,
     pub since: Second,
     pub until: Option<Second>,
+}
+
+/// An item of the price book, by its name, and so many units of it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Follows {
+    pub item: String,
+    pub units: i64,
 }
 
 /// A stretch of a span within one clock hour, one guarantee period and one coverage: what one record will say.

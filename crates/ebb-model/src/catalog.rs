@@ -1,8 +1,11 @@
 //! What is for sale, where, at which price and under which limits? All of it data (rules, introduction).
 
 use crate::calendar::Calendar;
+use crate::currency;
 use crate::money::{AMOUNT_PER_UNIT, Amount, Price};
 use crate::person::PersonTerms;
+use crate::price::Prices;
+use crate::price_book;
 use crate::resources::Resources;
 use crate::trial::Holder;
 use serde::{Deserialize, Serialize};
@@ -13,6 +16,9 @@ pub const KINDS: usize = 8;
 
 /// The kind of which a system disk takes room; the part of it that an economical stop leaves.
 pub const SYSTEM_DISK: &str = "disk_gib";
+
+/// The most that anything may cost: per hour, per month or per GB.
+pub const DEAREST: Price = Price::from_micros(1_000_000 * 1_000_000);
 
 /// The price book, the places and the limits of one installation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +41,22 @@ pub struct Catalog {
     /// Which accounts are one person (rules §3.2).
     #[serde(default)]
     pub person: PersonTerms,
+    /// How changes of prices are told of (rules §5.3).
+    #[serde(default)]
+    pub prices: PriceTerms,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PriceTerms {
+    /// Who uses something is told so many days before its price changes.
+    pub announce_days: i64,
+}
+
+impl Default for PriceTerms {
+    fn default() -> Self {
+        Self { announce_days: 7 }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -170,10 +192,10 @@ fn drills_per_minute() -> i64 {
 pub struct SystemDisk {
     pub gib: i64,
     /// Per GiB and hour.
-    pub price: Price,
+    pub price: Prices,
     /// Per GiB and month, as part of a subscription.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub subscription: Option<Price>,
+    pub subscription: Option<Prices>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -183,7 +205,7 @@ pub struct Region {
     pub name: String,
     /// Per GB that leaves a public address; absent: there are none to be had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub traffic: Option<Price>,
+    pub traffic: Option<Prices>,
     /// Its traffic takes the trial's pool for overseas first (rules §3.6).
     #[serde(default)]
     pub overseas: bool,
@@ -206,10 +228,10 @@ pub struct Flavor {
     pub resources: Resources,
     /// Per hour, on demand and in a trial; absent: sold as spot block only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub on_demand: Option<Price>,
+    pub on_demand: Option<Prices>,
     /// Per month, without its system disk; absent: not sold as a subscription.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub subscription: Option<Price>,
+    pub subscription: Option<Prices>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spot: Option<SpotOffer>,
 }
@@ -219,7 +241,7 @@ pub struct Flavor {
 #[serde(deny_unknown_fields)]
 pub struct SpotOffer {
     /// Price per hour of a block of `hours` = 1, 2, … 6: `prices[hours - 1]`; its length is the longest on sale.
-    pub prices: Vec<Price>,
+    pub prices: Vec<Prices>,
     pub max_periods: i64,
     /// Zones in which less is on sale.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -381,14 +403,14 @@ impl Catalog {
     }
 
     /// Price per hour of a system disk.
-    pub fn disk_price(&self) -> Price {
-        Price::from_micros(self.system_disk.price.micros().saturating_mul(self.system_disk.gib))
+    pub fn disk_price(&self) -> Prices {
+        self.system_disk.price.times(self.system_disk.gib)
     }
 
     /// Price per month of a flavor with a system disk of so many GiB, if it is sold as a subscription.
-    pub fn month_price(&self, flavor: &Flavor, disk_gib: i64) -> Option<Price> {
-        let disk = self.system_disk.subscription?.micros().saturating_mul(disk_gib);
-        Some(Price::from_micros(flavor.subscription?.micros().saturating_add(disk)))
+    pub fn month_price(&self, flavor: &Flavor, disk_gib: i64) -> Option<Prices> {
+        let disk = self.system_disk.subscription.as_ref()?.times(disk_gib);
+        Some(flavor.subscription.as_ref()?.plus(&disk))
     }
 
     /// Everything that is wrong with it, in words for the operator; empty when it can be used.
@@ -400,13 +422,22 @@ impl Catalog {
             }
         };
         let region = |id: &str| self.regions.iter().any(|r| r.id == id);
-        let unique = |ids: Vec<&str>| ids.iter().collect::<BTreeSet<_>>().len() == ids.len();
-        let sane = |price: Price| (0..=1_000_000_000_000).contains(&price.micros());
+        let twice = |what: &str, ids: Vec<&str>| {
+            let again = |at: &usize| ids[..*at].contains(&ids[*at]);
+            let found = (1..ids.len()).find(again);
+            found.map(|at| format!("{what} {}: id: two {what}s share it", ids[at]))
+        };
+        let sane = |price: Price| (0..=DEAREST.micros()).contains(&price.micros());
+        let all_sane = |prices: &Prices| prices.iter().all(|dated| sane(dated.price));
 
-        check(self.currency.len() == 3, format!("currency `{}` is no ISO 4217 code", self.currency));
-        check(unique(self.regions.iter().map(|r| r.id.as_str()).collect()), "two regions share an id".into());
-        check(unique(self.zones.iter().map(|z| z.id.as_str()).collect()), "two zones share an id".into());
-        check(unique(self.flavors.iter().map(|f| f.id.as_str()).collect()), "two flavors share an id".into());
+        let known = currency::is_known(&self.currency);
+        check(known, format!("currency `{}` is no code of ISO 4217 that is in use, such as CNY", self.currency));
+        let again = twice("region", self.regions.iter().map(|one| one.id.as_str()).collect());
+        check(again.is_none(), again.unwrap_or_default());
+        let again = twice("zone", self.zones.iter().map(|one| one.id.as_str()).collect());
+        check(again.is_none(), again.unwrap_or_default());
+        let again = twice("flavor", self.flavors.iter().map(|one| one.id.as_str()).collect());
+        check(again.is_none(), again.unwrap_or_default());
         check(!self.images.is_empty(), "there is no image".into());
         let kinds = self.kinds();
         check(kinds.len() <= KINDS, format!("flavors have {} kinds of resources, more than {KINDS}", kinds.len()));
@@ -425,21 +456,16 @@ impl Catalog {
             for need in ["vcpu", "memory_mib"] {
                 check(flavor.resources.get(need) > 0, format!("flavor {id}: `{need}` is missing"));
             }
-            check(flavor.on_demand.is_none_or(sane), format!("flavor {id}: on_demand is not from 0 to 1000000"));
             if flavor.subscription.is_some() {
                 let month = self.month_price(flavor, self.system_disk.gib);
                 check(
-                    month.is_some_and(sane) && flavor.subscription.is_none_or(sane),
+                    month.is_some_and(|month| all_sane(&month)),
                     format!("flavor {id}: subscription with its system disk is not from 0 to 1000000 a month"),
                 );
             }
             if let Some(spot) = &flavor.spot {
                 let lengths = (1..=6).contains(&spot.prices.len());
                 check(lengths, format!("flavor {id}: spot prices are for 1 to 6 hours, {} given", spot.prices.len()));
-                check(
-                    spot.prices.iter().all(|p| sane(*p)),
-                    format!("flavor {id}: a spot price is not from 0 to 1000000"),
-                );
                 let six = spot.max_periods == 1 || spot.prices.len() == 6;
                 check(
                     spot.max_periods >= 1 && six,
@@ -459,9 +485,7 @@ impl Catalog {
                 }
             }
         }
-        let per_gib = self.system_disk.subscription.is_none_or(sane);
-        check(per_gib, "system_disk: subscription is not from 0 to 1000000".into());
-        check(sane(self.disk_price()), "system_disk: the price is not from 0 to 1000000".into());
+        check(all_sane(&self.disk_price()), "system_disk: the price of gib GiB is not from 0 to 1000000".into());
         check(self.system_disk.gib > 0, "system_disk: gib is not above 0".into());
         let limits = &self.limits;
         for (name, value, least) in [
@@ -513,10 +537,8 @@ impl Catalog {
         check(share, "trial: least_left_percent is not from 0 to 100".into());
         let share = (0..=100).contains(&self.trial.warn_below_percent);
         check(share, "trial: warn_below_percent is not from 0 to 100".into());
-        for region in &self.regions {
-            let id = &region.id;
-            check(region.traffic.is_none_or(sane), format!("region {id}: traffic is not from 0 to 1000000 per GB"));
-        }
+        let days = (0..=366).contains(&self.prices.announce_days);
+        check(days, format!("prices: announce_days = {} is not from 0 to 366", self.prices.announce_days));
         let TrafficAllowance { anywhere_gb, overseas_gb } = self.trial.traffic;
         for (name, gb) in [("anywhere_gb", anywhere_gb), ("overseas_gb", overseas_gb)] {
             check((0..=1_000_000_000).contains(&gb), format!("trial.traffic: {name} is not from 0 to 1000000000"));
@@ -537,6 +559,7 @@ impl Catalog {
             check((1..=120).contains(&trial.months), format!("trial.{holder}: months is not from 1 to 120"));
         }
         found.extend(self.person.problems());
+        found.extend(price_book::problems(self));
         found
     }
 }

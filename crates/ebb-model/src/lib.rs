@@ -7,10 +7,13 @@
 pub mod billing;
 pub mod calendar;
 pub mod catalog;
+pub mod currency;
 pub mod id;
 pub mod instance;
 pub mod money;
 pub mod person;
+pub mod price;
+pub mod price_book;
 pub mod resources;
 pub mod time;
 pub mod traffic;

@@ -61,8 +61,18 @@ impl Exact {
     /// What a running total posts to the ledger: rounded half up, `⌊x + ½⌋` (rules §1.2).
     /// An entry moves the *difference* of two of these, so rounding never accumulates.
     pub fn posted(self) -> Amount {
-        let rounded = (2 * self.0 + EXACT_PER_AMOUNT).div_euclid(2 * EXACT_PER_AMOUNT);
-        Amount(i64::try_from(rounded).expect("a total within 92 thousand million of the currency"))
+        self.posted_since(Exact::ZERO)
+    }
+
+    /// What is posted of a running total that was `before`. However large both are, only the difference is to fit.
+    pub fn posted_since(self, before: Exact) -> Amount {
+        let difference = self.rounded() - before.rounded();
+        Amount(i64::try_from(difference).expect("an amount within 92 thousand million of the currency"))
+    }
+
+    /// In units of [`Amount`], of which there may be more than one holds.
+    fn rounded(self) -> i128 {
+        (2 * self.0 + EXACT_PER_AMOUNT).div_euclid(2 * EXACT_PER_AMOUNT)
     }
 
     /// For people: cents, magnitude half up, above zero at least 0.01 (rules §1.3).
@@ -204,7 +214,7 @@ impl fmt::Display for Amount {
 /// With 8 decimals, as a bill record shows it; the exact value is quantity and price.
 impl fmt::Display for Exact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.posted(), f)
+        f.write_str(&write_decimal(self.rounded(), 8, 8))
     }
 }
 

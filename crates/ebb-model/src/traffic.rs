@@ -4,6 +4,7 @@
 
 use crate::id::{AccountId, AddressId, InstanceId, RecordId};
 use crate::money::{Amount, EXACT_PER_UNIT, Exact, Price, write_decimal};
+use crate::price::Prices;
 use crate::time::{Period, Second, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -165,7 +166,7 @@ pub struct Address {
     pub region: String,
     pub overseas: bool,
     /// Per GB that leaves it.
-    pub price: Price,
+    pub price: Prices,
     /// What it leads to; `None`: it was kept when that went.
     pub instance: Option<InstanceId>,
     pub allocated_at: Timestamp,

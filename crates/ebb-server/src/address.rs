@@ -8,7 +8,7 @@ use ebb_engine::refusal::Refused;
 use ebb_model::catalog::{Catalog, Region};
 use ebb_model::id::AddressId;
 use ebb_model::instance::{Cause, Instance, State};
-use ebb_model::money::Price;
+use ebb_model::price::Prices;
 use ebb_model::traffic::{Address, Month};
 use ebb_store::rows::{address, host};
 
@@ -16,10 +16,10 @@ use ebb_store::rows::{address, host};
 ///
 /// # Errors
 /// There are no public addresses in the region.
-pub fn priced<'a>(catalog: &'a Catalog, zone: &str) -> Result<(&'a Region, Price), Refused> {
+pub fn priced<'a>(catalog: &'a Catalog, zone: &str) -> Result<(&'a Region, &'a Prices), Refused> {
     let region = catalog.zone(zone).and_then(|zone| catalog.region(&zone.region));
     let region = region.ok_or_else(|| Refused::UnknownZone(zone.to_owned()))?;
-    let price = region.traffic.ok_or_else(|| Refused::NoPublicAddresses(region.id.clone()))?;
+    let price = region.traffic.as_ref().ok_or_else(|| Refused::NoPublicAddresses(region.id.clone()))?;
     Ok((region, price))
 }
 
@@ -37,7 +37,7 @@ impl Unit {
             account: to.account,
             region: region.id.clone(),
             overseas: region.overseas,
-            price,
+            price: price.since(self.now.second()),
             instance: Some(to.id),
             allocated_at: self.now,
             released_at: None,
@@ -45,7 +45,8 @@ impl Unit {
             month: Month { since: app.catalog.time_zone.month(self.now.second()), bytes: 0 },
         };
         self.write(address::insert(&new));
-        let Address { id: address, region, overseas, .. } = new;
+        let Address { id: address, region, overseas, price, .. } = new;
+        let price = price.at(self.now.second());
         self.log(to.account, Some(to.id), &Event::AddressAllocated { address, region, overseas, price });
         Ok(address)
     }

@@ -10,6 +10,7 @@ use crate::unit::{Outcome, Unit, refuse};
 use ebb_engine::event::Event;
 use ebb_engine::lifecycle::{Input, step};
 use ebb_engine::outlays::{self, Known, Outlays};
+use ebb_engine::price::tariff;
 use ebb_engine::refusal::Refused;
 use ebb_engine::spending::{Allowance, Ended, Spending, month_of};
 use ebb_engine::trial::is_listed;
@@ -130,8 +131,9 @@ async fn read(
     };
     let holder = allowance.as_ref().map(|known| known.grant.holder);
     let listed = |one: &Instance| is_listed(&app.catalog, holder, one);
+    let disk = |one: &Instance| tariff(&app.catalog, one).disk.prices;
     let (limits, calendar) = (&app.catalog.limits, &app.catalog.time_zone);
-    let all = outlays(&Known { spans: &spans, live: &live, listed: &listed, limits, calendar });
+    let all = outlays(&Known { spans: &spans, live: &live, listed: &listed, disk: &disk, limits, calendar });
     let (draws, blocks, ended, owed) = (all.draws, all.blocks, all.ended, all.owed);
     let flowed = flowed(app, reads, of.id).await?;
     Ok((Spending { open_since, billed, draws, blocks, ended, flowed, owed, allowance }, live))

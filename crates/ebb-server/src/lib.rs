@@ -10,6 +10,7 @@ mod arrears;
 mod audit;
 mod call;
 mod cap;
+mod catalog_file;
 mod clock;
 mod coverage;
 mod deliver;
@@ -21,6 +22,7 @@ mod lending;
 mod metrics;
 mod mint;
 mod person;
+mod prices;
 mod room;
 mod routes;
 mod sandbox;
@@ -34,11 +36,10 @@ mod voucher;
 mod work;
 mod zone;
 
+pub use catalog_file::{CatalogFile, CatalogProblems, load_catalog, sample_catalog};
 pub use deliver::DeliveryConfig;
 pub use deliver::address::Network;
 pub use deliver::mail::SmtpConfig;
 pub use routes::openapi_json;
 pub use sandbox::{SandboxConfig, sandbox};
-pub use serve::{
-    IdentityConfig, ServeConfig, ServeError, Serving, VerifierConfig, load_catalog, sample_catalog, serve,
-};
+pub use serve::{IdentityConfig, ServeConfig, ServeError, Serving, VerifierConfig, serve};

@@ -9,6 +9,7 @@ use crate::evidence::Keys;
 use crate::host::{Fake, Hosts};
 use crate::metrics::Metrics;
 use crate::mint::{Mint, digest};
+use crate::prices::open_book;
 use crate::serve::{NamedKeys, Newest, ServeError, Serving, VerifierConfig, ensure_key, installation, listen};
 use ebb_driver::fake::{Behaviour, FakeHost};
 use ebb_engine::event::Event;
@@ -87,12 +88,13 @@ pub async fn sandbox(config: SandboxConfig) -> Result<(Serving, Ready), ServeErr
         Some(newest) => Mint::from_system().after(newest.id),
     };
     let installation = installation(&store, &clock, &mint, false).await?;
+    let opened = open_book(&store, &clock, config.catalog).await?;
     let app = App::new(Inner {
         store,
         began_at: clock.now(),
         clock,
         mint,
-        catalog: config.catalog,
+        catalog: opened.catalog,
         installation,
         hosts: Hosts { fakes: Mutex::new(fakes), kept_in: config.data, ..Hosts::default() },
         zones: Default::default(),
@@ -108,6 +110,7 @@ pub async fn sandbox(config: SandboxConfig) -> Result<(Serving, Ready), ServeErr
     app.find_unplugged().await?;
     app.settle_hosts().await.map_err(|error| ServeError::Setup(error.to_string()))?;
     app.look_after_lists().await.map_err(|error| ServeError::Setup(error.to_string()))?;
+    app.look_after_prices(&opened.changed).await.map_err(|error| ServeError::Setup(error.to_string()))?;
     furnish(&app).await?;
     let named = [("operator", OPERATOR), ("individual", INDIVIDUAL), ("enterprise", ENTERPRISE)];
     let ready = Ready {

@@ -2,12 +2,14 @@
 
 use crate::app::{App, Inner, Installation};
 use crate::call::Role;
+use crate::catalog_file::CatalogProblems;
 use crate::clock::Clock;
 use crate::deliver::{Deliverer, DeliveryConfig};
 use crate::evidence::Keys;
 use crate::host::Hosts;
 use crate::metrics::Metrics;
 use crate::mint::{Mint, digest};
+use crate::prices::open_book;
 use crate::routes;
 use crate::sandbox::well_known;
 use crate::unit::Unit;
@@ -23,7 +25,7 @@ use ebb_store::{Place, Store, StoreError};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -72,10 +74,10 @@ impl VerifierConfig {
 pub enum ServeError {
     #[error("the catalog {path} cannot be read: {cause}")]
     CatalogFile { path: PathBuf, cause: io::Error },
-    #[error("the catalog {path} is not understood: {cause}")]
-    CatalogText { path: PathBuf, cause: Box<toml::de::Error> },
-    #[error("the catalog {path} cannot be used:\n  {}", problems.join("\n  "))]
-    CatalogProblems { path: PathBuf, problems: Vec<String> },
+    #[error(transparent)]
+    Catalog(#[from] CatalogProblems),
+    #[error("the catalog's prices cannot be entered:\n  {}", problems.join("\n  "))]
+    Prices { problems: Vec<String> },
     #[error("the store does not open: {0}")]
     Store(#[from] StoreError),
     #[error("cannot listen on {address}: {cause}; choose another address with --listen")]
@@ -91,31 +93,6 @@ pub struct Serving {
     pub(crate) listener: TcpListener,
 }
 
-/// The catalog that comes with Ebb.
-pub fn sample_catalog() -> Catalog {
-    let text = include_str!("../../../catalog/sample.toml");
-    parse_catalog(Path::new("catalog/sample.toml"), text).expect("the catalog that comes with Ebb can be used")
-}
-
-/// Reads and checks a catalog.
-///
-/// # Errors
-/// Everything that is wrong with it, at once.
-pub fn load_catalog(path: &Path) -> Result<Catalog, ServeError> {
-    let text = std::fs::read_to_string(path);
-    parse_catalog(path, &text.map_err(|cause| ServeError::CatalogFile { path: path.to_owned(), cause })?)
-}
-
-fn parse_catalog(path: &Path, text: &str) -> Result<Catalog, ServeError> {
-    let catalog: Catalog = toml::from_str(text)
-        .map_err(|cause| ServeError::CatalogText { path: path.to_owned(), cause: Box::new(cause) })?;
-    let problems = catalog.problems();
-    match problems.is_empty() {
-        true => Ok(catalog),
-        false => Err(ServeError::CatalogProblems { path: path.to_owned(), problems }),
-    }
-}
-
 /// Opens the store and listens. Nothing is answered before [`Serving::run`].
 pub async fn serve(config: ServeConfig) -> Result<Serving, ServeError> {
     let deliverer = Deliverer::new(config.deliveries).map_err(ServeError::Setup)?;
@@ -126,12 +103,13 @@ pub async fn serve(config: ServeConfig) -> Result<Serving, ServeError> {
     let clock = Clock::wall(newest.as_ref().map(|newest| newest.at));
     let mint = newest.map_or_else(Mint::from_system, |newest| Mint::from_system().after(newest.id));
     let installation = installation(&store, &clock, &mint, config.restored).await?;
+    let opened = open_book(&store, &clock, config.catalog).await?;
     let app = App::new(Inner {
         store,
         began_at: clock.now(),
         clock,
         mint,
-        catalog: config.catalog,
+        catalog: opened.catalog,
         installation,
         hosts: Hosts { sockets: config.hosts, ..Hosts::default() },
         zones: Default::default(),
@@ -146,6 +124,7 @@ pub async fn serve(config: ServeConfig) -> Result<Serving, ServeError> {
     app.settle_evidence_keys().await?;
     app.look_after_reserves().await.map_err(|error| ServeError::Setup(error.to_string()))?;
     app.look_after_lists().await.map_err(|error| ServeError::Setup(error.to_string()))?;
+    app.look_after_prices(&opened.changed).await.map_err(|error| ServeError::Setup(error.to_string()))?;
     if let Some(secret) = config.operator_secret {
         ensure_key(&app, Role::Operator, &secret).await?;
     }

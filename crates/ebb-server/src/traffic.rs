@@ -115,7 +115,7 @@ async fn count_bytes(unit: &mut Unit, of: &Address, bytes: i64, at: Second) -> O
             None => flows.push(Flow {
                 address: of.id,
                 overseas: of.overseas,
-                price: of.price,
+                price: of.price.at(stretch.since),
                 period: stretch,
                 bytes: read,
             }),

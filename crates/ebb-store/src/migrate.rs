@@ -24,6 +24,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0015_orders_under_way.sql"),
     include_str!("../../../migrations/0016_arrears.sql"),
     include_str!("../../../migrations/0017_vouchers.sql"),
+    include_str!("../../../migrations/0018_prices.sql"),
     include_str!("../../../migrations/0019_adjustments.sql"),
 ];
 

@@ -19,6 +19,7 @@ pub mod instance;
 pub mod lending;
 pub mod notice;
 pub mod person;
+pub mod price;
 pub mod subscription;
 pub mod token;
 pub mod traffic;
@@ -28,7 +29,8 @@ pub mod zone;
 
 use ebb_model::money::Exact;
 
-/// An exact total as a column. It would overflow beyond 2.5 thousand million of the currency, which no account reaches.
+/// An exact sum as a column: of one record, block, grant or month. It would overflow beyond 2.5 thousand million of the currency, which the
+/// limits of the catalog's prices keep it from. Running totals are text ([`account`]).
 fn units(exact: Exact) -> i64 {
     i64::try_from(exact.units()).expect("an exact total within 2.5 thousand million of the currency")
 }

@@ -43,6 +43,15 @@ pub struct Catalog {
     pub system_disk_price: String,
     pub zones: Vec<Zone>,
     pub flavors: Vec<Flavor>,
+    /// Who uses something is told so many days before its price changes.
+    #[serde(default)]
+    pub price_announce_days: i64,
+    /// The prices elsewhere in it are those of this instant.
+    #[serde(default)]
+    pub as_of: String,
+    /// Every price with its date, also those that are over.
+    #[serde(default)]
+    pub prices: Vec<DatedPrice>,
     pub images: Vec<Image>,
     pub trials: Vec<TrialTerms>,
     /// GB that leave public addresses free in each calendar month of a trial: wherever, and from overseas.
@@ -141,9 +150,34 @@ pub struct Quote {
     pub hours_now: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub periods_now: Option<i64>,
+    /// What it will cost per hour from later dates on, as far as it is known; a block keeps its price.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub coming: Vec<ComingPrice>,
     /// What the account would be refused for if it bought this now; absent where no rule stands against it, or the key is an operator's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<Refusal>,
+}
+
+/// A price of the price book.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DatedPrice {
+    /// What it is of: `on-demand FLAVOR`, `spot-block FLAVOR 6h` and `system-disk` (a GiB) per hour, `subscription FLAVOR` and
+    /// `subscription system-disk` per month, `traffic REGION` per GB.
+    pub item: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flavor: Option<String>,
+    /// It holds from here on; from ever, if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    pub price: String,
+}
+
+/// What an order will cost per hour from a date on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ComingPrice {
+    pub from: String,
+    pub price: String,
+    pub system_disk_price: String,
 }
 
 /// A rule that stands against something, as the request itself would be answered.

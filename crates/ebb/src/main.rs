@@ -4,6 +4,7 @@ mod accounts;
 mod addresses;
 mod audit;
 mod cap;
+mod catalog;
 mod client;
 mod clock;
 mod console;
@@ -56,7 +57,7 @@ struct Cli {
 enum Command {
     /// Show what is for sale, where, and at which price
     #[command(after_help = "Example:\n  ebb catalog")]
-    Catalog,
+    Catalog(catalog::CatalogArgs),
     /// Show spot blocks by zone and flavor, and how long there is room for them now
     #[command(after_help = "Example:\n  ebb offers --zone cn-beijing-a --flavor c6.large.2")]
     Offers(offers::OffersArgs),
@@ -203,13 +204,14 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Serve(args) => service()?.block_on(serve::run(args)),
         Command::Host(args) => service()?.block_on(host::run(args)),
         Command::Sandbox(args) => service()?.block_on(sandbox::run(args)),
+        Command::Catalog(ref args) if let Some(checked) = args.check(&cli.global) => checked,
         command => runtime()?.block_on(async { talk(&Session::open(&cli.global).await?, command).await }),
     }
 }
 
 async fn talk(session: &Session, command: Command) -> Result<(), Failure> {
     match command {
-        Command::Catalog => sale::catalog(session).await,
+        Command::Catalog(args) => catalog::catalog(session, &args).await,
         Command::Offers(args) => offers::offers(session, &args).await,
         Command::Limits => offers::limits(session).await,
         Command::Quote(order) => sale::quote(session, &order).await,

@@ -3,9 +3,9 @@
 use crate::failure::Failure;
 use crate::instances;
 use crate::session::Session;
-use crate::table::{Table, facts};
+use crate::table::{Table, facts, instant};
 use crate::wait::{Until, wait};
-use ebb_wire::catalog::{Catalog, Quote};
+use ebb_wire::catalog::{Catalog, ComingPrice, Quote};
 use ebb_wire::instance::{Buy, Instance};
 use std::path::PathBuf;
 
@@ -88,6 +88,7 @@ pub async fn quote(session: &Session, order: &Order) -> Result<(), Failure> {
             ("together", format!("{} {currency} per hour", quote.price_per_hour_shown)),
             ("whole lease", quote.whole_lease_shown.as_ref().map(|p| format!("{p} {currency}")).unwrap_or_default()),
             ("traffic", quote.traffic_price.as_ref().map(|p| format!("{p} {currency} per GB")).unwrap_or_default()),
+            ("later", later_text(quote)),
             ("needed to buy", format!("{} {currency}", quote.hold)),
             (
                 "of that by vouchers",
@@ -98,6 +99,15 @@ pub async fn quote(session: &Session, order: &Order) -> Result<(), Failure> {
             ("refused now", quote.refused.as_ref().map(|refused| refused.message.clone()).unwrap_or_default()),
         ])
     })
+}
+
+/// What it will cost from later dates on.
+fn later_text(quote: &Quote) -> String {
+    let one = |coming: &ComingPrice| {
+        let ComingPrice { from, price, system_disk_price } = coming;
+        format!("from {} on {price} and {system_disk_price}", instant(from))
+    };
+    quote.coming.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// Whether there is room now, and for how long.

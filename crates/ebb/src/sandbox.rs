@@ -6,9 +6,10 @@ use crate::serve::VerifierArgs;
 use crate::session::print;
 use clap::Args;
 use ebb_driver::fake::Behaviour;
+use ebb_model::catalog::Catalog;
 use ebb_model::resources::Resources;
 use ebb_model::time::Timestamp;
-use ebb_server::{Network, SandboxConfig, ServeError, load_catalog, sample_catalog};
+use ebb_server::{CatalogFile, Network, SandboxConfig, ServeError};
 use ebb_store::Place;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -57,18 +58,19 @@ const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1/128"];
 /// Runs a sandbox until it is interrupted. Its first line says where it is and which keys it knows.
 pub async fn run(args: SandboxArgs) -> Result<(), Failure> {
     let failed = |error: ServeError| Failure::Outcome(format!("the sandbox: {error}"));
-    let (serving, ready) = ebb_server::sandbox(config(args)?).await.map_err(failed)?;
+    let file = args.catalog.as_deref().map_or_else(|| Ok(CatalogFile::sample()), CatalogFile::read).map_err(failed)?;
+    let config = config(args, file.catalog().map_err(|wrong| failed(wrong.into()))?)?;
+    let (serving, ready) = ebb_server::sandbox(config).await.map_err(|error| failed(file.locate(error)))?;
     print(&(serde_json::to_string(&ready).expect("a first line of plain values") + "\n"))?;
     serving.run(crate::serve::interrupted()).await.map_err(Failure::io("serving"))
 }
 
-fn config(args: SandboxArgs) -> Result<SandboxConfig, Failure> {
-    let catalog = args.catalog.as_deref().map_or_else(|| Ok(sample_catalog()), load_catalog);
+fn config(args: SandboxArgs, catalog: Catalog) -> Result<SandboxConfig, Failure> {
     let mut deliveries = args.deliveries.config(None)?;
     deliveries.networks.extend(LOOPBACK.map(|network| network.parse::<Network>().expect("a network")));
     Ok(SandboxConfig {
         listen: args.listen,
-        catalog: catalog.map_err(|error| Failure::Outcome(format!("the sandbox: {error}")))?,
+        catalog,
         data: args.data,
         store: args.postgres.map(Place::Postgres),
         speed: args.speed,

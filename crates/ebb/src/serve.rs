@@ -4,7 +4,7 @@ use crate::delivery_args::DeliveryArgs;
 use crate::failure::Failure;
 use crate::session::print;
 use clap::Args;
-use ebb_server::{IdentityConfig, ServeConfig, VerifierConfig, load_catalog, sample_catalog};
+use ebb_server::{CatalogFile, IdentityConfig, ServeConfig, VerifierConfig};
 use ebb_store::Place;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -86,10 +86,11 @@ pub async fn run(args: ServeArgs) -> Result<(), Failure> {
     let identity = IdentityConfig { evidence_keys, verifier: args.verifier.config()? };
     let deliveries = args.deliveries.config(Some(subscription_keys(&args.subscription_key.unwrap_or_else(beside))?))?;
     let failed = |error: ebb_server::ServeError| Failure::Outcome(format!("the service: {error}"));
-    let catalog = args.catalog.as_deref().map_or_else(|| Ok(sample_catalog()), load_catalog).map_err(failed)?;
+    let file = args.catalog.as_deref().map_or_else(|| Ok(CatalogFile::sample()), CatalogFile::read).map_err(failed)?;
+    let catalog = file.catalog().map_err(|wrong| failed(wrong.into()))?;
     let (listen, hosts, restored) = (args.listen, args.hosts, args.restored);
     let config = ServeConfig { listen, store, catalog, hosts, restored, operator_secret, deliveries, identity };
-    let serving = ebb_server::serve(config).await.map_err(failed)?;
+    let serving = ebb_server::serve(config).await.map_err(|error| failed(file.locate(error)))?;
     print(&format!("{{\"endpoint\":\"http://{}\"}}\n", serving.address))?;
     serving.run(interrupted()).await.map_err(Failure::io("serving"))
 }

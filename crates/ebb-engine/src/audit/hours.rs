@@ -163,7 +163,7 @@ fn in_advance(span: &Span, months: i64) -> Charge {
         instance: span.instance,
         span: span.id,
         meter: span.meter,
-        price: span.price,
+        price: span.price.at(span.since),
         period: Period { since: span.since, until: span.until.unwrap_or(span.since) },
         months: Some(months),
         waiver: None,

@@ -49,7 +49,7 @@ impl<'a> Sent<'a> {
                     Some(valid) if *at >= valid.since => Coverage::Within,
                     _ => Coverage::Before,
                 };
-                let (overseas, price) = (known.overseas, known.price);
+                let (overseas, price) = (known.overseas, known.price.at(period.since));
                 let new = Flow { address: *address, overseas, price, period, bytes: [0; 3] };
                 self.flows.entry((period.since, *address)).or_insert(new).bytes[coverage as usize] += bytes;
             }

@@ -28,6 +28,10 @@ pub enum Bound {
     Converted,
     StoppedEconomically,
     HostLost,
+    Frozen,
+    Thawed,
+    /// Another price holds from here on.
+    Priced,
     Paid,
     PaidUntil,
     Ended(End),
@@ -55,6 +59,9 @@ impl Bound {
             Bound::Converted => "converted",
             Bound::StoppedEconomically => "stopped-economically",
             Bound::HostLost => "host-lost",
+            Bound::Frozen => "frozen",
+            Bound::Thawed => "thawed",
+            Bound::Priced => "price-changed",
             Bound::Paid => "paid",
             Bound::PaidUntil => "paid-until",
             Bound::Ended(end) => end.cause.name(),
@@ -80,6 +87,9 @@ impl Bound {
             Bound::Converted => "its owner converted it then",
             Bound::StoppedEconomically => "it was stopped economically then",
             Bound::HostLost => "its host was last heard then, and is lost",
+            Bound::Frozen => "its account was frozen then",
+            Bound::Thawed => "its account owed nothing any more from then on",
+            Bound::Priced => "its price changed then",
             Bound::Paid => "it is paid from then on",
             Bound::PaidUntil => "it is paid up to there",
             Bound::Ended(end) => return ended(end, calendar),
@@ -170,6 +180,8 @@ pub fn ends(facts: &Facts) -> Vec<Bound> {
 fn changed(event: &Event, at: Second) -> Option<Bound> {
     match event {
         Event::Resized { at: then, .. } if *then == at => Some(Bound::Resized),
+        Event::Frozen { at: then } if *then == at => Some(Bound::Frozen),
+        Event::Thawed { at: then } if *then == at => Some(Bound::Thawed),
         Event::CoverageChanged { covered, since } if *since == at => Some(Bound::Listed(*covered)),
         Event::BecameOnDemand { since } if *since == at => Some(Bound::BecameOnDemand),
         Event::Converted { at: then, purchase: Purchase::OnDemand { .. } | Purchase::Subscription { .. }, .. }
@@ -199,6 +211,9 @@ fn within(facts: &Facts, at: Second) -> Vec<Bound> {
         && (at.unix() - facts.span.since.unix()) % (hours * HOUR) == 0
     {
         found.push(Bound::Guarantee);
+    }
+    if facts.span.price.next_change(at.plus(-1)) == Some(at) {
+        found.push(Bound::Priced);
     }
     let end = facts.end.filter(|_| facts.record.charge.meter == Meter::Compute);
     if end.is_some_and(|end| end.waived_since == Some(at)) {

@@ -35,7 +35,7 @@ fn draw() -> impl Strategy<Value = Draw> {
             trial: false,
             stops,
             least: second(since + if stops { least } else { 0 }),
-            price: Price::from_micros(micros),
+            price: Price::from_micros(micros).into(),
         },
     )
 }
@@ -55,7 +55,7 @@ fn counted(spending: &Spending, stop: Second) -> i128 {
     };
     let draws = spending.draws.iter().map(|draw| {
         let stop = stop.max(draw.least);
-        used(draw.since, draw.until.map_or(stop, |until| until.min(stop)), draw.price)
+        used(draw.since, draw.until.map_or(stop, |until| until.min(stop)), draw.price.first().price)
     });
     let blocks = spending.blocks.iter().map(|block| used(block.start, block.lease_end.min(stop), block.price));
     draws.chain(blocks).sum::<i128>() + spending.owed.units()
@@ -114,7 +114,7 @@ impl Tenant {
             trial: false,
             stops: span.until.is_none(),
             least: span.since,
-            price: span.price,
+            price: span.price.clone(),
         });
         let spending = spending(self.open_since, draws.collect(), vec![], Exact::ZERO);
         Some(freezes_at(&known, owed(self.purse.debt, self.totals.paid.payable), &spending, &self.limits))
@@ -168,7 +168,7 @@ impl Tenant {
             Do::Buy { micros } => {
                 let price = Price::from_micros(micros);
                 let fresh = self.spans.iter().filter(|span| span.since >= self.open_since);
-                let held: Exact = fresh.map(|span| span.price.charge(HOUR)).sum();
+                let held: Exact = fresh.map(|span| span.price.first().price.charge(HOUR)).sum();
                 let free = self.purse.cash.exact() - held;
                 if self.purse.debt == Amount::ZERO && self.arrears.is_none() && free >= price.charge(HOUR) {
                     self.spans.push(Span {
@@ -176,7 +176,8 @@ impl Tenant {
                         account: Self::account(),
                         instance: InstanceId::new(Uuid::from_u128(at)),
                         meter: Meter::Compute,
-                        price,
+                        price: price.into(),
+                        follows: None,
                         settled: Settled::Hourly { trial: false },
                         since: now,
                         until: None,

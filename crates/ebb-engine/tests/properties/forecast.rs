@@ -110,9 +110,13 @@ fn uses(prices: &[(i64, i64)], list: &[i64]) -> Vec<Use> {
     let id = |at: usize| InstanceId::new(uuid::Uuid::from_u128(at as u128 + 1));
     let one = |(at, (compute, disk)): (usize, &(i64, i64))| Use {
         instance: id(at),
-        compute: price(*compute),
-        disk: price(*disk),
-        smaller: list.iter().filter(|(price, _)| price.micros() < *compute).cloned().collect(),
+        compute: price(*compute).into(),
+        disk: price(*disk).into(),
+        smaller: list
+            .iter()
+            .filter(|(price, _)| price.micros() < *compute)
+            .map(|(price, flavor)| ((*price).into(), flavor.clone()))
+            .collect(),
     };
     prices.iter().enumerate().map(one).collect()
 }
@@ -164,7 +168,7 @@ proptest! {
         let of = |id: InstanceId| uses.iter().find(|one| one.instance == id).unwrap();
         let all: i64 = prices.iter().map(|(c, d)| c + d).sum();
         let lasts = |changes: &[(InstanceId, Change)]| {
-            let saved: i64 = changes.iter().map(|(id, change)| of(*id).saves(change).micros()).sum();
+            let saved: i64 = changes.iter().map(|(id, change)| of(*id).saves(change).at(second(now)).micros()).sum();
             standing.lasts_at(price(all - saved)).is_none()
         };
         if !lasts(&uses.iter().map(|one| (one.instance, Change::Release)).collect::<Vec<_>>()) || lasts(&[]) {

@@ -11,6 +11,7 @@ mod lives;
 mod money;
 mod permit;
 mod placement;
+mod prices;
 mod profit;
 mod rating;
 mod shop;

@@ -20,7 +20,8 @@ fn span(settled: Settled, price: i64, since: i64, seconds: i64) -> Span {
         account: AccountId::new(Default::default()),
         instance: InstanceId::new(Default::default()),
         meter: Meter::Compute,
-        price: Price::from_micros(price),
+        price: Price::from_micros(price).into(),
+        follows: None,
         settled,
         since: Second::from_unix(since),
         until: Some(Second::from_unix(since + seconds)),
@@ -78,7 +79,7 @@ proptest! {
             at = charge.period.until;
         }
         prop_assert_eq!(at, span.until.unwrap());
-        prop_assert_eq!(gross(&charges), span.price.charge(seconds));
+        prop_assert_eq!(gross(&charges), span.price.at(span.since).charge(seconds));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use ebb_engine::spending::{Allowance, Block, Draw, Ended, Spending, month_of};
 use ebb_model::calendar::Calendar;
 use ebb_model::money::{Exact, Price};
+use ebb_model::price::Prices;
 use ebb_model::time::{HOUR, Period, Second};
 use ebb_model::trial::{AtEnd, Holder, TrialGrant};
 use proptest::prelude::*;
@@ -65,10 +66,10 @@ fn counted(spending: &Spending, month: Period, stop: Second) -> i128 {
             if after && goes && at >= draw.least {
                 continue;
             }
-            gross += i128::from(draw.price.micros());
+            gross += i128::from(draw.price.at(at).micros());
             let valid = spending.allowance.as_ref().is_some_and(|known| known.grant.valid_at(at));
             let valid = valid && !(after && at_end == Some(AtEnd::Stop));
-            covered += if draw.covered && valid { i128::from(draw.price.micros()) } else { 0 };
+            covered += if draw.covered && valid { i128::from(draw.price.at(at).micros()) } else { 0 };
         }
         let mut paid = 0;
         if let Some(Allowance { grant, at_end, over: ended }) = &spending.allowance {
@@ -104,12 +105,15 @@ fn grant(left: i128, cap: i64, valid: (i64, i64)) -> TrialGrant {
 }
 
 prop_compose! {
-    fn draw()(since in 0..9_000_i64, length in proptest::option::weighted(0.3, 1..9_000_i64), kind in 0..4, least in 0..1_500_i64, micros in 1..900_i64)
+    fn draw()(since in 0..9_000_i64, length in proptest::option::weighted(0.3, 1..9_000_i64), kind in 0..4, least in 0..1_500_i64, micros in 1..900_i64,
+        later in proptest::collection::vec((1..7_000_i64, 1..900_i64), 0..3))
         -> Draw {
         let (stops, trial) = (kind % 2 == 1, kind >= 2);
+        let mut at = since;
+        let changes: Vec<_> = later.into_iter().map(|(step, micros)| { at += step; (second(at), price(micros)) }).collect();
         Draw {
             since: second(since), until: length.map(|length| second(since + length)), covered: trial, trial, stops,
-            least: second(since + if least < 1_000 { 0 } else { least }), price: price(micros),
+            least: second(since + if least < 1_000 { 0 } else { least }), price: Prices::new(price(micros), changes),
         }
     }
 }
@@ -177,10 +181,10 @@ proptest! {
     fn without_a_grant_it_is_what_is_payable_and_what_goes_on(spending in spending(), stop in 9_000..18_000_i64) {
         let month = Period { since: second(MONTH.0), until: second(MONTH.1) };
         // All has begun, nobody had to go, and nothing ends by itself any more.
-        let draws: Vec<Draw> = spending.draws.iter().filter(|draw| draw.until.is_none()).map(|draw| Draw { least: draw.since, ..*draw }).collect();
+        let draws: Vec<Draw> = spending.draws.iter().filter(|draw| draw.until.is_none()).map(|draw| Draw { least: draw.since, price: draw.price.first().price.into(), ..draw.clone() }).collect();
         let spending = Spending { draws, blocks: vec![], ended: vec![], owed: Exact::ZERO, allowance: None, ..spending };
         let at = second(stop);
-        let goes_on = spending.kept().charge(month.until.unix() - at.unix());
+        let goes_on = spending.kept(at).charge(month.until.unix() - at.unix());
         prop_assert_eq!(spending.if_stopped_at(month, at), spending.payable_by(month, at) + goes_on);
     }
 }
@@ -200,9 +204,16 @@ fn nothing(open_since: Second) -> Spending {
 
 /// vCPU and memory, and the disk.
 fn machine(since: Second, compute: i64, disk: i64) -> [Draw; 2] {
-    let one =
-        Draw { since, until: None, covered: false, trial: false, stops: true, least: since, price: price(compute) };
-    [one, Draw { stops: false, price: price(disk), ..one }]
+    let one = Draw {
+        since,
+        until: None,
+        covered: false,
+        trial: false,
+        stops: true,
+        least: since,
+        price: price(compute).into(),
+    };
+    [one.clone(), Draw { stops: false, price: price(disk).into(), ..one }]
 }
 
 fn acts(spending: &Spending, cap: Exact, month: &str) -> Option<i64> {
@@ -253,12 +264,12 @@ fn golden_seconds_of_a_trial() {
     assert_eq!(acts(&trial, whole(10), "2026-03-16T12:00"), Some(61_476));
     // If it is to go at its end, nothing is ever charged.
     trial.allowance = allowance(AtEnd::Release);
-    assert_eq!((acts(&trial, Exact::ZERO, "2026-03-16T12:00"), trial.kept()), (None, price(0)));
+    assert_eq!((acts(&trial, Exact::ZERO, "2026-03-16T12:00"), trial.kept(noon)), (None, price(0)));
     // Stopped at its end only its disk is: 362 hours of 0.02, and for that no cap need do anything.
     trial.allowance = allowance(AtEnd::Stop);
     let march = month_of(&shanghai(), noon);
     assert_eq!(trial.if_stopped_at(march, march.until), price(7_240_000).charge(HOUR));
-    assert_eq!((acts(&trial, whole(8), "2026-03-16T12:00"), trial.kept()), (None, price(20_000)));
+    assert_eq!((acts(&trial, whole(8), "2026-03-16T12:00"), trial.kept(noon)), (None, price(20_000)));
     // But above its hourly cap it is: 0.40 an hour pays for the disk and 3,507.6… seconds at 0.39.
     let tight = grant(left, 400_000, valid);
     trial.allowance = Some(Allowance { grant: tight, at_end: AtEnd::Release, over: false });

@@ -2,6 +2,7 @@
 
 use crate::fates::{NOTICE, PRICE, born, fate, live};
 use ebb_engine::lifecycle::{Command, Input, Report};
+use ebb_engine::price::Tariff;
 use ebb_engine::rating::{charges, spans_of};
 use ebb_model::billing::{Charge, Meter};
 use ebb_model::calendar::Calendar;
@@ -17,7 +18,10 @@ static CALENDAR: LazyLock<Calendar> = LazyLock::new(|| Calendar::new("Asia/Kolka
 fn records(block: &Instance) -> (Vec<Charge>, Vec<Charge>) {
     let (end, since) = (*block.state.end().unwrap(), block.first_running.unwrap());
     let rate = |meter: Meter| {
-        let mut span = spans_of(block, Meter::ALL, true, since, || SpanId::new(Default::default()))
+        let mut span =
+            spans_of(block, &Tariff::kept(&block.purchase, block.disk_price), Meter::ALL, true, since, || {
+                SpanId::new(Default::default())
+            })
             .into_iter()
             .find(|s| s.meter == meter)?;
         span.until = Some(end.at);

@@ -8,6 +8,7 @@ use ebb_engine::fleet::{Facts, Fleet, Terms};
 use ebb_engine::lifecycle::{Command, Effect, Input, Reclaim, Report, Step, due_at, step};
 use ebb_engine::operation::{Operation, permit};
 use ebb_engine::placement::{Chosen, Decision, Demand, Room, Tenancy, cause_of, fits_on, place, plan_on, plan_reclaim};
+use ebb_engine::price::Tariff;
 use ebb_engine::rating::{after_trial, charges, spans_of};
 use ebb_engine::refusal::Refused;
 use ebb_engine::reserve::{Beside, Ordered, missing_by, plan_beside, plan_reserve};
@@ -202,7 +203,9 @@ impl World {
         match effect {
             Effect::Order => self.order(next),
             Effect::OpenSpans { meters, since } => {
-                let spans = spans_of(next, meters, true, since, || SpanId::new(Uuid::nil()));
+                let spans = spans_of(next, &Tariff::kept(&next.purchase, next.disk_price), meters, true, since, || {
+                    SpanId::new(Uuid::nil())
+                });
                 self.spans.extend(spans);
             }
             Effect::CloseSpans { meters, until } => {

@@ -230,6 +230,26 @@ fn happened(event: &CloudEvent) -> (String, String, String) {
                 format!("账号 {} 的免费试用已于 {} 结束，原因：{why_zh}。{then_zh}", data("account"), data("at")),
             )
         }
+        "price-changes" => {
+            let one =
+                |new: &Value| format!("{}: {} → {}", shown(new, "item"), shown(new, "before"), shown(new, "price"));
+            let all: Vec<String> = event.data["prices"].as_array().into_iter().flatten().map(one).collect();
+            let all = all.join("\n    ");
+            (
+                format!("Prices change at {}", data("from")),
+                format!(
+                    "From {} on new prices hold for what account {} uses. What runs then goes on at them; a spot block keeps the price \
+                    of its order, and months that are paid are paid.\n\n    {all}\n\n`ebb catalog prices` shows all.",
+                    data("from"),
+                    data("account")
+                ),
+                format!(
+                    "自 {} 起，账号 {} 所用资源将按新单价计费；已下单的竞享实例及已付费的包年包月不受影响。详见 `ebb catalog prices`。",
+                    data("from"),
+                    data("account")
+                ),
+            )
+        }
         "cap-soon" => {
             let (then, then_zh) = match event.data["acts_at"].as_str() {
                 Some(at) => {
@@ -357,7 +377,7 @@ fn shown(data: &Value, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ebb_engine::event::Event;
+    use ebb_engine::event::{Event, NewPrice};
     use ebb_model::id::{AccountId, EventId, VoucherId};
     use ebb_model::time::{Second, Timestamp};
     use ebb_model::traffic::Pool;
@@ -405,6 +425,11 @@ mod tests {
         assert_eq!(subject, "[Ebb] Less than 20 % of your trial grant is left");
         assert!(text.contains("pays until 2026-03-17T01:09:38Z; `ebb trial` says what to release"), "{text}");
         assert!(text.contains("不足 20%"), "{text}");
+        let price = |text: &str| text.parse().expect("a price");
+        let new = NewPrice { item: "on-demand c6.large.2".to_owned(), before: price("0.39"), price: price("0.45") };
+        let (subject, text) = mail(&Event::PriceChanges { from: at, prices: vec![new] });
+        assert_eq!(subject, "[Ebb] Prices change at 2026-03-17T01:08:38Z");
+        assert!(text.contains("    on-demand c6.large.2: 0.39 → 0.45\n") && text.contains("新单价"), "{text}");
         let (subject, text) = mail(&Event::CapSoon { at, percent: 80, acts_at: Some(at.plus(60)) });
         assert_eq!(subject, "[Ebb] 80 % of this month's spending cap are payable");
         assert!(text.contains("the cap acts at 2026-03-17T01:09:38Z"), "{text}");

@@ -130,7 +130,7 @@ async fn shown(reads: &Reads, of: &Address, zone: &Calendar, now: Second) -> Res
         account: of.account.to_string(),
         region: of.region.clone(),
         overseas: of.overseas,
-        price: of.price.to_string(),
+        price: of.price.at(now).to_string(),
         instance: of.instance.map(|id| id.to_string()),
         instance_name: leads_to.map(|instance| instance.name),
         allocated_at: of.allocated_at.to_string(),

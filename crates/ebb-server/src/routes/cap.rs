@@ -112,7 +112,7 @@ async fn standing(app: &App, reads: &Reads, account: &Account, now: Second) -> R
         settled: settled.to_string(),
         accruing: (payable - settled).to_string(),
         payable: payable.to_string(),
-        goes_on: spending.kept().to_string(),
+        goes_on: spending.kept(now).to_string(),
         reserved: reserved.to_string(),
         acts_at: acts.map(|(at, _)| at.to_string()),
         acted_at: known.and_then(|cap| cap.acted_at).map(|at| at.to_string()),

@@ -13,14 +13,17 @@ use axum::Json;
 use axum::extract::State;
 use ebb_engine::fleet::Fleet;
 use ebb_engine::outlays;
+use ebb_engine::price::{Tariff, of_order};
 use ebb_engine::quote::{self, Order, PurchaseOption};
 use ebb_engine::spending::Spending;
-use ebb_model::catalog::Trial;
+use ebb_model::catalog::{SYSTEM_DISK, Trial};
 use ebb_model::id::AccountId;
 use ebb_model::money::{Amount, Price};
+use ebb_model::price::Prices;
+use ebb_model::price_book::items;
 use ebb_model::time::Second;
 use ebb_store::rows::account;
-use ebb_wire::catalog::{Catalog, Flavor, Image, Quote, Refusal, TrialTerms, Zone};
+use ebb_wire::catalog::{Catalog, ComingPrice, DatedPrice, Flavor, Image, Quote, Refusal, TrialTerms, Zone};
 use ebb_wire::instance::Buy;
 use ebb_wire::problem::Problem;
 use std::collections::BTreeSet;
@@ -28,23 +31,24 @@ use std::collections::BTreeSet;
 /// The catalog: zones, flavors, prices, images and the trial's lists.
 #[utoipa::path(get, path = "/v1/catalog", operation_id = "show_catalog", responses((status = 200, body = Catalog), (status = 401, body = Problem)))]
 pub async fn show(State(app): State<App>, _: Principal) -> Json<Catalog> {
-    let catalog = &app.catalog;
+    let (catalog, now) = (&app.catalog, app.clock.now().second());
+    let shown = |prices: &Prices| prices.at(now).to_string();
     let region = |id: &str| catalog.regions.iter().find(|region| region.id == id);
     let zones = catalog.zones.iter().map(|zone| Zone {
         id: zone.id.clone(),
         region: zone.region.clone(),
         region_name: region(&zone.region).map_or_else(String::new, |region| region.name.clone()),
         trial: catalog.trial.regions.contains(&zone.region),
-        traffic: region(&zone.region).and_then(|region| region.traffic).map(|price| price.to_string()),
+        traffic: region(&zone.region).and_then(|region| region.traffic.as_ref()).map(shown),
         overseas: region(&zone.region).is_some_and(|region| region.overseas),
     });
     let holders = [("individual", &catalog.trial.individual), ("enterprise", &catalog.trial.enterprise)];
     let flavors = catalog.flavors.iter().map(|flavor| Flavor {
         id: flavor.id.clone(),
         resources: flavor.resources.iter().map(|(name, amount)| (name.to_owned(), amount)).collect(),
-        on_demand: flavor.on_demand.map(|price| price.to_string()),
-        subscription: catalog.month_price(flavor, catalog.system_disk.gib).map(|price| price.to_string()),
-        spot: flavor.spot.iter().flat_map(|spot| &spot.prices).map(Price::to_string).collect(),
+        on_demand: flavor.on_demand.as_ref().map(shown),
+        subscription: catalog.month_price(flavor, catalog.system_disk.gib).as_ref().map(shown),
+        spot: flavor.spot.iter().flat_map(|spot| &spot.prices).map(shown).collect(),
         spot_max_periods: flavor.spot.as_ref().map_or(0, |spot| spot.max_periods),
         trial: holders
             .iter()
@@ -69,7 +73,7 @@ pub async fn show(State(app): State<App>, _: Principal) -> Json<Catalog> {
         arrears_frozen_days: catalog.limits.arrears.frozen_days,
         arrears_warn_days_before: catalog.limits.arrears.warn_days_before.iter().copied().collect(),
         system_disk_gib: catalog.system_disk.gib,
-        system_disk_price: catalog.disk_price().to_string(),
+        system_disk_price: shown(&catalog.disk_price()),
         zones: zones.collect(),
         flavors: flavors.collect(),
         trials: holders.iter().map(|(holder, trial)| terms(holder, trial)).collect(),
@@ -77,8 +81,28 @@ pub async fn show(State(app): State<App>, _: Principal) -> Json<Catalog> {
         trial_traffic_overseas_gb: catalog.trial.traffic.overseas_gb,
         trial_warn_below_percent: catalog.trial.warn_below_percent,
         hold: catalog.limits.hold,
+        price_announce_days: catalog.prices.announce_days,
+        as_of: now.to_string(),
+        prices: dated(catalog),
         images: catalog.images.iter().map(|i| Image { id: i.id.clone(), name: i.name.clone() }).collect(),
     })
+}
+
+/// Every price with its date, also those that are over.
+fn dated(catalog: &ebb_model::catalog::Catalog) -> Vec<DatedPrice> {
+    let all = items(catalog).into_iter().flat_map(|(item, prices)| {
+        let all: Vec<_> = prices
+            .iter()
+            .map(|dated| DatedPrice {
+                item: item.to_string(),
+                flavor: item.flavor().map(str::to_owned),
+                from: dated.from.map(|from| from.to_string()),
+                price: dated.price.to_string(),
+            })
+            .collect();
+        all
+    });
+    all.collect()
 }
 
 fn terms(holder: &str, trial: &Trial) -> TrialTerms {
@@ -98,7 +122,10 @@ fn terms(holder: &str, trial: &Trial) -> TrialTerms {
     responses((status = 200, body = Quote), (status = 422, body = Problem)))]
 pub async fn quote(State(app): State<App>, call: Call<Buy>) -> Result<Json<Quote>, Denied> {
     let order = order(&app, &call.body)?;
-    let quote = quote::quote(&app.catalog, &order)?;
+    let asked = app.clock.now().second();
+    let quote = quote::quote(&app.catalog, &order, asked)?;
+    let gib = quote.resources.get(SYSTEM_DISK);
+    let tariff = of_order(&app.catalog, &quote.purchase, &order.flavor, gib, quote.disk_price);
     let traffic = call.body.public_ip.then(|| priced(&app.catalog, &order.zone)).transpose()?;
     app.zones_loaded().await?;
     let (available, longest) = available(&app, &order.zone, &order.flavor, &quote);
@@ -122,12 +149,24 @@ pub async fn quote(State(app): State<App>, call: Call<Buy>) -> Result<Json<Quote
         system_disk_price: quote.disk_price.to_string(),
         price_per_hour_shown: quote.price().charge(ebb_model::time::HOUR).to_cents(),
         whole_lease_shown: quote.whole_lease().map(|whole| whole.to_cents()),
-        traffic_price: traffic.map(|(_, price)| price.to_string()),
+        traffic_price: traffic.map(|(_, prices)| prices.at(asked).to_string()),
         hold: if app.catalog.limits.hold { quote.hold() } else { Default::default() }.to_string(),
         hold_vouchers: hold_vouchers.filter(|_| app.catalog.limits.hold).map(|amount| amount.to_string()),
         may_be_taken_back,
+        coming: coming(&tariff, asked),
         refused,
     }))
+}
+
+/// What it will cost per hour from later dates on.
+fn coming(tariff: &Tariff, now: Second) -> Vec<ComingPrice> {
+    let both = tariff.compute.prices.plus(&tariff.disk.prices);
+    let from = |(from, _): (Second, Price)| ComingPrice {
+        from: from.to_string(),
+        price: tariff.compute.prices.at(from).to_string(),
+        system_disk_price: tariff.disk.prices.at(from).to_string(),
+    };
+    both.after(now).map(from).collect()
 }
 
 /// The price is told all the same: who is to top up, or to choose something smaller, wants to know it.
@@ -146,7 +185,9 @@ async fn refused_now(
             return Ok(Some(refused));
         }
         let begin = |spending: &mut Spending, now| {
-            outlays::begin(spending, quote.purchase, Some(quote.disk_price), now, 0);
+            let gib = quote.resources.get(SYSTEM_DISK);
+            let tariff = of_order(&shared.catalog, &quote.purchase, &flavor, gib, quote.disk_price);
+            outlays::begin(spending, quote.purchase, &tariff.compute.prices, Some(&tariff.disk.prices), now, 0);
         };
         Ok(cap::against(&shared, &reads, &account, now, begin).await?.and_then(|(_, refused)| refused))
     });

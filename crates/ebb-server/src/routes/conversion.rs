@@ -98,7 +98,7 @@ async fn carry_out<T>(app: App, call: Call<T>, id: String, to: To, quote: bool) 
         let month = unit.app.catalog.time_zone.month(unit.now.second());
         cap::permit(&mut unit, before.account, |spending, now| match payment {
             Some(paid) => outlays::pay_ahead(spending, &before, month, paid.total(), now),
-            None => outlays::leave_trial(spending, &before),
+            None => outlays::leave_trial(spending, &before, now),
         })
         .await?;
         let hold = held(&step);

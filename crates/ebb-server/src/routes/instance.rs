@@ -20,6 +20,7 @@ use ebb_engine::lifecycle::{Command, Input, Reclaim};
 use ebb_engine::monthly;
 use ebb_engine::outlays;
 use ebb_engine::placement::clear_host;
+use ebb_engine::price::tariff;
 use ebb_engine::refusal::Refused;
 use ebb_model::id::InstanceId;
 use ebb_model::instance::{Cause, Instance, Keep, Purchase, State as Life};
@@ -213,8 +214,11 @@ pub fn least_seconds(unit: &Unit, took_room: bool) -> i64 {
 async fn start_again(unit: &mut Unit, stopped: &Instance) -> Outcome<Input> {
     let begin = room_again(unit, stopped).await?;
     let least = least_seconds(unit, begin.took_room);
-    cap::permit(unit, stopped.account, |spending, now| outlays::begin(spending, stopped.purchase, None, now, least))
-        .await?;
+    let compute = tariff(&unit.app.catalog, stopped).compute.prices;
+    cap::permit(unit, stopped.account, |spending, now| {
+        outlays::begin(spending, stopped.purchase, &compute, None, now, least);
+    })
+    .await?;
     // Counted under the account's generation, as purchases are.
     unit.change_account(stopped.account).await?;
     let give_up_at = match begin.life {

@@ -69,7 +69,12 @@ fn offer(fleet: &Fleet, catalog: &Catalog, zone: &str, (flavor, spot): (&Flavor,
         zone: zone.to_owned(),
         flavor: flavor.id.clone(),
         state: state.name().to_owned(),
-        prices: spot.prices.iter().take(usize::try_from(hours).unwrap_or(0)).map(Price::to_string).collect(),
+        prices: spot
+            .prices
+            .iter()
+            .take(usize::try_from(hours).unwrap_or(0))
+            .map(|prices| prices.at(now.second()).to_string())
+            .collect(),
         hours,
         periods: if hours == 6 { periods } else { 1 },
         hours_now,

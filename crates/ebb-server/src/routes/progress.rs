@@ -24,6 +24,7 @@ use ebb_model::catalog::Catalog;
 use ebb_model::id::{AccountId, InstanceId};
 use ebb_model::instance::Instance;
 use ebb_model::money::{Exact, Price};
+use ebb_model::price::Prices;
 use ebb_model::time::Second;
 use ebb_model::traffic::{Pool, Quantity};
 use ebb_model::trial::{AtEnd, TrialGrant};
@@ -33,6 +34,7 @@ use ebb_store::{Decision, Reads, StoreError};
 use ebb_wire::address::{PoolLeft, TrafficLeft};
 use ebb_wire::problem::Problem;
 use ebb_wire::trial as wire;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How the trial stands: what is used, settled and accruing, what is left and how long that lasts, and what would make it last.
@@ -106,7 +108,7 @@ async fn progress(
     let ended = seen.over(now);
     let over = ended.is_some() || !seen.grant.valid_at(now);
     let standing = Standing { grant: &seen.grant, draws: &seen.draws, open_since: seen.open_since, now };
-    let uses = uses(&app.catalog, &seen.grant, &open, &live);
+    let uses = uses(&app.catalog, &seen.grant, &open, &live, now);
     let advised = if over { vec![] } else { advice(&standing, &uses) };
     let flavors = if over { vec![] } else { flavors(&app.catalog, &standing) };
     Ok(Some(wire::TrialProgress {
@@ -117,13 +119,13 @@ async fn progress(
         as_of: now.to_string(),
         first_charged_at: since(reads.row(trial::first_charged(id)).await?).map(|at| at.to_string()),
         first_covered_at: first_covered.map(|at| at.to_string()),
-        hour: hour_now(&open, &seen, over),
-        running: running(&open, &live, over),
+        hour: hour_now(&open, &seen, over, now),
+        running: running(&open, &live, over, now),
         used_up_at: seen.forecast.used_up_at.filter(|_| !over).map(|at| at.to_string()),
         at_end: seen.ending.choice.name().to_owned(),
         ended_at: ended.map(|(at, _)| at.to_string()),
         ended_by: ended.map(|(_, by)| by.name().to_owned()),
-        advice: advised.iter().map(|(id, change)| shown_advice(&uses, &live[id], change)).collect(),
+        advice: advised.iter().map(|(id, change)| shown_advice(&uses, &live[id], change, now)).collect(),
         flavors,
         grant: ebb_wire::account::Trial {
             left: (seen.grant.left() - accrued - expired).to_string(),
@@ -164,14 +166,21 @@ fn of_trial(span: &Span) -> bool {
 }
 
 /// What each trial instance draws per hour, in order of purchase, and what of the grant's list would cost less.
-fn uses(catalog: &Catalog, grant: &TrialGrant, open: &[Span], live: &BTreeMap<InstanceId, Instance>) -> Vec<Use> {
-    let (mut uses, none) = (BTreeMap::<InstanceId, Use>::new(), Price::default());
+fn uses(
+    catalog: &Catalog,
+    grant: &TrialGrant,
+    open: &[Span],
+    live: &BTreeMap<InstanceId, Instance>,
+    now: Second,
+) -> Vec<Use> {
+    let mut uses = BTreeMap::<InstanceId, Use>::new();
     for span in open.iter().filter(|span| of_trial(span)) {
-        let nothing = Use { instance: span.instance, compute: none, disk: none, smaller: vec![] };
+        let (compute, disk) = (Prices::default(), Prices::default());
+        let nothing = Use { instance: span.instance, compute, disk, smaller: vec![] };
         let one = uses.entry(span.instance).or_insert(nothing);
         match span.meter {
-            Meter::Compute => one.compute = one.compute + span.price,
-            Meter::SystemDisk => one.disk = one.disk + span.price,
+            Meter::Compute => one.compute = one.compute.plus(&span.price),
+            Meter::SystemDisk => one.disk = one.disk.plus(&span.price),
             // No grant pays months.
             Meter::Subscription => {}
         }
@@ -179,19 +188,19 @@ fn uses(catalog: &Catalog, grant: &TrialGrant, open: &[Span], live: &BTreeMap<In
     for one in uses.values_mut() {
         let region = catalog.zone(&live[&one.instance].zone).map_or("", |zone| zone.region.as_str());
         let listed = catalog.flavors.iter().filter(|flavor| lists(catalog, grant.holder, region, &flavor.id));
-        let priced = listed.filter_map(|flavor| Some((flavor.on_demand?, flavor.id.clone())));
-        one.smaller = priced.filter(|(price, _)| *price < one.compute).collect();
-        one.smaller.sort_by(|a, b| b.cmp(a));
+        let priced = listed.filter_map(|flavor| Some((flavor.on_demand.clone()?, flavor.id.clone())));
+        one.smaller = priced.filter(|(price, _)| price.at(now) < one.compute.at(now)).collect();
+        one.smaller.sort_by_cached_key(|(price, flavor)| Reverse((price.at(now), flavor.clone())));
     }
     uses.into_values().collect()
 }
 
-fn sum<'a>(spans: impl Iterator<Item = &'a Span>) -> Price {
-    spans.fold(Price::default(), |sum, span| sum + span.price)
+fn sum<'a>(spans: impl Iterator<Item = &'a Span>, now: Second) -> Price {
+    spans.fold(Price::default(), |sum, span| sum + span.price.at(now))
 }
 
-fn hour_now(open: &[Span], seen: &Outlook, over: bool) -> wire::HourNow {
-    let (price, drawn) = (sum(open.iter()), sum(open.iter().filter(|span| of_trial(span) && !over)));
+fn hour_now(open: &[Span], seen: &Outlook, over: bool, now: Second) -> wire::HourNow {
+    let (price, drawn) = (sum(open.iter(), now), sum(open.iter().filter(|span| of_trial(span) && !over), now));
     let covered = drawn.min(seen.grant.hourly_cap);
     let less = |a: Price, b: Price| Price::from_micros(a.micros() - b.micros());
     wire::HourNow {
@@ -202,7 +211,7 @@ fn hour_now(open: &[Span], seen: &Outlook, over: bool) -> wire::HourNow {
     }
 }
 
-fn running(open: &[Span], live: &BTreeMap<InstanceId, Instance>, over: bool) -> Vec<wire::UseNow> {
+fn running(open: &[Span], live: &BTreeMap<InstanceId, Instance>, over: bool, now: Second) -> Vec<wire::UseNow> {
     let ids: BTreeSet<InstanceId> = open.iter().map(|span| span.instance).collect();
     let one = |id: &InstanceId| {
         let mine = || open.iter().filter(|span| span.instance == *id);
@@ -213,14 +222,14 @@ fn running(open: &[Span], live: &BTreeMap<InstanceId, Instance>, over: bool) -> 
             flavor: known.flavor.clone(),
             option: known.purchase.option().to_owned(),
             state: known.state.name().to_owned(),
-            price: sum(mine()).to_string(),
+            price: sum(mine(), now).to_string(),
             covered: !over && mine().any(of_trial),
         }
     };
     ids.iter().map(one).collect()
 }
 
-fn shown_advice(uses: &[Use], about: &Instance, change: &Change) -> wire::Advised {
+fn shown_advice(uses: &[Use], about: &Instance, change: &Change, now: Second) -> wire::Advised {
     let draws = uses.iter().find(|one| one.instance == about.id).expect("advice is about what draws");
     let flavor = match change {
         Change::Resize(flavor) => Some(flavor.clone()),
@@ -231,7 +240,7 @@ fn shown_advice(uses: &[Use], about: &Instance, change: &Change) -> wire::Advise
         name: about.name.clone(),
         change: change.name().to_owned(),
         flavor,
-        saves: draws.saves(change).to_string(),
+        saves: draws.saves(change).at(now).to_string(),
     }
 }
 
@@ -239,11 +248,13 @@ fn shown_advice(uses: &[Use], about: &Instance, change: &Change) -> wire::Advise
 fn flavors(catalog: &Catalog, standing: &Standing<'_>) -> Vec<wire::FlavorLasts> {
     let terms = catalog.trial(standing.grant.holder);
     let listed: BTreeSet<&String> = terms.flavors_in.values().flatten().chain(&terms.flavors).collect();
-    let priced = |id: &&String| Some((catalog.flavor(id)?.on_demand? + catalog.disk_price(), id.to_string()));
-    let mut priced: Vec<(Price, String)> = listed.iter().filter_map(priced).collect();
-    priced.sort();
-    let lasts = |(price, flavor): (Price, String)| {
-        let until = standing.lasts_at(price);
+    let priced =
+        |id: &&String| Some((catalog.flavor(id)?.on_demand.as_ref()?.plus(&catalog.disk_price()), id.to_string()));
+    let mut priced: Vec<(Prices, String)> = listed.iter().filter_map(priced).collect();
+    priced.sort_by_cached_key(|(price, flavor)| (price.at(standing.now), flavor.clone()));
+    let lasts = |(prices, flavor): (Prices, String)| {
+        let price = prices.at(standing.now);
+        let until = standing.lasts_at(prices);
         let seconds = until.unwrap_or(standing.grant.valid_until).unix() - standing.now.unix();
         wire::FlavorLasts { flavor, price: price.to_string(), seconds: seconds.max(0), to_the_end: until.is_none() }
     };

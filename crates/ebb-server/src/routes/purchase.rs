@@ -16,7 +16,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use ebb_engine::event::Event;
 use ebb_engine::outlays;
+use ebb_engine::price::of_order;
 use ebb_engine::quote::{Order, quote};
+use ebb_model::catalog::SYSTEM_DISK;
 use ebb_model::id::{AccountId, InstanceId};
 use ebb_model::instance::{Instance, Keep, Purchase, State as Life};
 use ebb_store::Decision;
@@ -72,7 +74,7 @@ pub async fn buy(State(app): State<App>, call: Call<wire::Buy>) -> Result<Respon
 
 async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome<Decision<wire::Instance>> {
     let app = unit.app.clone();
-    let quote = quote(&app.catalog, &wanted.order).map_err(Denied::from)?;
+    let quote = quote(&app.catalog, &wanted.order, unit.now.second()).map_err(Denied::from)?;
     if wanted.public_ip {
         priced(&app.catalog, &wanted.order.zone).map_err(Denied::from)?;
     }
@@ -91,8 +93,11 @@ async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome
     let new = InstanceId::new(app.mint.uuid(unit.now));
     let begin = room_for(&mut unit, new, id, &wanted.order.zone, &quote).await?;
     let least = least_seconds(&unit, begin.took_room);
+    let gib = quote.resources.get(SYSTEM_DISK);
+    let tariff = of_order(&app.catalog, &quote.purchase, &wanted.order.flavor, gib, quote.disk_price);
     cap::permit(&mut unit, id, |spending, now| {
-        outlays::begin(spending, quote.purchase, Some(quote.disk_price), now, least);
+        let (compute, disk) = (&tariff.compute.prices, &tariff.disk.prices);
+        outlays::begin(spending, quote.purchase, compute, Some(disk), now, least);
     })
     .await?;
     let new = Instance {

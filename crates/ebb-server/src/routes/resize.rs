@@ -14,6 +14,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use ebb_engine::operation::{Operation, permit};
 use ebb_engine::outlays;
+use ebb_engine::price::tariff;
 use ebb_engine::refusal::Refused;
 use ebb_engine::resize::size;
 use ebb_engine::trial;
@@ -56,22 +57,24 @@ pub async fn resize(
             let grant = unit.reads.row(account::grant(before.account)).await?.map(|row| account::read_grant(&row));
             let holder = grant.as_ref().map(|grant| grant.holder);
             let app = unit.app.clone();
-            let to = size(&unit.app.catalog, &before, &wanted.flavor, holder).map_err(Denied::from)?;
+            let to =
+                size(&unit.app.catalog, &before, &wanted.flavor, holder, unit.now.second()).map_err(Denied::from)?;
             if before.state == Life::Stopped {
                 room_to_grow(&mut unit, &before, &to.resources).await?;
             }
             let after = unit.resize(&before, &to).await?;
             cap::permit(&mut unit, known.account, |spending, now| {
                 let leaves_list = to.disk_covered_anew && !trial::is_listed(&app.catalog, holder, &after);
+                let (was, is) = (tariff(&app.catalog, &before), tariff(&app.catalog, &after));
                 let more = match leaves_list {
-                    true => after.purchase.price().micros(),
-                    false => after.purchase.price().micros() - before.purchase.price().micros(),
+                    true => is.compute.prices,
+                    false => is.compute.prices.minus(&was.compute.prices),
                 };
-                if before.in_use_since.is_some() && more > 0 {
-                    outlays::cost_more(spending, Meter::Compute, Price::from_micros(more), now);
+                if before.in_use_since.is_some() && more.at(now) > Price::default() {
+                    outlays::cost_more(spending, Meter::Compute, more, now);
                 }
                 if leaves_list {
-                    outlays::cost_more(spending, Meter::SystemDisk, after.disk_price, now);
+                    outlays::cost_more(spending, Meter::SystemDisk, is.disk.prices, now);
                 }
             })
             .await?;

@@ -14,6 +14,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use ebb_engine::eligibility::{self, Condition, Finding};
 use ebb_engine::event::Event;
+use ebb_engine::price::tariff;
 use ebb_engine::trial;
 use ebb_ledger::{Entry, Place};
 use ebb_model::id::AccountId;
@@ -101,7 +102,12 @@ pub async fn standing(
     let covered = accruing.hour.iter().filter(|(charge, _)| charge.covered && charge.period.since >= now.hour());
     let running: Exact = accruing.hour.iter().map(|(_, split)| split.grant).sum();
     Ok(trial::Standing {
-        prices: trials.map(|i| i.purchase.price() + i.disk_price).collect(),
+        prices: trials
+            .map(|one| {
+                let tariff = tariff(&app.catalog, &one);
+                tariff.compute.prices.at(now) + tariff.disk.prices.at(now)
+            })
+            .collect(),
         released_before: reads.row(instance::released_trial(account.id)).await?.is_some(),
         accrued: grant.used + running,
         this_hour: covered.map(|(charge, _)| charge.gross()).sum(),

@@ -1,6 +1,7 @@
 //! How does a unit of work write down what is used from when to when?
 
 use super::{Outcome, Unit};
+use ebb_engine::price::tariff;
 use ebb_engine::rating;
 use ebb_engine::trial::lists;
 use ebb_model::billing::Meter;
@@ -25,7 +26,8 @@ impl Unit {
             Purchase::Trial { .. } => self.is_listed(of).await?,
             _ => false,
         };
-        for span in rating::spans_of(of, meters, listed, since, || SpanId::new(mint.uuid(now))) {
+        let tariff = tariff(&self.app.catalog, of);
+        for span in rating::spans_of(of, &tariff, meters, listed, since, || SpanId::new(mint.uuid(now))) {
             self.write(bill::insert_span(&span));
         }
         let cut = since.next_hour();

@@ -4,7 +4,7 @@
 
 use crate::app::App;
 use crate::denied::Denied;
-use crate::{arrears, cap, drill, evidence, lending, trial, voucher};
+use crate::{arrears, cap, drill, evidence, lending, prices, trial, voucher};
 use ebb_store::StoreError;
 use ebb_store::rows::alarm::{self, Alarm};
 
@@ -49,6 +49,7 @@ impl App {
             evidence::ALARM => self.wrap_evidence().await,
             arrears::ALARM => self.tend_arrears(due.subject.parse().expect("an id that this program wrote")).await,
             cap::ALARM => self.tend_cap(due.subject.parse().expect("an id that this program wrote")).await,
+            prices::ALARM => self.tend_prices(due.due_at.second()).await,
             trial::ALARM => self.tend_trial(due.subject.parse().expect("an id that this program wrote")).await,
             voucher::ALARM => self.tend_vouchers(due.subject.parse().expect("an id that this program wrote")).await,
             RESERVE => self.restore_reserve(&due.subject).await,

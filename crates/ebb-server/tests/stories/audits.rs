@@ -159,14 +159,14 @@ const TAMPERINGS: [[&str; 4]; 37] = [
     ],
     [
         "a total is larger",
-        "select id as k from account where payable_total > 0 order by id limit 1",
-        "update account set payable_total = payable_total + 1 where id = $1",
+        "select id as k from account where payable_total_exact <> '0' order by id limit 1",
+        "update account set payable_total_exact = cast(cast(payable_total_exact as bigint) + 1 as text) where id = $1",
         "total",
     ],
     [
         "a total is larger by what a posting shows",
-        "select id as k from account where compute_total > 0 order by id desc limit 1",
-        "update account set compute_total = compute_total + 36 where id = $1",
+        "select id as k from account where compute_total_exact <> '0' order by id desc limit 1",
+        "update account set compute_total_exact = cast(cast(compute_total_exact as bigint) + 36 as text) where id = $1",
         "posted",
     ],
     [

@@ -65,10 +65,24 @@ impl Service {
         identity: IdentityConfig,
         hosts: Vec<PathBuf>,
     ) -> Result<Service, ServeError> {
+        Self::open(Cloud::catalog(), store, identity, hosts).await
+    }
+
+    /// One that sells under terms of its own.
+    pub async fn selling(catalog: Catalog, store: Place, identity: IdentityConfig) -> Result<Service, ServeError> {
+        Self::open(catalog, store, identity, vec![]).await
+    }
+
+    async fn open(
+        catalog: Catalog,
+        store: Place,
+        identity: IdentityConfig,
+        hosts: Vec<PathBuf>,
+    ) -> Result<Service, ServeError> {
         let config = ServeConfig {
             listen: "127.0.0.1:0".parse().unwrap(),
             store,
-            catalog: Cloud::catalog(),
+            catalog,
             hosts,
             restored: false,
             operator_secret: Some(OPERATOR.to_owned()),
@@ -229,6 +243,18 @@ impl Cloud {
         Self::open_at(place, catalog, deliveries, &capacity, Behaviour::default()).await
     }
 
+    /// One that is kept, perhaps with its rows in another database, and is opened at this instant or when it was left, if that is later.
+    pub async fn kept_from(
+        (dir, store): (&Path, Option<Place>),
+        catalog: Catalog,
+        start: &str,
+    ) -> (Cloud, JoinHandle<()>) {
+        let capacity = [Resources::of([("vcpu", 64), ("memory_mib", 262_144), ("disk_gib", 1_000)])];
+        let place = (Some(dir.to_owned()), store);
+        let deliveries = DeliveryConfig::default();
+        Self::open_from(place, catalog, deliveries, &capacity, Behaviour::default(), start).await
+    }
+
     /// The same with its rows in this database.
     pub async fn kept_with(dir: &Path, store: Place) -> (Cloud, JoinHandle<()>) {
         let capacity = [Resources::of([("vcpu", 64), ("memory_mib", 262_144), ("disk_gib", 1_000)])];
@@ -253,6 +279,17 @@ impl Cloud {
         capacity: &[Resources],
         behaviour: Behaviour,
     ) -> (Cloud, JoinHandle<()>) {
+        Self::open_from((data, store), catalog, deliveries, capacity, behaviour, "2026-03-02T00:58:30Z").await
+    }
+
+    async fn open_from(
+        (data, store): (Option<PathBuf>, Option<Place>),
+        catalog: Catalog,
+        deliveries: DeliveryConfig,
+        capacity: &[Resources],
+        behaviour: Behaviour,
+        start: &str,
+    ) -> (Cloud, JoinHandle<()>) {
         let config = SandboxConfig {
             listen: "127.0.0.1:0".parse().unwrap(),
             catalog,
@@ -260,7 +297,7 @@ impl Cloud {
             store,
             speed: 0,
             seed: 1,
-            start: "2026-03-02T00:58:30Z".parse().unwrap(),
+            start: start.parse().unwrap(),
             hosts: capacity.len(),
             capacity: capacity.to_vec(),
             behaviour,

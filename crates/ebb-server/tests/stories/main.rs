@@ -26,6 +26,7 @@ mod person_orders;
 mod person_verifier;
 mod persons;
 mod post_office;
+mod prices;
 mod promises;
 mod receiver;
 mod refusals;

@@ -5,7 +5,7 @@ use crate::{Query, Row, args, query};
 use ebb_engine::settlement::{Purse, Totals};
 use ebb_model::billing::Split;
 use ebb_model::id::{AccountId, ApiKeyId, InstanceId, KeyPairId};
-use ebb_model::money::{Amount, Price};
+use ebb_model::money::{Amount, Exact, Price};
 use ebb_model::time::{Second, Timestamp};
 use ebb_model::traffic::{TrafficExact, TrafficPaid};
 use ebb_model::trial::{Holder, TrialGrant};
@@ -45,14 +45,14 @@ pub fn read(row: &Row) -> Account {
         held: Amount::from_units(row.int("held")),
         totals: Totals {
             paid: Split {
-                waived: exact(row.int("waived_total")),
-                grant: exact(row.int("grant_total")),
-                payable: exact(row.int("payable_total")),
-                vouchers: exact(row.int("voucher_total")),
+                waived: total(row, "waived_total"),
+                grant: total(row, "grant_total"),
+                payable: total(row, "payable_total"),
+                vouchers: total(row, "voucher_total"),
             },
-            compute: exact(row.int("compute_total")),
-            system_disk: exact(row.int("disk_total")),
-            subscription: exact(row.int("subscription_total")),
+            compute: total(row, "compute_total"),
+            system_disk: total(row, "disk_total"),
+            subscription: total(row, "subscription_total"),
             traffic: TrafficPaid {
                 pools: traffic_exact(row.text("traffic_pools_total")),
                 payable: traffic_exact(row.text("traffic_payable_total")),
@@ -62,6 +62,12 @@ pub fn read(row: &Row) -> Account {
         ran: row.int("ran") == 1,
         close_at: row.opt_int("close_at").map(Second::from_unix),
     }
+}
+
+/// A running total, which no column of 64 bits is sure to hold; the one of before it was text counts until it changes.
+fn total(row: &Row, column: &str) -> Exact {
+    row.opt_text(format!("{column}_exact").as_str())
+        .map_or_else(|| exact(row.int(column)), |units| Exact::from_units(own(units)))
 }
 
 fn traffic_exact(units: &str) -> TrafficExact {
@@ -121,10 +127,10 @@ pub fn insert(id: AccountId, name: &str, at: Timestamp) -> Query {
 pub fn change(account: &Account) -> Query {
     let totals = &account.totals;
     query(
-        "update account set holder = $3, cash = $4, debt = $5, held = $6, waived_total = $7, grant_total = $8, \
-         payable_total = $9, compute_total = $10, disk_total = $11, ran = $12, close_at = $13, closed_at = $14, \
-         subscription_total = $15, traffic_pools_total = $16, traffic_payable_total = $17, \
-         voucher_total = $18, traffic_voucher_total = $19, \
+        "update account set holder = $3, cash = $4, debt = $5, held = $6, waived_total_exact = $7, \
+         grant_total_exact = $8, payable_total_exact = $9, compute_total_exact = $10, disk_total_exact = $11, ran = $12, close_at = $13, closed_at = $14, \
+         subscription_total_exact = $15, traffic_pools_total = $16, traffic_payable_total = $17, \
+         voucher_total_exact = $18, traffic_voucher_total = $19, \
          generation = generation + 1 where id = $1 and generation = $2",
         args![
             account.id.to_string(),
@@ -133,18 +139,18 @@ pub fn change(account: &Account) -> Query {
             account.purse.cash.units(),
             account.purse.debt.units(),
             account.held.units(),
-            units(totals.paid.waived),
-            units(totals.paid.grant),
-            units(totals.paid.payable),
-            units(totals.compute),
-            units(totals.system_disk),
+            totals.paid.waived.units().to_string(),
+            totals.paid.grant.units().to_string(),
+            totals.paid.payable.units().to_string(),
+            totals.compute.units().to_string(),
+            totals.system_disk.units().to_string(),
             i64::from(account.ran),
             account.close_at.map(Second::unix),
             account.closed_at.map(|at| at.micros()),
-            units(totals.subscription),
+            totals.subscription.units().to_string(),
             totals.traffic.pools.units().to_string(),
             totals.traffic.payable.units().to_string(),
-            units(totals.paid.vouchers),
+            totals.paid.vouchers.units().to_string(),
             totals.traffic.vouchers.units().to_string(),
         ],
     )
@@ -305,12 +311,12 @@ pub fn insert_grant(account: AccountId, grant: &TrialGrant) -> Query {
     )
 }
 
-pub fn use_grant(account: AccountId, used: ebb_model::money::Exact) -> Query {
+pub fn use_grant(account: AccountId, used: Exact) -> Query {
     query("update trial_grant set used = $2 where account_id = $1", args![account.to_string(), units(used)])
 }
 
 /// Takes so much of a grant away; it pays for nothing from `until` on.
-pub fn revoke_grant(account: AccountId, revoked: ebb_model::money::Exact, until: Second) -> Query {
+pub fn revoke_grant(account: AccountId, revoked: Exact, until: Second) -> Query {
     query(
         "update trial_grant set revoked = revoked + $2, valid_until = $3 where account_id = $1",
         args![account.to_string(), units(revoked), until.unix()],

@@ -1,26 +1,27 @@
 //! Which rows hold public addresses, and how far their counters were read?
 
 use super::own;
+use super::price::{read_prices, write_later};
 use crate::{Query, Row, args, query};
 use ebb_model::id::{AccountId, AddressId, HostId, InstanceId};
-use ebb_model::money::Price;
 use ebb_model::time::{Second, Timestamp};
 use ebb_model::traffic::{Address, Counter, Month};
 
 pub fn insert(new: &Address) -> Query {
     query(
-        "insert into address (id, account_id, region, overseas, price, instance_id, allocated_at, month, month_bytes) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "insert into address (id, account_id, region, overseas, price, instance_id, allocated_at, month, month_bytes, later) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         args![
             new.id.to_string(),
             new.account.to_string(),
             new.region.as_str(),
             i64::from(new.overseas),
-            new.price.micros(),
+            new.price.first().price.micros(),
             new.instance.map(|id| id.to_string()),
             new.allocated_at.micros(),
             new.month.since.unix(),
             new.month.bytes,
+            write_later(&new.price),
         ],
     )
 }
@@ -32,7 +33,7 @@ pub fn read(row: &Row) -> Address {
         account: own(row.text("account_id")),
         region: row.text("region").to_owned(),
         overseas: row.int("overseas") == 1,
-        price: Price::from_micros(row.int("price")),
+        price: read_prices(row),
         instance: row.opt_text("instance_id").map(own),
         allocated_at: Timestamp::from_micros(row.int("allocated_at")),
         released_at: row.opt_int("released_at").map(Timestamp::from_micros),

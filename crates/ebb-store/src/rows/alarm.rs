@@ -24,6 +24,10 @@ pub fn next() -> Query {
     query("select * from alarm order by due_at, kind, subject limit 1", args![])
 }
 
+pub fn of(kind: &str, subject: &str) -> Query {
+    query("select * from alarm where kind = $1 and subject = $2", args![kind, subject])
+}
+
 /// Sets it anew, whatever it was.
 pub fn set(kind: &str, subject: &str, due_at: Timestamp) -> Query {
     query(

@@ -1,9 +1,10 @@
 //! Which rows hold usage, bill records and the ledger?
 
+use super::price::{read_prices, write_later};
 use super::{exact, json, own, own_json, units};
 use crate::{Query, Row, args, query};
 use ebb_ledger::Entry;
-use ebb_model::billing::{BillRecord, Charge, Meter, Settled, Span, Split};
+use ebb_model::billing::{BillRecord, Charge, Follows, Meter, Settled, Span, Split};
 use ebb_model::id::{AccountId, EntryId, InstanceId, RecordId, SpanId};
 use ebb_model::money::Price;
 use ebb_model::time::{Period, Second};
@@ -14,17 +15,20 @@ const OPEN: i64 = i64::MAX;
 
 pub fn insert_span(span: &Span) -> Query {
     query(
-        "insert into span (id, account_id, instance_id, meter, price, settled, since, until) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "insert into span (id, account_id, instance_id, meter, price, settled, since, until, item, units, later) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         args![
             span.id.to_string(),
             span.account.to_string(),
             span.instance.to_string(),
             span.meter.name(),
-            span.price.micros(),
+            span.price.first().price.micros(),
             json(&span.settled),
             span.since.unix(),
             span.until.map_or(OPEN, Second::unix),
+            span.follows.as_ref().map(|follows| follows.item.clone()),
+            span.follows.as_ref().map(|follows| follows.units),
+            write_later(&span.price),
         ],
     )
 }
@@ -99,7 +103,8 @@ pub fn read_span(row: &Row) -> Span {
         account: own(row.text("account_id")),
         instance: own(row.text("instance_id")),
         meter: meter(row.text("meter")),
-        price: Price::from_micros(row.int("price")),
+        price: read_prices(row),
+        follows: row.opt_text("item").map(|item| Follows { item: item.to_owned(), units: row.int("units") }),
         settled: own_json(row.text("settled")),
         since: Second::from_unix(row.int("since")),
         until: Some(row.int("until")).filter(|until| *until != OPEN).map(Second::from_unix),

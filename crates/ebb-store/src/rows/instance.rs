@@ -224,7 +224,8 @@ pub fn insert(instance: &Instance, due_at: Option<Timestamp>) -> Query {
 pub fn change(seen_generation: i64, next: &Instance, due_at: Option<Timestamp>) -> Query {
     query(
         "update instance set generation = $3, state = $4, live = $5, due_at = $6, first_running = $7, \
-         end_announced = $8, host_id = $9, took_room = $10, has_room = $11, in_use_since = $12, purchase = $13, frozen_since = $14 \
+         end_announced = $8, host_id = $9, took_room = $10, has_room = $11, in_use_since = $12, purchase = $13, frozen_since = $14, \
+         disk_price = $15 \
          where id = $1 and generation = $2",
         args![
             next.id.to_string(),
@@ -241,6 +242,7 @@ pub fn change(seen_generation: i64, next: &Instance, due_at: Option<Timestamp>) 
             next.in_use_since.map(Second::unix),
             json(&next.purchase),
             next.frozen_since.map(Second::unix),
+            next.disk_price.micros(),
         ],
     )
 }

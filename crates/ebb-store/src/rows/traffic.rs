@@ -1,6 +1,7 @@
 //! Which rows hold what left public addresses: of open hours, issued, and paid by the pools?
 
 use super::own;
+use super::price::read_prices;
 use crate::{Query, Row, args, query};
 use ebb_engine::traffic::{Coverage, Flow, Used};
 use ebb_model::id::{AccountId, AddressId, RecordId};
@@ -28,7 +29,7 @@ pub fn add(account: AccountId, address: AddressId, stretch: Period, coverage: Co
 /// What is open of an account, with the terms of the addresses.
 pub fn open_of(account: AccountId) -> Query {
     query(
-        "select t.*, a.price, a.overseas from traffic t join address a on a.id = t.address_id \
+        "select t.*, a.price, a.later, a.overseas from traffic t join address a on a.id = t.address_id \
          where t.account_id = $1 order by t.since, t.address_id, t.coverage",
         args![account.to_string()],
     )
@@ -40,7 +41,8 @@ pub fn read_flows(rows: &[Row]) -> Vec<Flow> {
     for row in rows {
         let (since, until) = (Second::from_unix(row.int("since")), Second::from_unix(row.int("until")));
         let address: AddressId = own(row.text("address_id"));
-        let (overseas, price) = (row.int("overseas") == 1, Price::from_micros(row.int("price")));
+        // Prices of traffic change on full hours, and no stretch goes beyond one.
+        let (overseas, price) = (row.int("overseas") == 1, read_prices(row).at(since));
         let period = Period { since, until };
         let flow = flows.entry((since, address)).or_insert(Flow { address, overseas, price, period, bytes: [0; 3] });
         let at = usize::try_from(row.int("coverage")).expect("one of three");

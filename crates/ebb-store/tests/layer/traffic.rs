@@ -30,7 +30,7 @@ async fn open(home: &Home) -> (AccountId, Address) {
         account: id,
         region: "here".to_owned(),
         overseas: true,
-        price: Price::from_micros(800_000),
+        price: Price::from_micros(800_000).into(),
         instance: None,
         allocated_at: at,
         released_at: None,

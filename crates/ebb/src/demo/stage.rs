@@ -5,13 +5,32 @@ use crate::failure::Failure;
 use crate::profile::Login;
 use ebb_driver::fake::Behaviour;
 use ebb_model::catalog::ArrearsLimits;
-use ebb_model::money::Amount;
+use ebb_model::money::{Amount, Price};
+use ebb_model::price::Prices;
+use ebb_model::price_book::{Item, items, prices_mut};
 use ebb_model::resources::Resources;
-use ebb_model::time::Timestamp;
+use ebb_model::time::{HOUR, Timestamp};
 use ebb_server::SandboxConfig;
 use ebb_wire::account::{Account, OpenAccount, OpenedAccount, TopUp, Verify};
 use ebb_wire::catalog::Catalog;
 use ebb_wire::sandbox::{Advance, Advanced, Clock};
+
+/// Some prices change in the middle of an hour, some on a full one, and some only after a while; traffic's on full hours.
+fn date_prices(catalog: &mut ebb_model::catalog::Catalog) {
+    let opening = OPENING.parse::<Timestamp>().expect("an instant").second();
+    let after = |seconds: i64| opening.plus(seconds);
+    let all: Vec<Item> = items(catalog).into_iter().map(|(item, _)| item).collect();
+    for (nth, item) in all.iter().enumerate() {
+        let prices = prices_mut(catalog, item).expect("an item of the same catalog");
+        let first = prices.first().price;
+        let percent = |of: i64| Price::from_micros(first.micros() * of / 100);
+        let (hours, seconds) = if let Item::Traffic(_) = item { (1, 0) } else { (0, 1_043 * (nth as i64 % 3)) };
+        let dates = [(11 + hours, 110), (30, 110), (53, 85), (29 * 24, 120)];
+        let dates = dates.map(|(hour, of)| (after(hour * HOUR + seconds), percent(of)));
+        *prices = Prices::new(first, dates);
+    }
+    catalog.prices.announce_days = 1;
+}
 
 const OPENING: &str = "2026-03-01T08:00:00+08:00";
 
@@ -53,6 +72,7 @@ impl Stage {
             frozen_days: 2,
             warn_days_before: [1].into(),
         };
+        date_prices(&mut catalog);
         Self::own(catalog, seed, &[10, 6], behaviour).await
     }
 

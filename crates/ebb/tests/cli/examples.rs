@@ -71,6 +71,10 @@ fn prepare(sandbox: &Sandbox, example: &str) -> String {
         sandbox.ok("ebb buy c6.large.2 --name monthly --wait");
         sandbox.ok("ebb instances convert monthly --to subscription --months 1");
     }
+    if example.contains("catalog check") {
+        let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../../catalog/sample.toml");
+        sandbox.run(&format!("mkdir catalog && cp {sample} catalog/"));
+    }
     if example.starts_with("ebb addresses") {
         sandbox.ok("ebb buy c6.large.2 --public-ip --name site --wait");
     }

@@ -3,6 +3,7 @@
 mod audit;
 mod demo;
 mod examples;
+mod prices;
 mod refusals;
 mod sandbox;
 mod up;

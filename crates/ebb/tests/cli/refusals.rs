@@ -3,7 +3,7 @@
 use crate::sandbox::{Sandbox, private};
 
 /// The line, its exit code, and a piece of what it must say on standard error.
-const REFUSALS: [(&str, i32, &str); 31] = [
+const REFUSALS: [(&str, i32, &str); 33] = [
     ("ebb buy c6.large.2 --spot 7", 1, "lasts 1 to 6 hours, not 7"),
     ("ebb buy c6.large.2 --spot 0", 1, "lasts 1 to 6 hours, not 0"),
     ("ebb buy c6.large.2 --spot -1", 1, "lasts 1 to 6 hours, not -1"),
@@ -30,6 +30,8 @@ const REFUSALS: [(&str, i32, &str); 31] = [
     ("ebb balance --key ebb_wrong", 1, "name another with --key or EBB_KEY"),
     ("ebb trial at-end release", 1, "claim it first with `ebb trial claim`"),
     ("ebb cap remove", 1, "there is no spending cap"),
+    ("ebb catalog prices --flavor c9.huge", 1, "`ebb catalog` lists the flavors"),
+    ("ebb catalog check none.toml", 1, "the catalog none.toml cannot be read"),
     ("ebb trial at-end sometime", 1, "it is continue, stop or release"),
     ("ebb trial release", 2, "<ID"),
     ("ebb instances convert nobody --to on-demand", 1, "`ebb instances list --all` shows them"),
