@@ -162,6 +162,7 @@ class Life:
     cut: bool = False  # its end was found to have been earlier
     left_trial: int = None  # it became on-demand [3.8]
     capped_at: int = None  # the second of the spending cap that ended it [3.8]
+    limited_at: int = None  # the end of the hour in which blocks had cost too much [5.2]
     lists: list = field(default_factory=list)  # since when the grant's list has its flavor, or has not [3.3]
     uncovered: set = field(default_factory=set)  # when it was of another size, after it was known to be on-demand
     left_at_end: int = None  # it left the trial with its end, not by its owner's word
@@ -381,6 +382,7 @@ class Person:
         return sum(amount(body["back"]["grant"]) * SHOWN for body in mine)
     brought_back: bool = False  # a freeze before a revoke was carried out after it
     arrears: list = field(default_factory=list)  # each time in which it owed, and what came of it [5.2]
+    limits: list = field(default_factory=list)  # each hour at whose end its blocks had cost too much [5.2]
 
     @property
     def owing(self):
@@ -491,6 +493,8 @@ class Log:
             self.in_arrears(event, person.owing, kind, body)
         if kind == "account-closed":
             person.gone = True
+        elif kind in ("debt-limit-soon", "debt-limit-reached"):
+            self.debt_limit(event, person, kind, body, at // 1_000_000)
         elif kind in ("arrears-began", "freeze-soon", "account-frozen", "release-soon", "arrears-released", "arrears-cleared"):
             self.arrears(event, person, kind, body, at // 1_000_000)
         elif kind == "account-linked":
@@ -681,12 +685,9 @@ class Log:
             must(owing["frozen"] is None, "it was frozen twice")
             must(owing["since"] <= at <= owing["until"] and at < now, "it was frozen before its time, or after its grace")
             must(second(body["release_at"]) == at + terms["arrears_frozen_days"] * DAY, "it is frozen for another time than the terms say")
-            lives = [copy.deepcopy(life) for life in self.lives.values() if life.account == person.id]
             due = [days for days in terms["arrears_warn_days_before"] if at - days * DAY > owing["since"]]
             must(body["by"] != "grace" or not due or min(owing["told"], default=1000) <= min(due), "it was not told before it was frozen")
-            owing.update(frozen=at, by=body["by"], release=second(body["release_at"]), frozen_place=event["id"], lives=lives,
-                         grant=copy.copy(person.grant), at_end=person.at_end, over=person.ended is not None, paid_in=person.paid_in,
-                         revoked=bool(person.revoked_at))
+            owing.update(frozen=at, by=body["by"], release=second(body["release_at"]), frozen_place=event["id"], **self.as_it_stands(person))
         elif kind == "arrears-released":
             at = second(body["at"])
             must(owing["frozen"] is not None and owing["released"] is None and at == owing["release"] and at < now, "it is released at another second")
@@ -698,6 +699,25 @@ class Log:
             step = owing["until"] if owing["frozen"] is None else owing["release"]
             must(second(body["at"]) == now and (now <= step or owing["released"] is not None), "it paid after a step that did not come")
             owing["cleared"] = now
+
+    def debt_limit(self, event, person, kind, body, now):
+        """The blocks of an account that owes nothing have cost more, at the end of an hour, than there is to pay them with [5.2]."""
+        at, soon = second(body["at"]), kind == "debt-limit-soon"
+        right = person.owing is None and at % HOUR == 0 and at <= now + (HOUR if soon else 0)
+        if not right or amount(body["limit"]) != amount(self.catalog["arrears_debt_limit"]):
+            self.complain(person.id, f"{kind} at {clock(at)}, or of another limit")
+        if not soon:
+            person.limits.append({"at": at, **self.as_it_stands(person)})
+            running = (life for life in self.lives.values() if life.account == person.id and life.option == "spot-block" and life.end is None)
+            for life in running:
+                if life.start is not None and life.start < at and all(n[0] == "lease-end" for n in life.notices):
+                    life.limited_at = at
+
+    def as_it_stands(self, person):
+        """What an account's use is worked out from, as it is known now."""
+        lives = [copy.deepcopy(life) for life in self.lives.values() if life.account == person.id]
+        return {"lives": lives, "grant": copy.copy(person.grant), "at_end": person.at_end, "over": person.ended is not None,
+                "paid_in": person.paid_in, "revoked": bool(person.revoked_at)}
 
     def traffic(self, event, kind, body, now, person):
         """Public addresses and what leaves them [3.6]."""
@@ -1175,6 +1195,8 @@ def check_life(life, taking_minimum, complain):
         must(life.option == "spot-block" and life.capped_at is not None, "a cap ends blocks, when it acts")
         must(life.end == max(life.capped_at or 0, life.start), "it does not end with the second of the cap")
         must(not reclaims, "a cap leaves alone what is taken back")
+    elif life.cause == "arrears" and life.limited_at is not None:
+        must(not reclaims and life.end == min(life.limited_at, life.lease_end), "it does not end with the hour in which the debt limit was passed")
     elif life.cause == "arrears":
         owing = life.ended_in
         must(owing and owing["frozen"] is not None and not reclaims, "its account was not frozen when it ended by arrears")
@@ -1713,6 +1735,14 @@ def check_arrears(person, lives, mine, flowed, zone, catalog, taking_minimum, no
                     must(life.id, charged <= 0, "it is charged while its account is frozen")
         for life in owing.get("held", ()):
             must(life.id, life.end is not None and life.end <= owing["release"], "it should have been released with all that was frozen")
+    for act in person.limits:
+        at, limit = act["at"], amount(catalog["arrears_debt_limit"]) * SHOWN
+        excused = act["revoked"] or person.given_back or any(flow.payable for flow in flowed) or any(p.by_vouchers for p in mine)
+        must(person.id, excused or owed_at(act, at, zone, catalog, taking_minimum) > limit, "its blocks went, and the limit allowed more")
+        must(person.id, excused or owed_at(act, at - HOUR, zone, catalog, taking_minimum) <= limit, "its blocks went an hour late")
+        for was in act["lives"]:
+            life = next(life for life in lives if life.id == was.id)
+            must(life.id, life.limited_at != at or life.cause in ("arrears", "lease-end"), "the debt limit left a block alone")
 
 
 def check_cap(person, lives, mine, flowed, zone, catalog, taking_minimum, now, complain):
@@ -2758,6 +2788,11 @@ def tamperings(dump):
     yield from copies("an instance is frozen a second later", events("frozen"), lambda of, n: shift(body(of, n), "at", 1))
     yield from copies("what thawed is left out of the log", events("thawed"), lambda of, n: of["events"].pop(n))
     yield from copies("an instance thaws a second later", events("thawed"), lambda of, n: shift(body(of, n), "at", 1))
+    passed = events("debt-limit-reached")
+    yield from copies("blocks that cost too much go without a word", passed, lambda of, n: of["events"].pop(n))
+    yield from copies("the debt limit is reached an hour later", passed, lambda of, n: shift(body(of, n), "at", HOUR))
+    yield from copies("the debt limit is reached an hour early", passed, lambda of, n: shift(body(of, n), "at", -HOUR))
+    yield from copies("another debt limit is reached", passed, lambda of, n: add(body(of, n), "limit", 1))
     yield from copies("a block that went with a freeze is called deleted", events("ended", lambda b: b["cause"] == "arrears"),
                       lambda of, n: body(of, n).update(cause="deleted"))
     yield from copies("what goes with a freeze ends a second late", events("ended", lambda b: b["cause"] == "arrears"),

@@ -299,6 +299,16 @@ pub enum Event {
         kind: VoucherKind,
         at: Second,
     },
+    /// With what its blocks have cost the account would owe more than the limit at `at`, and they are released then.
+    DebtLimitSoon {
+        at: Second,
+        limit: Amount,
+    },
+    /// The same was so at `at`, the end of an hour; what becomes of its blocks follows.
+    DebtLimitReached {
+        at: Second,
+        limit: Amount,
+    },
     /// The settlement of this second left a debt. All goes on until the account is frozen, at `grace_until` or before.
     ArrearsBegan {
         since: Second,
@@ -406,6 +416,8 @@ impl Event {
             Event::VoucherExpiresSoon { .. } => "voucher-expires-soon",
             Event::VoucherExpired { .. } => "voucher-expired",
             Event::VoucherUsedUp { .. } => "voucher-used-up",
+            Event::DebtLimitSoon { .. } => "debt-limit-soon",
+            Event::DebtLimitReached { .. } => "debt-limit-reached",
             Event::ArrearsBegan { .. } => "arrears-began",
             Event::FreezeSoon { .. } => "freeze-soon",
             Event::AccountFrozen { .. } => "account-frozen",

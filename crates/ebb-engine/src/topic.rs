@@ -4,7 +4,7 @@ use crate::event::Event;
 use ebb_model::instance::State;
 
 /// The events that a subscription may name, in the order of a life.
-pub const TOPICS: [&str; 24] = [
+pub const TOPICS: [&str; 26] = [
     "running",
     "stopped",
     "interruptServer",
@@ -23,6 +23,8 @@ pub const TOPICS: [&str; 24] = [
     "cap-reached",
     "voucher-expires-soon",
     "voucher-used-up",
+    "debt-limit-soon",
+    "debt-limit-reached",
     "arrears-began",
     "freeze-soon",
     "account-frozen",
@@ -53,6 +55,8 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::CapReached { .. }
         | Event::VoucherExpiresSoon { .. }
         | Event::VoucherUsedUp { .. }
+        | Event::DebtLimitSoon { .. }
+        | Event::DebtLimitReached { .. }
         | Event::ArrearsBegan { .. }
         | Event::FreezeSoon { .. }
         | Event::AccountFrozen { .. }
@@ -161,6 +165,8 @@ mod tests {
             Event::CapReached { at: at.second() },
             Event::VoucherExpiresSoon { voucher, kind, left: Amount::ZERO, expires_at: at.second() },
             Event::VoucherUsedUp { voucher, kind, at: at.second() },
+            Event::DebtLimitSoon { at: at.second(), limit: Amount::ZERO },
+            Event::DebtLimitReached { at: at.second(), limit: Amount::ZERO },
             Event::ArrearsBegan { since: at.second(), debt: Amount::ZERO, grace_until: at.second() },
             Event::FreezeSoon { days: 3, freezes_at: at.second() },
             Event::AccountFrozen { at: at.second(), by: By::Grace, release_at: at.second() },

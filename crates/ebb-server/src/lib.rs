@@ -8,6 +8,7 @@ mod address;
 mod app;
 mod arrears;
 mod audit;
+mod block_debt;
 mod call;
 mod cap;
 mod catalog_file;

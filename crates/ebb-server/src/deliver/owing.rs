@@ -8,6 +8,34 @@ pub fn text(topic: &str, data: &Value) -> Option<(String, String, String)> {
     let (account, days) = (field("account"), &data["days"]);
     let in_days = || if days == 1 { "1 day".to_owned() } else { format!("{days} days") };
     Some(match topic {
+        "debt-limit-soon" => (
+            "Your spot blocks will be released: too much is unpaid".to_owned(),
+            format!(
+                "By {} the spot blocks of account {account} will have cost {} more than there is to pay them with, which is the limit. \
+                They are released then; a top-up before it lets them run on. `ebb balance` shows what has accrued.",
+                field("at"),
+                field("limit")
+            ),
+            format!(
+                "到 {}，账号 {account} 的竞享实例费用将超出可用余额 {} 以上（欠费上限），届时释放；此前充值即可继续运行。详见 `ebb balance`。",
+                field("at"),
+                field("limit")
+            ),
+        ),
+        "debt-limit-reached" => (
+            "Your spot blocks are released: too much is unpaid".to_owned(),
+            format!(
+                "At {} the spot blocks of account {account} had cost {} more than there was to pay them with, which is the limit. They are \
+                released with that second and charged up to it; what is not paid is owed.",
+                field("at"),
+                field("limit")
+            ),
+            format!(
+                "{} 时账号 {account} 的竞享实例费用已超出可用余额 {} 以上（欠费上限），实例已于该时刻释放并计费至此，未付部分为欠费。",
+                field("at"),
+                field("limit")
+            ),
+        ),
         "arrears-began" => (
             format!("Your account owes {}", field("debt")),
             format!(
@@ -95,8 +123,16 @@ mod tests {
     #[test]
     fn each_step_of_arrears_has_a_mail_with_its_instant() {
         let at = "2026-03-17T03:00:00Z";
-        let mine =
-            ["arrears-began", "freeze-soon", "account-frozen", "release-soon", "arrears-released", "arrears-cleared"];
+        let mine = [
+            "debt-limit-soon",
+            "debt-limit-reached",
+            "arrears-began",
+            "freeze-soon",
+            "account-frozen",
+            "release-soon",
+            "arrears-released",
+            "arrears-cleared",
+        ];
         for topic in mine {
             let key = match topic {
                 "arrears-began" => "grace_until",

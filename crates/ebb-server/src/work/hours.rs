@@ -227,7 +227,8 @@ async fn close(mut unit: Unit, id: AccountId, at: Second) -> Outcome<Decision<Cl
 
     // What is beyond this hour decides whether there is a next one to close.
     let beyond = unit.reads.rows(bill::spans_beyond(id, at)).await?;
-    let more = beyond.iter().map(bill::read_span).any(|span| matches!(span.settled, Settled::Hourly { .. }));
+    let beyond: Vec<Span> = beyond.iter().map(bill::read_span).collect();
+    let more = beyond.iter().any(|span| matches!(span.settled, Settled::Hourly { .. }));
     let holds = unit.reads.rows(account::holds(id)).await?;
     let held: Vec<_> = holds.iter().map(account::read_hold).collect();
     let flows = traffic::read_flows(&unit.reads.rows(traffic::open_of(id)).await?);
@@ -265,6 +266,7 @@ async fn close(mut unit: Unit, id: AccountId, at: Second) -> Outcome<Decision<Cl
         unit.log(id, None, &Event::HourClosed { hour });
         unit.settle_with_traffic(id, &format!("hour {at}"), charges, splits, &traffic.charges, at).await?;
     }
+    unit.look_after_block_debt(id, at, &beyond);
     if let (Some(grant), Some(ending)) = (grant, ending)
         && unit.now >= grant.valid_until.start()
         && trial::hours_are_over(next, &grant)

@@ -9,12 +9,12 @@ use ebb_model::time::Timestamp;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-/// Two blocks that are billed at their release come to more than the limit of 1.00 when the first debt is there.
+/// Two blocks that are billed at their release come to more than the limit of 3.00 when the first debt is there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_block_is_released_and_one_with_a_notice_keeps_it() {
     for on in [On::Sqlite, On::Postgres] {
         let cloud = Cloud::changed(on, &[("vcpu", 64), ("memory_mib", 262_144), ("disk_gib", 1_000)], |catalog| {
-            catalog.limits.arrears.debt_limit = "1.00".parse().unwrap();
+            catalog.limits.arrears.debt_limit = "3.00".parse().unwrap();
         })
         .await;
         // 0.84 are held for each block, and 0.10 for the instance.
@@ -293,4 +293,92 @@ async fn who_has_nothing_left_is_frozen_for_what_he_owes() {
         assert_eq!(cloud.state("individual", &kept).await, "running");
         cloud.nothing_broke().await;
     }
+}
+
+/// Blocks are billed at their release: one that nobody could pay for any more does not run on to it, also where nothing is owed yet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_blocks_have_cost_passes_the_limit_by_an_hour_at_most() {
+    for on in [On::Sqlite, On::Postgres] {
+        let room = [("vcpu", 64), ("memory_mib", 262_144), ("disk_gib", 1_000)];
+        let cloud = Cloud::changed(on, &room, |catalog| {
+            catalog.limits.arrears.debt_limit = "1.00".parse().unwrap();
+        })
+        .await;
+        // 0.84 are held for a block of 0.12 an hour, with a disk of 0.02.
+        let ada = cloud.tenant("Ada", "individual", "0.84").await;
+        let ben = cloud.tenant("Ben", "individual", "0.84").await;
+        cloud.until("09:00:00").await;
+        let long = json!({ "option": "spot-block", "flavor": "c6.large.2", "hours": 6, "periods": 4 });
+        let (taken, paid) = (cloud.buy(&ada, long.clone()).await, cloud.buy(&ben, long).await);
+        // After thirteen hours it has cost 1.82, and 0.98 would be owed; after another 1.12.
+        cloud.until("22:30:00").await;
+        let of_limit = ["debt-limit-soon", "debt-limit-reached", "arrears-began"];
+        let soon = "debt-limit-soon 2026-03-02T15:00:00Z 1.00000000";
+        assert_eq!(said(&cloud, &ada, &of_limit).await, [soon]);
+        assert_eq!(cloud.state(&ada, &taken).await, "running");
+        pay(&cloud, &ben, "0.20").await;
+        cloud.until("23:10:00").await;
+        let gone = cloud.instance(&ada, &taken).await;
+        assert_eq!(
+            (gone["end_cause"].as_str(), gone["ended_at"].as_str(), gone["state"].as_str()),
+            (Some("arrears"), Some("2026-03-02T15:00:00Z"), Some("released"))
+        );
+        assert_eq!(balance(&cloud, &ada).await["debt"], "1.12000000");
+        let all = said(&cloud, &ada, &of_limit).await;
+        let reached = "debt-limit-reached 2026-03-02T15:00:00Z 1.00000000";
+        assert_eq!(all[..2], [soon, reached]);
+        assert!(all[2].starts_with("arrears-began 1.12000000 "), "{all:?}");
+        // Who has paid in time goes on, and is told of the next hour.
+        assert_eq!(cloud.state(&ben, &paid).await, "running");
+        let later = "debt-limit-soon 2026-03-02T16:00:00Z 1.00000000";
+        assert_eq!(said(&cloud, &ben, &of_limit).await, [soon, later]);
+        cloud.until("23:50:00").await;
+        pay(&cloud, &ben, "10").await;
+        to(&cloud, "2026-03-03T02:00:00Z").await;
+        assert_eq!(cloud.instance(&ben, &paid).await["end_cause"], "lease-end");
+        assert_eq!(balance(&cloud, &ben).await["debt"], "0.00000000");
+        cloud.nothing_broke().await;
+    }
+}
+
+/// Where a catalog asks for no hold, somebody without money buys all that he can, again and again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_takes_all_he_can_owes_the_limit_and_an_hour_at_most() {
+    for on in [On::Sqlite, On::Postgres] {
+        let room = [("vcpu", 64), ("memory_mib", 262_144), ("disk_gib", 1_000)];
+        let cloud = Cloud::changed(on, &room, |catalog| {
+            catalog.limits.hold = false;
+            catalog.limits.arrears.debt_limit = "3.00".parse().unwrap();
+        })
+        .await;
+        let long = json!({ "option": "spot-block", "flavor": "c6.large.2", "hours": 6, "periods": 4 });
+        for (name, wanted) in [("Ada", vec![long.clone(), small(), block(1)]), ("Ben", vec![long.clone(), long])] {
+            let who = cloud.tenant(name, "individual", "0.01").await;
+            let (mut most, mut an_hour) = (Amount::ZERO, Amount::ZERO);
+            for hour in 0..48 {
+                for what in &wanted {
+                    cloud.ask(&who, Method::POST, "/v1/instances", Some(order(what.clone()))).await;
+                }
+                cloud.wait(1_800 + hour).await;
+                let before = owing(&cloud, &who).await;
+                cloud.wait(3_600).await;
+                let after = owing(&cloud, &who).await;
+                (most, an_hour) = (most.max(after), an_hour.max(after - before));
+                if hour % 24 == 23 && after > Amount::ZERO {
+                    pay(&cloud, &who, &after.to_string()).await;
+                }
+            }
+            let limit: Amount = "3.00".parse().unwrap();
+            assert!(most > "2.50".parse().unwrap(), "{name} never owed more than {most}");
+            assert!(most <= limit + an_hour, "{name} owed {most}, more than the limit and {an_hour}");
+        }
+        cloud.nothing_broke().await;
+    }
+}
+
+/// What an account would have to pay if all were settled now.
+async fn owing(cloud: &Cloud, who: &str) -> Amount {
+    let known = balance(cloud, who).await;
+    let amount = |value: &Value| value.as_str().unwrap().parse::<Amount>().unwrap();
+    amount(&known["debt"]) + amount(&known["accruing"]["payable"]) - amount(&known["cash"])
 }

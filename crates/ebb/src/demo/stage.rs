@@ -68,7 +68,7 @@ impl Stage {
         catalog.limits.arrears = ArrearsLimits {
             grace_days: 2,
             window_days: 8,
-            debt_limit: Amount::from_units(1_200_000_000),
+            debt_limit: Amount::from_units(400_000_000),
             frozen_days: 2,
             warn_days_before: [1].into(),
         };
