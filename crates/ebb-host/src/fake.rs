@@ -1,7 +1,6 @@
 //! How does a host run whose guests are made of nothing? Behind the same socket, and written down before a word is said about it,
 //! so that its guests survive a restart like real ones.
 
-use crate::clock::Clock;
 use crate::config::HostConfig;
 use crate::error::HostError;
 use crate::files::{self, Files};
@@ -10,6 +9,7 @@ use crate::socket::{self, Call, Door};
 use crate::{capacity, timer};
 use ebb_driver::fake::{Behaviour, FakeHost, Stamps};
 use ebb_driver::protocol::{FromHost, ToHost};
+use ebb_driver::wall::Wall;
 use ebb_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -23,7 +23,7 @@ use tracing::error;
 const BATCH: usize = 256;
 
 pub async fn run(config: HostConfig, behaviour: Behaviour, files: Arc<Files>) -> Result<(), HostError> {
-    let clock = Clock::default();
+    let clock = Wall::default();
     let behaviour = Behaviour { stamps: Stamps::Clock, ..behaviour };
     let capacity = config.capacity.unwrap_or_else(|| capacity::of_this_machine(files.root()));
     let fresh = FakeHost::new(&config.name, &config.zone, capacity.clone(), behaviour);

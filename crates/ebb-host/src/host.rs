@@ -7,7 +7,6 @@ mod adoption;
 mod questions;
 mod streams;
 
-use crate::clock::Clock;
 use crate::config::{Accelerator, HostConfig, QemuConfig};
 use crate::error::HostError;
 use crate::files::{self, Files};
@@ -24,6 +23,7 @@ use crate::socket::{self, Call, Door};
 use crate::{capacity, network, timer};
 use ebb_driver::agent::{Action, Agent, Seen};
 use ebb_driver::protocol::{Features, FromHost, Hello, Is, ToHost, Want};
+use ebb_driver::wall::Wall;
 use ebb_model::id::InstanceId;
 use ebb_model::resources::Resources;
 use questions::Waiting;
@@ -37,7 +37,7 @@ use tracing::{error, info, warn};
 
 pub async fn run(config: HostConfig, qemu: QemuConfig, files: Arc<Files>) -> Result<(), HostError> {
     preflight()?;
-    let clock = Arc::new(Clock::default());
+    let clock = Arc::new(Wall::default());
     let agent = Agent::restore(files.position()?, files.records()?);
     let door = Door::new(files.clone(), &config.socket)?;
     let inside = {
@@ -150,7 +150,7 @@ struct Host {
     capacity: Resources,
     agent: Agent,
     /// Of the server that speaks.
-    clock: Arc<Clock>,
+    clock: Arc<Wall>,
     shop: Arc<Workshop>,
     /// The guests that are not gone.
     machines: BTreeMap<InstanceId, Handle>,

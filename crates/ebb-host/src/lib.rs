@@ -5,7 +5,6 @@
 
 mod capacity;
 mod clean;
-mod clock;
 mod config;
 mod error;
 mod fake;

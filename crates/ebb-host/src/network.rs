@@ -10,11 +10,11 @@ pub mod plan;
 pub mod rules;
 mod tap;
 
-use crate::clock::Clock;
 use crate::config::QemuConfig;
 use crate::error::HostError;
 use crate::files::{self, Files};
 use dhcp::Leases;
+use ebb_driver::wall::Wall;
 use ebb_model::id::{AccountId, InstanceId};
 use plan::{Plan, Port};
 use rustix::thread::LinkNameSpaceType;
@@ -98,7 +98,7 @@ pub fn namespace(root: &Path) -> String {
 }
 
 /// Makes the namespace or takes up the one there is. Blocks.
-pub fn open(files: Arc<Files>, config: QemuConfig, clock: Arc<Clock>) -> Result<Inside, HostError> {
+pub fn open(files: Arc<Files>, config: QemuConfig, clock: Arc<Wall>) -> Result<Inside, HostError> {
     if !config.network.is_valid() {
         return Err(HostError::NetworkRange(format!("{}/{}", config.network.base, config.network.prefix)));
     }
@@ -144,7 +144,7 @@ struct Wiring {
     name: String,
     file: PathBuf,
     config: QemuConfig,
-    clock: Arc<Clock>,
+    clock: Arc<Wall>,
     plan: Plan,
     bridges: BTreeSet<String>,
     leases: Leases,

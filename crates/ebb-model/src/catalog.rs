@@ -79,6 +79,9 @@ pub struct Limits {
     /// A host that was not heard for so long may be declared lost.
     #[serde(default = "host_lost_seconds")]
     pub host_lost_seconds: i64,
+    /// A clock that runs further ahead of the machine's own time at once is not believed (rules §1.5).
+    #[serde(default = "clock_jump_seconds")]
+    pub clock_jump_seconds: i64,
     /// A firm order that caused a notice is charged for at least so long (rules §2.11).
     #[serde(default = "taking_minimum_seconds")]
     pub taking_minimum_seconds: i64,
@@ -112,6 +115,10 @@ pub struct Limits {
     /// Whose voucher expires is warned so many days before (rules §5.1).
     #[serde(default = "voucher_warn_days")]
     pub voucher_warn_days: i64,
+}
+
+fn clock_jump_seconds() -> i64 {
+    60
 }
 
 fn voucher_warn_days() -> i64 {
@@ -495,6 +502,7 @@ impl Catalog {
             ("firm_wait_seconds", limits.firm_wait_seconds, 1),
             ("instances_per_account", limits.instances_per_account, 0),
             ("host_lost_seconds", limits.host_lost_seconds, 1),
+            ("clock_jump_seconds", limits.clock_jump_seconds, 1),
             ("taking_minimum_seconds", limits.taking_minimum_seconds, 0),
             ("takings_per_hour", limits.takings_per_hour, 0),
             ("drill_free_seconds", limits.drill_free_seconds, 0),

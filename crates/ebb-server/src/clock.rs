@@ -1,9 +1,10 @@
-//! What time is it? The one place that reads the wall clock; what it hands out never goes back (rules §1.5).
+//! What time is it for the service? What is handed out never goes back (rules §1.5).
 
+use ebb_driver::wall::{self, Leap, Wall};
 use ebb_model::time::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 /// The service's clock. Clones share it.
 #[derive(Clone)]
@@ -16,7 +17,7 @@ struct Inner {
 }
 
 enum Source {
-    Wall,
+    Wall(Wall),
     /// A sandbox's: stands still until it is advanced.
     Still,
     /// A sandbox's: `speed` seconds in one of the wall clock, besides being advanced.
@@ -30,7 +31,7 @@ enum Source {
 impl Clock {
     /// Starts no earlier than `last`, the newest instant in the database.
     pub fn wall(last: Option<Timestamp>) -> Self {
-        Self::new(Source::Wall, last.map_or(i64::MIN, Timestamp::micros))
+        Self::new(Source::Wall(Wall::default()), last.map_or(i64::MIN, Timestamp::micros))
     }
 
     /// A sandbox's clock; `speed` 0 stands still.
@@ -48,7 +49,7 @@ impl Clock {
 
     pub fn now(&self) -> Timestamp {
         let read = match &self.0.source {
-            Source::Wall => wall_micros(),
+            Source::Wall(wall) => wall.now().micros(),
             Source::Still => i64::MIN,
             Source::Fast { speed, started, offset } => {
                 let passed = i64::try_from(started.elapsed().as_micros()).unwrap_or(i64::MAX);
@@ -61,7 +62,26 @@ impl Clock {
 
     /// What signatures are dated by, also in a sandbox: their receivers look at their own clocks.
     pub fn wall_now(&self) -> Timestamp {
-        Timestamp::from_micros(wall_micros())
+        wall::unchecked()
+    }
+
+    /// The wall clock has leapt, and is not believed: nothing that is due is carried out.
+    pub fn leap(&self) -> Option<Leap> {
+        let Source::Wall(wall) = &self.0.source else { return None };
+        wall.leap()
+    }
+
+    /// The wall clock is right after a leap.
+    pub fn believe(&self) {
+        if let Source::Wall(wall) = &self.0.source {
+            wall.believe();
+        }
+    }
+
+    pub fn allow_jumps(&self, seconds: i64) {
+        if let Source::Wall(wall) = &self.0.source {
+            wall.allow_jumps(seconds);
+        }
     }
 
     /// A sandbox goes to `at`, if that is not past.
@@ -76,17 +96,11 @@ impl Clock {
     /// `None`: not a sandbox.
     pub fn speed(&self) -> Option<u32> {
         match self.0.source {
-            Source::Wall => None,
+            Source::Wall(_) => None,
             Source::Still => Some(0),
             Source::Fast { speed, .. } => Some(speed),
         }
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the one gate through which wall time comes in")]
-fn wall_micros() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |passed| i64::try_from(passed.as_micros()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]
@@ -95,7 +109,7 @@ mod tests {
 
     #[test]
     fn it_never_goes_back() {
-        let future = Timestamp::from_micros(wall_micros()).plus_seconds(3_600);
+        let future = wall::unchecked().plus_seconds(3_600);
         let clock = Clock::wall(Some(future));
         assert_eq!(clock.now(), future);
 

@@ -30,6 +30,8 @@ pub struct Metrics {
     panics: Counter,
     retries: Family<Worker, Counter>,
     pub hosts_connected: Gauge,
+    /// How far ahead a wall clock is that is not believed.
+    pub clock_leap_seconds: Gauge,
     /// Seconds by which a due instant was carried out late.
     lateness: Histogram,
     /// Seconds from the decision of an interruption to the guest's metadata showing it.
@@ -55,6 +57,7 @@ impl Metrics {
             panics: Counter::default(),
             retries: Family::default(),
             hosts_connected: Gauge::default(),
+            clock_leap_seconds: Gauge::default(),
             lateness: fine(),
             notice: fine(),
             committed: fine(),
@@ -69,6 +72,8 @@ impl Metrics {
         registry.register("panics", "Panics in requests, workers and units of work", metrics.panics.clone());
         registry.register("worker_retries", "Work that failed and is tried again", metrics.retries.clone());
         registry.register("hosts_connected", "Hosts with a live connection", metrics.hosts_connected.clone());
+        let leap = "By which a wall clock is ahead that has leapt and is not believed; then nothing due is carried out";
+        registry.register("clock_leap_seconds", leap, metrics.clock_leap_seconds.clone());
         registry.register("due_lateness_seconds", "Delay of due instants", metrics.lateness.clone());
         registry.register("notice_seconds", "From decision to readable notice", metrics.notice.clone());
         registry.register("notice_commit_seconds", "From notice to commit", metrics.committed.clone());

@@ -80,7 +80,7 @@ const DOCS: &str = "/docs";
         lending::unplug, lending::plug, lending::return_file,
         subscription::add, subscription::list, subscription::show, subscription::delete, subscription::confirm,
         subscription::test, subscription::deliveries, subscription::unsubscribe,
-        sandbox::clock, sandbox::advance,
+        sandbox::clock, sandbox::accept, sandbox::advance,
     ),
     modifiers(&Security),
     security(("key" = []))
@@ -192,6 +192,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/hosts/{name}/accept-gap", post(host::accept_gap))
         .route("/v1/hosts/{name}/guests/{id}/destroy", post(host::destroy_guest))
         .route("/v1/clock", get(sandbox::clock))
+        .route("/v1/clock/accept", post(sandbox::accept))
         .route("/v1/clock/advance", post(sandbox::advance))
         .fallback(no_route)
         .method_not_allowed_fallback(no_route)

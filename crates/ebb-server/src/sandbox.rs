@@ -117,7 +117,7 @@ pub async fn sandbox(config: SandboxConfig) -> Result<(Serving, Ready), ServeErr
         docs: format!("{endpoint}/docs"),
         endpoint,
         keys: named.map(|(name, secret)| (name.to_owned(), secret.to_owned())).into_iter().collect::<NamedKeys>(),
-        clock: ShownClock { now: app.clock.now().to_string(), speed: config.speed },
+        clock: ShownClock { now: app.clock.now().to_string(), speed: config.speed, leap: None },
     };
     Ok((Serving { address, app, listener }, ready))
 }

@@ -104,6 +104,7 @@ pub async fn serve(config: ServeConfig) -> Result<Serving, ServeError> {
     let mint = newest.map_or_else(Mint::from_system, |newest| Mint::from_system().after(newest.id));
     let installation = installation(&store, &clock, &mint, config.restored).await?;
     let opened = open_book(&store, &clock, config.catalog).await?;
+    clock.allow_jumps(opened.catalog.limits.clock_jump_seconds);
     let app = App::new(Inner {
         store,
         began_at: clock.now(),

@@ -122,6 +122,13 @@ where
     let mut news = app.news.subscribe();
     let mut pause = Duration::from_millis(50);
     loop {
+        if let Some(leap) = app.clock.leap() {
+            // Perhaps only the clock is wrong: what would be due all at once waits until an operator says which it is.
+            app.metrics.clock_leap_seconds.set(leap.wall.millis_since(leap.told) / 1_000);
+            tokio::time::sleep(NET).await;
+            continue;
+        }
+        app.metrics.clock_leap_seconds.set(0);
         let sleep = match AssertUnwindSafe(work(app.clone())).catch_unwind().await {
             Ok(Ok(next)) => {
                 pause = Duration::from_millis(50);

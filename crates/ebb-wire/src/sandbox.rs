@@ -1,4 +1,4 @@
-//! The sandbox's clock, as the API says it.
+//! The clock, as the API says it, and how a sandbox's is moved.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -8,6 +8,17 @@ pub struct Clock {
     pub now: String,
     /// Seconds of the sandbox in a second of the wall clock; 0: it stands still until it is advanced.
     pub speed: u32,
+    /// The wall clock has leapt ahead and is not believed: what is due waits until an operator accepts it, or it is set right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leap: Option<ClockLeap>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ClockLeap {
+    /// What the wall clock says.
+    pub wall: String,
+    /// By how much that is ahead of `now`.
+    pub seconds: i64,
 }
 
 /// Either `seconds` or `to`.

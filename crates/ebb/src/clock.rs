@@ -1,4 +1,4 @@
-//! `ebb clock`: what time is it in a sandbox, and how is it moved on?
+//! `ebb clock`: what time is it, and how does a sandbox move it on, or an operator accept it after a leap?
 
 use crate::events;
 use crate::failure::Failure;
@@ -8,9 +8,12 @@ use ebb_wire::sandbox::{Advance, Advanced, Clock};
 
 #[derive(Debug, clap::Subcommand)]
 pub enum ClockCommand {
-    /// Show the sandbox's time and speed
+    /// Show the time, in a sandbox also its speed
     #[command(after_help = "Example:\n  ebb clock show")]
     Show,
+    /// Say that a wall clock is right which leapt ahead; what is due waits for that
+    #[command(after_help = "Example:\n  ebb clock accept --as operator")]
+    Accept,
     /// Move the sandbox's clock on, and say what happened on the way
     #[command(after_help = "Example:\n  ebb clock advance 1h30m")]
     Advance {
@@ -27,14 +30,11 @@ pub async fn clock(session: &Session, command: &ClockCommand) -> Result<(), Fail
     match command {
         ClockCommand::Show => {
             let clock: Clock = session.client.get("/v1/clock", &[]).await?;
-            session.show(&clock, |clock| {
-                let speed = match clock.speed {
-                    0 => "stands still; `ebb clock advance` moves it".to_owned(),
-                    1 => "as the wall clock".to_owned(),
-                    n => format!("{n} times the wall clock"),
-                };
-                facts(&[("now", instant(&clock.now)), ("speed", speed)])
-            })
+            session.show(&clock, table)
+        }
+        ClockCommand::Accept => {
+            let clock: Clock = session.client.ask("/v1/clock/accept").await?;
+            session.show(&clock, table)
         }
         ClockCommand::Advance { by, to } => {
             let body = Advance { seconds: *by, to: to.clone() };
@@ -46,6 +46,23 @@ pub async fn clock(session: &Session, command: &ClockCommand) -> Result<(), Fail
             })
         }
     }
+}
+
+fn table(clock: &Clock) -> String {
+    let speed = match clock.speed {
+        0 => "stands still; `ebb clock advance` moves it".to_owned(),
+        1 => "as the wall clock".to_owned(),
+        n => format!("{n} times the wall clock"),
+    };
+    let mut known = vec![("now", instant(&clock.now)), ("speed", speed)];
+    if let Some(leap) = &clock.leap {
+        let (wall, seconds) = (instant(&leap.wall), leap.seconds);
+        let says = format!(
+            "{wall}, {seconds} s ahead, and not believed; what is due waits for `ebb clock accept --as operator`"
+        );
+        known.push(("wall clock", says));
+    }
+    facts(&known)
 }
 
 /// Reads `90`, `5m` or `1h30m`.

@@ -27,6 +27,7 @@ pub static LIMITS: LazyLock<Limits> = LazyLock::new(|| Limits {
     hold: true,
     trial_takes_room: false,
     host_lost_seconds: 300,
+    clock_jump_seconds: 60,
     taking_minimum_seconds: 600,
     takings_per_hour: 100,
     drill_free_seconds: 36_000,

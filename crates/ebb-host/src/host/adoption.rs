@@ -2,7 +2,6 @@
 //! nobody is swept.
 
 use super::{Host, last_sign_of_life};
-use crate::clock::Clock;
 use crate::error::HostError;
 use crate::network::plan::Port;
 use crate::qemu::console::Console;
@@ -11,6 +10,7 @@ use crate::qemu::monitor;
 use crate::qemu::process::{self, Process};
 use ebb_driver::agent::{Action, Guest, Seen};
 use ebb_driver::protocol::Is;
+use ebb_driver::wall;
 use ebb_model::id::InstanceId;
 use ebb_model::time::Timestamp;
 use std::collections::BTreeMap;
@@ -125,7 +125,7 @@ impl Host {
 
     /// When a guest that is found dead was last alive, as far as anybody knows.
     fn last_seen(&self, guest: &Guest, now: Timestamp) -> Timestamp {
-        let sign = last_sign_of_life(&self.shop.files.guest(guest.desired.id)).map_or(now, Clock::of_file);
+        let sign = last_sign_of_life(&self.shop.files.guest(guest.desired.id)).map_or(now, wall::of_file);
         match guest.observed.is {
             Is::Running { since } => sign.clamp(since.min(now), now),
             _ => now,

@@ -1,4 +1,4 @@
-//! The clock, which only a sandbox lets anybody advance.
+//! The clock, which only a sandbox lets anybody advance, and an operator accept after a leap.
 
 use super::bill::logged;
 use super::json;
@@ -12,7 +12,7 @@ use axum::response::Response;
 use ebb_model::time::Timestamp;
 use ebb_store::rows::event;
 use ebb_wire::problem::Problem;
-use ebb_wire::sandbox::{Advance, Advanced, Clock};
+use ebb_wire::sandbox::{Advance, Advanced, Clock, ClockLeap};
 
 /// An advance longer than this is refused: five years of hours would be closed one by one.
 const LONGEST_ADVANCE_SECONDS: i64 = 5 * 366 * 86_400;
@@ -23,7 +23,32 @@ const MOST_EVENTS: i64 = 1_000;
 /// What time it is for everything but the authentication of requests.
 #[utoipa::path(get, path = "/v1/clock", operation_id = "show_clock", responses((status = 200, body = Clock)))]
 pub async fn clock(State(app): State<App>, _: Principal) -> Json<Clock> {
-    Json(Clock { now: app.clock.now().to_string(), speed: app.clock.speed().unwrap_or(1) })
+    Json(shown(&app))
+}
+
+fn shown(app: &App) -> Clock {
+    let leap = app
+        .clock
+        .leap()
+        .map(|leap| ClockLeap { wall: leap.wall.to_string(), seconds: leap.wall.millis_since(leap.told) / 1_000 });
+    Clock { now: app.clock.now().to_string(), speed: app.clock.speed().unwrap_or(1), leap }
+}
+
+/// Believes a wall clock that has leapt ahead: time goes on from there, and what was due meanwhile is carried out (operator).
+#[utoipa::path(post, path = "/v1/clock/accept", operation_id = "accept_clock",
+    responses((status = 200, body = Clock), (status = 409, body = Problem)))]
+pub async fn accept(State(app): State<App>, call: Call<Option<()>>) -> Result<Response, Denied> {
+    call.principal.operator()?;
+    if let Some(answer) = call.before(&app).await? {
+        return Ok(json(StatusCode::OK, answer));
+    }
+    let Some(leap) = app.clock.leap() else {
+        return Err(Denied::Conflict("the clock has not leapt, so there is nothing to accept".to_owned()));
+    };
+    app.clock.believe();
+    tracing::warn!(from = %leap.told, to = %leap.wall, "the leap of the wall clock was accepted");
+    let answer = serde_json::to_string(&shown(&app)).expect("an answer of plain values");
+    Ok(json(StatusCode::OK, call.keep(&app, answer).await?))
 }
 
 /// Lets the sandbox's time pass: everything due happens on the way, in order, each at its own instant.

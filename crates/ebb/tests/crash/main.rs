@@ -4,6 +4,7 @@
 mod absence;
 mod api;
 mod books;
+mod clocks;
 mod failpoints;
 mod guests;
 mod kills;
