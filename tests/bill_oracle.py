@@ -684,7 +684,8 @@ class Log:
             at = second(body["at"])
             must(owing["frozen"] is None, "it was frozen twice")
             must(owing["since"] <= at <= owing["until"] and at < now, "it was frozen before its time, or after its grace")
-            must(second(body["release_at"]) == at + terms["arrears_frozen_days"] * DAY, "it is frozen for another time than the terms say")
+            begins = now if now > at + HOUR else at  # one that is carried out late leaves all of its days
+            must(second(body["release_at"]) == begins + terms["arrears_frozen_days"] * DAY, "it is frozen for another time than the terms say")
             due = [days for days in terms["arrears_warn_days_before"] if at - days * DAY > owing["since"]]
             must(body["by"] != "grace" or not due or min(owing["told"], default=1000) <= min(due), "it was not told before it was frozen")
             owing.update(frozen=at, by=body["by"], release=second(body["release_at"]), frozen_place=event["id"], **self.as_it_stands(person))

@@ -6,7 +6,7 @@
 use crate::spending::Spending;
 use ebb_model::catalog::ArrearsLimits;
 use ebb_model::money::{Amount, Exact};
-use ebb_model::time::{DAY, Period, Second, Timestamp};
+use ebb_model::time::{DAY, HOUR, Period, Second, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// One time in which an account owes, from the settlement that left a debt to the top-up that pays it.
@@ -122,9 +122,10 @@ pub fn freezes_at(known: &Arrears, owed: Exact, spending: &Spending, limits: &Ar
     (at, By::DebtLimit)
 }
 
-/// A freeze at `since`.
-pub fn freeze(known: &Arrears, since: Second, limits: &ArrearsLimits) -> Arrears {
-    let until = since.plus(limits.frozen_days * DAY);
+/// A freeze at `since`. One that is carried out late, because a host was silent, leaves its owner all of its days to pay.
+pub fn freeze(known: &Arrears, since: Second, carried_out: Second, limits: &ArrearsLimits) -> Arrears {
+    let from = if carried_out > since.plus(HOUR) { carried_out } else { since };
+    let until = from.plus(limits.frozen_days * DAY);
     Arrears { frozen: Some(Frozen { since, until }), ..*known }
 }
 
@@ -186,7 +187,7 @@ mod tests {
         // Its beginning told as much.
         assert_eq!(next(&known, days(3), None, &limits), Some((days(2), Deed::FreezeSoon(1))));
         assert_eq!(next(&known, days(1), None, &limits), Some((days(1), Deed::Freeze)));
-        let frozen = freeze(&known, days(15), &limits);
+        let frozen = freeze(&known, days(15), days(15).plus(1), &limits);
         assert_eq!(standing(Some(&frozen)), Standing::Frozen { since: days(15), until: days(30) });
         assert_eq!(next(&frozen, days(15), None, &limits), Some((days(27), Deed::ReleaseSoon(3))));
         assert_eq!(due_at((days(30), Deed::Release)), days(30).plus(1).start());

@@ -232,7 +232,13 @@ pub fn price_since(facts: &Facts) -> (Timestamp, &'static str) {
     let mut since = (facts.span.since.start(), "since its use began");
     for (at, event) in facts.events {
         match event {
-            Event::Bought { .. } => since = (*at, "fixed when the order was accepted"),
+            Event::Bought { purchase: Purchase::SpotBlock { .. }, .. } => {
+                since = (*at, "fixed when the order was accepted");
+            }
+            Event::Bought { .. } => since = (*at, "as it was when the order was accepted"),
+            Event::PriceChanged { since: from, .. } if *from <= charge.period.since => {
+                since = (from.start(), "as of the price book from then on");
+            }
             Event::Resized { at, .. } if charge.meter == Meter::Compute && *at <= charge.period.since => {
                 since = (at.start(), "as of its flavor when it was resized");
             }

@@ -82,5 +82,6 @@ pub(crate) fn let_go(instance: &Instance, at: Second, limits: &Limits) -> Step {
     if instance.frozen_since.is_none() || instance.state.end().is_some() {
         return unchanged();
     }
+    let at = instance.frozen_since.map_or(at, |frozen| frozen.max(at));
     releasing(instance, ended(instance, Cause::Arrears, at.start(), limits), vec![])
 }

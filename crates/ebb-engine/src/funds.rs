@@ -30,13 +30,18 @@ impl Need {
             // A trial holds nothing, a subscription nothing more: whatever is held of a firm one is for an hour on demand.
             _ => (SoldAs::OnDemand, HOUR),
         };
+        // A block is settled at its release, after all of its periods, and begins a while after it was bought.
+        let until = match purchase {
+            Purchase::SpotBlock { hours, periods, .. } => since.plus((hours * periods + 1) * HOUR),
+            _ => since.plus(seconds),
+        };
         let disk = disk.charge(seconds).min(amount.exact());
         let due = |item, amount: Exact| {
             let (option, flavor) = (Some(option), Some(flavor.to_owned()));
             Due { what: Use { item, option, flavor, region: region.to_owned() }, amount: Owed::Time(amount) }
         };
         let dues = vec![due(Item::Compute, amount.exact() - disk), due(Item::SystemDisk, disk)];
-        Need { amount, dues, until: since.plus(seconds) }
+        Need { amount, dues, until }
     }
 
     /// Months that are paid now.

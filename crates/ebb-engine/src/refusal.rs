@@ -118,7 +118,7 @@ pub enum Refused {
         "it is stopped economically and has no room that could be paid for; start it (`ebb start`) and convert it then"
     )]
     AwayToSubscription,
-    #[error("a subscription is paid at most {most} months ahead, so {months} cannot be paid now; name another number")]
+    #[error("a subscription is paid 1 to {most} months ahead, so {months} cannot be paid now; name another number")]
     Months { months: i64, most: i64 },
     #[error("{needed} are paid in advance, and {available} of unbound money is there: top up, or take fewer months")]
     NotPaidFor { needed: Amount, available: Amount },

@@ -4,7 +4,7 @@
 
 use crate::refusal::Refused;
 use ebb_model::billing::{Charge, Meter};
-use ebb_model::catalog::Catalog;
+use ebb_model::catalog::{Catalog, Flavor};
 use ebb_model::id::VoucherId;
 use ebb_model::instance::{Instance, Purchase};
 use ebb_model::money::{Amount, Exact};
@@ -180,21 +180,29 @@ pub fn may_issue(wanted: &Wanted, catalog: &Catalog, now: Second) -> Result<(), 
     if let Some(region) = pays.regions.iter().find(|id| !catalog.regions.iter().any(|region| region.id == **id)) {
         return Err(unknown("region", region));
     }
-    if !pays_something(*kind, pays) {
+    if !pays_something(*kind, pays, catalog) {
         return Err(Refused::VoucherScope("there is nothing that all of it together would pay for".to_owned()));
     }
     Ok(())
 }
 
-/// Whether there is any record that it may pay.
-fn pays_something(kind: VoucherKind, pays: &Scope) -> bool {
+/// Whether there is any record that it may pay: of a flavor that is sold so, or of traffic.
+fn pays_something(kind: VoucherKind, pays: &Scope, catalog: &Catalog) -> bool {
+    let sold = |option: SoldAs| {
+        let named = |flavor: &&Flavor| pays.flavors.is_empty() || pays.flavors.contains(&flavor.id);
+        catalog.flavors.iter().filter(named).any(|flavor| match option {
+            SoldAs::SpotBlock => flavor.spot.is_some(),
+            SoldAs::Subscription => flavor.subscription.is_some(),
+            _ => flavor.on_demand.is_some(),
+        })
+    };
     let (flavor, region) = (pays.flavors.first().cloned(), pays.regions.first().cloned().unwrap_or_default());
     let of =
         |item, option| Use { item, option, flavor: flavor.clone().or(Some(String::new())), region: region.clone() };
     let by_time = SoldAs::ALL.iter().filter(|option| **option != SoldAs::Subscription);
     let by_time = by_time.flat_map(|option| [(Item::Compute, *option), (Item::SystemDisk, *option)]);
     let mut uses = by_time.chain([(Item::Subscription, SoldAs::Subscription)]);
-    uses.any(|(item, option)| may_pay(kind, pays, &of(item, Some(option))))
+    uses.any(|(item, option)| sold(option) && may_pay(kind, pays, &of(item, Some(option))))
         || may_pay(kind, pays, &Use::of_traffic(&region))
 }
 

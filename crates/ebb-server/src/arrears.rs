@@ -323,7 +323,8 @@ async fn tend(mut unit: Unit, id: AccountId, hosts: Hosts) -> Outcome<Decision<T
                 unit.write(alarm::set(ALARM, &id.to_string(), unit.now.plus_seconds(pause)));
                 return Ok(unit.done(Tended::Nothing));
             }
-            let frozen = arrears::freeze(&seen.known.arrears, at, &app.catalog.limits.arrears).frozen;
+            let frozen =
+                arrears::freeze(&seen.known.arrears, at, unit.now.second(), &app.catalog.limits.arrears).frozen;
             let frozen = frozen.expect("a freeze has its seconds");
             unit.guard(rows::freeze(&seen.known, &frozen));
             let (by, release_at) = (seen.freeze.1, frozen.until);

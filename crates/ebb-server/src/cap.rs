@@ -248,7 +248,8 @@ impl App {
                 let now = unit.now.second();
                 let seen = see(&unit.app.clone(), &unit.reads, &of, now).await?;
                 if seen.is_some_and(|seen| {
-                    seen.cap.acting_at == Some(at) && (!is_trial(&known) || trials_too(&seen, at, &unit.app))
+                    // What was stopped already changes the sums, and not what was decided.
+                    seen.cap.acting_at == Some(at) && (!is_trial(&known) || seen.cap.acting_on_trials)
                 }) {
                     unit.step(&known, Input::CapReached { at }).await?;
                 }
@@ -359,7 +360,7 @@ async fn act(unit: &mut Unit, id: AccountId, seen: &Seen, at: Second) -> Outcome
     if all.is_empty() {
         return Ok(None);
     }
-    unit.write(cap::acts(id, at));
+    unit.write(cap::acts(id, at, trials_too(seen, at, &app)));
     unit.log_and_tell_account(id, &Event::CapReached { at });
     for one in all.into_iter().filter(|one| is_quiet(one)) {
         unit.step(one, input).await?;

@@ -19,8 +19,8 @@ use ebb_model::instance::Instance;
 use ebb_model::price::Prices;
 use ebb_model::price_book::{Item, gaps, items};
 use ebb_model::time::{DAY, Second, Timestamp};
-use ebb_store::rows::{alarm, instance, price};
-use ebb_store::{Decision, Halt, Query, Store, StoreError};
+use ebb_store::rows::{alarm, instance, price, token};
+use ebb_store::{Decision, Halt, Query, Reads, Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A price changes, or a change of it is to be told.
@@ -49,6 +49,7 @@ pub(crate) async fn open_book(store: &Store, clock: &Clock, catalog: Catalog) ->
     let opened = store.unit::<_, Wrong, _, _>("enter-prices", BOOK, move |reads| {
         let catalog = catalog.clone();
         async move {
+            let terms = agree(&reads, &catalog).await?;
             let entered: Vec<Entered> = reads.rows(price::all()).await?.iter().map(price::read).collect();
             // Where a sandbox's clock stands still, one entry comes after the other all the same.
             let last = entered.iter().map(|one| one.entered_at.micros() + 1).max();
@@ -56,6 +57,7 @@ pub(crate) async fn open_book(store: &Store, clock: &Clock, catalog: Catalog) ->
             let entry = enter(&book(&entered), &catalog, at)
                 .map_err(|wrong| Halt::Refused(Wrong(wrong.iter().map(said).collect())))?;
             let mut writes: Vec<Query> = entry.new.iter().map(|one| price::insert(one, "operator")).collect();
+            writes.extend(terms);
             for (item, prices) in &entry.changed {
                 let (name, now) = (item.to_string(), now.second());
                 let followers = reads.rows(price::followers(&name, now)).await?;
@@ -78,6 +80,41 @@ pub(crate) async fn open_book(store: &Store, clock: &Clock, catalog: Catalog) ->
 
 #[derive(Debug)]
 struct Wrong(Vec<String>);
+
+/// Whether a catalog goes with what is there already: the currency and the time zone of the installation, and the zones of live instances.
+async fn agree(reads: &Reads, catalog: &Catalog) -> Result<Option<Query>, Halt<Wrong>> {
+    let mut wrong = vec![];
+    let zone = String::from(catalog.time_zone.clone());
+    let known = reads.row(token::installation()).await?;
+    let known = known.as_ref().map(|row| (row.opt_text("currency"), row.opt_text("time_zone")));
+    let (currency, time_zone) = known.unwrap_or_default();
+    if let Some(known) = currency.filter(|known| *known != catalog.currency) {
+        wrong.push(format!(
+            "currency: it says {}, and this installation counts in {known}: two currencies never meet in one (rules §1.2); put {known} \
+             back, or begin another installation",
+            catalog.currency
+        ));
+    }
+    if let Some(known) = time_zone.filter(|known| *known != zone) {
+        wrong.push(format!(
+            "time_zone: it says {zone}, and this installation's days are those of {known}, by which its bills are cut (rules §1.4); put \
+             {known} back, or begin another installation"
+        ));
+    }
+    for row in reads.rows(instance::live_zones()).await? {
+        let name = row.text("zone");
+        if catalog.zone(name).is_none() {
+            let live = row.int("live");
+            wrong.push(format!(
+                "zones: `{name}` is gone, and {live} of its instances are not released; keep it until they are"
+            ));
+        }
+    }
+    match wrong.is_empty() {
+        true => Ok((currency.is_none() || time_zone.is_none()).then(|| token::set_terms(&catalog.currency, &zone))),
+        false => Err(Halt::Refused(Wrong(wrong))),
+    }
+}
 
 impl App {
     /// Has everything follow the price book from the start on: spans of before there was one, and what depends on a change that was entered.

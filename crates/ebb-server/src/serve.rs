@@ -76,7 +76,7 @@ pub enum ServeError {
     CatalogFile { path: PathBuf, cause: io::Error },
     #[error(transparent)]
     Catalog(#[from] CatalogProblems),
-    #[error("the catalog's prices cannot be entered:\n  {}", problems.join("\n  "))]
+    #[error("the catalog does not go with what is there:\n  {}", problems.join("\n  "))]
     Prices { problems: Vec<String> },
     #[error("the store does not open: {0}")]
     Store(#[from] StoreError),

@@ -7,7 +7,7 @@
 use crate::app::App;
 use crate::denied::Denied;
 use crate::unit::{Outcome, Unit};
-use crate::work::hours::Accruing;
+use crate::work::hours::{Accruing, accruing};
 use ebb_engine::event::Event;
 use ebb_engine::funds::{self, Need};
 use ebb_engine::settlement;
@@ -15,8 +15,8 @@ use ebb_engine::voucher::{Due, Owed, Payment, Use, pay, warns_at};
 use ebb_model::billing::{Charge, Split};
 use ebb_model::id::{AccountId, InstanceId};
 use ebb_model::instance::Instance;
-use ebb_model::money::Amount;
-use ebb_model::time::Second;
+use ebb_model::money::{Amount, Exact};
+use ebb_model::time::{HOUR, Second};
 use ebb_model::traffic::TrafficCharge;
 use ebb_model::voucher::Voucher;
 use ebb_store::rows::account::Account;
@@ -123,7 +123,8 @@ impl Funds {
                 held.push((of.id, Need::held(&of, region(app, &of.zone), amount, since)));
             }
         }
-        Ok(Funds { cash: of.purse.cash, bound: of.held, vouchers, held, now })
+        let cash = of.purse.cash - overdue(app, reads, of, now).await?;
+        Ok(Funds { cash, bound: of.held, vouchers, held, now })
     }
 
     fn needs(&self) -> Vec<Need> {
@@ -158,6 +159,17 @@ impl Funds {
         let vouchers = vouchers.into_iter().filter(|one| one.valid_at(self.now)).collect();
         Funds { cash: of.purse.cash, bound: of.held, vouchers, held, now: self.now }
     }
+}
+
+/// What is used and should have been billed long ago, which cash is to pay: a silent host keeps the account's hours open (rules §1.6).
+async fn overdue(app: &App, reads: &Reads, of: &Account, now: Second) -> Result<Amount, StoreError> {
+    if of.close_at.is_none_or(|at| now < at.plus(HOUR)) {
+        return Ok(Amount::ZERO);
+    }
+    let open = accruing(app, reads, of, now).await?;
+    let time = open.hour.iter().map(|(_, split)| split.payable - split.vouchers).sum::<Exact>();
+    let traffic = open.traffic.charges.iter().map(|charge| charge.paid().payable - charge.paid().vouchers);
+    Ok(time.posted() + traffic.map(|quantity| quantity.in_time()).sum::<Exact>().posted())
 }
 
 /// The region of an instance, which a scope may name.

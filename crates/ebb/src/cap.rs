@@ -20,6 +20,7 @@ enum CapCommand {
     #[command(after_help = "Example:\n  ebb cap set 100")]
     Set {
         /// In the catalog's currency; 0 with a trial that is released at its end: nothing is ever charged
+        #[arg(allow_negative_numbers = true)]
         amount: String,
     },
     /// Do without a cap; what it stopped stays so

@@ -64,7 +64,7 @@ fn check(file: &Path, at: Option<Second>, as_json: bool) -> Result<(), Failure> 
         return print(&format!("{said}\n"));
     }
     print(&format!(
-        "{} can be used: {} things have a price in {}, and {to_come} prices are to come.\n\
+        "{} can be used: {} things have a price in {}, and prices to come: {to_come}.\n\
          A service that has sold by other prices says with its start which of them were another.\n",
         file.display(),
         all.len(),

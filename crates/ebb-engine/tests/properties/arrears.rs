@@ -123,7 +123,7 @@ impl Tenant {
     /// What is due before a second.
     fn freeze_before(&mut self, at: Second) {
         if let Some((since, _)) = self.freezes_at().filter(|(since, _)| *since < at) {
-            self.arrears = Some(freeze(&self.arrears.expect("it is in arrears"), since, &self.limits));
+            self.arrears = Some(freeze(&self.arrears.expect("it is in arrears"), since, since, &self.limits));
             let open = self.spans.iter_mut().filter(|span| span.until.is_none());
             open.for_each(|span| span.until = Some(since.max(span.since)));
         }

@@ -13,7 +13,7 @@ use axum::response::Response;
 use ebb_engine::event::Event;
 use ebb_model::id::AccountId;
 use ebb_model::money::Amount;
-use ebb_model::time::Second;
+use ebb_model::time::{HOUR, Second};
 use ebb_store::rows::account::{self, Account};
 use ebb_store::rows::cap as rows;
 use ebb_store::{Decision, Reads, StoreError};
@@ -62,6 +62,12 @@ async fn put(mut unit: Unit, id: AccountId, amount: Amount) -> Outcome<Decision<
     }
     unit.write(rows::set(id, amount, now));
     unit.write(rows::spent_before(id, month.since, billed));
+    // Hours of the month before may still be open, and what they add is added to what was.
+    let open = account.close_at.map(|at| cap::months(&app, at.plus(-HOUR)).0).filter(|open| open.since < month.since);
+    if let Some(open) = open {
+        let before = cap::billed(&unit.reads, id, open).await?;
+        unit.write(rows::spent_before(id, open.since, before));
+    }
     unit.log(id, None, &Event::CapSet { amount });
     unit.look_after_cap(id);
     let shown = standing(&app, &unit.reads, &account, now).await?;

@@ -168,7 +168,7 @@ async fn it_waits_for_silent_hosts_but_not_when_somebody_pays() {
             pay(&cloud, &ada, "37").await;
             let all = said(&cloud, &ada, &["account-frozen", "arrears-cleared", "frozen", "thawed"]).await;
             let expected = [
-                "account-frozen 2026-03-17T03:00:00Z grace 2026-04-01T03:00:00Z",
+                "account-frozen 2026-03-17T03:00:00Z grace 2026-04-01T05:00:00Z",
                 "frozen 2026-03-17T03:00:00Z",
                 "arrears-cleared 2026-03-17T05:00:00Z",
                 "thawed 2026-03-17T05:00:00Z",

@@ -445,3 +445,24 @@ story!(months_count_when_they_are_paid, |cloud: Cloud| async move {
     let balance = cloud.get("individual", "/v1/balance").await;
     assert!(balance["settled"]["payable"].as_str().unwrap() <= "58.40000000", "{balance}");
 });
+
+// The trials of an account are stopped together or not at all, whatever the stop of the first makes of the sums.
+story!(of_trials_none_is_spared, |cloud: Cloud| async move {
+    let ada = cloud.tenant("Ada", "enterprise", "500").await;
+    cloud.post(&ada, "/v1/trial", json!(null)).await;
+    cloud.until("09:00:00").await;
+    let trial = |flavor: &str| json!({ "option": "trial", "flavor": flavor });
+    let off = cloud.buy(&ada, trial("t6.small.1")).await;
+    let others = [cloud.buy(&ada, trial("c6.xlarge.2")).await, cloud.buy(&ada, trial("t6.small.1")).await];
+    cloud.buy(&ada, json!({ "option": "on-demand", "flavor": "c6.large.2" })).await;
+    cloud.wait(60).await;
+    // Off, and charged all the same.
+    cloud.post(&ada, &format!("/v1/instances/{off}/stop"), json!({})).await;
+    cloud.wait(60).await;
+    cloud.post(&ada, "/v1/cap", json!({ "amount": "110" })).await;
+    cloud.wait(12 * 86_400).await;
+    for id in others.iter().chain([&off]) {
+        let known = cloud.instance(&ada, id).await;
+        assert_eq!((known["state"].as_str(), known["economical"].as_bool()), (Some("stopped"), Some(true)), "{id}");
+    }
+});

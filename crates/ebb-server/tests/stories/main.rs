@@ -19,6 +19,7 @@ mod mails;
 mod metadata;
 mod monthly;
 mod openapi;
+mod overdue;
 mod person_appeals;
 mod person_families;
 mod person_keys;

@@ -382,6 +382,37 @@ async fn a_price_of_the_past_is_refused_and_nothing_is_stored() {
     }
 }
 
+/// Two currencies never meet, bills are cut by the days of one time zone, and what is not released is somewhere.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_installation_counts_in_does_not_change() {
+    let directory = Directory::new();
+    let sqlite = Place::Sqlite(directory.path().join("ebb.db"));
+    for store in [sqlite, Place::Postgres(TempPostgres::start().database().await)] {
+        let start = async |change: &dyn Fn(&mut Catalog)| {
+            let mut catalog = Cloud::catalog();
+            change(&mut catalog);
+            Service::selling(catalog, store.clone(), directory.identity()).await
+        };
+        start(&|_| {}).await.unwrap().stop().await;
+        let refused = start(&|catalog| catalog.currency = "USD".to_owned()).await.err().unwrap().to_string();
+        assert!(refused.contains("it says USD, and this installation counts in CNY"), "{refused}");
+        let moved = |catalog: &mut Catalog| catalog.time_zone = "Europe/Berlin".to_owned().try_into().unwrap();
+        let refused = start(&moved).await.err().unwrap().to_string();
+        assert!(refused.contains("this installation's days are those of Asia/Shanghai"), "{refused}");
+        start(&|_| {}).await.unwrap().stop().await;
+    }
+    let directory = Directory::new();
+    let (cloud, ended) = Cloud::kept_in(directory.path(), 8).await;
+    cloud.buy("individual", json!({ "option": "on-demand", "flavor": FLAVOR })).await;
+    drop(cloud);
+    ended.await.unwrap();
+    let mut catalog = Cloud::catalog();
+    catalog.zones.retain(|zone| zone.id != "cn-beijing-a");
+    let store = Place::Sqlite(directory.path().join("ebb.db"));
+    let refused = Service::selling(catalog, store, directory.identity()).await.err().unwrap().to_string();
+    assert!(refused.contains("zones: `cn-beijing-a` is gone, and 1 of its instances"), "{refused}");
+}
+
 #[tokio::test]
 async fn what_is_on_sale_has_a_price_when_the_service_starts() {
     let directory = Directory::new();

@@ -18,6 +18,8 @@ pub struct Cap {
     pub warned_month: Option<Second>,
     /// It acts at this second, and not everything is carried out yet.
     pub acting_at: Option<Second>,
+    /// It stops trials, too.
+    pub acting_on_trials: bool,
     /// When it acted last.
     pub acted_at: Option<Second>,
 }
@@ -34,6 +36,7 @@ pub fn read(row: &Row) -> Cap {
         stirred: row.int("stirred"),
         warned_month: second("warned_month"),
         acting_at: second("acting_at"),
+        acting_on_trials: row.opt_int("acting_on_trials") == Some(1),
         acted_at: second("acted_at"),
     }
 }
@@ -83,10 +86,10 @@ pub fn warned(account: AccountId, month: Second) -> Query {
 }
 
 /// It acts; what cannot be carried out with that follows.
-pub fn acts(account: AccountId, at: Second) -> Query {
+pub fn acts(account: AccountId, at: Second, on_trials: bool) -> Query {
     query(
-        "update spending_cap set acting_at = $2, acted_at = $2 where account_id = $1",
-        args![account.to_string(), at.unix()],
+        "update spending_cap set acting_at = $2, acted_at = $2, acting_on_trials = $3 where account_id = $1",
+        args![account.to_string(), at.unix(), i64::from(on_trials)],
     )
 }
 

@@ -106,6 +106,11 @@ pub fn count_live_of_account(account: AccountId) -> Query {
     query("select count(*) as live from instance where account_id = $1 and live = 1", args![account.to_string()])
 }
 
+/// Where instances are that are not released, and how many.
+pub fn live_zones() -> Query {
+    query("select zone, count(*) as live from instance where live = 1 group by zone order by zone", args![])
+}
+
 /// The account's instances that are on their way out: a notice is out, or charge has ended.
 pub fn leaving(account: AccountId) -> Query {
     query(

@@ -36,6 +36,11 @@ pub fn insert_installation(id: &str, at: Timestamp) -> Query {
     query("insert into installation (id, epoch, created_at) values ($1, 1, $2)", args![id, at.micros()])
 }
 
+/// What it counts in and whose days it keeps, from now on.
+pub fn set_terms(currency: &str, time_zone: &str) -> Query {
+    query("update installation set currency = $1, time_zone = $2", args![currency, time_zone])
+}
+
 pub fn raise_epoch() -> Query {
     query("update installation set epoch = epoch + 1", args![])
 }

@@ -22,6 +22,7 @@ pub enum RecordCommand {
         /// Id, or with --account the start of it that `ebb bill` shows
         record: String,
         /// In the catalog's currency, at most 8 decimals
+        #[arg(allow_negative_numbers = true)]
         amount: String,
         /// Why, as the customer reads it
         #[arg(long, value_name = "TEXT")]
