@@ -12,3 +12,6 @@ create table adjustment_voucher (
 );
 
 create index adjustment_voucher_account on adjustment_voucher (account_id, adjustment_id);
+
+-- Whole units of the currency beside what is payable of a month: 64 bits of exact units end at 2.5 thousand million of it.
+alter table month_spending add column whole bigint not null default 0;

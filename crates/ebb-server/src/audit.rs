@@ -48,9 +48,9 @@ impl App {
             all.join(self.audit_host(host::read(&row), most).await?);
         }
         for row in self.store.rows(audit::ledger()).await? {
-            let (sum, lost) = (row.int("amount"), row.int("lost"));
+            let (sum, lost) = (audit::read_ledger(&row), row.int("lost"));
             if sum != 0 || lost != 0 {
-                let sum = ebb_model::money::Amount::from_units(sum);
+                let sum = format!("{sum} × 0.00000001");
                 all.found.add(Check::Ledger, None, "all postings", format!("{sum}, {lost} of no entry"), "nothing");
             }
         }

@@ -5,7 +5,7 @@ use crate::{Query, Row, args, query};
 use ebb_engine::audit::account::{Block, Line};
 use ebb_engine::event::Event;
 use ebb_model::id::{AccountId, EventId, InstanceId};
-use ebb_model::money::Amount;
+use ebb_model::money::{AMOUNT_PER_UNIT, Amount};
 use ebb_model::time::{Second, Timestamp};
 
 /// How many rows are read in one go.
@@ -118,13 +118,19 @@ pub fn read_block(row: &Row) -> (InstanceId, Block) {
     (super::own(row.text("instance_id")), block)
 }
 
-/// What all postings come to, and those of no entry, as `amount` and `lost`.
+/// What all postings come to, as [`read_ledger`] reads it, and those of no entry, as `lost`.
 pub fn ledger() -> Query {
     query(
-        "select cast(coalesce(sum(p.amount), 0) as bigint) as amount, count(*) - count(e.id) as lost \
+        "select cast(coalesce(sum(p.amount / 100000000), 0) as bigint) as whole, \
+         cast(coalesce(sum(p.amount % 100000000), 0) as bigint) as rest, count(*) - count(e.id) as lost \
          from posting p left join entry e on e.id = p.entry_id",
         args![],
     )
+}
+
+/// In units of the ledger, however far from nothing it is.
+pub fn read_ledger(row: &Row) -> i128 {
+    i128::from(row.int("whole")) * i128::from(AMOUNT_PER_UNIT) + i128::from(row.int("rest"))
 }
 
 /// A page of the instances on a host that are not released.
