@@ -329,7 +329,8 @@ class Voucher:
     ends: list = field(default_factory=list)  # place, what, second, amount: as the log says it
     told: list = field(default_factory=list)  # warnings: place, second of the event, what was left, its expiry
     used_up: list = field(default_factory=list)  # seconds, as the log says it
-    ran_out: int = None  # the same by the rules
+    ran_out: list = field(default_factory=list)  # the same by the rules
+    filled: int = None  # something came back to it, at this second, when nothing had been left
 
     @property
     def rank(self):
@@ -337,6 +338,22 @@ class Voucher:
 
     def valid(self, at):
         return self.since <= at and (self.until is None or at < self.until)
+
+    @property
+    def rest(self):
+        """What is left of it as it is shown."""
+        return 0 if self.over else self.face - posted_fine(self.used) - self.gone
+
+    def take_back(self, units, now):
+        """So much comes back to it; gives how it is gone, if it is over [5.3]."""
+        gone = "revoked" if self.over == "revoked" else "expired" if self.until is not None and self.until <= now else None
+        self.used -= units * FINE_SHOWN
+        if gone:
+            self.gone += units
+        else:
+            self.filled = now if self.left < FINE_TIME else self.filled
+            self.left += units * FINE_SHOWN
+        return gone
 
     def may_pay(self, item, option, flavor, region):
         """Traffic has neither purchase option nor flavor; months have to be named."""
@@ -375,6 +392,7 @@ class Person:
     ended_place: str = None
     low_place: str = None  # of the warning that little is left
     given_back: list = field(default_factory=list)  # place in the log, the second, and what the log says [5.3]
+    parted: dict = field(default_factory=dict)  # by that place, to which sources it goes by the rules
 
     def back(self, before=None):
         """What came back to its grant, in exact units; before a place in the log."""
@@ -625,8 +643,9 @@ class Log:
 
     def adjust(self, event, body, now, person):
         """Something is given back of a record [5.3]."""
-        back, whole = {name: amount(units) for name, units in body["back"].items()}, amount(body["amount"])
-        if whole <= 0 or sum(back.values()) != whole or any(units < 0 for units in back.values()):
+        back, whole = {name: amount(body["back"][name]) for name in BACK}, amount(body["amount"])
+        parts = [*back.values(), *(amount(one["amount"]) for one in body["back"].get("vouchers", []))]
+        if whole <= 0 or sum(parts) != whole or any(units < 0 for units in parts):
             self.complain(body["record"], "what was given back is not what its sources took")
         if not body["reason"] or not body["by"]:
             self.complain(body["record"], "something was given back by nobody, or for no reason")
@@ -1249,6 +1268,32 @@ def place_of(piece, person):
     return person.closes.get(piece.settled_at)
 
 
+BACK = ("debt", "cash", "grant", "expired")
+
+
+def to_vouchers(said):
+    return [(one["voucher"], one["amount"], one.get("gone")) for one in said.get("vouchers", [])]
+
+
+def part(person, body, thing, vouchers, had, now):
+    """Gives back of a record in the reverse order: what was paid in cash, then to vouchers, the last one first, then to the grant; to each no more
+    than it paid, and not twice. Gives what goes to debt or cash, to which vouchers, to the grant, and what that had paid [5.3]."""
+    flow = isinstance(thing, Flow)
+    whole, grant = (10_000, 0) if flow else (SHOWN, thing.grant // SHOWN)
+    cash = thing.cash // whole - had.get("cash", 0)
+    payable = min(amount(body["amount"]), cash)
+    rest, to = amount(body["amount"]) - payable, []
+    for voucher, fine in reversed(thing.paid):
+        units = min(rest, fine // FINE_SHOWN - had.get(voucher, 0))
+        if units > 0:
+            to.append((voucher, vouchers[voucher].kind, units, vouchers[voucher].take_back(units, now)))
+            had[voucher] = had.get(voucher, 0) + units
+            rest -= units
+    left = grant - had.get("grant", 0)
+    had["cash"], had["grant"] = had.get("cash", 0) + payable, had.get("grant", 0) + rest
+    return payable, to, rest, left
+
+
 def check_money(person, lives, mine, flowed, bill, complain):
     """Was the money for months there when they were paid, and what is given back of a record paid for it? What was settled by then stands
     before it in the log [4.3, 5.3]."""
@@ -1268,30 +1313,25 @@ def check_money(person, lives, mine, flowed, bill, complain):
             if posted(cost * months * HOUR - by_vouchers) > purse(at):
                 complain(life.id, "months were paid for which the money was not there")
 
-    # Debt first, then cash, and only then the grant; each no more than paid of the record [5.3].
-    records = {r["id"]: (r["instance"], r["meter"], second(r["since"])) for r in bill["records"]}
-    paid = {(p.life.id, p.meter, p.since): (p.cash // SHOWN, p.grant // SHOWN) for p in mine if p.settled_at is not None}
-    records |= {r["id"]: (r["address"], "traffic", second(r["since"])) for r in bill.get("traffic", [])}
-    paid |= {(f.address.id, "traffic", f.since): (f.cash // 10_000, 0) for f in flowed}
+    # Debt first, then cash; how much of each, and what vouchers and grant get, is known by now [5.3].
     for place_, _, body in person.given_back:
-        key = records.get(body["record"])
-        left = paid.get(key)
-        if left is None:
+        parted = person.parted.get(place_)
+        if parted is None:
             complain(person.id, f"something was given back of {body['record']}, which is no record of its")
             continue
-        back = {name: amount(units) for name, units in body["back"].items()}
-        payable = min(amount(body["amount"]), left[0])
-        granted = amount(body["amount"]) - payable
+        payable, to, granted, left = parted
+        back = {name: amount(body["back"][name]) for name in BACK}
         debt = min(payable, max(-purse(place_), 0))
-        if granted > left[1]:
+        if granted > left:
             complain(body["record"], "more was given back than was paid")
         if (back["debt"], back["cash"], back["grant"] + back["expired"]) != (debt, payable - debt, granted):
             complain(body["record"], f"{back} was given back, by the rules {debt} off the debt, {payable - debt} in cash and {granted} to the grant")
-        paid[key] = (left[0] - payable, left[1] - granted)
-    wanted = [(b["record"], b["amount"], b["reason"], b["by"], *(b["back"][n] for n in ("debt", "cash", "grant", "expired")))
+        said = [(one["voucher"], one["kind"], amount(one["amount"]), one.get("gone")) for one in body["back"].get("vouchers", [])]
+        if said != to:
+            complain(body["record"], f"{said} was given back to vouchers, by the rules {to}")
+    wanted = [(b["record"], b["amount"], b["reason"], b["by"], *(b["back"][n] for n in BACK), to_vouchers(b["back"]))
               for _, _, b in person.given_back]
-    shown = [(a["record"], a["amount"], a["reason"], a["by"], a["debt"], a["cash"], a["grant"], a["expired"])
-             for a in bill.get("adjustments", [])]
+    shown = [(a["record"], a["amount"], a["reason"], a["by"], *(a[n] for n in BACK), to_vouchers(a)) for a in bill.get("adjustments", [])]
     if wanted != shown:
         complain(person.id, "what is shown as given back is not what the log says")
 
@@ -1346,8 +1386,9 @@ def in_order(things):
     return pieces_ + sorted(flows_, key=lambda f: (f.since, f.address.overseas, f.address.id))
 
 
-def check_vouchers(log, person, mine, flowed, now, complain):
-    """Lets vouchers pay what was settled, in the order of the log, and looks whether what is said of them follows [5.1].
+def check_vouchers(log, person, mine, flowed, bill, now, complain):
+    """Lets vouchers pay what was settled, and get back what is given back, in the order of the log, and looks whether what is said of them
+    follows [5.1, 5.3].
 
     Afterwards each record knows what was paid of it, and each voucher what is left."""
     vouchers = [v for v in log.vouchers.values() if v.account == person.id]
@@ -1361,33 +1402,49 @@ def check_vouchers(log, person, mine, flowed, now, complain):
     steps = [(place, 1, settled) for place, settled in settlements.items()]
     steps += [(end[0], 0, (v, end)) for v in vouchers for end in v.ends]
     steps += [(told[0], 0, (v, told)) for v in vouchers for told in v.told]
-    for place, settles, (which, what) in sorted(steps, key=lambda step: step[:2]):
-        if settles:
+    steps += [(place, 2, (at, body)) for place, at, body in person.given_back]
+    keys = {r["id"]: (r["instance"], r["meter"], second(r["since"])) for r in bill["records"]}
+    keys |= {r["id"]: (r["address"], "traffic", second(r["since"])) for r in bill.get("traffic", [])}
+    things = {(p.life.id, p.meter, p.since): p for p in mine if p.settled_at is not None}
+    things |= {(f.address.id, "traffic", f.since): f for f in flowed if f.hour_end <= now}
+    known, had = {v.id: v for v in vouchers}, {}
+    for place, kind, (which, what) in sorted(steps, key=lambda step: step[:2]):
+        if kind == 2:
+            thing = things.get(keys.get(what["record"]))
+            if thing is not None:
+                person.parted[place] = part(person, what, thing, known, had.setdefault(what["record"], {}), which)
+            continue
+        if kind == 1:
             there = [v for v in vouchers if v.issued < place]
+            before = {v.id: v.used for v in there}
             pay(there, which, in_order(what), place, log.catalog)
             for v in there:
-                if v.used and v.left < FINE_TIME and v.ran_out is None and not v.over:
-                    v.ran_out = v.over_at = which
+                if v.used != before[v.id] and v.left < FINE_TIME:
+                    v.ran_out.append(which)
+                    v.over_at = which
             continue
-        v, rest = which, which.face - posted_fine(which.used)
+        v, rest = which, which.rest
         if what in v.told:
-            if (what[2], what[3]) != (rest, v.until) or v.over or v.ran_out is not None:
+            if (what[2], what[3]) != (rest, v.until) or v.over or not v.left:
                 complain(v.id, f"it is told that {what[2]} of it expires, by the rules {rest}")
         elif v.over is None:
             _, v.over, v.over_at, said = what
-            if said != rest or v.ran_out is not None:
+            if said != rest or not rest:
                 complain(v.id, f"{said} of it is {v.over}, by the rules {rest}")
-            v.gone, v.left = rest, 0
+            v.gone, v.left = v.gone + rest, 0
     for v in vouchers:
-        if v.used_up != ([] if v.ran_out is None else [v.ran_out]):
+        if v.used_up != v.ran_out:
             complain(v.id, "it is said to be used up when it was not, or not when it was")
-        if v.until is not None and v.until <= now and not v.over and v.ran_out is None and v.face > posted_fine(v.used):
+        if v.until is not None and v.until <= now and not v.over and v.rest:
             complain(v.id, "it expired, and nothing came of it")
         due = None if v.until is None else max(v.until - days * DAY, v.since)
+        empty = v.left < FINE_TIME
+        if due is not None and v.filled is not None and v.ran_out and v.ran_out[0] <= due:
+            due = max(due, v.filled)  # it was used up before
         times = len(v.told)
         if times > 1 or times and (due is None or not due <= v.told[0][1] < v.until):
             complain(v.id, "its owner was told of its end twice, or at another time")
-        last = min([now, v.until or now] + ([v.over_at] if v.over_at is not None else []))
+        last = min([now, v.until or now] + ([v.over_at] if v.over_at is not None and empty else []))
         if not times and due is not None and due < last:
             complain(v.id, "its owner was not told that it expires")
     # What is not settled is shown as if it were, at this second: hours, then traffic, then blocks.
@@ -1431,8 +1488,8 @@ def compare_vouchers(log, person, shown, complain):
             "kind": (one["kind"], v.kind),
             "face": (amount(one["face"]), v.face),
             "used": (amount(one["used"]), used),
-            "left": (amount(one["left"]), 0 if v.over else v.face - used),
-            "expired": (amount(one["expired"]), v.gone if v.over == "expired" else 0),
+            "left": (amount(one["left"]), v.rest),
+            "expired": (amount(one["expired"]), v.gone if v.over != "revoked" else 0),
             "revoked": (amount(one["revoked"]), v.gone if v.over == "revoked" else 0),
             "valid_from": (second(one["valid_from"]), v.since),
             "expires_at": (second(one["expires_at"]) if "expires_at" in one else None, v.until),
@@ -2203,11 +2260,14 @@ def check_books(log, person, books, mine, lives, now, complain, flowed, closed):
         parts(f"{place}: accruing", open_parts, open_, open_flows)
     # What is payable takes cash first, a top-up pays debt first: never both, whatever the order.
     back = {name: sum(amount(body["back"][name]) for _, _, body in person.given_back)
-            for name in ("debt", "cash", "grant", "expired")}
+            for name in BACK}
     purse = person.paid_in - posted(sum(p.cash for p in settled)) - posted_traffic(sum(flow.cash for flow in closed))
     purse += back["debt"] + back["cash"]
-    for name, units in back.items():
-        equal(f"given back: {name}", balance.get("adjusted", dict.fromkeys(back, "0"))[name], units)
+    to = [one for _, _, body in person.given_back for one in body["back"].get("vouchers", [])]
+    of_vouchers = {"vouchers": sum(amount(one["amount"]) for one in to if not one.get("gone"))}
+    of_vouchers["vouchers_gone"] = sum(amount(one["amount"]) for one in to if one.get("gone"))
+    for name, units in (back | of_vouchers).items():
+        equal(f"given back: {name}", balance.get("adjusted", dict.fromkeys(back | of_vouchers, "0"))[name], units)
     equal("cash", balance["cash"], max(purse, 0))
     equal("debt", balance["debt"], max(-purse, 0))
     holds = [(life, *hold(life, settled)) for life in lives]
@@ -2283,7 +2343,7 @@ def check(dump):
         if person.grant:
             deduct(mine, person.grant)
         flowed = flows([a for a in log.addresses.values() if a.account == person.id], zone, dump["catalog"], log.book)
-        check_vouchers(log, person, mine, flowed, now, complain)
+        check_vouchers(log, person, mine, flowed, books["bill"], now, complain)
         compare_vouchers(log, person, books["vouchers"], complain)
         for life in lives:
             check_life(life, log.taking_minimum, complain)
@@ -2864,6 +2924,47 @@ def tamperings(dump):
                       lambda of, n: (source(of, n, "cash", 1), source(of, n, "debt", -1)))
     yield from copies("what came back to a grant is called expired", events("adjusted", lambda b: amount(b["back"]["grant"]) > 0),
                       lambda of, n: (source(of, n, "expired", 1), source(of, n, "grant", -1)))
+    def lent(count=1, gone=None):
+        """What was given back to so many vouchers at least; to one that was over, to none that was, or to any."""
+        def of_it(b):
+            to = b["back"].get("vouchers", [])
+            return len(to) >= count and (gone is None or any(bool(one.get("gone")) == gone for one in to))
+        return events("adjusted", of_it)
+
+    def lent_to(of, n):
+        return body(of, n)["back"]["vouchers"]
+
+    def in_cash(of, n):
+        source(of, n, "cash", amount(lent_to(of, n).pop()["amount"]))
+
+    def to_another(of, n):
+        mine = next(b for b in of["accounts"] if b["account"]["id"] == of["events"][n]["account"])
+        said = lent_to(of, n)[0]
+        said["voucher"] = next((v["id"] for v in mine["vouchers"] if v["id"] != said["voucher"]), "c-0")
+
+    def called_gone(of, n):
+        next(one for one in lent_to(of, n) if not one.get("gone"))["gone"] = "expired"
+
+    def called_left(of, n):
+        next(one for one in lent_to(of, n) if one.get("gone")).pop("gone")
+
+    yield from copies("what a voucher paid is given back in cash", lent(), in_cash)
+    yield from copies("10^-8 more comes back to a voucher", lent(),
+                      lambda of, n: (add(body(of, n), "amount", 1), add(lent_to(of, n)[0], "amount", 1)))
+    yield from copies("10^-8 of what a voucher paid is given back in cash", lent(),
+                      lambda of, n: (source(of, n, "cash", 1), add(lent_to(of, n)[0], "amount", -1)))
+    yield from copies("what a voucher paid comes back to another", lent(), to_another)
+    yield from copies("what comes back to a voucher is of another kind", lent(),
+                      lambda of, n: lent_to(of, n)[0].update(kind="card" if lent_to(of, n)[0]["kind"] != "card" else "cash-coupon"))
+    yield from copies("the voucher that paid first gets back first", lent(2), lambda of, n: lent_to(of, n).reverse())
+    yield from copies("what came back to a voucher is called gone", lent(gone=False), called_gone)
+    yield from copies("what came back to one that is over may pay again", lent(gone=True), called_left)
+    yield from copies("what came back to vouchers is shown larger",
+                      accounts(lambda books: any("vouchers" in one for one in books["bill"].get("adjustments", []))),
+                      lambda of, n: add(next(one for one in of["accounts"][n]["bill"]["adjustments"] if "vouchers" in one)["vouchers"][0], "amount", 1))
+    for name in ("vouchers", "vouchers_gone"):
+        yield from copies(f"10^-8 more is given back in {name}", accounts(lambda books: "adjusted" in books["balance"]),
+                          lambda of, n, name=name: add(of["accounts"][n]["balance"]["adjusted"], name, 1))
     yield from copies("something is given back of somebody else's record", adjusted, other_record)
     yield from copies("something is given back for no reason", adjusted, lambda of, n: body(of, n).update(reason=""))
     yield from copies("the same is given back once more", adjusted,

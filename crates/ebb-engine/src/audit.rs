@@ -9,6 +9,7 @@
 //! | records against what rating their spans anew gives, hour by hour | [`hours`] |
 //! | records of traffic, pools and counters against the readings in the log | [`sent`] |
 //! | entries, totals, purse, holds, grant, what was given back | [`ledger`] |
+//! | each coupon and card against its payments, what came back to it and what became of the rest | [`vouchers`] |
 //! | a host's room against who stands on it | [`room`] |
 //!
 //! A further kind of money is a line in [`ledger`] where the others are compared.
@@ -19,6 +20,7 @@ mod ledger;
 mod lives;
 pub mod room;
 mod sent;
+mod vouchers;
 
 use ebb_model::id::AccountId;
 use std::fmt::{self, Display, Write};
@@ -66,6 +68,8 @@ checks! {
     Held "held" "what is held is the sum of the holds, each of an order that lives (rules §5.2)",
     Grant "grant" "issued = left + used + revoked + expired (rules §5.1)",
     Adjustment "adjustment" "no more is given back than was paid (rules §5.3)",
+    Voucher "voucher" "a voucher's face is what is left, used, expired and revoked of it, as its payments and the log say (rules §5.1, §5.3)",
+    VoucherPaid "voucher-paid" "a voucher pays what it may, while it is valid, and what a record says is paid by vouchers is (rules §2.9, §5.1)",
     Cap "cap" "what a cap counts of a month is what is payable by its records (rules §3.8)",
     Alarm "alarm" "what an alarm is about is there, and a trial that is not over has one (rules §3.7)",
     Ledger "ledger" "all places of the books sum up to nothing (rules §5.1)",
@@ -181,6 +185,7 @@ counts! {
     posting "posting" "postings",
     hold "hold" "holds",
     adjustment "adjustment" "adjustments",
+    voucher "voucher" "vouchers",
     event "event" "events",
     host "host" "hosts",
 }

@@ -5,7 +5,7 @@ mod bounds;
 pub use bounds::{Bound, begins, ends};
 
 use crate::event::Event;
-use ebb_model::billing::{Adjustment, BillRecord, GivenBack, Meter, Settled, Span};
+use ebb_model::billing::{Adjustment, BillRecord, GivenBack, Meter, Settled, Span, ToVoucher};
 use ebb_model::calendar::Calendar;
 use ebb_model::instance::{Cause, End, Purchase};
 use ebb_model::money::{Amount, EXACT_PER_UNIT, Exact, Price};
@@ -157,14 +157,15 @@ pub fn payment(moved: &Moved, currency: &str) -> Told {
 /// What was given back of it.
 pub fn given_back(all: &[Adjustment], currency: &str) -> Vec<Told> {
     let one = |adjustment: &Adjustment| {
-        let GivenBack { debt, cash, grant, expired } = adjustment.back;
-        let parts =
-            [(debt, "off the debt"), (cash, "to cash"), (grant, "to the grant"), (expired, "to a grant that is over")];
-        let parts: Vec<String> = parts
-            .iter()
-            .filter(|(amount, _)| *amount != Amount::ZERO)
-            .map(|(amount, to)| format!("{amount} {to}"))
-            .collect();
+        let GivenBack { debt, cash, vouchers, grant, expired } = &adjustment.back;
+        let part = |(amount, to): (&Amount, &str)| (*amount != Amount::ZERO).then(|| format!("{amount} {to}"));
+        let to_voucher = |one: &ToVoucher| {
+            let gone = one.gone.map_or(String::new(), |gone| format!(", which is {}", gone.name()));
+            format!("{} to {}{gone}", one.amount, one.voucher)
+        };
+        let own = [(debt, "off the debt"), (cash, "to cash")].into_iter().filter_map(part);
+        let granted = [(grant, "to the grant"), (expired, "to a grant that is over")].into_iter().filter_map(part);
+        let parts: Vec<String> = own.chain(vouchers.iter().map(to_voucher)).chain(granted).collect();
         let (total, at) = (adjustment.back.total(), adjustment.at);
         told(
             "given back",

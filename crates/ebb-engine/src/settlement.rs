@@ -123,11 +123,12 @@ pub fn issue(voucher: &Voucher) -> Entry {
 /// All that is left of a voucher goes back to where it came from, expired or revoked; so much is posted.
 /// With what was used it makes up its face, to the last digit.
 pub fn end_voucher(voucher: &Voucher) -> (Entry, Amount) {
-    let amount = voucher.face - voucher.used.posted();
+    let amount = voucher.left_posted();
     (Entry::transfer(source(voucher.kind), Place::Voucher(voucher.id), amount), amount)
 }
 
-fn source(kind: VoucherKind) -> Place {
+/// Where what it is worth comes from, and what is gone of it goes to.
+pub(crate) fn source(kind: VoucherKind) -> Place {
     match kind {
         VoucherKind::CashCoupon | VoucherKind::DiscountCoupon => Place::Promotion,
         VoucherKind::Card => Place::Cards,

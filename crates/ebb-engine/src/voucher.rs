@@ -28,11 +28,16 @@ pub struct Use {
 impl Use {
     /// Of an instance, as it is when the charge is settled. What a grant might have paid was used under the trial.
     pub fn of(charge: &Charge, instance: &Instance, region: &str) -> Use {
-        let (item, option) = match (charge.meter, instance.purchase) {
+        Use::of_sold(charge, instance.purchase, &instance.flavor, region)
+    }
+
+    /// The same of one that is sold so, as this flavor.
+    pub fn of_sold(charge: &Charge, purchase: Purchase, flavor: &str, region: &str) -> Use {
+        let (item, option) = match (charge.meter, purchase) {
             (Meter::Subscription, _) => (Item::Subscription, SoldAs::Subscription),
             (meter, purchase) => (item(meter), sold_as(purchase, charge.covered)),
         };
-        Use { item, option: Some(option), flavor: Some(instance.flavor.clone()), region: region.to_owned() }
+        Use { item, option: Some(option), flavor: Some(flavor.to_owned()), region: region.to_owned() }
     }
 
     pub fn of_traffic(region: &str) -> Use {

@@ -1,10 +1,11 @@
 //! What was used, and what does a bill say about it?
 
-use crate::id::{AccountId, AdjustmentId, InstanceId, RecordId, SpanId};
+use crate::id::{AccountId, AdjustmentId, InstanceId, RecordId, SpanId, VoucherId};
 use crate::instance::Cause;
 use crate::money::{Amount, Exact, Price};
 use crate::price::Prices;
 use crate::time::{HOUR, Period, Second, Timestamp};
+use crate::voucher::{Gone, VoucherKind};
 use serde::{Deserialize, Serialize};
 
 /// Which resource is measured.
@@ -129,23 +130,45 @@ pub struct BillRecord {
 }
 
 /// Where something goes that is given back: to the sources that paid, the last one first (rules §5.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct GivenBack {
     /// It lowers what is owed.
     pub debt: Amount,
     pub cash: Amount,
+    /// To coupons and cards, first to the one that paid last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vouchers: Vec<ToVoucher>,
     /// To a grant that may still pay with it.
     pub grant: Amount,
     /// To a grant that is over: gone as the rest of it.
     pub expired: Amount,
 }
 
+/// So much comes back to one coupon or card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToVoucher {
+    pub voucher: VoucherId,
+    pub kind: VoucherKind,
+    pub amount: Amount,
+    /// It was over before: this is gone as the rest of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone: Option<Gone>,
+}
+
 impl GivenBack {
     pub fn total(&self) -> Amount {
-        self.payable() + self.granted()
+        self.payable() + self.to_vouchers() + self.granted()
     }
 
-    /// What the customer had to pay himself.
+    pub fn to_vouchers(&self) -> Amount {
+        self.vouchers.iter().map(|one| one.amount).sum()
+    }
+
+    pub fn to_voucher(&self, id: VoucherId) -> Amount {
+        self.vouchers.iter().filter(|one| one.voucher == id).map(|one| one.amount).sum()
+    }
+
+    /// What the customer had to pay in cash.
     pub fn payable(&self) -> Amount {
         self.debt + self.cash
     }
@@ -154,8 +177,10 @@ impl GivenBack {
         self.grant + self.expired
     }
 
-    pub fn plus(self, other: GivenBack) -> GivenBack {
+    pub fn plus(mut self, other: GivenBack) -> GivenBack {
+        self.vouchers.extend(other.vouchers);
         GivenBack {
+            vouchers: self.vouchers,
             debt: self.debt + other.debt,
             cash: self.cash + other.cash,
             grant: self.grant + other.grant,

@@ -57,6 +57,12 @@ impl Fine {
         TrafficExact::from_units(self.0.div_euclid(FINE_PER_TRAFFIC))
     }
 
+    /// The whole units of the ledger in it; what is below one is left out.
+    pub fn whole(self) -> Amount {
+        let whole = self.0.div_euclid(FINE_PER_AMOUNT);
+        Amount::from_units(i64::try_from(whole).expect("an amount within 92 thousand million of the currency"))
+    }
+
     /// What a running total posts to the ledger: rounded half up, `⌊x + ½⌋` (rules §1.2).
     pub fn posted(self) -> Amount {
         let rounded = (2 * self.0 + FINE_PER_AMOUNT).div_euclid(2 * FINE_PER_AMOUNT);
@@ -159,6 +165,14 @@ named!(
     }
 );
 
+named!(
+    /// What was left of a voucher is gone, and so is what comes back to it later.
+    Gone {
+        Expired = "expired",
+        Revoked = "revoked",
+    }
+);
+
 /// What a voucher may pay for. A set that is empty names everything, but for subscriptions: those have to be named.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -199,6 +213,24 @@ impl Voucher {
         Fine::of_amount(self.face) - self.used - self.expired - self.revoked
     }
 
+    /// The same as the ledger has it, and as it is shown.
+    pub fn left_posted(&self) -> Amount {
+        if self.left() == Fine::ZERO {
+            return Amount::ZERO;
+        }
+        // What is gone before all of it is came back late, in whole units of the ledger.
+        self.face - self.used.posted() - (self.expired + self.revoked).posted()
+    }
+
+    /// How what comes back to it at a second is gone; not at all while it may pay.
+    pub fn gone_at(&self, second: Second) -> Option<Gone> {
+        match self.expires_at {
+            _ if self.revoked > Fine::ZERO => Some(Gone::Revoked),
+            Some(expires_at) if expires_at <= second => Some(Gone::Expired),
+            _ => None,
+        }
+    }
+
     pub fn valid_at(&self, second: Second) -> bool {
         self.valid_from <= second && self.expires_at.is_none_or(|expires_at| second < expires_at)
     }
@@ -229,6 +261,7 @@ mod tests {
     fn names_read_back() {
         assert!(VoucherKind::ALL.iter().all(|one| VoucherKind::parse(one.name()) == Some(*one)));
         assert!(Item::ALL.iter().all(|one| Item::parse(one.name()) == Some(*one)));
+        assert!(Gone::ALL.iter().all(|one| Gone::parse(one.name()) == Some(*one)));
         assert!(SoldAs::ALL.iter().all(|one| SoldAs::parse(one.name()) == Some(*one)));
         assert_eq!(VoucherKind::parse("voucher"), None);
     }
@@ -242,6 +275,8 @@ mod tests {
             prop_assert!(traffic <= fine && (fine - traffic).units() < FINE_PER_TRAFFIC);
             let off = Fine::of_amount(fine.posted()) - fine;
             prop_assert!(2 * off.units().abs() <= FINE_PER_AMOUNT);
+            let whole = Fine::of_amount(fine.whole());
+            prop_assert!(whole <= fine && (fine - whole).units() < FINE_PER_AMOUNT);
             let up = Fine::of_amount(fine.rounded_up());
             prop_assert!(up >= fine && (up - fine).units() < FINE_PER_AMOUNT);
         }

@@ -5,10 +5,12 @@ use ebb_engine::audit::account::{Account, AccountAudit, Money};
 use ebb_engine::audit::room::RoomAudit;
 use ebb_engine::audit::{Check, Counts, Found};
 use ebb_engine::placement::Room;
-use ebb_model::id::{AccountId, HostId};
+use ebb_model::id::{AccountId, HostId, VoucherId};
 use ebb_model::time::Second;
-use ebb_store::rows::{account, address, adjustment, audit, bill, cap, host, instance, traffic, trial};
+use ebb_model::voucher::Fine;
+use ebb_store::rows::{account, address, adjustment, audit, bill, cap, host, instance, traffic, trial, voucher};
 use ebb_store::{Query, Reads, Row, StoreError};
+use std::collections::BTreeMap;
 
 /// What was added up again, and what did not agree.
 #[derive(Default)]
@@ -46,9 +48,9 @@ impl App {
             all.join(self.audit_host(host::read(&row), most).await?);
         }
         for row in self.store.rows(audit::ledger()).await? {
-            let (sum, lost) = (row.int("amount"), row.int("lost"));
+            let (sum, lost) = (audit::read_ledger(&row), row.int("lost"));
             if sum != 0 || lost != 0 {
-                let sum = ebb_model::money::Amount::from_units(sum);
+                let sum = format!("{sum} × 0.00000001");
                 all.found.add(Check::Ledger, None, "all postings", format!("{sum}, {lost} of no entry"), "nothing");
             }
         }
@@ -103,20 +105,40 @@ async fn pages(
     }
 }
 
-/// The same of records, in order of their first second.
+/// The same of records, in order of their first second, with what vouchers paid of each.
 async fn records(
     reads: &Reads,
+    of: AccountId,
     page: impl Fn((Second, &str)) -> Query,
-    mut each: impl FnMut(&Row),
+    mut each: impl FnMut(&Row, &[(VoucherId, Fine)]),
 ) -> Result<(), StoreError> {
     let mut after = (Second::from_unix(i64::MIN), String::new());
+    let since = |row: &Row| Second::from_unix(row.int("since"));
     loop {
         let rows = reads.rows(page((after.0, &after.1))).await?;
-        rows.iter().for_each(&mut each);
-        match rows.last() {
-            Some(last) => after = (Second::from_unix(last.int("since")), last.text("id").to_owned()),
-            None => return Ok(()),
+        let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(()) };
+        let mut paid: BTreeMap<String, Vec<(VoucherId, Fine)>> = BTreeMap::new();
+        for row in reads.rows(voucher::payments_between(of, since(first), since(last))).await? {
+            let (record, by, amount) = voucher::read_payment(&row);
+            paid.entry(record.to_string()).or_default().push((by, amount));
         }
+        for row in &rows {
+            each(row, paid.get(row.text("id")).map_or(&[], Vec::as_slice));
+        }
+        after = (since(last), last.text("id").to_owned());
+    }
+}
+
+/// What was given back to an account, page by page.
+async fn adjustments(reads: &Reads, of: AccountId, one: &mut AccountAudit<'_>) -> Result<(), StoreError> {
+    let mut after = String::new();
+    loop {
+        let rows = reads.rows(adjustment::of_account(of, &after, audit::PAGE)).await?;
+        let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(()) };
+        let (first, last) = (adjustment::read(first).id, adjustment::read(last).id);
+        let vouchers = reads.rows(adjustment::vouchers_of_account(of, first, last)).await?;
+        adjustment::with_vouchers(&rows, &vouchers).into_iter().for_each(|given| one.adjustment(given));
+        after = last.to_string();
     }
 }
 
@@ -140,23 +162,35 @@ async fn audit_one(app: &App, reads: &Reads, id: AccountId, most: usize) -> Resu
     let about = Account { money, held: known.held, close_at: known.close_at, last_hour, spent };
     let mut one = AccountAudit::new(about, &app.catalog.time_zone, most);
     let of_account = |after: &str| instance::of_account(id, after, audit::PAGE);
-    pages(reads, "id", of_account, |row| one.instance(&instance::read(row))).await?;
+    let region = |zone: &str| app.catalog.zone(zone).map_or("", |zone| zone.region.as_str());
+    let instance = |row: &Row| {
+        let of = instance::read(row);
+        one.instance(&of, region(&of.zone));
+    };
+    pages(reads, "id", of_account, instance).await?;
     pages(reads, "id", |after| audit::addresses(id, after), |row| one.address(address::read(row))).await?;
     for hold in reads.rows(account::holds(id)).await?.iter().map(account::read_hold) {
         one.hold(hold.instance, hold.amount);
     }
-    let given_back = |after: &str| adjustment::of_account(id, after, audit::PAGE);
-    pages(reads, "id", given_back, |row| one.adjustment(adjustment::read(row))).await?;
+    adjustments(reads, id, &mut one).await?;
+    let vouchers = |after: &str| voucher::page_of(id, after, audit::PAGE);
+    pages(reads, "id", vouchers, |row| one.voucher(voucher::read(row), row.int("live") == 1)).await?;
     pages(reads, "id", |after| audit::spans(id, after), |row| one.span(bill::read_span(row))).await?;
     let heard = |row: &Row| {
-        let (about, at, event) = audit::read_event(row);
-        one.event(about, at.second(), &event);
+        let (id, about, at, event) = audit::read_event(row);
+        one.event(id, about, at.second(), &event);
     };
     pages(reads, "id", |after| audit::events(id, after), heard).await?;
 
     let mut issued = one.records();
-    records(reads, |after| audit::records(id, after), |row| issued.record(bill::read_record(row))).await?;
-    records(reads, |after| audit::traffic_records(id, after), |row| issued.traffic(&traffic::read_record(row))).await?;
+    let by_time = |after: (Second, &str)| audit::records(id, after);
+    records(reads, id, by_time, |row, paid| issued.record(bill::read_record(row), paid)).await?;
+    let by_traffic = |after: (Second, &str)| audit::traffic_records(id, after);
+    records(reads, id, by_traffic, |row, paid| issued.traffic(&traffic::read_record(row), paid)).await?;
+    for row in reads.rows(audit::paid_of_nothing(id)).await? {
+        let (record, by, amount) = voucher::read_payment(&row);
+        issued.paid_of_nothing(&record.to_string(), by, amount);
+    }
     let mut after = String::new();
     loop {
         let entries = reads.rows(audit::entries(id, &after)).await?;

@@ -156,7 +156,7 @@ async fn flowed(app: &App, reads: &Reads, of: AccountId) -> Result<Vec<Ended>, S
 /// What is payable and billed of a month, from its records.
 pub async fn billed(reads: &Reads, of: AccountId, month: Period) -> Result<Exact, StoreError> {
     let hourly = reads.row(cap::billed_hourly(of, month.since, month.until)).await?;
-    let hourly = hourly.as_ref().map(cap::read_billed).unwrap_or_default();
+    let hourly = hourly.as_ref().map(cap::read_billed_hourly).unwrap_or_default();
     let blocks = reads.rows(cap::billed_blocks(of, month.since)).await?;
     let ended =
         blocks.iter().filter(|row| cap::read_ended_at(row).is_some_and(|at| month.since <= at && at < month.until));

@@ -201,7 +201,7 @@ async fn tend(mut unit: Unit, id: AccountId) -> Outcome<Decision<()>> {
                 next.push(warns_at.start());
             } else if !known.warned && of.closed_at.is_none() {
                 known.warned = true;
-                let (voucher, kind, left) = (known.id, known.kind, known.face - known.used.posted());
+                let (voucher, kind, left) = (known.id, known.kind, known.left_posted());
                 unit.log_and_tell_account(id, &Event::VoucherExpiresSoon { voucher, kind, left, expires_at });
                 unit.change_voucher(&known);
             }
@@ -225,7 +225,7 @@ async fn tend(mut unit: Unit, id: AccountId) -> Outcome<Decision<()>> {
 impl Unit {
     fn expire_voucher(&mut self, id: AccountId, mut known: Voucher, at: Second) {
         let (entry, amount) = settlement::end_voucher(&known);
-        known.expired = known.left();
+        known.expired += known.left();
         self.change_voucher(&known);
         if amount > Amount::ZERO {
             self.post(id, &format!("voucher expired {}", known.id), &entry, at);

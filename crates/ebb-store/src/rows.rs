@@ -27,12 +27,20 @@ pub mod trial;
 pub mod voucher;
 pub mod zone;
 
-use ebb_model::money::Exact;
+use crate::Row;
+use ebb_model::money::{EXACT_PER_UNIT, Exact};
 
-/// An exact sum as a column: of one record, block, grant or month. It would overflow beyond 2.5 thousand million of the currency, which the
-/// limits of the catalog's prices keep it from. Running totals are text ([`account`]).
+/// An exact amount as a column: of one record, block or grant. It would overflow beyond 2.5 thousand million of the currency, which the
+/// limits of the catalog's prices keep it from. Running totals are text ([`account`]); sums of rows are two columns ([`exact_sum`]).
 fn units(exact: Exact) -> i64 {
     i64::try_from(exact.units()).expect("an exact total within 2.5 thousand million of the currency")
+}
+
+/// A sum of exact amounts in two columns, since 64 bits end at 2.5 thousand million of the currency: `NAME_whole` in units of the currency,
+/// 3,600,000,000 exact ones each, and `NAME`, the rest.
+fn exact_sum(row: &Row, name: &str) -> Exact {
+    let (whole, rest) = (row.int(format!("{name}_whole").as_str()), row.int(name));
+    Exact::from_units(i128::from(whole) * EXACT_PER_UNIT + i128::from(rest))
 }
 
 fn exact(units: i64) -> Exact {

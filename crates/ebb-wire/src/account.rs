@@ -147,6 +147,10 @@ pub struct Balance {
 pub struct GivenBack {
     pub debt: String,
     pub cash: String,
+    /// To coupons and cards that may pay with it again.
+    pub vouchers: String,
+    /// To those that were expired or revoked: gone like the rest of them.
+    pub vouchers_gone: String,
     pub grant: String,
     /// To a grant that was over.
     pub expired: String,

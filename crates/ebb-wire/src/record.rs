@@ -134,6 +134,9 @@ pub struct Adjustment {
     /// It lowered what is owed.
     pub debt: String,
     pub cash: String,
+    /// Back to coupons and cards, first to the one that had paid last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vouchers: Vec<ToVoucher>,
     /// Back to a grant that may still pay with it.
     pub grant: String,
     /// To a grant that was over: gone like the rest of it.
@@ -141,4 +144,14 @@ pub struct Adjustment {
     pub reason: String,
     /// The key whose holder gave it.
     pub by: String,
+}
+
+/// What came back to one coupon or card.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ToVoucher {
+    pub voucher: String,
+    pub amount: String,
+    /// `expired` or `revoked`: it was over, and this is gone like the rest of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone: Option<String>,
 }

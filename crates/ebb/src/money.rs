@@ -48,8 +48,11 @@ pub async fn balance(session: &Session) -> Result<(), Failure> {
             ("as of", instant(as_of)),
         ]);
         let back = balance.adjusted.as_ref().map_or(String::new(), |back| {
-            let GivenBack { debt, cash, grant, expired } = back;
-            format!("\nGiven back of that: {cash} to cash, {debt} off the debt, {grant} to the grant, {expired} to a grant that is over.\n")
+            let GivenBack { debt, cash, vouchers, vouchers_gone, grant, expired } = back;
+            format!(
+                "\nGiven back of that: {cash} to cash, {debt} off the debt, {vouchers} to vouchers, {grant} to the grant, \
+                 {vouchers_gone} to vouchers and {expired} to a grant that are over.\n"
+            )
         });
         let owes = balance.arrears.as_ref().map(|owes| format!("\n{}\n", owes.says)).unwrap_or_default();
         format!("{head}\n{}{back}{owes}", parts.text(""))

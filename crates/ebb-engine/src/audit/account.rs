@@ -4,17 +4,19 @@ use super::hours::{BlockSums, Hours, exact, moves, reason};
 use super::ledger::{Books, Ledger};
 use super::lives::Lives;
 use super::sent::Sent;
+use super::vouchers::Vouchers;
 use super::{Check, Counts, Found};
 use crate::event::Event;
 use crate::traffic::{Flow, Used};
 use ebb_model::billing::{Adjustment, BillRecord, Settled, Span};
 use ebb_model::calendar::Calendar;
 use ebb_model::catalog::TrafficAllowance;
-use ebb_model::id::{AccountId, InstanceId, SpanId};
+use ebb_model::id::{AccountId, EventId, InstanceId, SpanId, VoucherId};
 use ebb_model::instance::Instance;
 use ebb_model::money::{Amount, Exact};
 use ebb_model::time::{HOUR, Second};
 use ebb_model::traffic::{Address, TrafficExact, TrafficRecord};
+use ebb_model::voucher::{Fine, Voucher};
 use std::collections::BTreeMap;
 
 pub use super::hours::BlockSums as Block;
@@ -43,6 +45,7 @@ pub struct AccountAudit<'a> {
     lives: Lives,
     sent: Sent<'a>,
     adjustments: Vec<Adjustment>,
+    vouchers: Vouchers,
     issued: Exact,
     revoked: Vec<(Second, Exact)>,
     spans: Vec<Span>,
@@ -54,12 +57,14 @@ impl<'a> AccountAudit<'a> {
         let id = account.money.account;
         let (found, counts) = (Found::up_to(most), Counts { account: 1, ..Counts::default() });
         let (lives, adjustments, issued, revoked, spans, held) = Default::default();
-        let sent = Sent::new(id, calendar);
-        Self { id, account, calendar, found, counts, lives, sent, adjustments, issued, revoked, spans, held }
+        let (sent, vouchers) = (Sent::new(id, calendar), Vouchers::new(id));
+        Self { id, account, calendar, found, counts, lives, sent, adjustments, vouchers, issued, revoked, spans, held }
     }
 
-    pub fn instance(&mut self, of: &Instance) {
+    /// With the region that it stands in.
+    pub fn instance(&mut self, of: &Instance, region: &str) {
         self.counts.instance += 1;
+        self.vouchers.instance(of.id, region);
         self.lives.instance(of);
     }
 
@@ -86,15 +91,22 @@ impl<'a> AccountAudit<'a> {
         self.adjustments.push(one);
     }
 
+    /// `live`: it may still pay something, as its row has it.
+    pub fn voucher(&mut self, one: Voucher, live: bool) {
+        self.counts.voucher += 1;
+        self.vouchers.voucher(one, live);
+    }
+
     pub fn span(&mut self, span: Span) {
         self.counts.span += 1;
         self.spans.push(span);
     }
 
     /// In order of the log: where charge begins, stops and goes on, when a grant is valid, and what counters showed.
-    pub fn event(&mut self, about: Option<InstanceId>, at: Second, event: &Event) {
+    pub fn event(&mut self, id: EventId, about: Option<InstanceId>, at: Second, event: &Event) {
         self.counts.event += 1;
         self.sent.event(at, event);
+        self.vouchers.event(id, about, event);
         match event {
             Event::TrialClaimed { amount, .. } => self.issued += amount.exact(),
             Event::TrialRevoked { at, amount, .. } => self.revoked.push((*at, amount.exact())),
@@ -138,7 +150,9 @@ impl<'a> AccountAudit<'a> {
             std::mem::take(&mut self.spans),
             &self.lives,
         );
-        let ledger = Ledger::new(self.account.money.clone(), &self.adjustments);
+        self.vouchers.given_back(&self.adjustments, &mut self.found);
+        let vouchers = std::mem::replace(&mut self.vouchers, Vouchers::new(self.id));
+        let ledger = Ledger::new(self.account.money.clone(), &self.adjustments, vouchers);
         let (blocks, months) = Default::default();
         RecordAudit { of: self, hours, ledger, spans, closed_until, blocks, months }
     }
@@ -157,11 +171,11 @@ pub struct RecordAudit<'a> {
 }
 
 impl<'a> RecordAudit<'a> {
-    /// In order of their first second.
-    pub fn record(&mut self, record: BillRecord) {
+    /// In order of their first second, with what vouchers paid of each.
+    pub fn record(&mut self, record: BillRecord, paid: &[(VoucherId, Fine)]) {
         self.of.counts.bill_record += 1;
         if let Some(span) = self.spans.get(&record.charge.span) {
-            self.ledger.record(reason(span, &record), &record);
+            self.ledger.record(reason(span, &record), &record, paid, &mut self.of.found);
             if let Settled::AtRelease { .. } = span.settled {
                 self.blocks.entry(record.charge.instance).or_default().add(&record);
             }
@@ -177,14 +191,21 @@ impl<'a> RecordAudit<'a> {
         self.hours.record(record, &mut self.of.found);
     }
 
-    pub fn traffic(&mut self, record: &TrafficRecord) {
+    pub fn traffic(&mut self, record: &TrafficRecord, paid: &[(VoucherId, Fine)]) {
         self.of.counts.traffic_record += 1;
-        self.ledger.traffic(record);
+        let region = self.of.sent.region(record.charge.address);
+        self.ledger.traffic(record, region, paid, &mut self.of.found);
         self.of.sent.record(record, &mut self.of.found);
         let (payable, off) = self.months.entry(self.of.calendar.month(record.charge.period.since)).or_default();
         let sent = record.charge.paid().payable;
         *payable += sent.in_time();
         *off += i128::from(sent != TrafficExact::ZERO);
+    }
+
+    /// What a voucher is said to have paid of something that is no record.
+    pub fn paid_of_nothing(&mut self, id: &str, voucher: VoucherId, amount: Fine) {
+        let row = format!("record_voucher of {id} by {voucher}");
+        self.of.found.add(Check::VoucherPaid, Some(self.of.id), row, amount, "nothing: there is no such record");
     }
 
     /// Postings, those of one entry after one another.

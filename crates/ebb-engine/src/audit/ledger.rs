@@ -1,16 +1,18 @@
 //! Do the books say what the records come to? Entries, totals, purse, grant, and what was given back (rules §1.2, §5.1, §5.3)
 
 use super::hours::exact;
+use super::vouchers::{Issued, Vouchers};
 use super::{Check, Found};
 use crate::adjustment;
 use crate::settlement::{Purse, Totals};
 use ebb_ledger::{Place, Posting, Revenue};
 use ebb_model::billing::{Adjustment, BillRecord, GivenBack, Meter, Split};
-use ebb_model::id::{AccountId, RecordId};
+use ebb_model::id::{AccountId, RecordId, VoucherId};
 use ebb_model::money::{Amount, Exact};
 use ebb_model::traffic::{TrafficExact, TrafficPaid, TrafficRecord};
 use ebb_model::trial::{Ending, TrialGrant};
-use std::collections::BTreeMap;
+use ebb_model::voucher::Fine;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A posting as its row has it, with its entry; one without a place is an entry that moved nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,29 +39,38 @@ pub(super) struct Ledger {
     settled: BTreeMap<String, Totals>,
     totals: Totals,
     adjustments: BTreeMap<String, Adjustment>,
-    /// What was given back of each record, and what was paid of it.
-    back: BTreeMap<RecordId, (GivenBack, Option<adjustment::Left>)>,
+    vouchers: Vouchers,
+    back: BTreeMap<RecordId, Back>,
     entry: Vec<Line>,
     places: BTreeMap<Place, Amount>,
     /// Of that, what was posted to settle records.
     settling: BTreeMap<Place, Amount>,
 }
 
+/// What was given back of a record, and what was paid of it.
+#[derive(Default)]
+struct Back {
+    given: GivenBack,
+    paid: adjustment::Left,
+    by_vouchers: Vec<(VoucherId, Fine)>,
+}
+
 impl Ledger {
-    pub fn new(books: Books, adjustments: &[Adjustment]) -> Self {
-        let mut back: BTreeMap<RecordId, (GivenBack, _)> = BTreeMap::new();
+    pub fn new(books: Books, adjustments: &[Adjustment], vouchers: Vouchers) -> Self {
+        let mut back: BTreeMap<RecordId, Back> = BTreeMap::new();
         for one in adjustments {
-            let sum = &mut back.entry(one.record).or_default().0;
-            *sum = sum.plus(one.back);
+            let sum = &mut back.entry(one.record).or_default().given;
+            *sum = std::mem::take(sum).plus(one.back.clone());
         }
         let adjustments = adjustments.iter().map(|one| (format!("adjustment {}", one.id), one.clone())).collect();
         let (settled, totals, entry, places, settling) = Default::default();
-        Self { books, settled, totals, adjustments, back, entry, places, settling }
+        Self { books, settled, totals, adjustments, vouchers, back, entry, places, settling }
     }
 
-    /// A record of time, and by which entry it was settled.
-    pub fn record(&mut self, reason: String, record: &BillRecord) {
+    /// A record of time, by which entry it was settled, and what vouchers paid of it.
+    pub fn record(&mut self, reason: String, record: &BillRecord, paid: &[(VoucherId, Fine)], found: &mut Found) {
         let gross = record.charge.gross();
+        self.vouchers.paid(Issued::of_time(&reason, record), paid, found);
         for totals in [self.settled.entry(reason).or_default(), &mut self.totals] {
             totals.paid = totals.paid.plus(record.split);
             match record.charge.meter {
@@ -68,18 +79,27 @@ impl Ledger {
                 Meter::Subscription => totals.subscription += gross,
             }
         }
-        if let Some((_, paid)) = self.back.get_mut(&record.id) {
-            *paid = Some(adjustment::Left::of(&record.split, &GivenBack::default()));
+        if let Some(back) = self.back.get_mut(&record.id) {
+            back.paid = adjustment::Left::of(&record.split, &[], &GivenBack::default(), record.issued_at);
+            back.by_vouchers = paid.to_vec();
         }
     }
 
-    pub fn traffic(&mut self, record: &TrafficRecord) {
-        let paid = record.charge.paid();
-        for totals in [self.settled.entry(format!("hour {}", record.issued_at)).or_default(), &mut self.totals] {
+    pub fn traffic(
+        &mut self,
+        record: &TrafficRecord,
+        region: &str,
+        by_vouchers: &[(VoucherId, Fine)],
+        found: &mut Found,
+    ) {
+        let (paid, reason) = (record.charge.paid(), format!("hour {}", record.issued_at));
+        self.vouchers.paid(Issued::of_traffic(&reason, record, region), by_vouchers, found);
+        for totals in [self.settled.entry(reason).or_default(), &mut self.totals] {
             totals.traffic = totals.traffic.plus(paid);
         }
-        if let Some((_, left)) = self.back.get_mut(&record.id) {
-            *left = Some(adjustment::Left::of_traffic(&paid, &GivenBack::default()));
+        if let Some(back) = self.back.get_mut(&record.id) {
+            back.paid = adjustment::Left::of_traffic(&paid, &[], &GivenBack::default(), record.issued_at);
+            back.by_vouchers = by_vouchers.to_vec();
         }
     }
 
@@ -101,7 +121,7 @@ impl Ledger {
         for line in &lines {
             let Some(name) = &line.place else { continue };
             match name.parse::<Place>() {
-                Ok(place) if place.account().is_none_or(|id| id == account) => {
+                Ok(place) if place.account().is_none_or(|id| id == account) && self.vouchers.has(place) => {
                     postings.push(Posting { place, amount: line.amount });
                 }
                 _ => found.add(Check::Place, Some(account), format!("{row} place"), name, "a place of the account"),
@@ -123,6 +143,10 @@ impl Ledger {
             postings.iter().for_each(|posting| add(&mut self.settling, posting));
             let settled = self.settled.remove(&first.reason).unwrap_or_default();
             self.settles(&row, &postings, &settled, found);
+            self.vouchers.settles(&first.reason, &row, &postings, found);
+        } else if let Some(mut wanted) = self.vouchers.entry(&first.reason) {
+            wanted.sort_by_key(|posting| posting.place);
+            found.compare(Check::Entry, account, &row, shown(&postings), shown(&wanted));
         }
     }
 
@@ -224,12 +248,20 @@ impl Ledger {
             let stored = format!("cash {}, debt {}", purse.cash, purse.debt);
             found.add(Check::Purse, Some(account), "account cash and debt", stored, "nothing below nothing");
         }
-        let given_back: GivenBack = self.back.values().fold(GivenBack::default(), |sum, (back, _)| sum.plus(*back));
+        let given_back = self.back.values().fold(GivenBack::default(), |sum, back| sum.plus(back.given.clone()));
+        self.vouchers.finish(&self.places, &self.settling, found);
         self.check_grant(sum.paid.grant, &given_back, found);
         let stored = at(&self.places, Place::Adjustments);
         found.compare(Check::Adjustment, account, "postings to adjustments", stored, given_back.total());
-        for (record, (back, paid)) in &self.back {
-            let paid = paid.unwrap_or_default();
+        for (record, Back { given: back, paid, by_vouchers }) in &self.back {
+            for voucher in back.vouchers.iter().map(|one| one.voucher).collect::<BTreeSet<_>>() {
+                let most = by_vouchers.iter().find(|(by, _)| *by == voucher).map(|(_, paid)| paid.whole());
+                let (given, most) = (back.to_voucher(voucher), most.unwrap_or_default());
+                if given > most {
+                    let row = format!("adjustments of record {record} to {voucher}");
+                    found.add(Check::Adjustment, Some(account), row, given, format!("at most {most}"));
+                }
+            }
             if back.payable() > paid.payable || back.granted() > paid.grant {
                 let row = format!("adjustments of record {record}");
                 let comes_to = format!("at most {}, and {} of a grant", paid.payable, paid.grant);

@@ -35,6 +35,11 @@ impl<'a> Sent<'a> {
         self.addresses.insert(address.id, address);
     }
 
+    /// Where an address is; nowhere, if it is not the account's.
+    pub fn region(&self, of: AddressId) -> &str {
+        self.addresses.get(&of).map_or("", |address| address.region.as_str())
+    }
+
     pub fn event(&mut self, at: Second, event: &Event) {
         match event {
             Event::TrialClaimed { valid_until, .. } => self.valid = Some(Period { since: at, until: *valid_until }),

@@ -7,6 +7,7 @@ mod evidence;
 mod fates;
 mod firm;
 mod forecast;
+mod given_back;
 mod lives;
 mod money;
 mod permit;

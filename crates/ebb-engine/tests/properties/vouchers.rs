@@ -17,11 +17,11 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use std::collections::BTreeMap;
 
-fn account() -> AccountId {
+pub fn account() -> AccountId {
     AccountId::new(Default::default())
 }
 
-fn at(second: i64) -> Second {
+pub fn at(second: i64) -> Second {
     Second::from_unix(second)
 }
 
@@ -56,7 +56,7 @@ prop_compose! {
 }
 
 /// With ids that tell their age.
-fn vouchers(most: usize) -> impl Strategy<Value = Vec<Voucher>> {
+pub fn vouchers(most: usize) -> impl Strategy<Value = Vec<Voucher>> {
     let aged = |all: Vec<Voucher>| {
         let id = |age: usize| VoucherId::new(uuid::Uuid::from_u128(age as u128 + 1));
         all.into_iter().enumerate().map(|(age, one)| Voucher { id: id(age), ..one }).collect()
@@ -65,7 +65,7 @@ fn vouchers(most: usize) -> impl Strategy<Value = Vec<Voucher>> {
 }
 
 prop_compose! {
-    fn what()(item in select(Item::ALL), option in select(&SoldAs::ALL[..3]), flavor in select(&FLAVORS[..]), region in select(&REGIONS[..])) -> Use {
+    pub fn what()(item in select(Item::ALL), option in select(&SoldAs::ALL[..3]), flavor in select(&FLAVORS[..]), region in select(&REGIONS[..])) -> Use {
         let option = if item == Item::Subscription { SoldAs::Subscription } else { option };
         match item {
             Item::Traffic => Use::of_traffic(region),
@@ -84,7 +84,7 @@ fn due() -> impl Strategy<Value = Due> {
     })
 }
 
-fn use_up(vouchers: &mut [Voucher], payments: &[Payment]) {
+pub fn use_up(vouchers: &mut [Voucher], payments: &[Payment]) {
     for payment in payments {
         let voucher = vouchers.iter_mut().find(|one| one.id == payment.voucher).expect("a voucher that is there");
         voucher.used += payment.amount;
@@ -196,7 +196,7 @@ proptest! {
     }
 }
 
-fn charge(what: &Use, units: i64) -> Charge {
+pub fn charge(what: &Use, units: i64) -> Charge {
     let meter = match what.item {
         Item::Compute => Meter::Compute,
         Item::SystemDisk => Meter::SystemDisk,
@@ -209,7 +209,7 @@ fn charge(what: &Use, units: i64) -> Charge {
     Charge { account: account(), instance, span, meter, price, period, months, waiver: None, covered: false }
 }
 
-fn sent(units: i64) -> TrafficCharge {
+pub fn sent(units: i64) -> TrafficCharge {
     let address = AddressId::new(Default::default());
     let (quantity, none) = (Quantity::from_millionths(units), Quantity::ZERO);
     let period = Period { since: at(0), until: at(1) };

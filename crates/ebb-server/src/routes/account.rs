@@ -320,6 +320,9 @@ async fn balance_of(
     let both = accruing.hour.iter().chain(&accruing.blocks);
     let sum = both.fold(Default::default(), |sum: ebb_model::billing::Split, (_, split)| sum.plus(*split));
     let adjusted = reads.row(adjustment::sum(account.id)).await?.map(|row| adjustment::read_sum(&row));
+    let to_vouchers = reads.row(adjustment::voucher_sum(account.id)).await?;
+    let (vouchers, vouchers_gone) = to_vouchers.map(|row| adjustment::read_voucher_sum(&row)).unwrap_or_default();
+    let any = |back: &ebb_model::billing::GivenBack| back.total() + vouchers + vouchers_gone > Amount::ZERO;
     let funds = Funds::read(app, reads, account, now).await?;
     let left: Fine = funds.vouchers.iter().map(Voucher::left).sum();
     Ok(wire::Balance {
@@ -330,9 +333,11 @@ async fn balance_of(
         available: funds.unbound().to_string(),
         vouchers: left.to_string(),
         settled: super::bill::parts(account.totals.paid, account.totals.traffic),
-        adjusted: adjusted.filter(|back| back.total() > Amount::ZERO).map(|back| wire::GivenBack {
+        adjusted: adjusted.filter(any).map(|back| wire::GivenBack {
             debt: back.debt.to_string(),
             cash: back.cash.to_string(),
+            vouchers: vouchers.to_string(),
+            vouchers_gone: vouchers_gone.to_string(),
             grant: back.grant.to_string(),
             expired: back.expired.to_string(),
         }),

@@ -14,7 +14,7 @@ use ebb_model::money::Exact;
 use ebb_model::time::{Second, Timestamp};
 use ebb_model::traffic::{TrafficCharge, TrafficPaid, TrafficRecord};
 use ebb_model::voucher::Fine;
-use ebb_store::rows::{account, adjustment, bill as rows, event, traffic, voucher as voucher_rows};
+use ebb_store::rows::{account, bill as rows, event, traffic, voucher as voucher_rows};
 use ebb_wire::account::{LoggedEvent, Parts};
 use ebb_wire::address as wire;
 use ebb_wire::bill::{Bill, Record};
@@ -65,9 +65,8 @@ pub async fn bill(State(app): State<App>, who: Principal, Query(span): Query<Spa
         let truncated = truncated || sent.len() as i64 > MOST_RECORDS;
         let sent: Vec<TrafficRecord> = sent.iter().take(MOST_RECORDS as usize).map(traffic::read_record).collect();
         let sending = accruing.traffic.charges;
-        let given_back = reads.rows(adjustment::of_account(id, "", MOST_RECORDS)).await?;
-        let given_back: Vec<_> =
-            given_back.iter().map(|row| super::adjustment::shown(&adjustment::read(row))).collect();
+        let given_back = super::adjustment::of_account(&reads, id, MOST_RECORDS).await?;
+        let given_back = given_back.iter().map(super::adjustment::shown).collect();
         let mut payments = BTreeMap::<RecordId, Vec<VoucherPaid>>::new();
         for (record, voucher, amount) in
             reads.rows(voucher_rows::payments_of(id, since, until)).await?.iter().map(voucher_rows::read_payment)

@@ -1,6 +1,6 @@
 //! Why a bill record says what it says: all that it came from, in figures and in words.
 
-use super::adjustment::left;
+use super::adjustment::{left, of_record};
 use crate::app::App;
 use crate::call::Principal;
 use crate::denied::Denied;
@@ -56,7 +56,7 @@ async fn of_time(app: &App, reads: &Reads, record: BillRecord) -> Result<wire::E
     let events = reads.rows(event::of_instance(of, charge.instance)).await?;
     let events: Vec<_> = events.iter().map(event::read_told).collect();
     let grant = reads.row(account::grant(of)).await?.map(|row| account::read_grant(&row));
-    let given_back = given_back(reads, record.id).await?;
+    let given_back = of_record(reads, record.id).await?;
     let hour = match &grant {
         Some(grant) if charge.covered => Some(hour_of_grant(reads, &record, grant).await?),
         _ => None,
@@ -125,7 +125,8 @@ async fn of_time(app: &App, reads: &Reads, record: BillRecord) -> Result<wire::E
         ..blank(app, record.id, kind, charge.period)
     };
     let about = Settling { of, reason: &reason, given_back: &given_back, currency: &currency };
-    finish(reads, shown, explain::of_time(&facts), about, left(reads, record.id).await?.0).await
+    finish(reads, shown, explain::of_time(&facts), about, left(reads, record.id, app.clock.now().second()).await?.0)
+        .await
 }
 
 async fn of_traffic(app: &App, reads: &Reads, record: TrafficRecord) -> Result<wire::Explanation, StoreError> {
@@ -135,7 +136,7 @@ async fn of_traffic(app: &App, reads: &Reads, record: TrafficRecord) -> Result<w
     let since = charge.period.since;
     let before = reads.row(traffic::used_between(of, calendar.month(since), since)).await?;
     let (_, before) = traffic::read_used(&before.expect("a sum is one row"));
-    let given_back = given_back(reads, record.id).await?;
+    let given_back = of_record(reads, record.id).await?;
     let (zone, currency) = (String::from(calendar.clone()), app.catalog.currency.clone());
     let before_hour = (before.anywhere, before.overseas);
     let words = explain::of_traffic(&record, &known.region, known.overseas, before_hour, calendar, &zone, &currency);
@@ -164,7 +165,7 @@ async fn of_traffic(app: &App, reads: &Reads, record: TrafficRecord) -> Result<w
     };
     let reason = format!("hour {}", record.issued_at);
     let about = Settling { of, reason: &reason, given_back: &given_back, currency: &currency };
-    finish(reads, shown, words, about, left(reads, record.id).await?.0).await
+    finish(reads, shown, words, about, left(reads, record.id, app.clock.now().second()).await?.0).await
 }
 
 /// What the entry that settled it moved, and what was given back of it.
@@ -256,10 +257,6 @@ fn blank(app: &App, record: RecordId, kind: &str, period: Period) -> wire::Expla
         left: String::new(),
         words: vec![],
     }
-}
-
-async fn given_back(reads: &Reads, record: RecordId) -> Result<Vec<Adjustment>, StoreError> {
-    Ok(reads.rows(adjustment::of_record(record)).await?.iter().map(adjustment::read).collect())
 }
 
 /// How a grant stood in the clock hour of a record: what it had left then, and what it paid before it.

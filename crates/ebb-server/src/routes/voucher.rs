@@ -221,15 +221,14 @@ fn shown(voucher: &Voucher, now: Second) -> wire::Voucher {
     let names = |all: &std::collections::BTreeSet<String>| all.iter().cloned().collect();
     let Scope { options, meters, flavors, regions } = &voucher.pays;
     // Shown as it is posted, so that what is shown sums up to the face.
-    let used = voucher.used.posted();
-    let rest = |part: Fine| if part > Fine::ZERO { voucher.face - used } else { Amount::ZERO };
-    let over = voucher.expired + voucher.revoked > Fine::ZERO;
+    let (used, left) = (voucher.used.posted(), voucher.left_posted());
+    let rest = |part: Fine| if part > Fine::ZERO { voucher.face - used - left } else { Amount::ZERO };
     wire::Voucher {
         id: voucher.id.to_string(),
         account: voucher.account.to_string(),
         kind: voucher.kind.name().to_owned(),
         face: voucher.face.to_string(),
-        left: if over { Amount::ZERO } else { voucher.face - used }.to_string(),
+        left: left.to_string(),
         used: used.to_string(),
         expired: rest(voucher.expired).to_string(),
         revoked: rest(voucher.revoked).to_string(),

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 /// Gives back of a record; the status, and the answer.
-async fn give(cloud: &Cloud, record: &Value, amount: &str) -> (u16, Value) {
+pub async fn give(cloud: &Cloud, record: &Value, amount: &str) -> (u16, Value) {
     let path = format!("/v1/records/{}/adjustments", record["id"].as_str().unwrap());
     let body = json!({"amount": amount, "reason": "it was slow"});
     let (status, answer) = cloud.ask("operator", Method::POST, &path, Some(body)).await;

@@ -8,7 +8,7 @@ use ebb_testing::TempPostgres;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-const ROOM: [(&str, i64); 3] = [("vcpu", 16), ("memory_mib", 65_536), ("disk_gib", 10_000)];
+pub const ROOM: [(&str, i64); 3] = [("vcpu", 16), ("memory_mib", 65_536), ("disk_gib", 10_000)];
 
 /// What is done to a row: in words; which one; how; the check that finds it, and names it.
 const TAMPERINGS: [[&str; 4]; 37] = [
@@ -282,14 +282,19 @@ async fn findings(cloud: &Cloud) -> Vec<Value> {
 async fn whatever_is_changed_is_found(place: Place) {
     let cloud = Cloud::at(place.clone(), &ROOM, Behaviour::default()).await;
     a_day(&cloud).await;
+    each_is_named(&cloud, place, &TAMPERINGS).await;
+}
+
+/// Does to a healthy service what is listed, one after the other, and looks whether each is found and named.
+pub async fn each_is_named(cloud: &Cloud, place: Place, tamperings: &[[&'static str; 4]]) {
     cloud.nothing_broke().await;
     let store = Store::open(place).await.unwrap();
     let mut known = vec![];
-    for [what, which, change, check] in TAMPERINGS {
+    for &[what, which, change, check] in tamperings {
         let rows = store.rows(query(which, args![])).await.unwrap();
         let key = rows.first().unwrap_or_else(|| panic!("{what}: there is no such row")).text("k").to_owned();
         tamper(&store, query(change, args![key.as_str()])).await;
-        let now = findings(&cloud).await;
+        let now = findings(cloud).await;
         let new: Vec<&Value> = now.iter().filter(|one| !known.contains(*one)).collect();
         let names_it = |one: &&&Value| one["check"] == check && one.to_string().contains(&key);
         assert!(new.iter().any(|one| names_it(&one)), "{what} ({key}) is not named by `{check}`:\n{new:#?}");

@@ -1,8 +1,10 @@
 //! Does the running service keep the rules? Stories over HTTP, on SQLite and on PostgreSQL.
 
+mod adjustment_vouchers;
 mod adjustments;
 mod arrears;
 mod arrears_ends;
+mod audit_vouchers;
 mod audits;
 mod cap;
 mod clock;

@@ -36,7 +36,7 @@ pub fn voucher(kind: &str, face: &str, until: &str) -> Value {
     what
 }
 
-async fn shown(cloud: &Cloud, who: &str, id: &str) -> String {
+pub async fn shown(cloud: &Cloud, who: &str, id: &str) -> String {
     let one = cloud.get(who, &format!("/v1/vouchers/{id}")).await;
     let text = |key: &str| one[key].as_str().unwrap();
     format!(
@@ -49,7 +49,7 @@ async fn shown(cloud: &Cloud, who: &str, id: &str) -> String {
     )
 }
 
-async fn balance(cloud: &Cloud, who: &str) -> [String; 4] {
+pub async fn balance(cloud: &Cloud, who: &str) -> [String; 4] {
     let balance = cloud.get(who, "/v1/balance").await;
     ["cash", "vouchers", "held", "debt"].map(|part| balance[part].as_str().unwrap().to_owned())
 }

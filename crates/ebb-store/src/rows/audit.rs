@@ -4,8 +4,8 @@ use super::{exact, own_json};
 use crate::{Query, Row, args, query};
 use ebb_engine::audit::account::{Block, Line};
 use ebb_engine::event::Event;
-use ebb_model::id::{AccountId, InstanceId};
-use ebb_model::money::Amount;
+use ebb_model::id::{AccountId, EventId, InstanceId};
+use ebb_model::money::{AMOUNT_PER_UNIT, Amount};
 use ebb_model::time::{Second, Timestamp};
 
 /// How many rows are read in one go.
@@ -35,14 +35,14 @@ pub fn events(account: AccountId, after: &str) -> Query {
     query(
         "select id, instance_id, at, body from event where account_id = $1 and id > $2 and name in \
          ('running', 'stopped', 'economical-stop-asked', 'host-lost', 'converted', 'became-on-demand', 'trial-claimed', 'trial-revoked', \
-         'traffic-counted', 'frozen', 'thawed') order by id limit $3",
+         'traffic-counted', 'frozen', 'thawed', 'bought', 'resized', 'voucher-issued', 'voucher-expired', 'voucher-revoked') order by id limit $3",
         args![account.to_string(), after, PAGE],
     )
 }
 
-pub fn read_event(row: &Row) -> (Option<InstanceId>, Timestamp, Event) {
+pub fn read_event(row: &Row) -> (EventId, Option<InstanceId>, Timestamp, Event) {
     let about = row.opt_text("instance_id").map(super::own);
-    (about, Timestamp::from_micros(row.int("at")), own_json(row.text("body")))
+    (super::own(row.text("id")), about, Timestamp::from_micros(row.int("at")), own_json(row.text("body")))
 }
 
 /// A page of records, in order of their first second; `after` is that of the last one of the page before, with its id.
@@ -59,6 +59,17 @@ pub fn traffic_records(account: AccountId, after: (Second, &str)) -> Query {
         "select * from traffic_record where account_id = $1 and since >= $2 and (since > $2 or id > $3) \
          order by since, id limit $4",
         args![account.to_string(), after.0.unix(), after.1, PAGE],
+    )
+}
+
+/// What vouchers are said to have paid of something that is no record of the account, as `record_id`, `voucher_id` and `amount`.
+pub fn paid_of_nothing(account: AccountId) -> Query {
+    query(
+        "select p.* from record_voucher p \
+         left join bill_record b on b.id = p.record_id and b.account_id = p.account_id and b.since = p.since \
+         left join traffic_record t on t.id = p.record_id and t.account_id = p.account_id and t.since = p.since \
+         where p.account_id = $1 and b.id is null and t.id is null order by p.record_id limit 1000",
+        args![account.to_string()],
     )
 }
 
@@ -107,13 +118,19 @@ pub fn read_block(row: &Row) -> (InstanceId, Block) {
     (super::own(row.text("instance_id")), block)
 }
 
-/// What all postings come to, and those of no entry, as `amount` and `lost`.
+/// What all postings come to, as [`read_ledger`] reads it, and those of no entry, as `lost`.
 pub fn ledger() -> Query {
     query(
-        "select cast(coalesce(sum(p.amount), 0) as bigint) as amount, count(*) - count(e.id) as lost \
+        "select cast(coalesce(sum(p.amount / 100000000), 0) as bigint) as whole, \
+         cast(coalesce(sum(p.amount % 100000000), 0) as bigint) as rest, count(*) - count(e.id) as lost \
          from posting p left join entry e on e.id = p.entry_id",
         args![],
     )
+}
+
+/// In units of the ledger, however far from nothing it is.
+pub fn read_ledger(row: &Row) -> i128 {
+    i128::from(row.int("whole")) * i128::from(AMOUNT_PER_UNIT) + i128::from(row.int("rest"))
 }
 
 /// A page of the instances on a host that are not released.

@@ -168,16 +168,17 @@ pub fn covered_of_hour(account: AccountId, hour: Period) -> Query {
     )
 }
 
-/// What a grant paid of everything before a second, as `granted`.
+/// What a grant paid of everything before a second, as [`read_granted`] reads it.
 pub fn granted_before(account: AccountId, second: Second) -> Query {
     query(
-        "select cast(coalesce(sum(granted), 0) as bigint) as granted from bill_record where account_id = $1 and since < $2",
+        "select cast(coalesce(sum(granted / 3600000000), 0) as bigint) as granted_whole, \
+         cast(coalesce(sum(granted % 3600000000), 0) as bigint) as granted from bill_record where account_id = $1 and since < $2",
         args![account.to_string(), second.unix()],
     )
 }
 
 pub fn read_granted(row: &Row) -> ebb_model::money::Exact {
-    exact(row.int("granted"))
+    super::exact_sum(row, "granted")
 }
 
 /// The postings of the entry of an account that has this reason.

@@ -1,6 +1,6 @@
 //! Which rows say what was promised with each spot block, and what was kept?
 
-use super::{exact, units};
+use super::{exact_sum, units};
 use crate::{Query, Row, args, query};
 use ebb_model::billing::{Charge, Split};
 use ebb_model::id::{AccountId, InstanceId};
@@ -103,7 +103,7 @@ pub fn sold(by: By, of: &Window) -> Query {
     query(sql, of.args())
 }
 
-/// What ended, by cause: `blocks`, `seconds`, `waived_seconds`, `waived`, `payable`, and the latest release as `late`.
+/// What ended, by cause: `blocks`, `seconds`, `waived_seconds`, [`read_exact`] of `waived` and `payable`, and the latest release as `late`.
 pub fn ends(by: By, of: &Window) -> Query {
     let sql = grouped!(
         by,
@@ -111,8 +111,9 @@ pub fn ends(by: By, of: &Window) -> Query {
         "flavor as one, hours as two",
         "account_id as one, cast(0 as bigint) as two",
         ", cause, count(*) as blocks, cast(sum(seconds) as bigint) as seconds, \
-         cast(sum(waived_seconds) as bigint) as waived_seconds, cast(sum(waived) as bigint) as waived, \
-         cast(sum(payable) as bigint) as payable from block \
+         cast(sum(waived_seconds) as bigint) as waived_seconds, cast(sum(waived / 3600000000) as bigint) as waived_whole, \
+         cast(sum(waived % 3600000000) as bigint) as waived, cast(sum(payable / 3600000000) as bigint) as payable_whole, \
+         cast(sum(payable % 3600000000) as bigint) as payable from block \
          where gone_at >= $1 and gone_at < $2 and account_id like $3 group by one, two, cause order by one, two, cause"
     );
     query(sql, of.args())
@@ -158,11 +159,13 @@ pub fn releases(by: By, of: &Window) -> Query {
 /// A block that was taken twice, by a drill and then for an order, counts for the last decision.
 pub fn waived_by_taker(of: &Window, takers_told: bool) -> Query {
     let sql = "select b.account_id as lost, case when cast($4 as bigint) = 1 then o.account_id end as took, b.cause as cause, \
-         count(*) as blocks, cast(sum(b.waived_seconds) as bigint) as waived_seconds, cast(sum(b.waived) as bigint) as waived \
+         count(*) as blocks, cast(sum(b.waived_seconds) as bigint) as waived_seconds, \
+         cast(sum(b.waived / 3600000000) as bigint) + cast(sum(b.waived % 3600000000) as bigint) / 3600000000 as waived_whole, \
+         cast(sum(b.waived % 3600000000) as bigint) % 3600000000 as waived \
          from block b left join decision d on d.id = (select max(v.decision_id) from decision_victim v \
          where v.instance_id = b.instance_id) left join instance o on o.id = d.instance_id \
          where b.gone_at >= $1 and b.gone_at < $2 and b.account_id like $3 and b.waived_seconds > 0 \
-         group by 1, 2, 3 order by 6 desc, 1, 2, 3 limit 1000";
+         group by 1, 2, 3 order by 6 desc, 7 desc, 1, 2, 3 limit 1000";
     let mut args = of.args();
     args.extend(args![i64::from(takers_told)]);
     query(sql, args)
@@ -183,5 +186,5 @@ pub fn read_late(row: &Row) -> Late {
 
 /// A sum of exact amounts.
 pub fn read_exact(row: &Row, column: &str) -> Exact {
-    exact(row.int(column))
+    exact_sum(row, column)
 }

@@ -1,10 +1,10 @@
 //! Which rows hold a spending cap, and what of a month is payable and billed?
 
-use super::{exact, own_json, units};
+use super::{exact, exact_sum, own_json};
 use crate::{Query, Row, args, query};
 use ebb_model::id::AccountId;
 use ebb_model::instance::State;
-use ebb_model::money::{Amount, Exact};
+use ebb_model::money::{Amount, EXACT_PER_UNIT, Exact};
 use ebb_model::time::{Second, Timestamp};
 
 /// What an account's owner wants to be payable at most in a calendar month.
@@ -100,39 +100,59 @@ pub fn acted(account: AccountId) -> Query {
 /// Of a month so much more is payable and billed; nothing is counted for who has no cap.
 pub fn spend(account: AccountId, month: Second, payable: Exact) -> Query {
     query(
-        "insert into month_spending (account_id, month, payable) select account_id, cast($2 as bigint), cast($3 as bigint) \
-         from spending_cap where account_id = $1 \
-         on conflict (account_id, month) do update set payable = month_spending.payable + excluded.payable",
-        args![account.to_string(), month.unix(), units(payable)],
+        "insert into month_spending (account_id, month, whole, payable) \
+         select account_id, cast($2 as bigint), cast($3 as bigint), cast($4 as bigint) from spending_cap where account_id = $1 \
+         on conflict (account_id, month) do update set whole = month_spending.whole + excluded.whole \
+         + (month_spending.payable + excluded.payable) / 3600000000, \
+         payable = (month_spending.payable + excluded.payable) % 3600000000",
+        args![account.to_string(), month.unix(), whole(payable), rest(payable)],
     )
 }
 
 /// What is payable and billed of a month, as it was counted without a cap.
 pub fn spent_before(account: AccountId, month: Second, payable: Exact) -> Query {
     query(
-        "insert into month_spending (account_id, month, payable) values ($1, $2, $3) \
-         on conflict (account_id, month) do update set payable = excluded.payable",
-        args![account.to_string(), month.unix(), units(payable)],
+        "insert into month_spending (account_id, month, whole, payable) values ($1, $2, $3, $4) \
+         on conflict (account_id, month) do update set whole = excluded.whole, payable = excluded.payable",
+        args![account.to_string(), month.unix(), whole(payable), rest(payable)],
     )
 }
 
+/// Whole units of the currency, and what is beside them.
+fn whole(exact: Exact) -> i64 {
+    i64::try_from(exact.units().div_euclid(EXACT_PER_UNIT))
+        .expect("less than 9 million million million of the currency")
+}
+
+fn rest(exact: Exact) -> i64 {
+    i64::try_from(exact.units().rem_euclid(EXACT_PER_UNIT)).expect("less than one of the currency")
+}
+
 pub fn spent(account: AccountId) -> Query {
-    query("select * from month_spending where account_id = $1 order by month", args![account.to_string()])
+    query(
+        "select month, whole as payable_whole, payable from month_spending where account_id = $1 order by month",
+        args![account.to_string()],
+    )
 }
 
 pub fn read_spent(row: &Row) -> (Second, Exact) {
-    (Second::from_unix(row.int("month")), exact(row.int("payable")))
+    (Second::from_unix(row.int("month")), exact_sum(row, "payable"))
 }
 
-/// The sum of what is payable by the records of a time, but for those of blocks, as `payable`.
+/// The sum of what is payable by the records of a time, but for those of blocks, as [`read_billed_hourly`] reads it.
 pub fn billed_hourly(account: AccountId, since: Second, until: Second) -> Query {
     query(
-        "select cast(coalesce(sum(r.payable), 0) as bigint) as payable from bill_record r where r.account_id = $1 \
+        "select cast(coalesce(sum(r.payable / 3600000000), 0) as bigint) as payable_whole, \
+         cast(coalesce(sum(r.payable % 3600000000), 0) as bigint) as payable from bill_record r where r.account_id = $1 \
          and case when r.meter = 'subscription' then r.issued_at else r.since end >= $2 \
          and case when r.meter = 'subscription' then r.issued_at else r.since end < $3 \
          and (r.meter <> 'compute' or not exists (select 1 from block b where b.instance_id = r.instance_id))",
         args![account.to_string(), since.unix(), until.unix()],
     )
+}
+
+pub fn read_billed_hourly(row: &Row) -> Exact {
+    exact_sum(row, "payable")
 }
 
 /// The blocks that are gone since then: how each ended, and what is payable for it.

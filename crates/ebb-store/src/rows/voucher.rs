@@ -101,6 +101,28 @@ pub fn payments_of(account: AccountId, since: Second, until: Second) -> Query {
     )
 }
 
+/// What was paid of records that begin in a time, both ends included: [`read_payment`] of each, in no order.
+pub fn payments_between(account: AccountId, first: Second, last: Second) -> Query {
+    query(
+        "select * from record_voucher where account_id = $1 and since >= $2 and since <= $3",
+        args![account.to_string(), first.unix(), last.unix()],
+    )
+}
+
+/// The vouchers that paid a record, in the order in which they did, with what each paid.
+pub fn payers_of(record: RecordId) -> Query {
+    query(
+        "select v.*, p.amount as paid from record_voucher p join voucher v on v.id = p.voucher_id where p.record_id = $1 \
+         order by case when v.expires_at is null then 1 else 0 end, v.expires_at, \
+         case when v.kind = 'card' then 1 else 0 end, v.id",
+        args![record.to_string()],
+    )
+}
+
+pub fn read_payer(row: &Row) -> (Voucher, Fine) {
+    (read(row), Fine::from_units(row.int("paid").into()))
+}
+
 pub fn read_payment(row: &Row) -> (RecordId, VoucherId, Fine) {
     (own(row.text("record_id")), own(row.text("voucher_id")), Fine::from_units(row.int("amount").into()))
 }

@@ -6,6 +6,7 @@ mod persons;
 mod postgres;
 mod reading;
 mod sqlite;
+mod sums;
 mod traffic;
 mod writing;
 

@@ -101,7 +101,7 @@ pub async fn play(stage: &Stage, lives: u32, seed: u64) -> Result<Played, Failur
         if theatre.packets.percent(30) {
             theatre.traffic().await?;
         }
-        if theatre.favors.percent(8) {
+        if theatre.favors.percent(12) {
             theatre.give_back().await?;
         }
         if theatre.debts.percent(10) {
@@ -163,19 +163,20 @@ impl Theatre<'_> {
         }
     }
 
-    /// The operator gives back some of what somebody paid, or his grant: all, a part, or more than there is.
+    /// The operator gives back some of what somebody paid, or his vouchers or grant: all, a part, or more than there is.
     async fn give_back(&mut self) -> Result<(), Failure> {
         let at = self.favors.from(0, self.customers.len() as i64 - 1) as usize;
         let bill: Bill = self.customers[at].client.get("/v1/bills", &[]).await?;
         let time = bill.records.iter().filter_map(|one| {
             let paid = amount(&one.amount)? + amount(&one.grant)?;
-            Some((one.id.clone()?, paid, one.grant != "0.00000000"))
+            Some((one.id.clone()?, paid, one.grant != "0.00000000" || !one.vouchers.is_empty()))
         });
-        let sent = bill.traffic.iter().filter_map(|one| Some((one.id.clone()?, amount(&one.amount)?, false)));
+        let sent = bill.traffic.iter();
+        let sent = sent.filter_map(|one| Some((one.id.clone()?, amount(&one.amount)?, !one.vouchers.is_empty())));
         let paid: Vec<_> = time.chain(sent).filter(|(_, paid, _)| *paid > 0).collect();
-        // Half of the time it is something that a grant paid.
-        let granted = self.favors.percent(50) && paid.iter().any(|(.., granted)| *granted);
-        let paid: Vec<_> = paid.into_iter().filter(|(.., of_grant)| *of_grant || !granted).collect();
+        // Half of the time it is something that a grant or a voucher paid.
+        let helped = self.favors.percent(50) && paid.iter().any(|(.., helped)| *helped);
+        let paid: Vec<_> = paid.into_iter().filter(|(.., by_others)| *by_others || !helped).collect();
         if paid.is_empty() {
             return Ok(());
         }

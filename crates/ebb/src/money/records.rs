@@ -4,7 +4,8 @@ use crate::failure::Failure;
 use crate::session::Session;
 use crate::table::{Table, facts, instant};
 use crate::which::{self, short};
-use ebb_wire::record::{Adjust, Adjustment, Explanation};
+use ebb_model::money::Amount;
+use ebb_wire::record::{Adjust, Adjustment, Explanation, ToVoucher};
 
 #[derive(Debug, clap::Subcommand)]
 pub enum RecordCommand {
@@ -44,8 +45,9 @@ pub async fn run(session: &Session, command: &RecordCommand) -> Result<(), Failu
             let given: Adjustment = client.post(&format!("/v1/records/{id}/adjustments"), &body).await?;
             session.show(&given, |given| {
                 let Adjustment { amount, record, debt, cash, grant, expired, .. } = given;
+                let vouchers: String = given.vouchers.iter().map(|to| format!("{} to {}, ", to.amount, named(to))).collect();
                 format!(
-                    "{amount} of record {record} is given back: {cash} to cash, {debt} off the debt, {grant} to the grant, {expired} to a grant that is over.\n"
+                    "{amount} of record {record} is given back: {cash} to cash, {debt} off the debt, {vouchers}{grant} to the grant, {expired} to a grant that is over.\n"
                 )
             })
         }
@@ -104,18 +106,42 @@ pub fn given_back(all: &[Adjustment]) -> String {
     if all.is_empty() {
         return String::new();
     }
-    let mut table = Table::new(&["GIVEN BACK", "AMOUNT>", "DEBT>", "CASH>", "GRANT>", "EXPIRED>", "RECORD", "REASON"]);
+    let titles = ["GIVEN BACK", "AMOUNT>", "DEBT>", "CASH>", "VOUCHERS>", "GRANT>", "EXPIRED>", "RECORD", "REASON"];
+    let mut table = Table::new(&titles);
     for one in all {
         table.row([
             instant(&one.at),
             one.amount.clone(),
             one.debt.clone(),
             one.cash.clone(),
+            to_vouchers(&one.vouchers),
             one.grant.clone(),
             one.expired.clone(),
             short(&one.record),
             one.reason.clone(),
         ]);
     }
-    format!("\n{}", table.text(""))
+    let mut to = Table::new(&["GIVEN BACK", "RECORD", "TO", "AMOUNT>", "GONE"]);
+    let mut any = false;
+    for one in all {
+        for voucher in &one.vouchers {
+            let (amount, gone) = (voucher.amount.clone(), voucher.gone.clone().unwrap_or_default());
+            to.row([instant(&one.at), short(&one.record), short(&voucher.voucher), amount, gone]);
+            any = true;
+        }
+    }
+    let to = if any { format!("\n{}", to.text("")) } else { String::new() };
+    format!("\n{}{to}", table.text(""))
+}
+
+/// All that came back to coupons and cards, also to those that are over.
+fn to_vouchers(all: &[ToVoucher]) -> String {
+    let amounts = all.iter().filter_map(|one| one.amount.parse::<Amount>().ok());
+    amounts.sum::<Amount>().to_string()
+}
+
+/// A voucher, and what became of what came back to it.
+fn named(to: &ToVoucher) -> String {
+    let gone = to.gone.as_ref().map(|gone| format!(" (which is {gone})")).unwrap_or_default();
+    format!("voucher {}{gone}", short(&to.voucher))
 }
