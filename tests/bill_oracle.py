@@ -140,6 +140,11 @@ class Life:
     newest: str = None  # the place in the log of its last event
     paid_at: list = field(default_factory=list)  # and of each payment
     gone_at: str = None  # and of its release
+    bought_place: str = None  # and of its purchase
+    converted_place: str = None  # and of its conversion to on-demand
+    renews: int = None  # so many months are paid at its end without anybody asking [4.3]
+    failed_at: int = None  # the end at which they could not be
+    money_told: list = field(default_factory=list)  # what was said to be available, and where in the log
 
     @property
     def option(self):
@@ -485,7 +490,7 @@ class Log:
         life = Life(event["instance"], event["account"], len(self.lives), body["zone"], body["flavor"], terms,
                     price(terms["price"]), price(body["disk_price"]), body["waits"], at,
                     body.get("took_room", False))
-        life.now_flavor, life.now_price, life.sold = life.flavor, life.price, life.option
+        life.now_flavor, life.now_price, life.sold, life.bought_place = life.flavor, life.price, life.option, event["id"]
         if life.id in self.lives:
             self.complain(life.id, "it was bought twice")
         if life.option == "trial" and self.people[life.account].ended:
@@ -558,7 +563,8 @@ class Log:
                 if life.used[meter] and life.used[meter][-1][1] is None:
                     life.cease(meter, since)
                     life.begin(meter, since)
-        elif kind in ("converted", "renewed", "subscription-ends-soon", "subscription-ended"):
+        elif kind in ("converted", "renewed", "subscription-ends-soon", "subscription-ended", "subscription-began",
+                      "renewal-chosen", "renewal-failed"):
             self.months(life, kind, body, at)
         elif kind == "delete-asked":
             life.delete_at = at // 1_000_000
@@ -692,6 +698,7 @@ class Log:
             if sold["option"] == "on-demand":
                 must(price(sold["price"]) == life.now_price, "it is converted to on-demand at another price than it had")
                 life.converted, life.hold_price = now, life.now_price + life.disk_price
+                life.converted_place = life.newest
             else:
                 must(sold["option"] == "subscription", f"nobody converts into {sold['option']}")
                 must(life.start is not None and life.power in ("on", "off") and not lost, "only what runs or keeps its room is paid by the month")
@@ -703,6 +710,18 @@ class Log:
                 # A month is more than what one for whom others had to go owes [2.11].
                 life.took_since, life.took_room = None, False
             life.sold = sold["option"]
+        elif kind == "subscription-began":
+            if life.option != "subscription" or life.months or life.start is None:
+                return must(False, "months began of what was not ordered so, or does not run")
+            must(second(body["since"]) == life.start, "the months do not begin with its first second")
+            must(body["months"] == life.terms.get("months") and price(body["price"]) == life.price, "other months are paid than were ordered")
+            life.anchor, life.keep_days = life.start, life.terms.get("keep_days")
+            self.pay(life, body["months"], body["months"], price(body["price"]), life.start, second(body["until"]), now)
+            life.took_since, life.took_room = None, False
+        elif kind == "renewal-chosen":
+            must(life.sold == "subscription" and not life.over, "a renewal was chosen of what does not end by the month")
+            must(body.get("months") != life.renews, "what was chosen already was chosen again")
+            life.renews = body.get("months")
         elif not life.months:
             must(False, f"{kind}, and it is no subscription")
         elif kind == "renewed":
@@ -710,25 +729,49 @@ class Log:
             if life.over:
                 life.anchor, before = now, 0
             else:
-                must(now < life.paid_until, "it was renewed after its end, which nobody carried out")
+                must(now < life.paid_until or life.renews and (now == life.paid_until or body.get("auto")),
+                     "it was renewed after its end, which nobody carried out")
+                must(not body.get("auto") or body["months"] == life.renews and now >= life.paid_until,
+                     "it renewed itself before its end, or as nobody chose")
                 before = sum(n for begun, _, n, _, _ in life.months if begun >= life.anchor)
             must(second(body["since"]) == since, "renewed months begin where the paid ones end, or now")
             life.over, life.keep_days = False, terms["subscription_keep_days"]
-            self.pay(life, body["months"], before + body["months"], price(body["price"]), since, second(body["until"]), now)
+            self.pay(life, body["months"], before + body["months"], price(body["price"]), since, second(body["until"]), now,
+                     body.get("auto", False))
+        elif kind == "renewal-failed":
+            flavor = next((f for f in terms["flavors"] if f["id"] == life.now_flavor), {})
+            needed = posted(price(flavor["subscription"]) * body["months"] * HOUR) if flavor.get("subscription") else None
+            available, why = amount(body["available"]), body["why"]
+            must(life.renews == body["months"] and not life.over, "it could not do what nobody chose")
+            must(second(body["at"]) == life.paid_until <= now, "it could not renew itself at another second than its end")
+            must((amount(body["needed"]) if "needed" in body else None) == needed, "another sum was needed")
+            must({"insufficient-funds": needed is not None and available < needed, "arrears": available <= 0,
+                  "not-on-sale": needed is None, "spending-cap": self.people[life.account].cap is not None}.get(why, False),
+                 "no rule stood against its renewal")
+            life.failed_at = life.paid_until
+            life.money_told.append((life.newest, available))
         elif kind == "subscription-ends-soon":
             due = life.paid_until - body["days"] * DAY
             again = any(told[:2] == (body["days"], life.paid_until) for told in life.told)
             must(body["days"] in terms["subscription_warn_days_before"] and not again, "there was a warning of nothing")
             must(second(body["until"]) == life.paid_until and due <= now < life.paid_until, "the warning is of another instant")
             life.told.append((body["days"], life.paid_until, now))
+            told = body.get("renewal")
+            must((told or {}).get("months") == life.renews, "it is not said rightly whether it renews itself")
+            if told:
+                flavor = next((f for f in terms["flavors"] if f["id"] == life.now_flavor), {})
+                cost = posted(price(flavor.get("subscription", "0")) * told["months"] * HOUR)
+                must(amount(told["needed"]) == cost, "its renewal will cost another sum")
+                life.money_told.append((life.newest, amount(told["available"])))
         else:
             must(not life.over, "its subscription ended twice")
+            must(life.renews is None or life.failed_at == life.paid_until, "it was to renew itself, and it is not said why it did not")
             must(second(body["at"]) == life.paid_until <= now, "it is paid to another second than that of its end")
             must(second(body["kept_until"]) == life.kept_until, "it is kept for another time than the terms say")
             life.over, life.took_since, life.took_room = True, None, False
             life.power = "away" if lost or life.power in ("again", "away") else "stopping away"
 
-    def pay(self, life, months, all_months, cost, since, until, now):
+    def pay(self, life, months, all_months, cost, since, until, now, auto=False):
         """Paid in advance: the months are counted from the first, and the price is that of the flavor and its disk [4.3]."""
 
         def must(right, what):
@@ -737,10 +780,13 @@ class Log:
 
         flavor = next((f for f in self.catalog["flavors"] if f["id"] == life.now_flavor), {})
         must(flavor.get("subscription") and price(flavor["subscription"]) == cost, "the price per month is another")
-        must(months >= 1 and until <= self.zone.plus_months(now, self.catalog["subscription_max_months"]), "so many months are not sold")
+        most = self.catalog["subscription_max_months"]
+        sold = months <= most if auto else until <= self.zone.plus_months(now, most)
+        must(months >= 1 and sold, "so many months are not sold")
         must(until == self.zone.plus_months(life.anchor, all_months), "the months do not end where the calendar says")
         must(life.keep_days == self.catalog["subscription_keep_days"], "it is kept for another time than the catalog says")
-        life.months.append((since, until, months, cost, now))
+        # What nobody asked for is paid in the second in which it begins, however late that is carried out.
+        life.months.append((since, until, months, cost, min(now, since)))
         life.paid_at.append(life.newest)
 
     def rehearse(self, life, at, notice, deadline, free_until):
@@ -835,6 +881,8 @@ def check_life(life, taking_minimum, complain):
 def check_months(life, catalog, now, complain):
     """Did a subscription end when it had to, and was its owner told before? [4.3]"""
     if not life.months:
+        if life.option == "subscription" and life.start is not None:
+            complain(life.id, "it was bought by the month and runs, and nothing was paid")
         return
 
     def must(right, what):
@@ -855,8 +903,8 @@ def check_months(life, catalog, now, complain):
             must(times == 0 or at <= known_to, f"it was told {days} days before an end that did not come")
 
 
-def check_money(person, lives, mine, complain):
-    """Was the money for months there when they were paid? By then settled: what stands before them in the log [4.3]."""
+def check_money(person, lives, mine, closed, complain):
+    """Was the money for months there when they were paid, or ordered? By then settled: what stands before that in the log [4.3]."""
 
     def place(piece):
         if piece.months is not None:
@@ -866,8 +914,39 @@ def check_money(person, lives, mine, complain):
         return person.closes.get(piece.settled_at)
 
     settled = [(place(piece), piece.payable) for piece in mine if piece.settled_at is not None and piece.payable]
+    sent = [(person.closes.get(flow.hour_end), flow.payable * flow.address.price) for flow in closed]
+
+    def available(at):
+        """Cash less holds, as it stood at a place of the log."""
+        paid_in = sum(units for when, units in person.top_ups if when < at)
+        spent = posted(sum(payable for when, payable in settled if when is not None and when < at))
+        spent += posted_traffic(sum(cost for when, cost in sent if when is not None and when < at))
+        return max(paid_in - spent, 0) - sum(held_at(life, at) for life in lives)
+
+    def held_at(life, at):
+        """What is held for one then [5.2]."""
+        if life.bought_place >= at or life.gone_at is not None and life.gone_at < at or any(paid < at for paid in life.paid_at):
+            return 0
+        if life.option == "subscription":
+            return posted(life.price * life.terms["months"] * HOUR)
+        if life.option == "spot-block":
+            return posted((life.price + life.disk_price) * life.period)
+        converted = life.converted_place is not None and life.converted_place < at
+        if life.option == "trial" and not converted:
+            return 0
+        since, cost = (life.converted, life.hold_price) if converted else (life.bought_at // 1_000_000, life.price + life.disk_price)
+        hours = [place(p) for p in mine if p.life is life and p.meter == "compute" and p.until > since and p.settled_at is not None]
+        return 0 if any(when is not None and when < at for when in hours) else posted(cost * HOUR)
+
     for life in lives:
+        if life.option == "subscription" and posted(life.price * life.terms["months"] * HOUR) > available(life.bought_place):
+            complain(life.id, "it was ordered by the month, and the money was not there")
+        for at, told in life.money_told:
+            if told != available(at):
+                complain(life.id, f"{told} are said to have been available, by the rules {available(at)}")
         for at, (_, _, months, cost, _) in zip(life.paid_at, life.months):
+            if life.option == "subscription" and at == life.paid_at[0]:
+                continue  # held since it was ordered
             cash = sum(units for when, units in person.top_ups if when < at)
             cash -= posted(sum(payable for when, payable in settled if when is not None and when < at))
             if posted(cost * months * HOUR) > cash:
@@ -891,6 +970,10 @@ def check_terms(life, grant, catalog, complain):
         sold = 1 <= hours <= len(flavor["spot"]) and 1 <= periods <= flavor["spot_max_periods"]
         must(sold and (periods == 1 or hours == 6), f"{hours} hours, {periods} periods are not on sale")
         must(sold and life.price == price(flavor["spot"][hours - 1]), "the price of the block is another")
+    elif life.option == "subscription":
+        must(flavor.get("subscription") and life.price == price(flavor["subscription"]), "the price per month is another")
+        must(1 <= life.terms["months"] <= catalog["subscription_max_months"], "so many months are not sold")
+        must(life.terms["keep_days"] == catalog["subscription_keep_days"], "it is kept for another time than the catalog says")
     else:
         must(flavor.get("on_demand") and life.price == price(flavor["on_demand"]), "the on-demand price is another")
     if life.option == "trial":
@@ -1033,7 +1116,10 @@ def stopped_at(act, at, zone, catalog, taking_minimum, keep=False):
             since = max(life.pauses[-1][0], act["open"]) if lost else life.bought_at // 1_000_000
             to = grant["until"] if listed(life, life.now_flavor, grant, catalog) and life.left_trial is None else None
             uses.append([since, None, life.disk_price, to, trial, False, since])
-        if not block and not gone and life.took_room and (life.start is None or life.power == "again" and not lost):
+        if life.option == "subscription":
+            # Its months are paid as soon as it runs.
+            owed += life.price * life.terms["months"] * HOUR if life.start is None and not gone else 0
+        elif not block and not gone and life.took_room and (life.start is None or life.power == "again" and not lost):
             owed += life.now_price * taking_minimum
     return uses, blocks, owed
 
@@ -1530,6 +1616,8 @@ def check_books(person, books, mine, lives, now, complain, flowed, closed):
 
 def hold(life, settled):
     """Unbound money that a purchase ties up: one hour, or one whole period; a trial nothing [5.2]."""
+    if life.option == "subscription" and not life.months and life.released is None:
+        return posted(life.price * life.terms["months"] * HOUR)
     if life.sold == "subscription" or life.released is not None or life.waits and life.cause == "never-ran":
         return 0
     if life.option == "trial" and life.converted is None:
@@ -1568,13 +1656,13 @@ def check(dump):
             check_months(life, dump["catalog"], now, complain)
             check_terms(life, person.grant, dump["catalog"], complain)
             check_whole(life, mine, [r for r in books["bill"]["records"] if r["instance"] == life.id], complain)
-        check_money(person, lives, mine, complain)
         compare_records([p for p in mine if p.settled_at is not None], books["bill"]["records"], complain, True)
         compare_records([p for p in mine if p.settled_at is None], books["bill"]["accruing"], complain, False)
         hourly = {p.settled_at for p in mine if p.settled_at and p.months is None and not (p.meter == "compute" and p.life.option == "spot-block")}
         flowed = flows([a for a in log.addresses.values() if a.account == person.id], zone, dump["catalog"])
         closed = [flow for flow in flowed if flow.hour_end <= now]
         flowing = [flow for flow in flowed if flow.hour_end > now]
+        check_money(person, lives, mine, closed, complain)
         for which, wanted, name in (("traffic", closed, True), ("traffic_accruing", flowing, False)):
             compare_traffic([flow for flow in wanted if flow.quantity], books["bill"].get(which, []), complain, name)
         hourly |= {flow.hour_end for flow in closed if flow.quantity}
@@ -1973,6 +2061,40 @@ def tamperings(dump):
     yield from copies("a renewal ends a second later", events("renewed"), lambda of, n: shift(body(of, n), "until", 1))
     yield from copies("a renewal is of a month more", events("renewed"), lambda of, n: body(of, n).update(months=body(of, n)["months"] + 1))
     yield from copies("a renewal is a millionth dearer", events("renewed"), lambda of, n: dearer(body(of, n)))
+    began = events("subscription-began")
+    yield from copies("the first payment of what was bought by the month is left out of the log", began, lambda of, n: of["events"].pop(n))
+    yield from copies("months that were bought begin a second later", began, lambda of, n: shift(body(of, n), "since", 1))
+    yield from copies("months that were bought end a second later", began, lambda of, n: shift(body(of, n), "until", 1))
+    yield from copies("a month more is paid than was bought", began, lambda of, n: body(of, n).update(months=body(of, n)["months"] + 1))
+    yield from copies("what was bought by the month is a millionth dearer", events("bought", lambda b: b["purchase"]["option"] == "subscription"),
+                      lambda of, n: dearer(body(of, n)["purchase"]))
+    yield from copies("what was bought by the month is paid before the money comes in",
+                      lambda of: (n for n in events("bought", lambda b: b["purchase"]["option"] == "subscription")(of) if not any(
+                          e["account"] == of["events"][n]["account"] and e["body"]["event"] == "topped-up" for e in of["events"][n + 1:])),
+                      late_money)
+    by_itself = events("renewed", lambda b: b.get("auto"))
+
+    def chosen_for(of):
+        """The last choices before subscriptions renewed themselves, or could not."""
+        for n in [*by_itself(of), *events("renewal-failed")(of)]:
+            yield max(m for m in events("renewal-chosen")(of) if m < n and of["events"][m]["instance"] == of["events"][n]["instance"])
+
+    failed = events("renewal-failed")
+    yield from copies("nobody chose that it renews itself", chosen_for, lambda of, n: of["events"].pop(n))
+    yield from copies("a renewal by itself is for other months than were chosen", chosen_for,
+                      lambda of, n: body(of, n).update(months=body(of, n)["months"] + 1))
+    yield from copies("one that renews itself is said to be renewed by hand", by_itself, lambda of, n: body(of, n).pop("auto"))
+    yield from copies("one renews itself a second late", by_itself, lambda of, n: shift(body(of, n), "since", 1))
+    yield from copies("why one did not renew itself is left out of the log", failed, lambda of, n: of["events"].pop(n))
+    yield from copies("it could have renewed itself", failed, lambda of, n: add(body(of, n), "available", 10**12))
+    yield from copies("10^-8 less was available for a renewal", failed, lambda of, n: add(body(of, n), "available", -1))
+    yield from copies("a renewal needed 10^-8 more", events("renewal-failed", lambda b: "needed" in b), lambda of, n: add(body(of, n), "needed", 1))
+    yield from copies("another renewal is announced", events("subscription-ends-soon", lambda b: "renewal" in b),
+                      lambda of, n: add(body(of, n)["renewal"], "needed", 1))
+    yield from copies("more is said to be there for a renewal", events("subscription-ends-soon", lambda b: "renewal" in b),
+                      lambda of, n: add(body(of, n)["renewal"], "available", 1))
+    yield from copies("a renewal is not announced", events("subscription-ends-soon", lambda b: "renewal" in b),
+                      lambda of, n: body(of, n).pop("renewal"))
     yield from copies("the end of a subscription is left out of the log", events("subscription-ended"), lambda of, n: of["events"].pop(n))
     yield from copies("the end of a subscription is a second later", events("subscription-ended"), lambda of, n: shift(body(of, n), "at", 1))
     yield from copies("one whose subscription ended is kept a second less", events("subscription-ended"),

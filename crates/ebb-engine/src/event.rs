@@ -181,10 +181,40 @@ pub enum Event {
         price: Price,
         since: Second,
         until: Second,
+        /// By itself, in the second of its end.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        auto: bool,
+    },
+    /// It was bought by the month and runs: the months that were ordered are paid, this period.
+    SubscriptionBegan {
+        months: i64,
+        price: Price,
+        since: Second,
+        until: Second,
+    },
+    /// At its end so many months are paid, if the money is there then; none: it just ends.
+    RenewalChosen {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        months: Option<i64>,
+    },
+    /// It was to renew itself in the second of its end, and could not; its end follows.
+    RenewalFailed {
+        at: Second,
+        months: i64,
+        /// The code of the refusal.
+        why: String,
+        /// What the months cost; absent where they are not sold any more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        needed: Option<Amount>,
+        /// Cash less holds.
+        available: Amount,
     },
     SubscriptionEndsSoon {
         days: i64,
         until: Second,
+        /// Of one that renews itself: for what, and whether the money is there now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        renewal: Option<RenewalOutlook>,
     },
     /// Nobody renewed it: it is switched off, and released at `kept_until`.
     SubscriptionEnded {
@@ -242,6 +272,14 @@ pub enum Event {
     },
 }
 
+/// What a renewal will cost by today's price, and what of cash is not held now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RenewalOutlook {
+    pub months: i64,
+    pub needed: Amount,
+    pub available: Amount,
+}
+
 impl Event {
     pub fn name(&self) -> &'static str {
         match self {
@@ -282,6 +320,9 @@ impl Event {
             Event::BecameOnDemand { .. } => "became-on-demand",
             Event::Converted { .. } => "converted",
             Event::Renewed { .. } => "renewed",
+            Event::SubscriptionBegan { .. } => "subscription-began",
+            Event::RenewalChosen { .. } => "renewal-chosen",
+            Event::RenewalFailed { .. } => "renewal-failed",
             Event::SubscriptionEndsSoon { .. } => "subscription-ends-soon",
             Event::SubscriptionEnded { .. } => "subscription-ended",
             Event::TrialExpired { .. } => "trial-expired",

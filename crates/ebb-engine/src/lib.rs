@@ -4,7 +4,8 @@
 //! order goes and who must make room, [`reserve`] and [`shortage`] who makes room for the operator, [`lending`] what a host may
 //! still take,
 //! [`lifecycle`] what happens to an instance next, [`end`] at which second and why it ends, [`resize`] whether it may
-//! have another size, [`conversion`] whether it may be sold otherwise, [`monthly`] how long it is paid then, [`rating`] what a span
+//! have another size, [`conversion`] whether it may be sold otherwise, [`monthly`] how long it is paid then, [`ordered`] from when
+//! what was bought by the month is paid, [`renewal`] whether that renews itself, [`rating`] what a span
 //! of use costs, [`evidence`] what two accounts share,
 //! [`eligibility`] who may claim a trial, [`trial`] what a grant pays, [`coverage`] what another list changes,
 //! [`forecast`] how long, [`advice`] what makes it last, [`outlays`] what an account pays for, [`spending`] how long its cap allows it,
@@ -30,11 +31,13 @@ pub mod lifecycle;
 pub mod monthly;
 mod offers;
 pub mod operation;
+pub mod ordered;
 pub mod outlays;
 pub mod placement;
 pub mod quote;
 pub mod rating;
 pub mod refusal;
+pub mod renewal;
 pub mod reserve;
 pub mod resize;
 pub mod settlement;

@@ -2,6 +2,7 @@
 
 use crate::cap::owes;
 use crate::end::{ending, least_until};
+use crate::ordered;
 use crate::rating;
 use crate::spending::{Block, Draw, Ended, Spending};
 use ebb_model::billing::{Meter, Settled, Span};
@@ -65,8 +66,13 @@ pub fn outlays(known: &Known<'_>) -> Outlays {
             (Settled::AtRelease { .. }, None) | (Settled::InAdvance { .. }, _) => {}
         }
     }
-    for one in known.live.iter().filter(|one| one.purchase.is_firm() && one.paid_until().is_none()) {
-        all.add_what_is_to_come(one, known);
+    for one in known.live.iter().filter(|one| one.purchase.is_firm()) {
+        match one.purchase {
+            // Its months are paid as soon as it runs.
+            Purchase::Subscription { .. } if waits(one) => all.owed += ordered::total(&one.purchase),
+            Purchase::Subscription { .. } => {}
+            _ => all.add_what_is_to_come(one, known),
+        }
     }
     all
 }
@@ -126,7 +132,8 @@ pub fn begin(spending: &mut Spending, purchase: Purchase, disk: Option<Price>, n
             draw(price, None, true, now.plus(least_seconds));
             disk.into_iter().for_each(|disk| draw(disk, None, false, now));
         }
-        Purchase::Subscription { .. } => {}
+        // Its disk is paid with it.
+        Purchase::Subscription { .. } => spending.owed += ordered::total(&purchase),
     }
 }
 
@@ -143,7 +150,7 @@ pub fn pay_ahead(spending: &mut Spending, of: &Instance, month: Second, amount: 
 
 /// What an instance draws by the hour; of what is alike it does not matter which it is.
 fn of_instance<'a>(spending: &'a mut Spending, of: &Instance) -> Vec<&'a mut Draw> {
-    if of.paid_until().is_some() {
+    if !of.purchase.is_metered() {
         return vec![];
     }
     let (mut compute, mut disk) = (Some(of.purchase.price()), Some(of.disk_price));
@@ -159,6 +166,11 @@ fn of_instance<'a>(spending: &'a mut Spending, of: &Instance) -> Vec<&'a mut Dra
 pub fn cost_more(spending: &mut Spending, meter: Meter, price: Price, now: Second) {
     let (until, stops) = (None, meter == Meter::Compute);
     spending.draws.push(Draw { since: now, until, covered: false, trial: false, stops, least: now, price });
+}
+
+/// Whether it is ordered and does not run yet.
+fn waits(one: &Instance) -> bool {
+    one.first_running.is_none() && matches!(one.state, State::Waiting { .. } | State::Starting { .. })
 }
 
 fn is_trial(one: &Instance) -> bool {

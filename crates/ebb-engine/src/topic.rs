@@ -4,7 +4,7 @@ use crate::event::Event;
 use ebb_model::instance::State;
 
 /// The events that a subscription may name, in the order of a life.
-pub const TOPICS: [&str; 15] = [
+pub const TOPICS: [&str; 16] = [
     "running",
     "stopped",
     "interruptServer",
@@ -17,6 +17,7 @@ pub const TOPICS: [&str; 15] = [
     "trial-ended",
     "traffic-low",
     "subscription-ends-soon",
+    "renewal-failed",
     "subscription-ended",
     "cap-soon",
     "cap-reached",
@@ -38,6 +39,7 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::TrialEnded { .. }
         | Event::TrafficLow { .. }
         | Event::SubscriptionEndsSoon { .. }
+        | Event::RenewalFailed { .. }
         | Event::SubscriptionEnded { .. }
         | Event::CapSoon { .. }
         | Event::CapReached { .. } => true,
@@ -67,6 +69,8 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::BecameOnDemand { .. }
         | Event::Converted { .. }
         | Event::Renewed { .. }
+        | Event::SubscriptionBegan { .. }
+        | Event::RenewalChosen { .. }
         | Event::TrialExpired { .. }
         | Event::AddressAllocated { .. }
         | Event::AddressKept { .. }
@@ -82,6 +86,7 @@ pub fn is_told(event: &Event, before: &State) -> bool {
 mod tests {
     use super::*;
     use ebb_model::instance::Cause;
+    use ebb_model::money::Amount;
     use ebb_model::time::{Second, Timestamp};
     use ebb_model::traffic::Pool;
     use ebb_model::trial::{AtEnd, Over};
@@ -117,7 +122,14 @@ mod tests {
             Event::TrialLow { at: at.second(), percent: 20, lasts_until: at.second() },
             Event::TrialEndsSoon { days: 7, valid_until: at.second() },
             Event::TrialEnded { at: at.second(), by: Over::Validity, choice: AtEnd::Continue },
-            Event::SubscriptionEndsSoon { days: 7, until: at.second() },
+            Event::SubscriptionEndsSoon { days: 7, until: at.second(), renewal: None },
+            Event::RenewalFailed {
+                at: at.second(),
+                months: 1,
+                why: String::new(),
+                needed: None,
+                available: Amount::ZERO,
+            },
             Event::SubscriptionEnded { at: at.second(), kept_until: at.second() },
             Event::TrafficLow {
                 pool: Pool::Anywhere,

@@ -18,6 +18,7 @@ mod permitted;
 mod person;
 mod progress;
 mod purchase;
+mod renewal;
 mod report;
 mod resize;
 mod sale;
@@ -65,7 +66,7 @@ const DOCS: &str = "/docs";
         catalog::show, catalog::quote, offer::list, offer::limits,
         purchase::buy, instance::list, instance::show, instance::release, instance::stop, instance::start, resize::resize,
         instance::reclaim, instance::console_log, why::decisions, instance::change, permitted::operations, permitted::operate,
-        conversion::convert, conversion::renew_instance,
+        conversion::convert, conversion::renew_instance, renewal::choose,
         address::list, address::release, address::send,
         bill::bill, bill::events, cap::show, cap::set, cap::remove,
         drill::run, drill::list, drill::show, drill::schedule, drill::schedules, drill::unschedule,
@@ -140,6 +141,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/instances/{id}/resize", post(resize::resize))
         .route("/v1/instances/{id}/convert", post(conversion::convert))
         .route("/v1/instances/{id}/renew", post(conversion::renew_instance))
+        .route("/v1/instances/{id}/renewal", post(renewal::choose))
         .route("/v1/instances/{id}/reclaim", post(instance::reclaim))
         .route("/v1/instances/{id}/change", post(instance::change))
         .route("/v1/instances/{id}/operations", get(permitted::operations))

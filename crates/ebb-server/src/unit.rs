@@ -1,6 +1,7 @@
 //! How does a decision of the rules become rows? One unit of work: what it reads, its guards and its writes.
 
 mod money;
+mod renewal;
 mod spans;
 
 use crate::app::App;
@@ -12,6 +13,7 @@ use crate::zone::Touched;
 use ebb_driver::protocol::ObservedGuest;
 use ebb_engine::event::Event;
 use ebb_engine::lifecycle::{self, Command, Effect, Input, Reclaim, Step};
+use ebb_engine::ordered;
 use ebb_engine::placement::{Chosen, Decision as Plan, Room, Tenancy};
 use ebb_engine::refusal::Refused;
 use ebb_engine::resize::{self, Size};
@@ -193,9 +195,11 @@ impl Unit {
         // Boxed: freed room may step the next instance that waits for it.
         Box::pin(async move {
             let limits = self.app.clone();
-            let limits = &limits.catalog.limits;
-            let step = match lifecycle::step(before, input, self.now, limits) {
-                Ok(step) => step,
+            if let Some(renewed) = self.renew_itself(before, input).await? {
+                return Ok(renewed);
+            }
+            let step = match lifecycle::step(before, input, self.now, &limits.catalog.limits) {
+                Ok(step) => ordered::begin(before, step, &limits.catalog.time_zone),
                 Err(refused) => return refuse(refused),
             };
             let Some(next) = self.follow(before, step).await? else { return Ok(before.clone()) };
@@ -302,6 +306,7 @@ impl Unit {
                 self.write(notice::insert(next.id, cause, notice_at, deadline, self.now));
                 self.touched.notices.push((next.id, notice_at));
             }
+            Effect::Log(what @ Event::SubscriptionEndsSoon { .. }) => self.warn_of_end(before, what).await?,
             Effect::Log(what) => self.log_and_tell(before, &what),
             Effect::Order => self.order(next),
             Effect::OpenSpans { meters, since } => self.open_spans(next, meters, since).await?,

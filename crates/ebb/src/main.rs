@@ -62,10 +62,12 @@ enum Command {
     #[command(after_help = "Example:\n  ebb limits")]
     Limits,
     /// Price an order without placing it
-    #[command(after_help = "Example:\n  ebb quote c6.large.2 --spot 3")]
+    #[command(after_help = "Example:\n  ebb quote c6.large.2 --spot 3\n  ebb quote c6.large.2 --months 12")]
     Quote(sale::Order),
-    /// Buy an instance: on demand, as a spot block or under the trial
-    #[command(after_help = "Example:\n  ebb buy c6.large.2 --spot 3 --name web --wait")]
+    /// Buy an instance: on demand, by the month, as a spot block or under the trial
+    #[command(
+        after_help = "Example:\n  ebb buy c6.large.2 --spot 3 --name web --wait\n  ebb buy c6.large.2 --months 1 --name shop"
+    )]
     Buy(sale::BuyArgs),
     /// List instances, show one, or say why it was taken or took others
     #[command(subcommand)]

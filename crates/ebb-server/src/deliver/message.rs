@@ -1,6 +1,7 @@
 //! What does a mail say? The event in plain English and plain Chinese, and the way out.
 
 use ebb_model::instance::Cause;
+use ebb_model::money::Amount;
 use ebb_store::rows::delivery::Kind;
 use ebb_wire::cloud_event::CloudEvent;
 use serde_json::Value;
@@ -118,6 +119,53 @@ fn happened(event: &CloudEvent) -> (String, String, String) {
                 format!("{called_zh}的规格自 {} 起不在试用范围内，按量计费。", data("since")),
             ),
         },
+        "subscription-ends-soon" if event.data["renewal"].is_object() => {
+            let of = |name: &str| shown(&event.data["renewal"], name);
+            let amount = |name: &str| of(name).parse::<Amount>().unwrap_or_default();
+            let (then, then_zh) = match amount("needed") <= amount("available") {
+                true => ("the money is there now", "余额充足"),
+                false => (
+                    "which is not enough: top up before, or it is switched off then",
+                    "余额不足，请在此前充值，否则到期关机",
+                ),
+            };
+            (
+                format!("The subscription of {name} renews itself in {}", days(&event.data)),
+                format!(
+                    "The subscription of the instance {called} ends in {}, at {}, and renews itself then. By today's price that takes {}; \
+                    {} of unbound money are there, {then}. `ebb instances renewal` changes it.",
+                    days(&event.data),
+                    data("until"),
+                    of("needed"),
+                    of("available")
+                ),
+                format!(
+                    "{called_zh}的包年包月将于 {} 到期（剩余 {} 天）并自动续费，按当前价格需 {}，可用余额 {}，{then_zh}。",
+                    data("until"),
+                    event.data["days"],
+                    of("needed"),
+                    of("available")
+                ),
+            )
+        }
+        "renewal-failed" => (
+            format!("The subscription of {name} could not renew itself"),
+            format!(
+                "The subscription of the instance {called} was to renew itself at {} and could not ({}): {} were needed, and {} of unbound \
+                money were there. It is switched off; `ebb instances renew` and `ebb start` bring it back while it is kept.",
+                data("at"),
+                data("why"),
+                event.data["needed"].as_str().unwrap_or("months that are not sold any more"),
+                data("available")
+            ),
+            format!(
+                "{called_zh}的包年包月于 {} 自动续费失败（{}）：需 {}，可用余额 {}。实例将关机，保留期内可用 `ebb instances renew` 续费后启动。",
+                data("at"),
+                data("why"),
+                event.data["needed"].as_str().unwrap_or("—"),
+                data("available")
+            ),
+        ),
         "subscription-ends-soon" => (
             format!("The subscription of {name} ends in {}", days(&event.data)),
             format!(
@@ -303,7 +351,7 @@ fn shown(data: &Value, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ebb_engine::event::Event;
+    use ebb_engine::event::{Event, RenewalOutlook};
     use ebb_model::id::{AccountId, EventId};
     use ebb_model::time::{Second, Timestamp};
     use ebb_model::traffic::Pool;
@@ -321,9 +369,22 @@ mod tests {
     #[test]
     fn a_mail_about_a_subscription_says_up_to_when_and_what_brings_it_back() {
         let (until, kept_until) = (Second::from_unix(1_775_096_430), Second::from_unix(1_776_392_430));
-        let (subject, text) = mail(&Event::SubscriptionEndsSoon { days: 7, until });
+        let (subject, text) = mail(&Event::SubscriptionEndsSoon { days: 7, until, renewal: None });
         assert!(subject.ends_with("ends in 7 days"), "{subject}");
         assert!(text.contains("ends in 7 days, at 2026-04-02T02:20:30Z") && text.contains("剩余 7 天"), "{text}");
+        let (needed, poor) = (Amount::from_units(17_640_000_000), Amount::from_units(1));
+        let outlook = |available| Some(RenewalOutlook { months: 1, needed, available });
+        let soon = |available| mail(&Event::SubscriptionEndsSoon { days: 1, until, renewal: outlook(available) }).1;
+        assert!(
+            soon(needed).contains("that takes 176.40000000; 176.40000000 of unbound money are there, the money is")
+        );
+        assert!(
+            soon(poor).contains("0.00000001 of unbound money are there, which is not enough")
+                && soon(poor).contains("余额不足")
+        );
+        let (months, why, needed) = (1, "insufficient-funds".to_owned(), Some(needed));
+        let (_, text) = mail(&Event::RenewalFailed { at: until, months, why, needed, available: poor });
+        assert!(text.contains("could not (insufficient-funds): 176.40000000 were needed"), "{text}");
         let (_, text) = mail(&Event::SubscriptionEnded { at: until, kept_until });
         assert!(text.contains("ended at 2026-04-02T02:20:30Z, so it is switched off"), "{text}");
         assert!(text.contains("kept until 2026-04-17T02:20:30Z at no charge") && text.contains("renew"), "{text}");

@@ -11,6 +11,7 @@ use crate::room::only_beyond_return;
 use axum::Json;
 use axum::extract::State;
 use ebb_engine::fleet::Fleet;
+use ebb_engine::ordered;
 use ebb_engine::outlays;
 use ebb_engine::quote::{self, Order, PurchaseOption};
 use ebb_engine::spending::Spending;
@@ -95,7 +96,7 @@ pub async fn quote(State(app): State<App>, call: Call<Buy>) -> Result<Json<Quote
     let traffic = call.body.public_ip.then(|| priced(&app.catalog, &order.zone)).transpose()?;
     app.zones_loaded().await?;
     let (available, longest) = available(&app, &order.zone, &order.flavor, &quote);
-    let (limits, now) = (&app.catalog.limits, app.clock.now());
+    let (limits, now, by_hour) = (&app.catalog.limits, app.clock.now(), quote.purchase.is_metered());
     let beyond = |fleet: &mut Fleet| only_beyond_return(fleet, limits, &quote, now);
     let may_be_taken_back = app.zones.with(&app.catalog, &order.zone, beyond);
     let refused = match call.principal.account {
@@ -108,12 +109,16 @@ pub async fn quote(State(app): State<App>, call: Call<Buy>) -> Result<Json<Quote
         periods_now: longest.map(|(_, periods)| periods),
         option: quote.purchase.option().to_owned(),
         currency: app.catalog.currency.clone(),
-        price: quote.purchase.price().to_string(),
-        system_disk_price: quote.disk_price.to_string(),
-        price_per_hour_shown: quote.price().charge(ebb_model::time::HOUR).to_cents(),
+        price: quote.compared_price().to_string(),
+        system_disk_price: if by_hour { quote.disk_price } else { Price::default() }.to_string(),
+        price_per_hour_shown: if by_hour { quote.price() } else { Price::default() }
+            .charge(ebb_model::time::HOUR)
+            .to_cents(),
+        months: call.body.months,
+        months_shown: (!by_hour).then(|| ordered::total(&quote.purchase).to_cents()),
         whole_lease_shown: quote.whole_lease().map(|whole| whole.to_cents()),
         traffic_price: traffic.map(|(_, price)| price.to_string()),
-        hold: if app.catalog.limits.hold { quote.hold() } else { Default::default() }.to_string(),
+        hold: if app.catalog.limits.hold || !by_hour { quote.hold() } else { Default::default() }.to_string(),
         may_be_taken_back,
         refused,
     }))
@@ -148,11 +153,19 @@ pub fn order(app: &App, buy: &Buy) -> Result<Order, Denied> {
         "on-demand" => PurchaseOption::OnDemand,
         "trial" => PurchaseOption::Trial,
         "spot-block" => PurchaseOption::SpotBlock,
+        "subscription" => match buy.months {
+            Some(months) => PurchaseOption::Subscription { months },
+            None => return Err(Denied::BadInput("months: say for how many months it is paid in advance".to_owned())),
+        },
         other => {
             let other: String = other.chars().take(40).collect();
-            return Err(Denied::BadInput(format!("option `{other}`: it is on-demand, trial or spot-block")));
+            let options = "on-demand, trial, spot-block or subscription";
+            return Err(Denied::BadInput(format!("option `{other}`: it is {options}")));
         }
     };
+    if buy.months.is_some() && buy.option != "subscription" {
+        return Err(Denied::BadInput(format!("months: they belong to a subscription, not to {}", option.name())));
+    }
     let short = |text: &String| text.chars().take(80).collect::<String>();
     let price = |text: &String| text.parse().map_err(|e| Denied::BadInput(format!("expected_price: {e}")));
     Ok(Order {

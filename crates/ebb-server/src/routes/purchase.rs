@@ -72,7 +72,7 @@ pub async fn buy(State(app): State<App>, call: Call<wire::Buy>) -> Result<Respon
 
 async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome<Decision<wire::Instance>> {
     let app = unit.app.clone();
-    let quote = quote(&app.catalog, &wanted.order).map_err(Denied::from)?;
+    let quote = quote(&app.catalog, &wanted.order).map_err(Denied::from)?.placed_at(unit.now.second());
     if wanted.public_ip {
         priced(&app.catalog, &wanted.order.zone).map_err(Denied::from)?;
     }
@@ -128,7 +128,7 @@ async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome
     if let Some(person) = person.filter(|_| !matches!(quote.purchase, Purchase::Trial { .. })) {
         unit.guard(person::touch(person));
     }
-    if app.catalog.limits.hold {
+    if app.catalog.limits.hold || !quote.purchase.is_metered() {
         let since = unit.now.second();
         unit.hold(id, new.id, quote.hold(), since).await?;
     }

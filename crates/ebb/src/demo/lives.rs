@@ -10,7 +10,7 @@ use ebb_wire::cap::{Cap, SetCap};
 use ebb_wire::catalog::Zone;
 use ebb_wire::drill::{Drill, Rehearse};
 use ebb_wire::host::{DeclareLost, Host, Leave};
-use ebb_wire::instance::{Buy, Convert, Converted, Instance, Renew, Resize, Resized, Stop};
+use ebb_wire::instance::{Buy, ChooseRenewal, Convert, Converted, Instance, Renew, Renewal, Resize, Resized, Stop};
 use ebb_wire::person::{Because, Evidence, Learned, Report};
 use ebb_wire::problem::Page;
 use ebb_wire::sandbox::Advance;
@@ -24,6 +24,7 @@ const LIVES_PER_CUSTOMER: u32 = 12;
 const WHIMS: u64 = 0x7768_696d;
 const MONTHS: u64 = 0x6d6f_6e74;
 const PACKETS: u64 = 0x7061_636b;
+const AHEAD: u64 = 0x6168_6561;
 
 /// What was done, how often, and how much time it took in the sandbox.
 pub struct Played {
@@ -41,6 +42,8 @@ struct Theatre<'a> {
     months: Dice,
     /// And others, for what leaves public addresses.
     packets: Dice,
+    /// And for what is bought by the month, renews itself, or has a budget.
+    ahead: Dice,
     customers: Vec<Customer>,
     done: BTreeMap<String, u32>,
     bought: u32,
@@ -54,7 +57,8 @@ pub async fn play(stage: &Stage, lives: u32, seed: u64) -> Result<Played, Failur
     let opening = stage.now().await?;
     let (dice, whims, months) = (Dice::new(seed), Dice::new(seed ^ WHIMS), Dice::new(seed ^ MONTHS));
     let (packets, customers, done) = (Dice::new(seed ^ PACKETS), vec![], BTreeMap::new());
-    let mut theatre = Theatre { stage, dice, whims, months, packets, customers, done, bought: 0 };
+    let ahead = Dice::new(seed ^ AHEAD);
+    let mut theatre = Theatre { stage, dice, whims, months, packets, ahead, customers, done, bought: 0 };
     for at in 0..=(lives / LIVES_PER_CUSTOMER) {
         theatre.enter(at).await?;
     }
@@ -79,6 +83,12 @@ pub async fn play(stage: &Stage, lives: u32, seed: u64) -> Result<Played, Failur
         }
         if theatre.packets.percent(30) {
             theatre.traffic().await?;
+        }
+        if theatre.ahead.percent(5) {
+            theatre.buy_months().await?;
+        }
+        if theatre.ahead.percent(4) {
+            theatre.choose_renewals(60).await?;
         }
     }
     theatre.curtain().await?;
@@ -447,6 +457,8 @@ impl Theatre<'_> {
         for at in 0..self.customers.len() {
             self.move_in(at).await?;
         }
+        self.buy_months().await?;
+        self.choose_renewals(50).await?;
         // Few others stay that long, or the weeks would be all of the bill.
         for one in self.live().await? {
             let owner = self.customers.iter().position(|customer| customer.id == one.account);
@@ -491,6 +503,43 @@ impl Theatre<'_> {
                     }
                     _ => {}
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Somebody buys by the month at once; most have the money.
+    async fn buy_months(&mut self) -> Result<(), Failure> {
+        let at = self.ahead.from(0, self.customers.len() as i64 - 1) as usize;
+        let flavors = &self.stage.catalog.flavors;
+        let sold: Vec<_> = flavors.iter().filter(|flavor| flavor.subscription.is_some()).collect();
+        let Some(flavor) = self.ahead.one(&sold).map(|flavor| flavor.id.clone()) else { return Ok(()) };
+        let zones = &self.stage.catalog.zones[..self.stage.catalog.zones.len().min(2)];
+        let zone = self.ahead.one(zones).map(|zone| zone.id.clone()).unwrap_or_default();
+        if self.ahead.percent(80) {
+            self.stage.top_up(&self.customers[at].id, "800").await?;
+        }
+        let months = if self.ahead.percent(80) { 1 } else { self.ahead.from(0, 40) };
+        let order = Buy { option: "subscription".to_owned(), zone, flavor, months: Some(months), ..Buy::default() };
+        let answer = self.customers[at].client.post::<Instance>("/v1/instances", &order).await;
+        self.tally("buy subscription", answer).map(drop)
+    }
+
+    /// So many of a hundred subscriptions are to renew themselves from now on, or not any more.
+    async fn choose_renewals(&mut self, chance: i64) -> Result<(), Failure> {
+        for one in self.live().await? {
+            let owner = self.customers.iter().position(|customer| customer.id == one.account);
+            let Some(owner) = owner.filter(|_| one.option == "subscription" && self.ahead.percent(chance)) else {
+                continue;
+            };
+            let auto = self.ahead.percent(85);
+            let months = if self.ahead.percent(60) { 1 } else { self.ahead.from(0, 9) };
+            let choice = ChooseRenewal { auto, months: auto.then_some(months) };
+            let path = format!("/v1/instances/{}/renewal", one.id);
+            let answer = self.customers[owner].client.post::<Renewal>(&path, &choice).await;
+            self.tally(if auto { "let it renew itself" } else { "let it end" }, answer)?;
+            if self.ahead.percent(40) {
+                self.stage.top_up(&self.customers[owner].id, "300").await?;
             }
         }
         Ok(())

@@ -64,7 +64,7 @@ fn prepare(sandbox: &Sandbox, example: &str) -> String {
         sandbox.ok("ebb trial claim");
         sandbox.ok("ebb buy t6.small.1 --trial --name trying --wait");
     }
-    if example.contains("renew monthly") {
+    if example.contains("renew monthly") || example.contains("renewal monthly") {
         sandbox.ok("ebb buy c6.large.2 --name monthly --wait");
         sandbox.ok("ebb instances convert monthly --to subscription --months 1");
     }
