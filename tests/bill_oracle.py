@@ -269,6 +269,9 @@ class Person:
     acts: list = field(default_factory=list)  # when it acted, and all as it was known then
     told_of_cap: set = field(default_factory=set)  # the months of a cap in which its owner was warned
     revoked_at: list = field(default_factory=list)
+    budget: dict = None  # amount, shares, whether more that is expected is told, and since when
+    shares: list = field(default_factory=list)  # what was told of budgets, and all as it was known then
+    told_of_budget: set = field(default_factory=set)  # of this budget: months and shares
 
     @property
     def cap(self):
@@ -385,6 +388,19 @@ class Log:
             person.acts.append({"at": second(body["at"]), "now": at // 1_000_000, "cap": person.cap, "lives": there,
                                 "grant": copy.copy(person.grant), "at_end": person.at_end, "over": person.ended is not None,
                                 "open": person.closed[-1][1] if person.closed else 0})
+        elif kind == "budget-set":
+            wrong = not all(1 <= percent <= 1000 for percent in body["alerts"]) or amount(body["amount"]) <= 0
+            if wrong or not body["alerts"] and not body["expected"]:
+                self.complain(account, "a budget was set of which nobody could be told")
+            person.told_of_budget = set()
+            person.budget = {"amount": amount(body["amount"]) * SHOWN, "alerts": body["alerts"], "expected": body["expected"],
+                             "since": at // 1_000_000}
+        elif kind == "budget-removed":
+            if person.budget is None:
+                self.complain(account, "a budget was removed that there is not")
+            person.budget = None
+        elif kind in ("budget-reached", "budget-expected"):
+            self.budget(event["id"], account, person, kind, body, at // 1_000_000)
         elif kind == "hour-closed":
             person.closed.append((second(body["hour"]["since"]), second(body["hour"]["until"])))
             person.closes[second(body["hour"]["until"])] = event["id"]
@@ -396,6 +412,23 @@ class Log:
                 return self.complain(event["instance"], f"{kind}, but this account never bought it")
             life.newest = event["id"]
             self.live(life, kind, body, at, takings)
+
+    def budget(self, place, account, person, kind, body, now):
+        """It was told of a budget: once a month and share, and not before its time [4.3]."""
+        budget, at = person.budget, second(body["at"])
+        share = body.get("percent", "expected")
+        key = (self.zone.month(at - (kind == "budget-reached")), share)
+        if budget is None or amount(body["amount"]) * SHOWN != budget["amount"] or key in person.told_of_budget or not budget["since"] <= at <= now:
+            return self.complain(account, "it was told of a budget that there is not, twice in a month, or too early")
+        if share not in budget["alerts"] and not (share == "expected" and budget["expected"]):
+            self.complain(account, "it was told of a share of its budget for which nobody asked")
+        person.told_of_budget.add(key)
+        there = [copy.deepcopy(life) for life in self.lives.values() if life.account == account]
+        open_ = person.closed[-1][1] if person.closed else 0
+        # An hour without anything in it is closed without a word.
+        person.shares.append({"place": place, "at": at, "now": now, "share": share, "body": body, "lives": there, "budget": budget, "month": key[0],
+                              "grant": copy.copy(person.grant), "at_end": person.at_end, "over": person.ended is not None,
+                              "capped": person.cap is not None, "open": open_})
 
     def traffic(self, event, kind, body, now, person):
         """Public addresses and what leaves them [3.6]."""
@@ -1124,6 +1157,98 @@ def stopped_at(act, at, zone, catalog, taking_minimum, keep=False):
     return uses, blocks, owed
 
 
+def payable_by(act, at, month, zone, catalog):
+    """What of a month was payable for the time before a second, as it was known then; a block with all that it has cost."""
+    uses, blocks, _ = stopped_at(act, at, zone, catalog, 0)
+    grant, hours = act["grant"], {}
+    lives = {life.id: life for life in act["lives"]}
+    total = sum(cost for end, cost in blocks if end >= month[0])
+    # What has a lost host, or does not run yet, costs nothing.
+    real = [[use[0], use[1], *rest] for life in lives.values() for meter in METERS for use in life.used[meter]
+            if not (meter == "compute" and life.option == "spot-block") for rest in [[use[2], life, use[3]]]]
+    mine = []
+    for since, until, cost, life, flavor in real:
+        end = life.end
+        if life.option == "spot-block" and life.end is None and life.start is not None:
+            end = life.lease_end
+            reclaims = [n for n in life.notices if n[0] != "lease-end"]
+            if reclaims:
+                end = reclaims[-1][2] // 1_000_000 + LATE
+                end = end if reclaims[-1][0] in FREE_CAUSES else min(end, life.lease_end)
+        until = min([at, *(one for one in (until, end) if one is not None)])
+        may = listed(life, flavor, grant, catalog)
+        to = None if not may else life.left_trial if life.left_trial is not None else grant["until"]
+        if since < until:
+            mine.append((since, until, cost, to))
+    if grant:
+        paid = [(max(a, grant["since"]), min(b, to, grant["until"]), p) for a, b, p, to in mine if to is not None]
+        paid = [use for use in paid if use[0] < use[1]]
+        left = grant["issued"] - grant["revoked"]
+        for hour in range(min((a for a, _, _ in paid), default=at) // HOUR * HOUR, at, HOUR):
+            drawn = min(sum(p * max(min(b, hour + HOUR) - max(a, hour), 0) for a, b, p in paid), grant["cap"], left)
+            hours[hour] = drawn
+            left -= drawn
+    total += sum(p * max(min(b, month[1]) - max(a, month[0]), 0) for a, b, p, _ in mine)
+    total -= sum(paid for hour, paid in hours.items() if month[0] <= hour < month[1])
+    paid = [(when, months * cost * HOUR) for life in act["lives"] for _, _, months, cost, when in life.months]
+    return total + sum(cost for when, cost in paid if month[0] <= when < min(at, month[1]))
+
+
+def check_budget(person, lives, flowed, zone, catalog, now, complain):
+    """Was each share of a budget told with the first second with so much, and each that was reached? Of the second nothing is said where
+    traffic was payable, which comes in leaps, or a grant was taken. [4.3]"""
+
+    def must(right, what):
+        if not right:
+            complain(person.id, what)
+
+    def excused(month):
+        leaps = any(flow.payable and month[0] <= flow.since < month[1] for flow in flowed)
+        return leaps or any(month[0] <= taken < month[1] for taken in person.revoked_at)
+
+    for told in person.shares:
+        month = (told["month"], zone.next_month(told["month"]))
+        at, share, budget = told["at"], told["share"], told["budget"]
+        must(share != "expected" or amount(told["body"]["expected"]) * SHOWN > budget["amount"] - SHOWN, "no more than its budget was expected")
+        if excused(month):
+            continue
+        if share == "expected":
+            check_expected(told, month, zone, catalog, must)
+            continue
+        wanted = -(-budget["amount"] * share // 100)
+        comes_to = payable_by(told, at, month, zone, catalog)
+        must(comes_to >= wanted, f"{share} % of its budget were not payable at {clock(at)}")
+        must(posted(comes_to) == amount(told["body"]["payable"]), f"another sum was payable at {clock(at)}: {posted(comes_to)}")
+        # What was passed before anybody looked: when it was set, or when the hour began that is open.
+        first = at in (budget["since"], month[0]) or at % HOUR == 0
+        must(first or payable_by(told, at - 1, month, zone, catalog) < wanted, f"{share} % of its budget were payable before {clock(at)}")
+    if person.budget and not person.gone:
+        month = (zone.month(now), zone.next_month(now))
+        there = {"lives": lives, "grant": person.grant, "at_end": person.at_end, "over": person.ended is not None, "open": 0}
+        payable = payable_by(there, now, month, zone, catalog)
+        for share in person.budget["alerts"]:
+            due = payable > -(-person.budget["amount"] * share // 100) and not excused(month)
+            must(not due or (month[0], share) in person.told_of_budget, f"nobody was told of {share} % of the budget")
+
+
+def check_expected(told, month, zone, catalog, must):
+    """Would the month have come to so much, if all had gone on as it was? Where nothing waits for money, room or a host. [4.3]"""
+    lives = [life for life in told["lives"] if life.end is None]
+    unsure = told["capped"] or any(
+        life.renews or life.start is None or life.power in ("stopping away", "again") or life.pauses and life.pauses[-1][1] is None
+        or any(n[0] != "lease-end" for n in life.notices) for life in lives)
+    if unsure:
+        return
+    later = copy.copy(told)
+    later["lives"] = [life for life in told["lives"]
+                      if not (life.option == "spot-block" and life.end is None and life.lease_end >= month[1])]
+    disks = [life for life in told["lives"] if life not in later["lives"]]
+    total = month_comes_to(later, month[1], month, zone, catalog, 0)
+    for life in disks:
+        total += sum(cost * max(min(until or life.lease_end, month[1]) - max(since, month[0]), 0) for since, until, cost, _ in life.used["system-disk"])
+    must(posted(total) == amount(told["body"]["expected"]), f"by the rules {posted(total)} were expected of its month")
+
+
 def paid_ahead(lives, month):
     """What was paid in a month for months of subscriptions [4.3]."""
     paid = [(when, months * cost * HOUR) for life in lives for _, _, months, cost, when in life.months]
@@ -1672,6 +1797,7 @@ def check(dump):
         if sorted(hourly) != [until for _, until in person.closed]:
             complain(person.id, "the closed hours in the log are not those in which something was used")
         check_books(person, books, mine, lives, now, complain, flowed, closed)
+        check_budget(person, lives, flowed, zone, dump["catalog"], now, complain)
         check_cap(person, lives, mine, flowed, zone, dump["catalog"], log.taking_minimum, now, complain)
         if person.grant:
             person.taking_minimum = log.taking_minimum
@@ -2140,6 +2266,32 @@ def tamperings(dump):
                       lambda of, n: body(of, n).update(cause="deleted"))
     yield from copies("a warning of a cap comes twice", events("cap-soon"),
                       lambda of, n: of["events"].insert(n, copy.deepcopy(of["events"][n])))
+    def tight_shares(of):
+        """Shares that were told of a second within an hour, where nothing leaps."""
+        taken = {event["account"] for event in of["events"] if event["body"]["event"] == "trial-revoked"}
+        taken |= {books["account"]["id"] for books in of["accounts"] for which in ("traffic", "traffic_accruing")
+                  if any(decimal(record["payable"], 6) > 0 for record in books["bill"].get(which, []))}
+        for n in events("budget-reached")(of):
+            if of["events"][n]["account"] not in taken and second(body(of, n)["at"]) % HOUR not in (0, 1):
+                yield n
+
+    def last_budgets(of):
+        """The settings by which they were told."""
+        for n in tight_shares(of):
+            yield max(m for m in events("budget-set")(of) if m < n and of["events"][m]["account"] == of["events"][n]["account"])
+
+    yield from copies("a share of a budget is told of a second later", tight_shares, lambda of, n: shift(body(of, n), "at", 1))
+    yield from copies("a share of a budget is told of a second early", tight_shares, lambda of, n: shift(body(of, n), "at", -1))
+    yield from copies("10^-8 more is said to be payable", tight_shares, lambda of, n: add(body(of, n), "payable", 1))
+    yield from copies("a share is told that nobody asked for", events("budget-reached"), lambda of, n: body(of, n).update(percent=999))
+    yield from copies("a share of a budget is told twice", events("budget-reached"),
+                      lambda of, n: of["events"].insert(n + 1, dict(of["events"][n], id=of["events"][n]["id"] + "x")))
+    yield from copies("a budget is left out of the log", last_budgets, lambda of, n: of["events"].pop(n))
+    yield from copies("a budget is a cent higher", last_budgets, lambda of, n: add(body(of, n), "amount", 10**6))
+    yield from copies("what is expected is no more than the budget", events("budget-expected"),
+                      lambda of, n: body(of, n).update(expected="0.00000000"))
+    yield from copies("it is told twice that more is expected", events("budget-expected"),
+                      lambda of, n: of["events"].insert(n + 1, dict(of["events"][n], id=of["events"][n]["id"] + "x")))
     yield from copies("what the grant may pay for is less", some(granted), lambda of, p: add(record(of, p), "covered", -1))
     def sent(of):
         return ((a, r) for a, books in enumerate(of["accounts"]) for r in range(len(books["bill"].get("traffic", []))))

@@ -266,6 +266,27 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         acts_at: Option<Second>,
     },
+    /// So much is meant to be spent in a calendar month; its owner is told at these shares, in percent.
+    BudgetSet {
+        amount: Amount,
+        alerts: Vec<i64>,
+        /// Also when the month is expected to come to more.
+        expected: bool,
+    },
+    BudgetRemoved,
+    /// From this second on `percent` of the month's budget are payable. Nothing is stopped for it.
+    BudgetReached {
+        percent: i64,
+        amount: Amount,
+        payable: Amount,
+        at: Second,
+    },
+    /// As it goes on the month will come to more than its budget; so it was known at this second.
+    BudgetExpected {
+        amount: Amount,
+        expected: Amount,
+        at: Second,
+    },
     /// The cap allows nothing from this second on that can be stopped; what becomes of the instances follows.
     CapReached {
         at: Second,
@@ -331,6 +352,10 @@ impl Event {
             Event::AddressReleased { .. } => "address-released",
             Event::TrafficCounted { .. } => "traffic-counted",
             Event::TrafficLow { .. } => "traffic-low",
+            Event::BudgetSet { .. } => "budget-set",
+            Event::BudgetRemoved => "budget-removed",
+            Event::BudgetReached { .. } => "budget-reached",
+            Event::BudgetExpected { .. } => "budget-expected",
             Event::CapSet { .. } => "cap-set",
             Event::CapRemoved => "cap-removed",
             Event::CapSoon { .. } => "cap-soon",

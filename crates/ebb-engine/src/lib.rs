@@ -8,13 +8,15 @@
 //! what was bought by the month is paid, [`renewal`] whether that renews itself, [`rating`] what a span
 //! of use costs, [`evidence`] what two accounts share,
 //! [`eligibility`] who may claim a trial, [`trial`] what a grant pays, [`coverage`] what another list changes,
-//! [`forecast`] how long, [`advice`] what makes it last, [`outlays`] what an account pays for, [`spending`] how long its cap allows it,
+//! [`forecast`] how long, [`advice`] what makes it last, [`outlays`] what an account pays for, [`spending`] how long its cap allows it, [`expected`] what its
+//! month will come to, [`budget`] when it is told of that,
 //! [`traffic`] what left a public address and which pool pays for it,
 //! [`settlement`] what moves in the ledger, [`topic`] who is told of an event, [`refusal`] why not, and [`why`] why just this one.
 
 #![deny(clippy::float_arithmetic)]
 
 pub mod advice;
+pub mod budget;
 mod cap;
 pub mod conversion;
 mod coverage;
@@ -24,6 +26,7 @@ pub mod eligibility;
 pub mod end;
 pub mod event;
 pub mod evidence;
+pub mod expected;
 pub mod fleet;
 pub mod forecast;
 pub mod lending;

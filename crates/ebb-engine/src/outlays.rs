@@ -38,7 +38,45 @@ pub struct Known<'a> {
     pub calendar: &'a Calendar,
 }
 
+/// All of it, and what might begin without anybody asking for it any more: so that a cap holds whatever comes.
 pub fn outlays(known: &Known<'_>) -> Outlays {
+    let mut all = of_spans(known);
+    for one in known.live.iter().filter(|one| one.purchase.is_firm()) {
+        match one.purchase {
+            // Its months are paid as soon as it runs.
+            Purchase::Subscription { .. } if waits(one) => all.owed += ordered::total(&one.purchase),
+            Purchase::Subscription { .. } => {}
+            _ => all.add_what_is_to_come(one, known),
+        }
+    }
+    all
+}
+
+/// As it goes on if nobody does anything: what is ordered or starts runs from now on, what is being put away is off when it must be, and
+/// what a lost host had costs nothing. `owed` is what is paid in advance for orders.
+pub fn going_on(known: &Known<'_>, now: Second) -> Outlays {
+    let mut spans = known.spans.to_vec();
+    for span in spans.iter_mut().filter(|span| span.until.is_none() && span.meter == Meter::Compute) {
+        let of = known.live.iter().find(|one| one.id == span.instance).map(|one| &one.state);
+        if let Some(State::Stopping { force_at, economical: true }) = of {
+            span.until = Some(force_at.second().max(span.since));
+        }
+    }
+    let mut all = of_spans(&Known { spans: &spans, ..*known });
+    let starts = |one: &&Instance| {
+        one.in_use_since.is_none() && matches!(one.state, State::Waiting { .. } | State::Starting { .. })
+    };
+    for one in known.live.iter().filter(starts) {
+        let disk = one.first_running.is_none().then_some(one.disk_price);
+        // Those that renew themselves are paid already.
+        if one.purchase.is_metered() || one.first_running.is_none() {
+            all.begin(one.purchase, disk, now, 0);
+        }
+    }
+    all
+}
+
+fn of_spans(known: &Known<'_>) -> Outlays {
     let live: BTreeMap<InstanceId, &Instance> = known.live.iter().map(|one| (one.id, one)).collect();
     let mut all = Outlays::default();
     for span in known.spans {
@@ -50,6 +88,7 @@ pub fn outlays(known: &Known<'_>) -> Outlays {
                 let leaves = of.filter(|of| !of.purchase.is_firm() && span.until.is_none());
                 let reclaimed = leaves.and_then(taken_back);
                 all.draws.push(Draw {
+                    meter: span.meter,
                     since: span.since,
                     until: span.until.or(reclaimed.map(|end| end.at)).or(leaves.and_then(Instance::lease_end)),
                     covered: trial,
@@ -66,14 +105,6 @@ pub fn outlays(known: &Known<'_>) -> Outlays {
             (Settled::AtRelease { .. }, None) | (Settled::InAdvance { .. }, _) => {}
         }
     }
-    for one in known.live.iter().filter(|one| one.purchase.is_firm()) {
-        match one.purchase {
-            // Its months are paid as soon as it runs.
-            Purchase::Subscription { .. } if waits(one) => all.owed += ordered::total(&one.purchase),
-            Purchase::Subscription { .. } => {}
-            _ => all.add_what_is_to_come(one, known),
-        }
-    }
     all
 }
 
@@ -83,6 +114,26 @@ impl Outlays {
             (Some(end), _) => self.ended.push(Ended { at: end.at, payable: payable(span, &end, calendar) }),
             (None, Some(lease_end)) => self.blocks.push(Block { start: span.since, lease_end, price: span.price }),
             (None, None) => {}
+        }
+    }
+
+    fn begin(&mut self, purchase: Purchase, disk: Option<Price>, now: Second, least_seconds: i64) {
+        let trial = matches!(purchase, Purchase::Trial { .. });
+        let mut draw = |meter, price, until, stops, least| {
+            self.draws.push(Draw { meter, since: now, until, covered: trial, trial, stops, least, price });
+        };
+        match purchase {
+            Purchase::SpotBlock { price, hours, periods } => {
+                let lease_end = now.plus(hours * periods * HOUR);
+                disk.into_iter().for_each(|disk| draw(Meter::SystemDisk, disk, Some(lease_end), true, now));
+                self.blocks.push(Block { start: now, lease_end, price });
+            }
+            Purchase::OnDemand { price } | Purchase::Trial { price } => {
+                draw(Meter::Compute, price, None, true, now.plus(least_seconds));
+                disk.into_iter().for_each(|disk| draw(Meter::SystemDisk, disk, None, false, now));
+            }
+            // Its disk is paid with it.
+            Purchase::Subscription { .. } => self.owed += ordered::total(&purchase),
         }
     }
 
@@ -97,7 +148,8 @@ impl Outlays {
             let trial = is_trial(one);
             let covered = trial && (known.listed)(one);
             let (until, stops, least, price) = (None, false, since, one.disk_price);
-            self.draws.push(Draw { since, until, covered, trial, stops, least, price });
+            let meter = Meter::SystemDisk;
+            self.draws.push(Draw { meter, since, until, covered, trial, stops, least, price });
         }
         if owes(one) && matches!(one.state, State::Waiting { .. } | State::Starting { .. }) {
             self.owed += minimum(one.purchase.price(), known.limits);
@@ -118,23 +170,11 @@ pub fn minimum(price: Price, limits: &Limits) -> Exact {
 
 /// With one more order that is placed now, as if it ran from this second on; `least_seconds` is how long it must.
 pub fn begin(spending: &mut Spending, purchase: Purchase, disk: Option<Price>, now: Second, least_seconds: i64) {
-    let trial = matches!(purchase, Purchase::Trial { .. });
-    let mut draw = |price, until, stops, least| {
-        spending.draws.push(Draw { since: now, until, covered: trial, trial, stops, least, price });
-    };
-    match purchase {
-        Purchase::SpotBlock { price, hours, periods } => {
-            let lease_end = now.plus(hours * periods * HOUR);
-            disk.into_iter().for_each(|disk| draw(disk, Some(lease_end), true, now));
-            spending.blocks.push(Block { start: now, lease_end, price });
-        }
-        Purchase::OnDemand { price } | Purchase::Trial { price } => {
-            draw(price, None, true, now.plus(least_seconds));
-            disk.into_iter().for_each(|disk| draw(disk, None, false, now));
-        }
-        // Its disk is paid with it.
-        Purchase::Subscription { .. } => spending.owed += ordered::total(&purchase),
-    }
+    let mut one = Outlays::default();
+    one.begin(purchase, disk, now, least_seconds);
+    spending.draws.extend(one.draws);
+    spending.blocks.extend(one.blocks);
+    spending.owed += one.owed;
 }
 
 /// With a trial instance on demand from now on.
@@ -165,7 +205,7 @@ fn of_instance<'a>(spending: &'a mut Spending, of: &Instance) -> Vec<&'a mut Dra
 /// With more for what an instance uses already, which no grant pays.
 pub fn cost_more(spending: &mut Spending, meter: Meter, price: Price, now: Second) {
     let (until, stops) = (None, meter == Meter::Compute);
-    spending.draws.push(Draw { since: now, until, covered: false, trial: false, stops, least: now, price });
+    spending.draws.push(Draw { meter, since: now, until, covered: false, trial: false, stops, least: now, price });
 }
 
 /// Whether it is ordered and does not run yet.

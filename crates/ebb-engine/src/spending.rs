@@ -4,6 +4,7 @@
 //! so the last T that the cap allows is found by halving.
 
 use crate::forecast::{self, pays_until};
+use ebb_model::billing::Meter;
 use ebb_model::calendar::Calendar;
 use ebb_model::money::{Exact, Price};
 use ebb_model::time::{HOUR, Period, Second};
@@ -16,6 +17,8 @@ pub const LONGEST_MONTH_SECONDS: i64 = 31 * 24 * HOUR + HOUR;
 /// A use that is billed hour by hour: `[since, until)`, without an end while `until` is `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Draw {
+    /// What is used.
+    pub meter: Meter,
     pub since: Second,
     pub until: Option<Second>,
     /// A grant pays for it, while it is valid.
@@ -116,7 +119,7 @@ impl Spending {
         self.billed_in(month) + self.hourly(draws, month) + blocks + ended + self.flowed_by(month, at)
     }
 
-    fn flowed_by(&self, month: Period, at: Second) -> Exact {
+    pub(crate) fn flowed_by(&self, month: Period, at: Second) -> Exact {
         // A reading speaks of the seconds before its own.
         let read = self.flowed.iter().filter(|one| month.since < one.at && one.at <= month.until && one.at <= at);
         read.map(|one| one.payable).sum()
@@ -159,9 +162,32 @@ impl Spending {
 
     /// What of hourly uses is payable in a month, and billed by no closed hour.
     fn hourly(&self, draws: impl Iterator<Item = Draw>, month: Period) -> Exact {
+        self.used(draws, month).payable()
+    }
+
+    /// The same by what is used, if all goes on until `at`.
+    pub fn used_by(&self, month: Period, at: Second) -> Used {
+        self.used(self.draws.iter().map(|draw| draw.ended_by(at)), month)
+    }
+
+    /// As it goes on after all was stopped at a second that can be.
+    pub fn stopped_at(&self, at: Second) -> Spending {
+        let mut rest = self.clone();
+        for draw in rest.draws.iter_mut().filter(|draw| draw.stops) {
+            *draw = Draw { stops: false, ..draw.ended_by(at.max(draw.least)) };
+        }
+        rest.blocks.iter_mut().for_each(|block| block.lease_end = block.lease_end.min(at).max(block.start));
+        rest
+    }
+
+    fn used(&self, draws: impl Iterator<Item = Draw>, month: Period) -> Used {
         let mut draws = together(draws, self.open_since);
-        let Some(window) = Period::new(month.since.max(self.open_since), month.until) else { return Exact::ZERO };
-        let Some(Allowance { grant, at_end, over }) = &self.allowance else { return gross(&draws, window) };
+        let Some(window) = Period::new(month.since.max(self.open_since), month.until) else { return Used::default() };
+        let of = |draws: &[Draw], grant| {
+            let meter = |wanted| gross(draws.iter().filter(|draw| draw.meter == wanted), window);
+            Used { compute: meter(Meter::Compute), disks: meter(Meter::SystemDisk), grant }
+        };
+        let Some(Allowance { grant, at_end, over }) = &self.allowance else { return of(&draws, Exact::ZERO) };
         let valid = Period { since: grant.claimed_at, until: grant.valid_until };
         if *at_end != AtEnd::Continue && !over {
             let open = Period::new(valid.since.max(self.open_since), valid.until);
@@ -170,7 +196,21 @@ impl Spending {
             draws = draws.into_iter().flat_map(|draw| draw.after_trial(*at_end, end)).flatten().collect();
         }
         let paid = |until| deducted(&covered(&draws, valid), grant.cap(), grant.left(), self.open_since, until);
-        gross(&draws, window) - (paid(window.until) - paid(window.since))
+        of(&draws, paid(window.until) - paid(window.since))
+    }
+}
+
+/// What hourly uses come to, and what a grant pays of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Used {
+    pub compute: Exact,
+    pub disks: Exact,
+    pub grant: Exact,
+}
+
+impl Used {
+    pub fn payable(&self) -> Exact {
+        self.compute + self.disks - self.grant
     }
 }
 
@@ -195,13 +235,14 @@ impl Draw {
 }
 
 impl Block {
-    fn charge(&self, at: Second) -> Exact {
+    /// What it has cost by a second.
+    pub fn charge(&self, at: Second) -> Exact {
         self.price.charge((at.min(self.lease_end).unix() - self.start.unix()).max(0))
     }
 }
 
 /// The last second of `[from, until)` that is good, where `from` is taken for good and `until` is not.
-fn last(from: Second, until: Second, good: impl Fn(Second) -> bool) -> Second {
+pub(crate) fn last(from: Second, until: Second, good: impl Fn(Second) -> bool) -> Second {
     let (mut low, mut high) = (from, until);
     while high.unix() - low.unix() > 1 {
         let middle = Second::from_unix(low.unix() + (high.unix() - low.unix()) / 2);
@@ -228,12 +269,12 @@ fn together(draws: impl Iterator<Item = Draw>, open_since: Second) -> Vec<Draw> 
     alike.into_iter().map(|(draw, micros)| Draw { price: Price::from_micros(micros), ..draw }).collect()
 }
 
-fn gross(draws: &[Draw], window: Period) -> Exact {
+fn gross<'a>(draws: impl Iterator<Item = &'a Draw>, window: Period) -> Exact {
     let within = |draw: &Draw| {
         let used = Period::new(draw.since, draw.until.unwrap_or(window.until))?.intersect(window)?;
         Some(draw.price.charge(used.seconds()))
     };
-    draws.iter().filter_map(within).sum()
+    draws.filter_map(within).sum()
 }
 
 fn covered(draws: &[Draw], valid: Period) -> Vec<forecast::Draw> {

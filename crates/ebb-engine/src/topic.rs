@@ -4,7 +4,7 @@ use crate::event::Event;
 use ebb_model::instance::State;
 
 /// The events that a subscription may name, in the order of a life.
-pub const TOPICS: [&str; 16] = [
+pub const TOPICS: [&str; 18] = [
     "running",
     "stopped",
     "interruptServer",
@@ -21,6 +21,8 @@ pub const TOPICS: [&str; 16] = [
     "subscription-ended",
     "cap-soon",
     "cap-reached",
+    "budget-reached",
+    "budget-expected",
 ];
 
 /// Whether `event` is told to those who subscribed to it. `before` is the state that the instance left with it: what somebody asked for
@@ -41,6 +43,8 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::SubscriptionEndsSoon { .. }
         | Event::RenewalFailed { .. }
         | Event::SubscriptionEnded { .. }
+        | Event::BudgetReached { .. }
+        | Event::BudgetExpected { .. }
         | Event::CapSoon { .. }
         | Event::CapReached { .. } => true,
         Event::AccountOpened
@@ -76,6 +80,8 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::AddressKept { .. }
         | Event::AddressReleased { .. }
         | Event::TrafficCounted { .. }
+        | Event::BudgetSet { .. }
+        | Event::BudgetRemoved
         | Event::CapSet { .. }
         | Event::CapRemoved
         | Event::HourClosed { .. } => false,
@@ -140,6 +146,8 @@ mod tests {
             },
             Event::CapSoon { at: at.second(), percent: 80, acts_at: None },
             Event::CapReached { at: at.second() },
+            Event::BudgetReached { percent: 80, amount: Amount::ZERO, payable: Amount::ZERO, at: at.second() },
+            Event::BudgetExpected { amount: Amount::ZERO, expected: Amount::ZERO, at: at.second() },
         ];
         assert!(told.iter().all(|event| is_told(event, &State::Running) && TOPICS.contains(&event.name())));
         assert!(!is_told(&Event::StopAsked, &State::Running) && !TOPICS.contains(&Event::StopAsked.name()));

@@ -9,7 +9,7 @@ use crate::trial;
 use crate::unit::{Outcome, Unit, refuse};
 use ebb_engine::event::Event;
 use ebb_engine::lifecycle::{Input, step};
-use ebb_engine::outlays::{Known, outlays};
+use ebb_engine::outlays::{Known, Outlays, outlays};
 use ebb_engine::refusal::Refused;
 use ebb_engine::spending::{Allowance, Ended, Spending, month_of};
 use ebb_engine::trial::is_listed;
@@ -22,7 +22,7 @@ use ebb_model::traffic::Quantity;
 use ebb_model::trial::AtEnd;
 use ebb_store::rows::account::{self, Account};
 use ebb_store::rows::cap::{self, Cap};
-use ebb_store::rows::{address, alarm, bill, instance, traffic, trial as trials};
+use ebb_store::rows::{address, alarm, bill, budget, instance, traffic, trial as trials};
 use ebb_store::{Decision, Reads, StoreError};
 use std::collections::BTreeMap;
 
@@ -97,6 +97,18 @@ pub async fn spending(
     now: Second,
     billed: BTreeMap<Second, Exact>,
 ) -> Result<(Spending, Vec<Instance>), StoreError> {
+    spending_as(app, reads, of, now, billed, outlays).await
+}
+
+/// The same, with what it will pay for by another view of its instances.
+pub async fn spending_as(
+    app: &App,
+    reads: &Reads,
+    of: &Account,
+    now: Second,
+    billed: BTreeMap<Second, Exact>,
+    pays_for: impl FnOnce(&Known<'_>) -> Outlays,
+) -> Result<(Spending, Vec<Instance>), StoreError> {
     let open_since = of.close_at.map_or(now, |at| at.plus(-HOUR));
     let hourly = reads.rows(bill::spans_beyond(of.id, open_since)).await?;
     let hourly = hourly.iter().map(bill::read_span).filter(|span| matches!(span.settled, Settled::Hourly { .. }));
@@ -115,7 +127,7 @@ pub async fn spending(
     let holder = allowance.as_ref().map(|known| known.grant.holder);
     let listed = |one: &Instance| is_listed(&app.catalog, holder, one);
     let (limits, calendar) = (&app.catalog.limits, &app.catalog.time_zone);
-    let all = outlays(&Known { spans: &spans, live: &live, listed: &listed, limits, calendar });
+    let all = pays_for(&Known { spans: &spans, live: &live, listed: &listed, limits, calendar });
     let (draws, blocks, ended, owed) = (all.draws, all.blocks, all.ended, all.owed);
     let flowed = flowed(app, reads, of.id).await?;
     Ok((Spending { open_since, billed, draws, blocks, ended, flowed, owed, allowance }, live))
@@ -144,6 +156,19 @@ pub async fn billed(reads: &Reads, of: AccountId, month: Period) -> Result<Exact
         blocks.iter().filter(|row| cap::read_ended_at(row).is_some_and(|at| month.since <= at && at < month.until));
     let traffic = traffic::read_payable(&reads.rows(traffic::payable_since(of, month.since)).await?).in_time();
     Ok(hourly + ended.map(cap::read_billed).sum() + traffic)
+}
+
+/// The same by month, as it is kept for who has a cap or a budget; else this month's.
+pub async fn billed_by_month(
+    reads: &Reads,
+    of: AccountId,
+    month: Period,
+) -> Result<BTreeMap<Second, Exact>, StoreError> {
+    let kept = reads.row(cap::of(of)).await?.is_some() || reads.row(budget::of(of)).await?.is_some();
+    Ok(match kept {
+        true => reads.rows(cap::spent(of)).await?.iter().map(cap::read_spent).collect(),
+        false => BTreeMap::from([(month.since, billed(reads, of, month).await?)]),
+    })
 }
 
 /// The door for everything that will cost more. `change` says what the account pays for with it.

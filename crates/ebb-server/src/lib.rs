@@ -6,6 +6,7 @@
 
 mod address;
 mod app;
+mod budget;
 mod call;
 mod cap;
 mod clock;
@@ -14,6 +15,7 @@ mod deliver;
 mod denied;
 mod drill;
 mod evidence;
+mod forecast;
 mod host;
 mod lending;
 mod metrics;

@@ -4,10 +4,12 @@ mod account;
 mod address;
 mod appeal;
 mod bill;
+mod budget;
 mod cap;
 mod catalog;
 mod conversion;
 mod drill;
+mod forecast;
 mod guest;
 pub mod host;
 mod instance;
@@ -68,7 +70,7 @@ const DOCS: &str = "/docs";
         instance::reclaim, instance::console_log, why::decisions, instance::change, permitted::operations, permitted::operate,
         conversion::convert, conversion::renew_instance, renewal::choose,
         address::list, address::release, address::send,
-        bill::bill, bill::events, cap::show, cap::set, cap::remove,
+        bill::bill, bill::events, cap::show, cap::set, cap::remove, budget::show, budget::set, budget::remove, forecast::show,
         drill::run, drill::list, drill::show, drill::schedule, drill::schedules, drill::unschedule,
         zone::list, zone::declare, zone::end, report::spot,
         host::list, host::show, host::accept_gap, host::destroy_guest,
@@ -154,6 +156,8 @@ pub fn router(app: App) -> Router {
         .route("/v1/addresses/{id}/traffic", post(address::send))
         .route("/v1/bills", get(bill::bill))
         .route("/v1/events", get(bill::events))
+        .route("/v1/forecast", get(forecast::show))
+        .route("/v1/budget", get(budget::show).post(budget::set).delete(budget::remove))
         .route("/v1/cap", get(cap::show).post(cap::set).delete(cap::remove))
         .route("/v1/subscriptions", post(subscription::add).get(subscription::list))
         .route("/v1/subscriptions/{id}", get(subscription::show).delete(subscription::delete))

@@ -5,6 +5,7 @@ mod renewal;
 mod spans;
 
 use crate::app::App;
+use crate::budget;
 use crate::cap;
 use crate::denied::Denied;
 use crate::trial;
@@ -26,7 +27,10 @@ use ebb_model::time::Timestamp;
 use ebb_store::rows::account::Account;
 use ebb_store::rows::decision::{self, Decided};
 use ebb_store::rows::host::RoomChange;
-use ebb_store::rows::{account, alarm, bill, block, cap as cap_rows, delivery, event, host, instance, lending, notice};
+use ebb_store::rows::{
+    account, alarm, bill, block, budget as budget_rows, cap as cap_rows, delivery, event, host, instance, lending,
+    notice,
+};
 use ebb_store::{Decision, Halt, Query, Reads, StoreError};
 use futures_util::future::BoxFuture;
 use std::collections::BTreeSet;
@@ -119,6 +123,7 @@ impl Unit {
         self.write(cap_rows::stir(account));
         // Not at this very instant, at which an alarm may be under way that is taken away when it is done.
         self.write(cap_rows::wake(cap::ALARM, account, self.now.plus_millis(1)));
+        self.write(budget_rows::wake(budget::ALARM, account, self.now.plus_millis(1)));
     }
 
     /// Ends the unit: everything is written together, or nothing.

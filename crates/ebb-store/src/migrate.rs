@@ -22,6 +22,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0013_spending_cap.sql"),
     include_str!("../../../migrations/0014_monthly.sql"),
     include_str!("../../../migrations/0015_orders_under_way.sql"),
+    include_str!("../../../migrations/0020_budget.sql"),
 ];
 
 pub(crate) const CREATE_VERSION_TABLE: &str = "create table if not exists schema_version (number bigint primary key)";

@@ -6,6 +6,7 @@ pub mod alarm;
 pub mod appeal;
 pub mod bill;
 pub mod block;
+pub mod budget;
 pub mod cap;
 pub mod decision;
 pub mod delivery;

@@ -3,10 +3,12 @@
 pub mod account;
 pub mod address;
 pub mod bill;
+pub mod budget;
 pub mod cap;
 pub mod catalog;
 pub mod cloud_event;
 pub mod drill;
+pub mod forecast;
 pub mod host;
 pub mod instance;
 pub mod metadata;

@@ -15,7 +15,7 @@ pub struct Subscribe {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
     /// Which events; all if not given: `running`, `stopped`, `interruptServer`, `host-lost`, `ended`, `released`, `trial-low`,
-    /// `trial-ends-soon`, `trial-ended`, `traffic-low`, `cap-soon`, `cap-reached`.
+    /// `trial-ends-soon`, `trial-ended`, `traffic-low`, `cap-soon`, `cap-reached`, `budget-reached`, `budget-expected`, `renewal-failed`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub topics: Vec<String>,
 }

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod addresses;
+mod budget;
 mod cap;
 mod client;
 mod clock;
@@ -13,6 +14,7 @@ mod drills;
 mod events;
 mod evidence;
 mod failure;
+mod forecast;
 mod host;
 mod hosts;
 mod instances;
@@ -105,7 +107,7 @@ enum Command {
     /// Standard input and output become the guest's port 22
     #[command(hide = true)]
     Tunnel { id: String },
-    /// Show cash, debt, and what is settled and accruing
+    /// Show cash, what is held and for what, debt, and what of this month is settled, accruing and expected
     #[command(after_help = "Example:\n  ebb balance")]
     Balance,
     /// The trial grant: what is left and how long it lasts, and what becomes of it
@@ -114,6 +116,12 @@ enum Command {
     /// The spending cap: the most that may be payable in a month, and when it acts
     #[command(after_help = "Example:\n  ebb cap")]
     Cap(cap::CapArgs),
+    /// The budget: what is meant to be spent in a month; it tells, and stops nothing
+    #[command(after_help = "Example:\n  ebb budget")]
+    Budget(budget::BudgetArgs),
+    /// Show what this month will come to, and how long cash lasts
+    #[command(after_help = "Example:\n  ebb forecast")]
+    Forecast,
     /// Show bill records, and what accrues until now
     #[command(after_help = "Example:\n  ebb bill --since 2026-03-01")]
     Bill(money::BillArgs),
@@ -221,6 +229,8 @@ async fn talk(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Balance => money::balance(session).await,
         Command::Trial(args) => trial::trial(session, &args).await,
         Command::Cap(args) => cap::cap(session, &args).await,
+        Command::Budget(args) => budget::budget(session, &args).await,
+        Command::Forecast => forecast::forecast(session).await,
         Command::Bill(args) => money::bill(session, &args).await,
         Command::Events(args) => events::events(session, &args).await,
         Command::KeyPairs(command) => key_pairs::key_pairs(session, &command).await,

@@ -28,15 +28,25 @@ pub async fn balance(session: &Session) -> Result<(), Failure> {
                 part.traffic.as_ref().map(|t| (t.pools.clone(), t.payable.clone())).unwrap_or_default();
             parts.row([name.to_owned(), part.waived.clone(), part.grant.clone(), part.payable.clone(), free, traffic]);
         }
-        let Balance { currency, cash, debt, held, available, as_of, .. } = balance;
+        let mut holds = Table::new(&["HELD FOR", "AMOUNT>", "UNTIL IT IS SETTLED"]);
+        for hold in &balance.holds {
+            let until = hold.until.as_ref().map_or("while it stays as it is".to_owned(), |at| instant(at));
+            holds.row([short(&hold.instance), hold.amount.clone(), until]);
+        }
+        let Balance { currency, cash, debt, held, available, as_of, month, budget, .. } = balance;
         let head = facts(&[
             ("cash", format!("{cash} {currency}")),
             ("held for what runs", format!("{held} {currency}")),
             ("available", format!("{available} {currency}")),
             ("debt", format!("{debt} {currency}")),
+            ("settled this month", format!("{} {currency}", month.settled)),
+            ("accruing to this second", format!("{} {currency}", month.accruing)),
+            ("together", format!("{} {currency}", month.together)),
+            ("expected at its end", format!("{} {currency} (`ebb forecast`)", month.expected)),
+            ("budget", budget.as_ref().map(|amount| format!("{amount} {currency}")).unwrap_or_default()),
             ("as of", instant(as_of)),
         ]);
-        format!("{head}\n{}", parts.text(""))
+        format!("{head}\n{}\n{}", holds.text("Nothing is held."), parts.text(""))
     })
 }
 

@@ -3,6 +3,7 @@
 mod drills;
 mod ends;
 mod evidence;
+mod expected;
 mod fates;
 mod firm;
 mod forecast;

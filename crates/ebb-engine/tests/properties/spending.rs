@@ -2,6 +2,7 @@
 //! the last.
 
 use ebb_engine::spending::{Allowance, Block, Draw, Ended, Spending, month_of};
+use ebb_model::billing::Meter;
 use ebb_model::calendar::Calendar;
 use ebb_model::money::{Exact, Price};
 use ebb_model::time::{HOUR, Period, Second};
@@ -107,15 +108,16 @@ prop_compose! {
     fn draw()(since in 0..9_000_i64, length in proptest::option::weighted(0.3, 1..9_000_i64), kind in 0..4, least in 0..1_500_i64, micros in 1..900_i64)
         -> Draw {
         let (stops, trial) = (kind % 2 == 1, kind >= 2);
+        let meter = if stops { Meter::Compute } else { Meter::SystemDisk };
         Draw {
-            since: second(since), until: length.map(|length| second(since + length)), covered: trial, trial, stops,
+            meter, since: second(since), until: length.map(|length| second(since + length)), covered: trial, trial, stops,
             least: second(since + if least < 1_000 { 0 } else { least }), price: price(micros),
         }
     }
 }
 
 prop_compose! {
-    fn spending()(
+    pub fn spending()(
         draws in proptest::collection::vec(draw(), 0..5),
         blocks in proptest::collection::vec((-9_000..9_000_i64, 1..4_i64, 1..400_i64), 0..3),
         ended in proptest::collection::vec((0..20_000_i64, 0..500_000_i64), 0..2),
@@ -200,9 +202,17 @@ fn nothing(open_since: Second) -> Spending {
 
 /// vCPU and memory, and the disk.
 fn machine(since: Second, compute: i64, disk: i64) -> [Draw; 2] {
-    let one =
-        Draw { since, until: None, covered: false, trial: false, stops: true, least: since, price: price(compute) };
-    [one, Draw { stops: false, price: price(disk), ..one }]
+    let one = Draw {
+        meter: Meter::Compute,
+        since,
+        until: None,
+        covered: false,
+        trial: false,
+        stops: true,
+        least: since,
+        price: price(compute),
+    };
+    [one, Draw { meter: Meter::SystemDisk, stops: false, price: price(disk), ..one }]
 }
 
 fn acts(spending: &Spending, cap: Exact, month: &str) -> Option<i64> {

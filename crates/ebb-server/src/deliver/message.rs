@@ -299,6 +299,44 @@ fn happened(event: &CloudEvent) -> (String, String, String) {
                 ),
             )
         }
+        "budget-reached" => (
+            format!("{} % of this month's budget are payable", event.data["percent"]),
+            format!(
+                "{} are payable in this month by account {} since {}: {} % of its budget of {}. Nothing is stopped for that (`ebb cap` would); \
+                `ebb forecast` says what the month will come to.",
+                data("payable"),
+                data("account"),
+                data("at"),
+                event.data["percent"],
+                data("amount")
+            ),
+            format!(
+                "账号 {} 本月应付金额自 {} 起为 {}，已达预算 {} 的 {}%。预算只作提醒，不会停机；详见 `ebb forecast`。",
+                data("account"),
+                data("at"),
+                data("payable"),
+                data("amount"),
+                event.data["percent"]
+            ),
+        ),
+        "budget-expected" => (
+            "This month is expected to come to more than its budget".to_owned(),
+            format!(
+                "If all goes on as it was at {}, this month comes to {} for account {}; its budget is {}. Nothing is stopped for that; \
+                `ebb forecast` says of what that is made.",
+                data("at"),
+                data("expected"),
+                data("account"),
+                data("amount")
+            ),
+            format!(
+                "按 {} 的用量，账号 {} 本月预计应付 {}，超过预算 {}。预算只作提醒，不会停机；明细见 `ebb forecast`。",
+                data("at"),
+                data("account"),
+                data("expected"),
+                data("amount")
+            ),
+        ),
         "cap-reached" => (
             "Your spending cap has been reached".to_owned(),
             format!(
@@ -404,6 +442,15 @@ mod tests {
         assert!(text.contains("the cap does not act in this month") && text.contains("本月不会触发"), "{text}");
         let text = mail(&Event::CapReached { at }).1;
         assert!(text.contains("nothing more from 2026-03-17T01:08:38Z on") && text.contains("`ebb cap set`"), "{text}");
+        let (amount, payable) = (Amount::from_units(10_000_000_000), Amount::from_units(8_000_000_001));
+        let (subject, text) = mail(&Event::BudgetReached { percent: 80, amount, payable, at });
+        assert_eq!(subject, "[Ebb] 80 % of this month's budget are payable");
+        assert!(
+            text.contains("80.00000001 are payable") && text.contains("80 % of its budget of 100.00000000"),
+            "{text}"
+        );
+        let text = mail(&Event::BudgetExpected { amount, expected: payable + amount, at }).1;
+        assert!(text.contains("comes to 180.00000001") && text.contains("超过预算 100.00000000"), "{text}");
         let (subject, text) = mail(&Event::TrialEndsSoon { days: 1, valid_until: at });
         assert_eq!(subject, "[Ebb] Your trial ends in 1 day");
         assert!(text.contains("at 2026-03-17T01:08:38Z. `ebb trial at-end`"), "{text}");

@@ -4,6 +4,7 @@ use super::json;
 use crate::app::App;
 use crate::call::{Call, Principal, Role, checked_name};
 use crate::denied::Denied;
+use crate::forecast::{How, ahead};
 use crate::mint::digest;
 use crate::person::Whose;
 use crate::unit::{Unit, refuse};
@@ -13,6 +14,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use ebb_engine::event::Event;
+use ebb_engine::expected::held_until;
 use ebb_engine::quote::Buyer;
 use ebb_engine::refusal::Refused;
 use ebb_model::id::{AccountId, ApiKeyId};
@@ -23,6 +25,7 @@ use ebb_model::traffic::TrafficCharge;
 use ebb_model::trial::Holder;
 use ebb_store::StoreError;
 use ebb_store::rows::account::{self, Account};
+use ebb_store::rows::budget;
 use ebb_wire::account as wire;
 use ebb_wire::problem::{Page, Problem};
 use serde::Deserialize;
@@ -301,6 +304,16 @@ async fn balance_of(
     let accruing = accruing(app, reads, account, now).await?;
     let both = accruing.hour.iter().chain(&accruing.blocks);
     let sum = both.fold(Default::default(), |sum: ebb_model::billing::Split, (_, split)| sum.plus(*split));
+    let ahead = ahead(app, reads, account, now, How::Month).await?;
+    let month = &ahead.expected;
+    let holds = reads.rows(account::holds(account.id)).await?;
+    let hold = |hold: account::Hold| {
+        let of = ahead.live.iter().find(|one| one.id == hold.instance);
+        let waits = of.is_some_and(|one| one.ordered_months().is_some());
+        let until = of.filter(|_| !waits).and_then(|one| held_until(one, hold.since, now));
+        let (instance, amount) = (hold.instance.to_string(), hold.amount.to_string());
+        wire::Hold { instance, amount, until: until.map(|at| at.to_string()) }
+    };
     Ok(wire::Balance {
         currency: app.catalog.currency.clone(),
         cash: account.purse.cash.to_string(),
@@ -309,6 +322,16 @@ async fn balance_of(
         available: (account.purse.cash - account.held).to_string(),
         settled: super::bill::parts(account.totals.paid, account.totals.traffic),
         accruing: super::bill::parts(sum, accruing.traffic.charges.iter().map(TrafficCharge::paid).sum()),
+        holds: holds.iter().map(account::read_hold).map(hold).collect(),
+        month: wire::Month {
+            since: ahead.month.since.to_string(),
+            until: ahead.month.until.to_string(),
+            settled: month.billed.to_string(),
+            accruing: month.accruing.to_string(),
+            together: (month.billed + month.accruing).to_string(),
+            expected: month.total.to_string(),
+        },
+        budget: reads.row(budget::of(account.id)).await?.map(|row| budget::read(&row).amount.to_string()),
         as_of: now.to_string(),
     })
 }

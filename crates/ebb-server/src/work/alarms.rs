@@ -4,7 +4,7 @@
 
 use crate::app::App;
 use crate::denied::Denied;
-use crate::{cap, drill, evidence, lending, trial};
+use crate::{budget, cap, drill, evidence, lending, trial};
 use ebb_store::StoreError;
 use ebb_store::rows::alarm::{self, Alarm};
 
@@ -47,6 +47,7 @@ impl App {
             lending::ALARM => self.tend_host(due.subject.parse().expect("an id that this program wrote")).await,
             drill::ALARM => self.drill_on_schedule(&due.subject).await,
             evidence::ALARM => self.wrap_evidence().await,
+            budget::ALARM => self.tend_budget(due.subject.parse().expect("an id that this program wrote")).await,
             cap::ALARM => self.tend_cap(due.subject.parse().expect("an id that this program wrote")).await,
             trial::ALARM => self.tend_trial(due.subject.parse().expect("an id that this program wrote")).await,
             RESERVE => self.restore_reserve(&due.subject).await,

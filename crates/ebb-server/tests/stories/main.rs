@@ -1,5 +1,6 @@
 //! Does the running service keep the rules? Stories over HTTP, on SQLite and on PostgreSQL.
 
+mod budgets;
 mod cap;
 mod clock;
 mod cloud;
@@ -9,6 +10,7 @@ mod drill_cards;
 mod drill_refusals;
 mod drills;
 mod economical;
+mod forecasts;
 mod hosts;
 mod mails;
 mod metadata;

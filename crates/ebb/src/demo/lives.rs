@@ -6,9 +6,11 @@ use crate::failure::Failure;
 use ebb_model::money::Amount;
 use ebb_model::time::Timestamp;
 use ebb_wire::address::{Address, Send};
+use ebb_wire::budget::{Budget, SetBudget};
 use ebb_wire::cap::{Cap, SetCap};
 use ebb_wire::catalog::Zone;
 use ebb_wire::drill::{Drill, Rehearse};
+use ebb_wire::forecast::Forecast;
 use ebb_wire::host::{DeclareLost, Host, Leave};
 use ebb_wire::instance::{Buy, ChooseRenewal, Convert, Converted, Instance, Renew, Renewal, Resize, Resized, Stop};
 use ebb_wire::person::{Because, Evidence, Learned, Report};
@@ -89,6 +91,9 @@ pub async fn play(stage: &Stage, lives: u32, seed: u64) -> Result<Played, Failur
         }
         if theatre.ahead.percent(4) {
             theatre.choose_renewals(60).await?;
+        }
+        if theatre.ahead.percent(5) {
+            theatre.plan_a_budget().await?;
         }
     }
     theatre.curtain().await?;
@@ -523,6 +528,24 @@ impl Theatre<'_> {
         let order = Buy { option: "subscription".to_owned(), zone, flavor, months: Some(months), ..Buy::default() };
         let answer = self.customers[at].client.post::<Instance>("/v1/instances", &order).await;
         self.tally("buy subscription", answer).map(drop)
+    }
+
+    /// Somebody sets a budget around what the month is expected to come to, or does without.
+    async fn plan_a_budget(&mut self) -> Result<(), Failure> {
+        let at = self.ahead.from(0, self.customers.len() as i64 - 1) as usize;
+        let client = &self.customers[at].client;
+        if self.ahead.percent(10) {
+            let removed = client.delete::<Budget>("/v1/budget").await;
+            return self.tally("remove a budget", removed).map(drop);
+        }
+        let expected: Amount = client.get::<Forecast>("/v1/forecast", &[]).await?.expected.parse().unwrap_or_default();
+        let amount =
+            (expected.units() / 100).saturating_mul(self.ahead.from(20, 150)).max(self.ahead.from(0, 100_000_000));
+        let alerts = (0..self.ahead.from(0, 4)).map(|_| self.ahead.from(1, 130)).collect();
+        let amount = Amount::from_units(amount).to_string();
+        let budget = SetBudget { amount, alerts: Some(alerts), expected: Some(self.ahead.percent(80)) };
+        let answer = client.post::<Budget>("/v1/budget", &budget).await;
+        self.tally("set a budget", answer).map(drop)
     }
 
     /// So many of a hundred subscriptions are to renew themselves from now on, or not any more.

@@ -99,6 +99,9 @@ fn prepare(sandbox: &Sandbox, example: &str) -> String {
         sandbox.ok("ebb trial claim");
         sandbox.ok("ebb buy t6.small.1 --trial --name trying --wait");
     }
+    if example.starts_with("ebb budget remove") {
+        sandbox.ok("ebb budget set 100");
+    }
     if example.starts_with("ebb cap remove") {
         sandbox.ok("ebb cap set 100");
     }
