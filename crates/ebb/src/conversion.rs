@@ -37,15 +37,14 @@ pub struct RenewArgs {
 
 /// What becomes of a subscription in the second of its end.
 #[derive(Debug, clap::Args)]
-#[group(required = true, multiple = false, args = ["auto", "off"])]
 pub struct RenewalArgs {
     /// Id, start of an id, or name
     id: String,
     /// Pay so many more months then, if the money is there
-    #[arg(long, value_name = "MONTHS")]
+    #[arg(long, value_name = "MONTHS", required_unless_present = "off", allow_negative_numbers = true)]
     auto: Option<i64>,
     /// Let it end
-    #[arg(long)]
+    #[arg(long, conflicts_with = "auto")]
     off: bool,
 }
 

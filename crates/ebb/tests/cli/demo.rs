@@ -84,6 +84,10 @@ fn every_bill_of_random_lives_follows_from_its_log() {
         "\"cap-soon\"",
         "\"cap-reached\"",
         "\"spending-cap\"",
+        "\"subscription-began\"",
+        "\"auto\":true",
+        "\"budget-reached\"",
+        "\"budget-expected\"",
     ];
     let (mut missing, mut richest) = (wanted.to_vec(), (0, ""));
     for seed in ["23", "3", "53"] {
