@@ -10,6 +10,7 @@ use crate::unit::{Outcome, Unit};
 use crate::work::hours::Accruing;
 use ebb_engine::event::Event;
 use ebb_engine::funds::{self, Need};
+use ebb_engine::ordered;
 use ebb_engine::settlement;
 use ebb_engine::voucher::{Due, Owed, Payment, Use, pay, warns_at};
 use ebb_model::billing::{Charge, Split};
@@ -120,7 +121,7 @@ impl Funds {
         if !vouchers.is_empty() {
             for row in reads.rows(voucher::holds_of(of.id)).await? {
                 let (of, amount, since) = (instance::read(&row), voucher::held_amount(&row), voucher::held_since(&row));
-                held.push((of.id, Need::held(&of, region(app, &of.zone), amount, since)));
+                held.push((of.id, need_of_hold(app, &of, amount, since)));
             }
         }
         Ok(Funds { cash: of.purse.cash, bound: of.held, vouchers, held, now })
@@ -157,6 +158,17 @@ impl Funds {
     pub fn after(self, of: &Account, vouchers: Vec<Voucher>, held: Vec<(InstanceId, Need)>) -> Funds {
         let vouchers = vouchers.into_iter().filter(|one| one.valid_at(self.now)).collect();
         Funds { cash: of.purse.cash, bound: of.held, vouchers, held, now: self.now }
+    }
+}
+
+/// What money is held for.
+pub fn need_of_hold(app: &App, of: &Instance, amount: Amount, since: Second) -> Need {
+    match of.ordered_months() {
+        Some(_) => {
+            let (total, limits) = (ordered::total(&of.purchase), &app.catalog.limits);
+            Need::ordered(&of.flavor, region_of(app, of), total, since, limits)
+        }
+        None => Need::held(of, region_of(app, of), amount, since),
     }
 }
 

@@ -26,6 +26,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0017_vouchers.sql"),
     include_str!("../../../migrations/0018_prices.sql"),
     include_str!("../../../migrations/0019_adjustments.sql"),
+    include_str!("../../../migrations/0020_budget.sql"),
 ];
 
 pub(crate) const CREATE_VERSION_TABLE: &str = "create table if not exists schema_version (number bigint primary key)";

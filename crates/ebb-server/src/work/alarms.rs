@@ -4,7 +4,7 @@
 
 use crate::app::App;
 use crate::denied::Denied;
-use crate::{arrears, cap, drill, evidence, lending, prices, trial, voucher};
+use crate::{arrears, budget, cap, drill, evidence, lending, prices, trial, voucher};
 use ebb_store::StoreError;
 use ebb_store::rows::alarm::{self, Alarm};
 
@@ -48,6 +48,7 @@ impl App {
             drill::ALARM => self.drill_on_schedule(&due.subject).await,
             evidence::ALARM => self.wrap_evidence().await,
             arrears::ALARM => self.tend_arrears(due.subject.parse().expect("an id that this program wrote")).await,
+            budget::ALARM => self.tend_budget(due.subject.parse().expect("an id that this program wrote")).await,
             cap::ALARM => self.tend_cap(due.subject.parse().expect("an id that this program wrote")).await,
             prices::ALARM => self.tend_prices(due.due_at.second()).await,
             trial::ALARM => self.tend_trial(due.subject.parse().expect("an id that this program wrote")).await,
