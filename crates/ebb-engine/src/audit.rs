@@ -9,14 +9,17 @@
 //! | records against what rating their spans anew gives, hour by hour | [`hours`] |
 //! | records of traffic, pools and counters against the readings in the log | [`sent`] |
 //! | entries, totals, purse, holds, grant, what was given back | [`ledger`] |
+//! | months in advance, what is held for ordered ones, and a budget against the log | [`months`], [`budget`] |
 //! | a host's room against who stands on it | [`room`] |
 //!
 //! A further kind of money is a line in [`ledger`] where the others are compared.
 
 pub mod account;
+mod budget;
 mod hours;
 mod ledger;
 mod lives;
+mod months;
 pub mod room;
 mod sent;
 
@@ -67,6 +70,8 @@ checks! {
     Grant "grant" "issued = left + used + revoked + expired (rules §5.1)",
     Adjustment "adjustment" "no more is given back than was paid (rules §5.3)",
     Cap "cap" "what a cap counts of a month is what is payable by its records (rules §3.8)",
+    Months "months" "months that are paid in advance are those of the log (rules §4.3)",
+    Budget "budget" "a budget and what was told of it are those of the log (rules §4.3)",
     Alarm "alarm" "what an alarm is about is there, and a trial that is not over has one (rules §3.7)",
     Ledger "ledger" "all places of the books sum up to nothing (rules §5.1)",
     Room "room" "what is taken of a host is what stands on it (rules §2.14)",

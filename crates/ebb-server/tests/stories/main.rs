@@ -16,6 +16,7 @@ mod drills;
 mod economical;
 mod explanations;
 mod forecasts;
+mod foresight;
 mod hosts;
 mod mails;
 mod metadata;

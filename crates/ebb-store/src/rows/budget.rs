@@ -65,6 +65,11 @@ pub fn told(account: AccountId, month: Second) -> Query {
     )
 }
 
+/// Of all months.
+pub fn all_told(account: AccountId) -> Query {
+    query("select what, at from budget_told where account_id = $1 order by at, what", args![account.to_string()])
+}
+
 /// What was told, and of which second.
 pub fn read_told(row: &Row) -> (String, Second) {
     (row.text("what").to_owned(), Second::from_unix(row.int("at")))
