@@ -15,7 +15,7 @@ import copy
 import json
 import re
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from functools import cache
 from zoneinfo import ZoneInfo
@@ -199,6 +199,11 @@ class Life:
     gone_at: str = None  # and of its release
     frozen: int = None  # with its account, since then [5.2]
     ended_in: dict = None  # the arrears in which it ended, as they were then
+    bought_place: str = None  # and of its purchase
+    converted_place: str = None  # and of its conversion to on-demand
+    renews: int = None  # so many months are paid at its end without anybody asking [4.3]
+    failed_at: int = None  # the end at which they could not be
+    money_told: list = field(default_factory=list)  # what was said to be available: where in the log, how much, for which sum, when
 
     def as_of(self, place):
         """How it was sold, and its flavor, at a place in the log; now if there is none."""
@@ -393,6 +398,9 @@ class Person:
     low_place: str = None  # of the warning that little is left
     given_back: list = field(default_factory=list)  # place in the log, the second, and what the log says [5.3]
     parted: dict = field(default_factory=dict)  # by that place, to which sources it goes by the rules
+    budget: dict = None  # amount, shares, whether more that is expected is told, and since when
+    shares: list = field(default_factory=list)  # what was told of budgets, and all as it was known then
+    told_of_budget: set = field(default_factory=set)  # of this budget: months and shares
 
     def back(self, before=None):
         """What came back to its grant, in exact units; before a place in the log."""
@@ -591,6 +599,19 @@ class Log:
                                 "open": person.closed[-1][1] if person.closed else 0})
         elif kind.startswith("voucher-"):
             self.voucher(event, kind, body, at // 1_000_000, account)
+        elif kind == "budget-set":
+            wrong = not all(1 <= percent <= 1000 for percent in body["alerts"]) or amount(body["amount"]) <= 0
+            if wrong or not body["alerts"] and not body["expected"]:
+                self.complain(account, "a budget was set of which nobody could be told")
+            person.told_of_budget = set()
+            person.budget = {"amount": amount(body["amount"]) * SHOWN, "alerts": body["alerts"], "expected": body["expected"],
+                             "since": at // 1_000_000}
+        elif kind == "budget-removed":
+            if person.budget is None:
+                self.complain(account, "a budget was removed that there is not")
+            person.budget = None
+        elif kind in ("budget-reached", "budget-expected"):
+            self.budget(event["id"], account, person, kind, body, at // 1_000_000)
         elif kind == "hour-closed":
             person.closed.append((second(body["hour"]["since"]), second(body["hour"]["until"])))
             person.closes[second(body["hour"]["until"])] = event["id"]
@@ -662,7 +683,7 @@ class Log:
     def in_arrears(self, event, owing, kind, body):
         """Nothing that costs more begins while an account owes, and one that is frozen releases and nothing else [5.2]."""
         more = ("bought", "start-asked", "firm-start-asked", "resized", "converted", "renewed", "trial-claimed")
-        any_verb = ("stop-asked", "keep-changed", "trial-end-chosen")
+        any_verb = ("stop-asked", "keep-changed", "trial-end-chosen", "renewal-chosen")
         drill = kind == "interruptServer" and body["cause"] == "drill" and second(body["notice_at"]) * 1_000_000 == micros(event["at"])
         by_owner = kind == "economical-stop-asked" and "charged_until" not in body
         if kind in more or drill:
@@ -738,6 +759,23 @@ class Log:
         lives = [copy.deepcopy(life) for life in self.lives.values() if life.account == person.id]
         return {"lives": lives, "grant": copy.copy(person.grant), "at_end": person.at_end, "over": person.ended is not None,
                 "paid_in": person.paid_in, "revoked": bool(person.revoked_at)}
+
+    def budget(self, place, account, person, kind, body, now):
+        """It was told of a budget: once a month and share, and not before its time [4.3]."""
+        budget, at = person.budget, second(body["at"])
+        share = body.get("percent", "expected")
+        key = (self.zone.month(at - (kind == "budget-reached")), share)
+        if budget is None or amount(body["amount"]) * SHOWN != budget["amount"] or key in person.told_of_budget or not budget["since"] <= at <= now:
+            return self.complain(account, "it was told of a budget that there is not, twice in a month, or too early")
+        if share not in budget["alerts"] and not (share == "expected" and budget["expected"]):
+            self.complain(account, "it was told of a share of its budget for which nobody asked")
+        person.told_of_budget.add(key)
+        there = [copy.deepcopy(life) for life in self.lives.values() if life.account == account]
+        open_ = person.closed[-1][1] if person.closed else 0
+        # An hour without anything in it is closed without a word.
+        person.shares.append({"place": place, "at": at, "now": now, "share": share, "body": body, "lives": there, "budget": budget, "month": key[0],
+                              "grant": copy.copy(person.grant), "at_end": person.at_end, "over": person.ended is not None,
+                              "capped": person.cap is not None, "open": open_})
 
     def traffic(self, event, kind, body, now, person):
         """Public addresses and what leaves them [3.6]."""
@@ -836,7 +874,7 @@ class Log:
         life = Life(event["instance"], event["account"], len(self.lives), body["zone"], body["flavor"], terms,
                     price(terms["price"]), price(body["disk_price"]), body["waits"], at,
                     body.get("took_room", False))
-        life.now_flavor, life.now_price, life.sold = life.flavor, life.price, life.option
+        life.now_flavor, life.now_price, life.sold, life.bought_place = life.flavor, life.price, life.option, event["id"]
         life.now_disk, life.book = life.disk_price, self.book
         if life.id in self.lives:
             self.complain(life.id, "it was bought twice")
@@ -924,7 +962,8 @@ class Log:
             if not right or second(body["since"]) != max(dates, default=None):
                 self.complain(life.id, "its price changed to another one than that of the book, or since another second")
             life.now_price, life.now_disk = price(body["price"]), price(body["disk_price"])
-        elif kind in ("converted", "renewed", "subscription-ends-soon", "subscription-ended"):
+        elif kind in ("converted", "renewed", "subscription-ends-soon", "subscription-ended", "subscription-began",
+                      "renewal-chosen", "renewal-failed"):
             self.months(life, kind, body, at)
         elif kind == "delete-asked":
             life.delete_at = at // 1_000_000
@@ -1087,6 +1126,7 @@ class Log:
             if sold["option"] == "on-demand":
                 must(price(sold["price"]) == life.now_price, "it is converted to on-demand at another price than it had")
                 life.converted, life.hold_price = now, life.now_price + life.now_disk
+                life.converted_place = life.newest
             else:
                 must(sold["option"] == "subscription", f"nobody converts into {sold['option']}")
                 must(life.start is not None and life.power in ("on", "off") and not lost, "only what runs or keeps its room is paid by the month")
@@ -1094,10 +1134,23 @@ class Log:
                 for meter in METERS:
                     life.cease(meter, now)
                 life.anchor, life.keep_days = now, sold["keep_days"]
-                self.pay(life, sold["months"], sold["months"], price(sold["price"]), now, second(sold["until"]), now)
+                self.pay(life, sold["months"], sold["months"], price(sold["price"]), now, second(sold["until"]), now, now)
                 # A month is more than what one for whom others had to go owes [2.11].
                 life.took_since, life.took_room = None, False
             life.sold = sold["option"]
+        elif kind == "subscription-began":
+            if life.option != "subscription" or life.months or life.start is None:
+                return must(False, "months began of what was not ordered so, or does not run")
+            must(second(body["since"]) == life.start, "the months do not begin with its first second")
+            must(body["months"] == life.terms.get("months") and price(body["price"]) == life.price, "other months are paid than were ordered")
+            life.anchor, life.keep_days = life.start, life.terms.get("keep_days")
+            self.pay(life, body["months"], body["months"], price(body["price"]), life.start, second(body["until"]), now,
+                     life.bought_at // 1_000_000)
+            life.took_since, life.took_room = None, False
+        elif kind == "renewal-chosen":
+            must(life.sold == "subscription" and not life.over, "a renewal was chosen of what does not end by the month")
+            must(body.get("months") != life.renews, "what was chosen already was chosen again")
+            life.renews = body.get("months")
         elif not life.months:
             must(False, f"{kind}, and it is no subscription")
         elif kind == "renewed":
@@ -1105,25 +1158,50 @@ class Log:
             if life.over:
                 life.anchor, before = now, 0
             else:
-                must(now < life.paid_until, "it was renewed after its end, which nobody carried out")
+                must(now < life.paid_until or life.renews and (now == life.paid_until or body.get("auto")),
+                     "it was renewed after its end, which nobody carried out")
+                must(not body.get("auto") or body["months"] == life.renews and now >= life.paid_until,
+                     "it renewed itself before its end, or as nobody chose")
                 before = sum(n for begun, _, n, _, _ in life.months if begun >= life.anchor)
             must(second(body["since"]) == since, "renewed months begin where the paid ones end, or now")
             life.over, life.keep_days = False, terms["subscription_keep_days"]
-            self.pay(life, body["months"], before + body["months"], price(body["price"]), since, second(body["until"]), now)
+            self.pay(life, body["months"], before + body["months"], price(body["price"]), since, second(body["until"]), now,
+                     since if body.get("auto") else now, body.get("auto", False))
+        elif kind == "renewal-failed":
+            flavor = next((f for f in terms["flavors"] if f["id"] == life.now_flavor), {})
+            cost = self.book.month(life.now_flavor, life.paid_until) * body["months"] * HOUR if flavor.get("subscription") else None
+            needed = None if cost is None else posted(cost)
+            available, why = amount(body["available"]), body["why"]
+            must(life.renews == body["months"] and not life.over, "it could not do what nobody chose")
+            must(second(body["at"]) == life.paid_until <= now, "it could not renew itself at another second than its end")
+            must((amount(body["needed"]) if "needed" in body else None) == needed, "another sum was needed")
+            must({"insufficient-funds": needed is not None and available < needed, "arrears": self.people[life.account].owing is not None,
+                  "not-on-sale": needed is None, "spending-cap": self.people[life.account].cap is not None}.get(why, False),
+                 "no rule stood against its renewal")
+            life.failed_at = life.paid_until
+            life.money_told.append((life.newest, available, cost or 0, life.paid_until))
         elif kind == "subscription-ends-soon":
             due = life.paid_until - body["days"] * DAY
             again = any(told[:2] == (body["days"], life.paid_until) for told in life.told)
             must(body["days"] in terms["subscription_warn_days_before"] and not again, "there was a warning of nothing")
             must(second(body["until"]) == life.paid_until and due <= now < life.paid_until, "the warning is of another instant")
             life.told.append((body["days"], life.paid_until, now))
+            told = body.get("renewal")
+            must((told or {}).get("months") == life.renews, "it is not said rightly whether it renews itself")
+            if told:
+                flavor = next((f for f in terms["flavors"] if f["id"] == life.now_flavor), {})
+                cost = self.book.month(life.now_flavor, life.paid_until) * told["months"] * HOUR if flavor.get("subscription") else 0
+                must(amount(told["needed"]) == posted(cost), "its renewal will cost another sum")
+                life.money_told.append((life.newest, amount(told["available"]), cost, now))
         else:
             must(not life.over, "its subscription ended twice")
+            must(life.renews is None or life.failed_at == life.paid_until, "it was to renew itself, and it is not said why it did not")
             must(second(body["at"]) == life.paid_until <= now, "it is paid to another second than that of its end")
             must(second(body["kept_until"]) == life.kept_until, "it is kept for another time than the terms say")
             life.over, life.took_since, life.took_room = True, None, False
             life.power = "away" if lost or life.power in ("again", "away") else "stopping away"
 
-    def pay(self, life, months, all_months, cost, since, until, now):
+    def pay(self, life, months, all_months, cost, since, until, now, priced_at, auto=False):
         """Paid in advance: the months are counted from the first, and the price is that of the flavor and its disk [4.3]."""
 
         def must(right, what):
@@ -1131,11 +1209,14 @@ class Log:
                 self.complain(life.id, what)
 
         flavor = next((f for f in self.catalog["flavors"] if f["id"] == life.now_flavor), {})
-        must(flavor.get("subscription") and self.book.month(life.now_flavor, now) == cost, "the price per month is another")
-        must(months >= 1 and until <= self.zone.plus_months(now, self.catalog["subscription_max_months"]), "so many months are not sold")
+        must(flavor.get("subscription") and self.book.month(life.now_flavor, priced_at) == cost, "the price per month is another")
+        most = self.catalog["subscription_max_months"]
+        sold = months <= most if auto else until <= self.zone.plus_months(now, most)
+        must(months >= 1 and sold, "so many months are not sold")
         must(until == self.zone.plus_months(life.anchor, all_months), "the months do not end where the calendar says")
         must(life.keep_days == self.catalog["subscription_keep_days"], "it is kept for another time than the catalog says")
-        life.months.append((since, until, months, cost, now))
+        # What nobody asked for is paid in the second in which it begins, however late that is carried out.
+        life.months.append((since, until, months, cost, min(now, since)))
         life.paid_at.append(life.newest)
 
     def rehearse(self, life, at, notice, deadline, free_until):
@@ -1239,6 +1320,8 @@ def check_life(life, taking_minimum, complain):
 def check_months(life, catalog, now, complain):
     """Did a subscription end when it had to, and was its owner told before? [4.3]"""
     if not life.months:
+        if life.option == "subscription" and life.start is not None:
+            complain(life.id, "it was bought by the month and runs, and nothing was paid")
         return
 
     def must(right, what):
@@ -1294,21 +1377,75 @@ def part(person, body, thing, vouchers, had, now):
     return payable, to, rest, left
 
 
-def check_money(person, lives, mine, flowed, bill, complain):
-    """Was the money for months there when they were paid, and what is given back of a record paid for it? What was settled by then stands
-    before it in the log [4.3, 5.3]."""
-    settled = [(place_of(piece, person), piece.cash) for piece in mine if piece.settled_at is not None and piece.payable]
-    sent = [(person.closes.get(flow.hour_end), flow.cash) for flow in flowed if flow.payable]
-    returned = [(when, amount(body["back"]["cash"]) + amount(body["back"]["debt"])) for when, _, body in person.given_back]
+class Money:
+    """What an account had at a place in the log: what was settled by then stands before it [4.3, 5.2]."""
 
-    def purse(at):
-        """Cash, or below nothing what is owed, at a place in the log."""
-        cash = sum(units for when, units in [*person.top_ups, *returned] if when < at)
-        cash -= posted(sum(owed for when, owed in settled if when is not None and when < at))
-        return cash - posted_traffic(sum(owed for when, owed in sent if when is not None and when < at))
+    def __init__(self, log, person, lives, mine, flowed):
+        self.person, self.lives, self.mine, self.catalog = person, lives, mine, log.catalog
+        self.vouchers = [v for v in log.vouchers.values() if v.account == person.id]
+        self.settled = [(place_of(p, person), p) for p in mine if p.settled_at is not None and p.payable]
+        self.sent = [(person.closes.get(flow.hour_end), flow) for flow in flowed if flow.payable]
+        self.returned = [(when, amount(body["back"]["cash"]) + amount(body["back"]["debt"])) for when, _, body in person.given_back]
 
+    def purse(self, at):
+        """Cash, or below nothing what is owed."""
+        cash = sum(units for when, units in [*self.person.top_ups, *self.returned] if when < at)
+        cash -= posted(sum(piece.cash for when, piece in self.settled if when is not None and when < at))
+        return cash - posted_traffic(sum(flow.cash for when, flow in self.sent if when is not None and when < at))
+
+    def available(self, at, when, life, cost):
+        """What was there for months of an instance that come to so much: unbound cash, and what vouchers would pay of it."""
+        there = []
+        for voucher in self.vouchers:
+            if voucher.issued < at and not any(end[0] < at for end in voucher.ends):
+                paid = [fine for place, thing in [*self.settled, *self.sent] if place is not None and place < at
+                        for which, fine in thing.paid if which == voucher.id]
+                back = [amount(one["amount"]) * FINE_SHOWN for place, _, body in self.person.given_back if place < at
+                        for one in body["back"].get("vouchers", []) if one["voucher"] == voucher.id and not one.get("gone")]
+                there.append(replace(voucher, left=voucher.face * FINE_SHOWN - sum(paid) + sum(back), over=None))
+        holds = [(one, *self.held_at(one, at)) for one in self.lives]
+        holds = [one for one in holds if one[1]] + [(life, posted(cost), when, 0, True)]
+        return max(self.purse(at), 0) - needed_in_cash(there, holds, when, self.catalog, at) + posted(cost)
+
+    def held_at(self, life, at):
+        """What is held for one then [5.2]: how much, since when, for how long, and whether for months."""
+        if life.bought_place >= at or life.gone_at is not None and life.gone_at < at or any(paid < at for paid in life.paid_at):
+            return 0, 0, 0, False
+        if life.option == "subscription":
+            return ordered(life, self.catalog)
+        since = life.bought_at // 1_000_000
+        if life.option == "spot-block":
+            return posted((life.price + life.disk_price) * life.period), since, life.period, False
+        converted = life.converted_place is not None and life.converted_place < at
+        if life.option == "trial" and not converted:
+            return 0, 0, 0, False
+        since, cost = (life.converted, life.hold_price) if converted else (since, life.price + life.disk_price)
+        hours = [when for when, p in ((place_of(p, self.person), p) for p in self.mine if p.life is life and p.meter == "compute"
+                                      and p.until > since and p.settled_at is not None)]
+        return (0, 0, 0, False) if any(when is not None and when < at for when in hours) else (posted(cost * HOUR), since, HOUR, False)
+
+
+def ordered(life, catalog):
+    """What is held of an order by the month: all of it, until it need not wait any more [1.6, 5.2]."""
+    waits = catalog["firm_wait_seconds"] + catalog["boot_timeout_seconds"]
+    return posted(life.price * life.terms["months"] * HOUR), life.bought_at // 1_000_000, waits, True
+
+
+def check_money(money, person, lives, mine, flowed, bill, complain):
+    """Was the money for months there when they were paid or ordered, and what is given back of a record paid for it? [4.3, 5.3]"""
+    purse = money.purse
     for life in lives:
+        if life.option == "subscription":
+            cost = life.price * life.terms["months"] * HOUR
+            if posted(cost) > money.available(life.bought_place, life.bought_at // 1_000_000, life, cost):
+                complain(life.id, "it was ordered by the month, and the money was not there")
+        for at, told, cost, when in life.money_told:
+            there = money.available(at, when, life, cost)
+            if told != there:
+                complain(life.id, f"{told} are said to have been available, by the rules {there}")
         for at, (since, _, months, cost, _) in zip(life.paid_at, life.months):
+            if life.option == "subscription" and at == life.paid_at[0]:
+                continue  # held since it was ordered
             by_vouchers = sum(p.by_vouchers for p in mine if p.life is life and p.months is not None and p.since == since)
             if posted(cost * months * HOUR - by_vouchers) > purse(at):
                 complain(life.id, "months were paid for which the money was not there")
@@ -1460,18 +1597,21 @@ def in_order_of_blocks(pieces_):
     return sorted(pieces_, key=lambda p: (p.life.order, p.since))
 
 
-def needed_in_cash(vouchers, holds, now, catalog):
-    """What vouchers would not pay of what is held back, were it settled: each hold by those still valid when its time is over [5.2]."""
+def needed_in_cash(vouchers, holds, now, catalog, place=None):
+    """What vouchers would not pay of what is held back, or wanted, were it settled: each by those still valid when its time is over [5.2]."""
     vouchers, paid = [copy.copy(v) for v in vouchers if v.valid(now) and not v.over], 0
-    for life, held, since, seconds in holds:
-        until = max(since + seconds, now)
+    for life, held, since, seconds, months in holds:
+        # A block is settled at its release, after all of its periods, and begins a while after it was bought.
+        settles = since + (life.terms["hours"] * life.terms["periods"] + 1) * HOUR if life.option == "spot-block" else since + seconds
+        until = max(settles, now)
         order = sorted((v for v in vouchers if v.valid(until)), key=lambda v: v.rank)
         disk = min(life.disk_price * seconds, held * SHOWN)
-        option = "spot-block" if life.option == "spot-block" else "on-demand"
-        for item, owed in (("compute", held * SHOWN - disk), ("system-disk", disk)):
-            what = (item, option, life.as_of(None)[1], region_of(life.zone, catalog))
+        option = "spot-block" if life.option == "spot-block" else "subscription" if months else "on-demand"
+        parts = (("subscription", held * SHOWN),) if months else (("compute", held * SHOWN - disk), ("system-disk", disk))
+        for item, owed in parts:
+            what = (item, option, life.as_of(place)[1], region_of(life.zone, catalog))
             paid += sum(fine for _, fine in let_pay(order, owed, FINE_TIME, what))
-    return -((paid - sum(held for _, held, _, _ in holds) * FINE_SHOWN) // FINE_SHOWN)
+    return -((paid - sum(one[1] for one in holds) * FINE_SHOWN) // FINE_SHOWN)
 
 
 def compare_vouchers(log, person, shown, complain):
@@ -1518,6 +1658,10 @@ def check_terms(life, grant, catalog, book, complain):
         sold = 1 <= hours <= len(flavor["spot"]) and 1 <= periods <= flavor["spot_max_periods"]
         must(sold and (periods == 1 or hours == 6), f"{hours} hours, {periods} periods are not on sale")
         must(sold and life.price == book.at(f"spot-block {life.flavor} {hours}h", bought), "the price of the block is another")
+    elif life.option == "subscription":
+        must(flavor.get("subscription") and life.price == book.month(life.flavor, bought), "the price per month is another")
+        must(1 <= life.terms["months"] <= catalog["subscription_max_months"], "so many months are not sold")
+        must(life.terms["keep_days"] == catalog["subscription_keep_days"], "it is kept for another time than the catalog says")
     else:
         must(flavor.get("on_demand") and life.price == book.at(f"on-demand {life.flavor}", bought), "the on-demand price is another")
     if life.option == "trial":
@@ -1663,9 +1807,110 @@ def stopped_at(act, at, zone, catalog, taking_minimum, keep=False, to_come=True)
             since = since if life.frozen is None else life.frozen  # its disk is charged again when it thaws
             to = grant["until"] if listed(life, life.now_flavor, grant, catalog) and life.left_trial is None else None
             uses += [[a, b, p, to, trial, False, since] for a, b, p in life.priced("system-disk", since, None, None, life.now_flavor)]
-        if not block and not gone and life.took_room and (life.start is None or life.power == "again" and not lost):
+        if life.option == "subscription":
+            # Its months are paid as soon as it runs.
+            owed += life.price * life.terms["months"] * HOUR if to_come and life.start is None and not gone else 0
+        elif not block and not gone and life.took_room and (life.start is None or life.power == "again" and not lost):
             owed += life.now_price * taking_minimum
     return uses, blocks, owed
+
+
+def payable_by(act, at, month, zone, catalog):
+    """What of a month was payable for the time before a second, as it was known then; a block with all that it has cost."""
+    uses, blocks, _ = stopped_at(act, at, zone, catalog, 0)
+    grant, hours = act["grant"], {}
+    lives = {life.id: life for life in act["lives"]}
+    total = sum(cost for end, cost in blocks if end >= month[0])
+    # What has a lost host, or does not run yet, costs nothing.
+    real = [[since, until, cost, life, use[3]] for life in lives.values() for meter in METERS for use in life.used[meter]
+            if not (meter == "compute" and life.option == "spot-block") for since, until, cost in life.priced(meter, *use)]
+    mine = []
+    for since, until, cost, life, flavor in real:
+        end = life.end
+        if life.option == "spot-block" and life.end is None and life.start is not None:
+            end = life.lease_end
+            reclaims = [n for n in life.notices if n[0] != "lease-end"]
+            if reclaims:
+                end = reclaims[-1][2] // 1_000_000 + LATE
+                end = end if reclaims[-1][0] in FREE_CAUSES else min(end, life.lease_end)
+        until = min([at, *(one for one in (until, end) if one is not None)])
+        may = listed(life, flavor, grant, catalog)
+        to = None if not may else life.left_trial if life.left_trial is not None else grant["until"]
+        if since < until:
+            mine.append((since, until, cost, to))
+    if grant:
+        paid = [(max(a, grant["since"]), min(b, to, grant["until"]), p) for a, b, p, to in mine if to is not None]
+        paid = [use for use in paid if use[0] < use[1]]
+        left, back = grant["issued"], sorted(grant["back"])
+        for hour in range(min((a for a, _, _ in paid), default=at) // HOUR * HOUR, at, HOUR):
+            while back and back[0][0] <= hour:
+                left += back.pop(0)[1]
+            drawn = min(sum(p * max(min(b, hour + HOUR) - max(a, hour), 0) for a, b, p in paid), grant["cap"], left)
+            hours[hour] = drawn
+            left -= drawn
+    total += sum(p * max(min(b, month[1]) - max(a, month[0]), 0) for a, b, p, _ in mine)
+    total -= sum(paid for hour, paid in hours.items() if month[0] <= hour < month[1])
+    paid = [(when, months * cost * HOUR) for life in act["lives"] for _, _, months, cost, when in life.months]
+    return total + sum(cost for when, cost in paid if month[0] <= when < min(at, month[1]))
+
+
+def check_budget(money, person, lives, flowed, zone, catalog, now, complain):
+    """Was each share of a budget told with the first second with so much, and each that was reached? Of the second nothing is said where
+    traffic was payable, which comes in leaps, or a grant was taken. [4.3]"""
+
+    def must(right, what):
+        if not right:
+            complain(person.id, what)
+
+    def excused(month):
+        leaps = any(flow.payable and month[0] <= flow.since < month[1] for flow in flowed)
+        return leaps or any(month[0] <= taken < month[1] for taken in person.revoked_at)
+
+    for told in person.shares:
+        month = (told["month"], zone.next_month(told["month"]))
+        at, share, budget = told["at"], told["share"], told["budget"]
+        must(share != "expected" or amount(told["body"]["expected"]) * SHOWN > budget["amount"] - SHOWN, "no more than its budget was expected")
+        if excused(month):
+            continue
+        if share == "expected":
+            check_expected(told, person, money, month, zone, catalog, must)
+            continue
+        wanted = -(-budget["amount"] * share // 100)
+        comes_to = payable_by(told, at, month, zone, catalog)
+        must(comes_to >= wanted, f"{share} % of its budget were not payable at {clock(at)}")
+        must(posted(comes_to) == amount(told["body"]["payable"]), f"another sum was payable at {clock(at)}: {posted(comes_to)}")
+        # What was passed before anybody looked: when it was set, or when the hour began that is open.
+        first = at in (budget["since"], month[0]) or at % HOUR == 0
+        must(first or payable_by(told, at - 1, month, zone, catalog) < wanted, f"{share} % of its budget were payable before {clock(at)}")
+    if person.budget and not person.gone:
+        month = (zone.month(now), zone.next_month(now))
+        there = {"lives": lives, "grant": person.grant, "at_end": person.at_end, "over": person.ended is not None, "open": 0}
+        payable = payable_by(there, now, month, zone, catalog)
+        for share in person.budget["alerts"]:
+            due = payable > -(-person.budget["amount"] * share // 100) and not excused(month)
+            must(not due or (month[0], share) in person.told_of_budget, f"nobody was told of {share} % of the budget")
+
+
+def check_expected(told, person, money, month, zone, catalog, must):
+    """Would the month have come to so much, if all had gone on as it was? Where nothing waits for money, room or a host. [4.3]"""
+    lives = [life for life in told["lives"] if life.end is None]
+    unsure = told["capped"] or any(
+        life.renews or life.start is None or life.power in ("stopping away", "again") or life.pauses and life.pauses[-1][1] is None
+        or any(n[0] != "lease-end" for n in life.notices) for life in lives)
+    if unsure:
+        return
+    later = copy.copy(told)
+    later["lives"] = [life for life in told["lives"]
+                      if not (life.option == "spot-block" and life.end is None and life.lease_end >= month[1])]
+    disks = [life for life in told["lives"] if life not in later["lives"]]
+    total = month_comes_to(later, month[1], month, zone, catalog, 0)
+    for life in disks:
+        total += sum(cost * max(min(until or life.lease_end, month[1]) - max(since, month[0]), 0) for since, until, cost, _ in life.used["system-disk"])
+    # Who will owe may be frozen, and costs less then.
+    owes = money.purse(told["place"]) * SHOWN < total or any(
+        owing["place"] < told["place"] and (owing["cleared"] is None or owing["cleared"] >= told["now"]) for owing in person.arrears)
+    said = amount(told["body"]["expected"])
+    must(said == posted(total) or owes and said < posted(total), f"by the rules {posted(total)} were expected of its month")
 
 
 def paid_ahead(lives, month):
@@ -2270,8 +2515,8 @@ def check_books(log, person, books, mine, lives, now, complain, flowed, closed):
         equal(f"given back: {name}", balance.get("adjusted", dict.fromkeys(back | of_vouchers, "0"))[name], units)
     equal("cash", balance["cash"], max(purse, 0))
     equal("debt", balance["debt"], max(-purse, 0))
-    holds = [(life, *hold(life, settled)) for life in lives]
-    equal("held", balance["held"], sum(held for _, held, _, _ in holds))
+    holds = [(life, *hold(life, settled, log.catalog)) for life in lives]
+    equal("held", balance["held"], sum(one[1] for one in holds))
     mine_ = [v for v in log.vouchers.values() if v.account == person.id]
     needed = needed_in_cash(mine_, [one for one in holds if one[1]], now, log.catalog)
     equal("available", balance["available"], max(purse, 0) - needed)
@@ -2307,19 +2552,22 @@ def check_books(log, person, books, mine, lives, now, complain, flowed, closed):
         equal("grant: left", trial["left"], posted(left - running - gone))
 
 
-def hold(life, settled):
-    """Unbound money that a purchase ties up: one hour, or one whole period; a trial nothing [5.2]. How much, since when, for how long."""
+def hold(life, settled, catalog):
+    """Unbound money that a purchase ties up: one hour, one whole period, or all months of an order; a trial nothing [5.2]. How much, since
+    when, for how long, and whether for months."""
+    if life.option == "subscription" and not life.months and life.released is None:
+        return ordered(life, catalog)
     if life.sold == "subscription" or life.released is not None or life.waits and life.cause == "never-ran":
-        return 0, 0, 0
+        return 0, 0, 0, False
     if life.option == "trial" and life.converted is None:
-        return 0, 0, 0
+        return 0, 0, 0, False
     if life.option == "spot-block":
-        return posted((life.price + life.disk_price) * life.period), life.bought_at // 1_000_000, life.period
+        return posted((life.price + life.disk_price) * life.period), life.bought_at // 1_000_000, life.period, False
     since, cost = (life.bought_at // 1_000_000, life.price + life.disk_price)
     if life.converted is not None:
         since, cost = life.converted, life.hold_price
     first_hour = any(p.life is life and p.meter == "compute" and p.until > since for p in settled)
-    return (0, 0, 0) if first_hour else (posted(cost * HOUR), since, HOUR)
+    return (0, 0, 0, False) if first_hour else (posted(cost * HOUR), since, HOUR, False)
 
 
 def check(dump):
@@ -2356,7 +2604,8 @@ def check(dump):
         compare_records([p for p in mine if p.settled_at is None], books["bill"]["accruing"], complain, False)
         hourly = {p.settled_at for p in mine if p.settled_at and p.months is None and not (p.meter == "compute" and p.life.option == "spot-block")}
         closed = [flow for flow in flowed if flow.hour_end <= now]
-        check_money(person, lives, mine, closed, books["bill"], complain)
+        money = Money(log, person, lives, mine, closed)
+        check_money(money, person, lives, mine, closed, books["bill"], complain)
         flowing = [flow for flow in flowed if flow.hour_end > now]
         for which, wanted, name in (("traffic", closed, True), ("traffic_accruing", flowing, False)):
             compare_traffic([flow for flow in wanted if flow.quantity], books["bill"].get(which, []), complain, name)
@@ -2368,6 +2617,7 @@ def check(dump):
             complain(person.id, "the closed hours in the log are not those in which something was used")
         check_books(log, person, books, mine, lives, now, complain, flowed, closed)
         check_arrears(person, lives, mine, flowed, zone, dump["catalog"], log.taking_minimum, now, complain)
+        check_budget(money, person, lives, flowed, zone, dump["catalog"], now, complain)
         check_cap(person, lives, mine, flowed, zone, dump["catalog"], log.taking_minimum, now, complain)
         if person.grant:
             person.taking_minimum = log.taking_minimum
@@ -2765,6 +3015,40 @@ def tamperings(dump):
     yield from copies("a renewal ends a second later", events("renewed"), lambda of, n: shift(body(of, n), "until", 1))
     yield from copies("a renewal is of a month more", events("renewed"), lambda of, n: body(of, n).update(months=body(of, n)["months"] + 1))
     yield from copies("a renewal is a millionth dearer", events("renewed"), lambda of, n: dearer(body(of, n)))
+    began = events("subscription-began")
+    yield from copies("the first payment of what was bought by the month is left out of the log", began, lambda of, n: of["events"].pop(n))
+    yield from copies("months that were bought begin a second later", began, lambda of, n: shift(body(of, n), "since", 1))
+    yield from copies("months that were bought end a second later", began, lambda of, n: shift(body(of, n), "until", 1))
+    yield from copies("a month more is paid than was bought", began, lambda of, n: body(of, n).update(months=body(of, n)["months"] + 1))
+    yield from copies("what was bought by the month is a millionth dearer", events("bought", lambda b: b["purchase"]["option"] == "subscription"),
+                      lambda of, n: dearer(body(of, n)["purchase"]))
+    yield from copies("what was bought by the month is paid before the money comes in",
+                      lambda of: (n for n in events("bought", lambda b: b["purchase"]["option"] == "subscription")(of) if not any(
+                          e["account"] == of["events"][n]["account"] and e["body"]["event"] == "topped-up" for e in of["events"][n + 1:])),
+                      late_money)
+    by_itself = events("renewed", lambda b: b.get("auto"))
+
+    def chosen_for(of):
+        """The last choices before subscriptions renewed themselves, or could not."""
+        for n in [*by_itself(of), *events("renewal-failed")(of)]:
+            yield max(m for m in events("renewal-chosen")(of) if m < n and of["events"][m]["instance"] == of["events"][n]["instance"])
+
+    failed = events("renewal-failed")
+    yield from copies("nobody chose that it renews itself", chosen_for, lambda of, n: of["events"].pop(n))
+    yield from copies("a renewal by itself is for other months than were chosen", chosen_for,
+                      lambda of, n: body(of, n).update(months=body(of, n)["months"] + 1))
+    yield from copies("one that renews itself is said to be renewed by hand", by_itself, lambda of, n: body(of, n).pop("auto"))
+    yield from copies("one renews itself a second late", by_itself, lambda of, n: shift(body(of, n), "since", 1))
+    yield from copies("why one did not renew itself is left out of the log", failed, lambda of, n: of["events"].pop(n))
+    yield from copies("it could have renewed itself", failed, lambda of, n: add(body(of, n), "available", 10**12))
+    yield from copies("10^-8 less was available for a renewal", failed, lambda of, n: add(body(of, n), "available", -1))
+    yield from copies("a renewal needed 10^-8 more", events("renewal-failed", lambda b: "needed" in b), lambda of, n: add(body(of, n), "needed", 1))
+    yield from copies("another renewal is announced", events("subscription-ends-soon", lambda b: "renewal" in b),
+                      lambda of, n: add(body(of, n)["renewal"], "needed", 1))
+    yield from copies("more is said to be there for a renewal", events("subscription-ends-soon", lambda b: "renewal" in b),
+                      lambda of, n: add(body(of, n)["renewal"], "available", 1))
+    yield from copies("a renewal is not announced", events("subscription-ends-soon", lambda b: "renewal" in b),
+                      lambda of, n: body(of, n).pop("renewal"))
     yield from copies("the end of a subscription is left out of the log", events("subscription-ended"), lambda of, n: of["events"].pop(n))
     yield from copies("the end of a subscription is a second later", events("subscription-ended"), lambda of, n: shift(body(of, n), "at", 1))
     yield from copies("one whose subscription ended is kept a second less", events("subscription-ended"),
@@ -2858,6 +3142,32 @@ def tamperings(dump):
                       lambda of, n: body(of, n).update(cause="deleted"))
     yield from copies("what goes with a freeze ends a second late", events("ended", lambda b: b["cause"] == "arrears"),
                       lambda of, n: shift(body(of, n), "at", 1))
+    def tight_shares(of):
+        """Shares that were told of a second within an hour, where nothing leaps."""
+        taken = {event["account"] for event in of["events"] if event["body"]["event"] == "trial-revoked"}
+        taken |= {books["account"]["id"] for books in of["accounts"] for which in ("traffic", "traffic_accruing")
+                  if any(decimal(record["payable"], 6) > 0 for record in books["bill"].get(which, []))}
+        for n in events("budget-reached")(of):
+            if of["events"][n]["account"] not in taken and second(body(of, n)["at"]) % HOUR not in (0, 1):
+                yield n
+
+    def last_budgets(of):
+        """The settings by which they were told."""
+        for n in tight_shares(of):
+            yield max(m for m in events("budget-set")(of) if m < n and of["events"][m]["account"] == of["events"][n]["account"])
+
+    yield from copies("a share of a budget is told of a second later", tight_shares, lambda of, n: shift(body(of, n), "at", 1))
+    yield from copies("a share of a budget is told of a second early", tight_shares, lambda of, n: shift(body(of, n), "at", -1))
+    yield from copies("10^-8 more is said to be payable", tight_shares, lambda of, n: add(body(of, n), "payable", 1))
+    yield from copies("a share is told that nobody asked for", events("budget-reached"), lambda of, n: body(of, n).update(percent=999))
+    yield from copies("a share of a budget is told twice", events("budget-reached"),
+                      lambda of, n: of["events"].insert(n + 1, dict(of["events"][n], id=of["events"][n]["id"] + "x")))
+    yield from copies("a budget is left out of the log", last_budgets, lambda of, n: of["events"].pop(n))
+    yield from copies("a budget is a cent higher", last_budgets, lambda of, n: add(body(of, n), "amount", 10**6))
+    yield from copies("what is expected is no more than the budget", events("budget-expected"),
+                      lambda of, n: body(of, n).update(expected="0.00000000"))
+    yield from copies("it is told twice that more is expected", events("budget-expected"),
+                      lambda of, n: of["events"].insert(n + 1, dict(of["events"][n], id=of["events"][n]["id"] + "x")))
     yield from copies("what the grant may pay for is less", some(granted), lambda of, p: add(record(of, p), "covered", -1))
     def sent(of):
         return ((a, r) for a, books in enumerate(of["accounts"]) for r in range(len(books["bill"].get("traffic", []))))

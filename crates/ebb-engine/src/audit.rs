@@ -10,14 +10,17 @@
 //! | records of traffic, pools and counters against the readings in the log | [`sent`] |
 //! | entries, totals, purse, holds, grant, what was given back | [`ledger`] |
 //! | each coupon and card against its payments, what came back to it and what became of the rest | [`vouchers`] |
+//! | months in advance, what is held for ordered ones, and a budget against the log | [`months`], [`budget`] |
 //! | a host's room against who stands on it | [`room`] |
 //!
 //! A further kind of money is a line in [`ledger`] where the others are compared.
 
 pub mod account;
+mod budget;
 mod hours;
 mod ledger;
 mod lives;
+mod months;
 pub mod room;
 mod sent;
 mod vouchers;
@@ -71,6 +74,8 @@ checks! {
     Voucher "voucher" "a voucher's face is what is left, used, expired and revoked of it, as its payments and the log say (rules §5.1, §5.3)",
     VoucherPaid "voucher-paid" "a voucher pays what it may, while it is valid, and what a record says is paid by vouchers is (rules §2.9, §5.1)",
     Cap "cap" "what a cap counts of a month is what is payable by its records (rules §3.8)",
+    Months "months" "months that are paid in advance are those of the log (rules §4.3)",
+    Budget "budget" "a budget and what was told of it are those of the log (rules §4.3)",
     Alarm "alarm" "what an alarm is about is there, and a trial that is not over has one (rules §3.7)",
     Ledger "ledger" "all places of the books sum up to nothing (rules §5.1)",
     Room "room" "what is taken of a host is what stands on it (rules §2.14)",

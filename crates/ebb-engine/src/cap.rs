@@ -12,8 +12,8 @@ use ebb_model::time::{Second, Timestamp};
 
 pub(crate) fn reached(instance: &Instance, at: Second, now: Timestamp, limits: &Limits) -> Step {
     match (&instance.state, instance.first_running) {
-        // What is paid in advance costs nothing more.
-        _ if instance.paid_until().is_some() => unchanged(),
+        // What is paid in advance costs nothing more; an order by the month counts with all that it will cost.
+        _ if !instance.purchase.is_metered() => unchanged(),
         // What is taken back already keeps its notice and its waiver; what has ended is charged no more.
         (State::Reclaiming { .. } | State::Releasing { .. } | State::Released { .. }, _) => unchanged(),
         // Others had to go for it, so it runs for its minimum, and is stopped after that (rules §2.11).

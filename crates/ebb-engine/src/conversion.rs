@@ -4,7 +4,7 @@
 
 use crate::event::Event;
 use crate::lifecycle::{Effect, Step, change};
-use crate::monthly::Payment;
+use crate::monthly::{self, Payment};
 use crate::operation::{Operation, permit};
 use crate::refusal::Refused;
 use ebb_model::billing::Meter;
@@ -89,12 +89,12 @@ pub fn renew(instance: &Instance, purchase: Purchase, payment: Payment, payer: &
     if instance.state.end().is_some() {
         return Err(Refused::Released);
     }
-    if instance.paid_until().is_none() {
-        return Err(Refused::NotASubscription { option: instance.purchase.option() });
+    if let Some(refused) = monthly::not_renewable(instance) {
+        return Err(refused);
     }
     payer.pays(&payment)?;
     let Payment { months, price, period } = payment;
-    let log = Effect::Log(Event::Renewed { months, price, since: period.since, until: period.until });
+    let log = Effect::Log(Event::Renewed { months, price, since: period.since, until: period.until, auto: false });
     let mut step = change(instance, instance.state.clone(), vec![Effect::Pay(payment), log]);
     let next = step.next.as_mut().expect("a changed instance");
     (next.purchase, next.end_announced) = (purchase, false);

@@ -195,10 +195,40 @@ pub enum Event {
         price: Price,
         since: Second,
         until: Second,
+        /// By itself, in the second of its end.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        auto: bool,
+    },
+    /// It was bought by the month and runs: the months that were ordered are paid, this period.
+    SubscriptionBegan {
+        months: i64,
+        price: Price,
+        since: Second,
+        until: Second,
+    },
+    /// At its end so many months are paid, if the money is there then; none: it just ends.
+    RenewalChosen {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        months: Option<i64>,
+    },
+    /// It was to renew itself in the second of its end, and could not; its end follows.
+    RenewalFailed {
+        at: Second,
+        months: i64,
+        /// The code of the refusal.
+        why: String,
+        /// What the months cost; absent where they are not sold any more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        needed: Option<Amount>,
+        /// Cash, coupons and cards that may pay it, less holds.
+        available: Amount,
     },
     SubscriptionEndsSoon {
         days: i64,
         until: Second,
+        /// Of one that renews itself: for what, and whether the money is there now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        renewal: Option<RenewalOutlook>,
     },
     /// Nobody renewed it: it is switched off, and released at `kept_until`.
     SubscriptionEnded {
@@ -259,6 +289,27 @@ pub enum Event {
         /// When the cap acts, if all stays as it is; not in this month if there is none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         acts_at: Option<Second>,
+    },
+    /// So much is meant to be spent in a calendar month; its owner is told at these shares, in percent.
+    BudgetSet {
+        amount: Amount,
+        alerts: Vec<i64>,
+        /// Also when the month is expected to come to more.
+        expected: bool,
+    },
+    BudgetRemoved,
+    /// From this second on `percent` of the month's budget are payable. Nothing is stopped for it.
+    BudgetReached {
+        percent: i64,
+        amount: Amount,
+        payable: Amount,
+        at: Second,
+    },
+    /// As it goes on the month will come to more than its budget; so it was known at this second.
+    BudgetExpected {
+        amount: Amount,
+        expected: Amount,
+        at: Second,
     },
     /// The cap allows nothing from this second on that can be stopped; what becomes of the instances follows.
     CapReached {
@@ -356,6 +407,15 @@ pub struct NewPrice {
     pub price: Price,
 }
 
+/// What a renewal will cost by the prices that are entered, and what would be there for it now: cash, coupons and cards that may pay it, less
+/// holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RenewalOutlook {
+    pub months: i64,
+    pub needed: Amount,
+    pub available: Amount,
+}
+
 impl Event {
     pub fn name(&self) -> &'static str {
         match self {
@@ -398,6 +458,9 @@ impl Event {
             Event::BecameOnDemand { .. } => "became-on-demand",
             Event::Converted { .. } => "converted",
             Event::Renewed { .. } => "renewed",
+            Event::SubscriptionBegan { .. } => "subscription-began",
+            Event::RenewalChosen { .. } => "renewal-chosen",
+            Event::RenewalFailed { .. } => "renewal-failed",
             Event::SubscriptionEndsSoon { .. } => "subscription-ends-soon",
             Event::SubscriptionEnded { .. } => "subscription-ended",
             Event::TrialExpired { .. } => "trial-expired",
@@ -407,6 +470,10 @@ impl Event {
             Event::TrafficCounted { .. } => "traffic-counted",
             Event::TrafficLow { .. } => "traffic-low",
             Event::Adjusted { .. } => "adjusted",
+            Event::BudgetSet { .. } => "budget-set",
+            Event::BudgetRemoved => "budget-removed",
+            Event::BudgetReached { .. } => "budget-reached",
+            Event::BudgetExpected { .. } => "budget-expected",
             Event::CapSet { .. } => "cap-set",
             Event::CapRemoved => "cap-removed",
             Event::CapSoon { .. } => "cap-soon",

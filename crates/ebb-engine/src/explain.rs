@@ -218,6 +218,11 @@ fn price(facts: &Facts) -> String {
     let charge = &facts.record.charge;
     let (amount, currency) = (charge.price, facts.currency);
     if charge.meter == Meter::Subscription {
+        if bounds::begins(facts) == [Bound::MonthsBegan] {
+            let ordered = facts.events.iter().find(|(_, event)| matches!(event, Event::Bought { .. }));
+            let at = ordered.map_or(facts.record.issued_at.start(), |(at, _)| *at);
+            return format!("A month costs {amount} {currency}, fixed when the order was accepted at {at}.");
+        }
         return format!(
             "A month costs {amount} {currency}, as it was when the months were paid at {}.",
             facts.record.issued_at

@@ -5,6 +5,7 @@
 //! for a hold if it is valid now and still will be when the time is over for which it is held.
 
 use crate::voucher::{Due, Owed, Use, pay_where};
+use ebb_model::catalog::Limits;
 use ebb_model::instance::{Instance, Purchase};
 use ebb_model::money::{Amount, Exact, Price};
 use ebb_model::time::{HOUR, Second};
@@ -42,6 +43,12 @@ impl Need {
         };
         let dues = vec![due(Item::Compute, amount.exact() - disk), due(Item::SystemDisk, disk)];
         Need { amount, dues, until }
+    }
+
+    /// Months that are ordered now and paid when it runs: until it need not wait any more a voucher must be valid.
+    pub fn ordered(flavor: &str, region: &str, total: Exact, since: Second, limits: &Limits) -> Need {
+        let until = since.plus(limits.firm_wait_seconds + limits.boot_timeout_seconds);
+        Need { until, ..Need::months(flavor, region, total, since) }
     }
 
     /// Months that are paid now.

@@ -4,11 +4,12 @@
 //! order goes and who must make room, [`reserve`] and [`shortage`] who makes room for the operator, [`lending`] what a host may
 //! still take,
 //! [`lifecycle`] what happens to an instance next, [`end`] at which second and why it ends, [`resize`] whether it may
-//! have another size, [`conversion`] whether it may be sold otherwise, [`monthly`] how long it is paid then, [`rating`] what a span
+//! have another size, [`conversion`] whether it may be sold otherwise, [`monthly`] how long it is paid then, [`ordered`] from when
+//! what was bought by the month is paid, [`renewal`] whether that renews itself, [`rating`] what a span
 //! of use costs, [`evidence`] what two accounts share,
 //! [`eligibility`] who may claim a trial, [`trial`] what a grant pays, [`coverage`] what another list changes,
-//! [`forecast`] how long, [`advice`] what makes it last, [`outlays`] what an account pays for, [`spending`] how long its cap allows it,
-//! [`arrears`] what follows when it owes,
+//! [`forecast`] how long, [`advice`] what makes it last, [`outlays`] what an account pays for, [`spending`] how long its cap allows it, [`expected`] what its
+//! month will come to and who pays it, [`budget`] when it is told of that, [`arrears`] what follows when it owes,
 //! [`traffic`] what left a public address and which pool pays for it, [`voucher`] what coupons and cards pay, [`funds`] what is there to buy
 //! with,
 //! [`settlement`] what moves in the ledger, [`adjustment`] what is given back, [`audit`] whether all that is stored agrees,
@@ -20,6 +21,7 @@ pub mod adjustment;
 pub mod advice;
 pub mod arrears;
 pub mod audit;
+pub mod budget;
 mod cap;
 pub mod conversion;
 mod coverage;
@@ -29,6 +31,7 @@ pub mod eligibility;
 pub mod end;
 pub mod event;
 pub mod evidence;
+pub mod expected;
 pub mod explain;
 pub mod fleet;
 pub mod forecast;
@@ -39,13 +42,16 @@ pub mod lifecycle;
 pub mod monthly;
 mod offers;
 pub mod operation;
+pub mod ordered;
 pub mod outlays;
 pub mod placement;
 pub mod price;
 pub mod price_book;
+mod prospect;
 pub mod quote;
 pub mod rating;
 pub mod refusal;
+pub mod renewal;
 pub mod reserve;
 pub mod resize;
 pub mod settlement;

@@ -50,25 +50,52 @@ pub fn months(
     if let Some(expected) = expected.filter(|expected| *expected != price) {
         return Err(Refused::MonthPriceChanged { price: price.to_string(), expected: expected.to_string() });
     }
+    let goes_on = instance.paid_until().is_some() && !is_over(instance, now.start());
     let (since, before, from) = match instance.purchase {
-        Purchase::Subscription { since, months, until, .. } if now < until => (since, months, until),
+        Purchase::Subscription { since, months, until, .. } if goes_on => (since, months, until),
         _ => (now, 0, now),
     };
     let calendar = &catalog.time_zone;
     let all = before + months;
     let until = calendar.plus_months(since, all);
-    if until > calendar.plus_months(now, most) {
+    // At the end of a short month its own months are longer than those that begin there.
+    if until > calendar.plus_months(now, most) && from != now {
         return Err(too_many);
     }
     let period = Period::new(from, until).expect("a month has seconds");
-    let keep_days = catalog.limits.subscription.keep_days;
-    let purchase = Purchase::Subscription { price, since, months: all, until, keep_days, warned_days: None };
+    let (keep_days, renews) = (catalog.limits.subscription.keep_days, renews(instance));
+    let purchase = Purchase::Subscription { price, since, months: all, until, keep_days, warned_days: None, renews };
     Ok((purchase, Payment { months, price, period }))
+}
+
+/// So many months are paid at its end, without anybody asking.
+pub fn renews(instance: &Instance) -> Option<i64> {
+    match instance.purchase {
+        Purchase::Subscription { renews, .. } => renews,
+        _ => None,
+    }
+}
+
+/// Why no months can follow those that it has.
+pub fn not_renewable(instance: &Instance) -> Option<Refused> {
+    match (instance.purchase, instance.ordered_months()) {
+        (Purchase::Subscription { .. }, None) => None,
+        (Purchase::Subscription { .. }, Some(_)) => {
+            Some(Refused::WrongState { state: instance.state.name(), verb: "be paid for longer" })
+        }
+        (purchase, _) => Some(Refused::NotASubscription { option: purchase.option() }),
+    }
+}
+
+/// When its end is carried out. One that renews itself has its last second to the end: what is paid in within it comes first.
+pub fn ends_at(instance: &Instance) -> Option<Timestamp> {
+    let late = if renews(instance).is_some() { 1 } else { 0 };
+    Some(instance.paid_until()?.start().plus_seconds(late))
 }
 
 /// Whether its paid time has ended, carried out or not.
 pub fn is_over(instance: &Instance, now: Timestamp) -> bool {
-    instance.paid_until().is_some_and(|until| until.start() <= now)
+    ends_at(instance).is_some_and(|at| at <= now)
 }
 
 /// Why it is not started then.
@@ -81,12 +108,11 @@ pub fn over(instance: &Instance) -> Refused {
 
 /// When [`due`] has something to do next.
 pub(crate) fn due_at(instance: &Instance, limits: &Limits) -> Option<Timestamp> {
-    let (until, kept) = (instance.paid_until()?, instance.kept_until()?);
-    let next = match instance.end_announced {
-        true => kept,
-        false => warnings(instance, limits).map(|(at, _)| at).min().unwrap_or(until),
-    };
-    Some(next.start())
+    let (ends_at, kept) = (ends_at(instance)?, instance.kept_until()?);
+    Some(match instance.end_announced {
+        true => kept.start(),
+        false => warnings(instance, limits).map(|(at, _)| at.start()).min().unwrap_or(ends_at),
+    })
 }
 
 /// Whether something of its paid time was due by now and is not carried out.
@@ -105,11 +131,11 @@ pub(crate) fn due(instance: &Instance, now: Timestamp, limits: &Limits) -> Optio
         let end = End { at: kept_until, cause, waived_since, waived_until, notice };
         return Some(releasing(instance, end, no_longer_waiting(instance)));
     }
-    if until.start() <= now {
+    if ends_at(instance)? <= now {
         return Some(end(instance, Event::SubscriptionEnded { at: until, kept_until }, now, limits));
     }
     let (_, days) = warnings(instance, limits).min()?;
-    let warning = Effect::Log(Event::SubscriptionEndsSoon { days, until });
+    let warning = Effect::Log(Event::SubscriptionEndsSoon { days, until, renewal: None });
     let mut step = change(instance, instance.state.clone(), vec![warning]);
     if let Purchase::Subscription { warned_days, .. } = &mut step.next.as_mut()?.purchase {
         *warned_days = Some(days);

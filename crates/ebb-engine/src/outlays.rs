@@ -2,8 +2,10 @@
 
 use crate::cap::owes;
 use crate::end::{ending, least_until};
+use crate::ordered;
+use crate::price::Tariff;
 use crate::rating;
-use crate::spending::{Block, Draw, Ended, Spending};
+use crate::spending::{Block, Draw, Ended, Spending, Whose};
 use ebb_model::billing::{Meter, Settled, Span};
 use ebb_model::calendar::Calendar;
 use ebb_model::catalog::Limits;
@@ -34,22 +36,68 @@ pub struct Known<'a> {
     pub live: &'a [Instance],
     /// Whether the grant has the flavor of an instance on its list.
     pub listed: &'a dyn Fn(&Instance) -> bool,
-    /// What the disk of an instance costs.
-    pub disk: &'a dyn Fn(&Instance) -> Prices,
+    /// What an instance costs by the hour.
+    pub tariff: &'a dyn Fn(&Instance) -> Tariff,
     pub limits: &'a Limits,
     pub calendar: &'a Calendar,
 }
 
+/// All of it, and what might begin without anybody asking for it any more: so that a cap holds whatever comes.
 pub fn outlays(known: &Known<'_>) -> Outlays {
     let mut all = used(known);
-    for one in known.live.iter().filter(|one| one.purchase.is_firm() && one.paid_until().is_none()) {
-        all.add_what_is_to_come(one, known);
+    for one in known.live.iter().filter(|one| one.purchase.is_firm()) {
+        match one.purchase {
+            // Its months are paid as soon as it runs.
+            Purchase::Subscription { .. } if waits(one) => all.owed += ordered::total(&one.purchase),
+            Purchase::Subscription { .. } => {}
+            _ => all.add_what_is_to_come(one, known),
+        }
+    }
+    all
+}
+
+/// As it goes on if nobody does anything: what is ordered or starts runs from now on, what is being put away is off when it must be, and
+/// what a lost host had costs nothing. `owed` is what is paid in advance for orders.
+pub fn going_on(known: &Known<'_>, now: Second) -> Outlays {
+    let mut spans = known.spans.to_vec();
+    for span in spans.iter_mut().filter(|span| span.until.is_none() && span.meter == Meter::Compute) {
+        let of = known.live.iter().find(|one| one.id == span.instance).map(|one| &one.state);
+        if let Some(State::Stopping { force_at, economical: true }) = of {
+            span.until = Some(force_at.second().max(span.since));
+        }
+    }
+    let mut all = of_spans(&Known { spans: &spans, ..*known });
+    let starts = |one: &&Instance| {
+        one.in_use_since.is_none() && matches!(one.state, State::Waiting { .. } | State::Starting { .. })
+    };
+    for one in known.live.iter().filter(starts) {
+        let Tariff { compute, disk } = (known.tariff)(one);
+        let disk = one.first_running.is_none().then_some(&disk.prices);
+        // Those that renew themselves are paid already.
+        if one.purchase.is_metered() || one.first_running.is_none() {
+            let before = (all.draws.len(), all.blocks.len());
+            all.begin(one.purchase, &compute.prices, disk, now, 0);
+            for draw in &mut all.draws[before.0..] {
+                (draw.of, draw.covered) = (Some(one.id), draw.covered && (known.listed)(one));
+            }
+            all.blocks[before.1..].iter_mut().for_each(|block| block.of = Some(one.id));
+        }
     }
     all
 }
 
 /// What is charged now, and what is owed in any case; nothing of what may only be charged again.
 pub fn used(known: &Known<'_>) -> Outlays {
+    let mut all = of_spans(known);
+    for one in known.live.iter().filter(|one| one.purchase.is_firm() && one.purchase.is_metered() && owes(one)) {
+        if matches!(one.state, State::Waiting { .. } | State::Starting { .. }) {
+            all.owed += minimum(one.purchase.price(), known.limits);
+        }
+    }
+    all
+}
+
+fn of_spans(known: &Known<'_>) -> Outlays {
     let live: BTreeMap<InstanceId, &Instance> = known.live.iter().map(|one| (one.id, one)).collect();
     let mut all = Outlays::default();
     for span in known.spans {
@@ -61,6 +109,8 @@ pub fn used(known: &Known<'_>) -> Outlays {
                 let leaves = of.filter(|of| !of.purchase.is_firm() && span.until.is_none());
                 let reclaimed = leaves.and_then(taken_back);
                 all.draws.push(Draw {
+                    of: Some(span.instance),
+                    meter: span.meter,
                     since: span.since,
                     until: span.until.or(reclaimed.map(|end| end.at)).or(leaves.and_then(Instance::lease_end)),
                     covered: trial,
@@ -77,22 +127,42 @@ pub fn used(known: &Known<'_>) -> Outlays {
             (Settled::AtRelease { .. }, None) | (Settled::InAdvance { .. }, _) => {}
         }
     }
-    for one in known.live.iter().filter(|one| one.purchase.is_firm() && one.paid_until().is_none() && owes(one)) {
-        if matches!(one.state, State::Waiting { .. } | State::Starting { .. }) {
-            all.owed += minimum(one.purchase.price(), known.limits);
-        }
-    }
     all
 }
 
 impl Outlays {
     fn add_block(&mut self, span: &Span, block: &Instance, calendar: &Calendar) {
         match (taken_back(block).or(block.state.end().copied()), block.lease_end()) {
-            (Some(end), _) => self.ended.push(Ended { at: end.at, payable: payable(span, &end, calendar) }),
+            (Some(end), _) => {
+                let of = Some(Whose::Instance(span.instance));
+                self.ended.push(Ended { of, at: end.at, payable: payable(span, &end, calendar) });
+            }
             (None, Some(lease_end)) => {
-                self.blocks.push(Block { start: span.since, lease_end, price: span.price.at(span.since) });
+                let (of, start, price) = (Some(span.instance), span.since, span.price.at(span.since));
+                self.blocks.push(Block { of, start, lease_end, price });
             }
             (None, None) => {}
+        }
+    }
+
+    fn begin(&mut self, purchase: Purchase, compute: &Prices, disk: Option<&Prices>, now: Second, least_seconds: i64) {
+        let trial = matches!(purchase, Purchase::Trial { .. });
+        let mut draw = |meter, price: &Prices, until, stops, least| {
+            let price = price.clone();
+            self.draws.push(Draw { of: None, meter, since: now, until, covered: trial, trial, stops, least, price });
+        };
+        match purchase {
+            Purchase::SpotBlock { price, hours, periods } => {
+                let lease_end = now.plus(hours * periods * HOUR);
+                disk.into_iter().for_each(|disk| draw(Meter::SystemDisk, disk, Some(lease_end), true, now));
+                self.blocks.push(Block { of: None, start: now, lease_end, price });
+            }
+            Purchase::OnDemand { .. } | Purchase::Trial { .. } => {
+                draw(Meter::Compute, compute, None, true, now.plus(least_seconds));
+                disk.into_iter().for_each(|disk| draw(Meter::SystemDisk, disk, None, false, now));
+            }
+            // Its disk is paid with it.
+            Purchase::Subscription { .. } => self.owed += ordered::total(&purchase),
         }
     }
 
@@ -108,8 +178,9 @@ impl Outlays {
         if let Some(since) = begins {
             let trial = is_trial(one);
             let covered = trial && (known.listed)(one);
-            let (until, stops, least, price) = (None, false, since, (known.disk)(one));
-            self.draws.push(Draw { since, until, covered, trial, stops, least, price });
+            let (until, stops, least, price) = (None, false, since, (known.tariff)(one).disk.prices);
+            let (of, meter) = (Some(one.id), Meter::SystemDisk);
+            self.draws.push(Draw { of, meter, since, until, covered, trial, stops, least, price });
         }
     }
 }
@@ -134,23 +205,11 @@ pub fn begin(
     now: Second,
     least_seconds: i64,
 ) {
-    let trial = matches!(purchase, Purchase::Trial { .. });
-    let mut draw = |price: &Prices, until, stops, least| {
-        let price = price.clone();
-        spending.draws.push(Draw { since: now, until, covered: trial, trial, stops, least, price });
-    };
-    match purchase {
-        Purchase::SpotBlock { price, hours, periods } => {
-            let lease_end = now.plus(hours * periods * HOUR);
-            disk.into_iter().for_each(|disk| draw(disk, Some(lease_end), true, now));
-            spending.blocks.push(Block { start: now, lease_end, price });
-        }
-        Purchase::OnDemand { .. } | Purchase::Trial { .. } => {
-            draw(compute, None, true, now.plus(least_seconds));
-            disk.into_iter().for_each(|disk| draw(disk, None, false, now));
-        }
-        Purchase::Subscription { .. } => {}
-    }
+    let mut one = Outlays::default();
+    one.begin(purchase, compute, disk, now, least_seconds);
+    spending.draws.extend(one.draws);
+    spending.blocks.extend(one.blocks);
+    spending.owed += one.owed;
 }
 
 /// With a trial instance on demand from now on.
@@ -166,7 +225,7 @@ pub fn pay_ahead(spending: &mut Spending, of: &Instance, month: Second, amount: 
 
 /// What an instance draws by the hour; of what is alike it does not matter which it is.
 fn of_instance<'a>(spending: &'a mut Spending, of: &Instance, now: Second) -> Vec<&'a mut Draw> {
-    if of.paid_until().is_some() {
+    if !of.purchase.is_metered() {
         return vec![];
     }
     let (mut compute, mut disk) = (Some(of.purchase.price()), Some(of.disk_price));
@@ -181,7 +240,13 @@ fn of_instance<'a>(spending: &'a mut Spending, of: &Instance, now: Second) -> Ve
 /// With more for what an instance uses already, which no grant pays.
 pub fn cost_more(spending: &mut Spending, meter: Meter, price: Prices, now: Second) {
     let (until, stops) = (None, meter == Meter::Compute);
-    spending.draws.push(Draw { since: now, until, covered: false, trial: false, stops, least: now, price });
+    let (of, covered, trial, least) = (None, false, false, now);
+    spending.draws.push(Draw { of, meter, since: now, until, covered, trial, stops, least, price });
+}
+
+/// Whether it is ordered and does not run yet.
+fn waits(one: &Instance) -> bool {
+    one.first_running.is_none() && matches!(one.state, State::Waiting { .. } | State::Starting { .. })
 }
 
 fn is_trial(one: &Instance) -> bool {

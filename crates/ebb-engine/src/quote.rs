@@ -1,5 +1,6 @@
 //! May this order be placed, and what does it cost? (rules §2.1, §3.5, §5.2)
 
+use crate::ordered;
 use crate::refusal::Refused;
 use ebb_model::catalog::{Catalog, Flavor, SpotState, Zone};
 use ebb_model::instance::Purchase;
@@ -30,6 +31,10 @@ pub enum PurchaseOption {
     OnDemand,
     Trial,
     SpotBlock,
+    /// Paid in advance for so many months.
+    Subscription {
+        months: i64,
+    },
 }
 
 impl PurchaseOption {
@@ -38,6 +43,7 @@ impl PurchaseOption {
             PurchaseOption::OnDemand => "on-demand",
             PurchaseOption::Trial => "trial",
             PurchaseOption::SpotBlock => "spot-block",
+            PurchaseOption::Subscription { .. } => "subscription",
         }
     }
 }
@@ -66,13 +72,22 @@ impl Quote {
         }
     }
 
-    /// The unbound money that buying needs (rules §5.2).
+    /// What an expected price is compared with: per hour, or per month of what is paid so.
+    pub fn compared_price(&self) -> Price {
+        match self.purchase {
+            Purchase::Subscription { price, .. } => price,
+            _ => self.purchase.price(),
+        }
+    }
+
+    /// The unbound money that buying needs (rules §5.2); months are paid from it whole.
     pub fn hold(&self) -> Amount {
         match self.purchase {
             Purchase::OnDemand { .. } => self.price().charge(HOUR).posted(),
             Purchase::SpotBlock { hours, .. } => self.price().charge(hours * HOUR).posted(),
-            // Paid in advance, or by the grant.
-            Purchase::Trial { .. } | Purchase::Subscription { .. } => Amount::ZERO,
+            Purchase::Subscription { .. } => ordered::total(&self.purchase).posted(),
+            // Paid by the grant.
+            Purchase::Trial { .. } => Amount::ZERO,
         }
     }
 }
@@ -98,6 +113,7 @@ pub fn quote(catalog: &Catalog, order: &Order, now: Second) -> Result<Quote, Ref
         PurchaseOption::SpotBlock if image.marketplace => return Err(Refused::MarketplaceImage(image.id.clone())),
         PurchaseOption::SpotBlock if order.auto_recovery => return Err(Refused::AutoRecovery),
         PurchaseOption::SpotBlock => block(flavor, zone, order.hours.unwrap_or(1), order.periods.unwrap_or(1), now)?,
+        PurchaseOption::Subscription { months } => ordered::order(catalog, flavor, months, now)?,
     };
     if order.auto_recovery {
         return Err(Refused::NotOffered("auto-recovery"));
@@ -105,7 +121,11 @@ pub fn quote(catalog: &Catalog, order: &Order, now: Second) -> Result<Quote, Ref
     let resources = catalog.needs(flavor);
     let quote = Quote { purchase, resources, disk_price: catalog.disk_price().at(now), region: zone.region.clone() };
     match order.expected_price {
-        Some(expected) if expected != purchase.price() => {
+        Some(expected) if expected != quote.compared_price() && !purchase.is_metered() => {
+            let (price, expected) = (quote.compared_price().to_string(), expected.to_string());
+            Err(Refused::MonthPriceChanged { price, expected })
+        }
+        Some(expected) if expected != quote.compared_price() => {
             Err(Refused::PriceChanged { price: purchase.price().to_string(), expected: expected.to_string() })
         }
         _ => Ok(quote),
@@ -172,6 +192,9 @@ pub fn may_buy(catalog: &Catalog, buyer: &Buyer, quote: &Quote) -> Result<(), Re
                 return Err(Refused::SpotQuota { kind: kind.to_owned(), wanted: wanted.get(kind), most });
             }
         }
+    }
+    if let (Purchase::Subscription { .. }, true) = (quote.purchase, buyer.available < quote.hold()) {
+        return Err(Refused::NotPaidFor { needed: quote.hold(), available: buyer.available });
     }
     if catalog.limits.hold && buyer.available < quote.hold() {
         return Err(Refused::InsufficientFunds { needed: quote.hold(), available: buyer.available });

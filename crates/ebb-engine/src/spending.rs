@@ -4,7 +4,9 @@
 //! so the last T that the cap allows is found by halving.
 
 use crate::forecast::{self, pays_until};
+use ebb_model::billing::Meter;
 use ebb_model::calendar::Calendar;
+use ebb_model::id::{AddressId, InstanceId};
 use ebb_model::money::{Exact, Price};
 use ebb_model::price::{Piece, Prices};
 use ebb_model::time::{HOUR, Period, Second};
@@ -17,6 +19,10 @@ pub const LONGEST_MONTH_SECONDS: i64 = 31 * 24 * HOUR + HOUR;
 /// A use that is billed hour by hour: `[since, until)`, without an end while `until` is `None`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Draw {
+    /// Whose record it will be; of what is only thought of, nobody's.
+    pub of: Option<InstanceId>,
+    /// What is used.
+    pub meter: Meter,
     pub since: Second,
     pub until: Option<Second>,
     /// A grant pays for it, while it is valid.
@@ -34,14 +40,33 @@ pub struct Draw {
 /// A spot block that would be released; all of it is payable in the month in which it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Block {
+    pub of: Option<InstanceId>,
     pub start: Second,
     pub lease_end: Second,
     pub price: Price,
 }
 
+/// What a record is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Whose {
+    Instance(InstanceId),
+    Address(AddressId),
+}
+
+/// What is payable of one use in an hour that is not closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub of: Option<InstanceId>,
+    pub meter: Meter,
+    /// Used under the trial.
+    pub covered: bool,
+    pub payable: Exact,
+}
+
 /// What is known to be payable and not billed yet: of a block that has ended, or has its notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ended {
+    pub of: Option<Whose>,
     pub at: Second,
     pub payable: Exact,
 }
@@ -127,7 +152,7 @@ impl Spending {
         self.billed_in(month) + self.hourly(draws, month) + blocks + ended + self.flowed_by(month, at)
     }
 
-    fn flowed_by(&self, month: Period, at: Second) -> Exact {
+    pub(crate) fn flowed_by(&self, month: Period, at: Second) -> Exact {
         // A reading speaks of the seconds before its own.
         let read = self.flowed.iter().filter(|one| month.since < one.at && one.at <= month.until && one.at <= at);
         read.map(|one| one.payable).sum()
@@ -172,18 +197,125 @@ impl Spending {
 
     /// What of hourly uses is payable in a month, and billed by no closed hour.
     fn hourly(&self, draws: impl Iterator<Item = Draw>, month: Period) -> Exact {
+        self.used(draws, month).payable()
+    }
+
+    /// The same by what is used, if all goes on until `at`.
+    pub fn used_by(&self, month: Period, at: Second) -> Used {
+        self.used(self.draws.iter().map(|draw| draw.ended_by(at)), month)
+    }
+
+    /// As it goes on after all was stopped at a second that can be.
+    pub fn stopped_at(&self, at: Second) -> Spending {
+        let mut rest = self.clone();
+        for draw in rest.draws.iter_mut().filter(|draw| draw.stops) {
+            *draw = Draw { stops: false, ..draw.ended_by(at.max(draw.least)) };
+        }
+        rest.blocks.iter_mut().for_each(|block| block.lease_end = block.lease_end.min(at).max(block.start));
+        rest
+    }
+
+    /// As it goes on if nothing is charged any more from a second on, but for what others had to go for, which has its minimum (rules §5.2).
+    pub fn frozen_at(&self, at: Second) -> Spending {
+        let mut rest = self.stopped_at(at);
+        rest.draws.iter_mut().for_each(|draw| *draw = draw.ended_by(at.max(draw.least)));
+        rest
+    }
+
+    /// When the account's trial ends, if it has not yet.
+    pub(crate) fn trial_ends_at(&self) -> Option<Second> {
+        let known = self.allowance.as_ref().filter(|known| !known.over)?;
+        Some(ends_at(&known.grant, &together(self.draws.iter().cloned(), self.open_since), self.open_since))
+    }
+
+    /// What is left of it when all hours up to one are closed.
+    pub(crate) fn closed_to(&self, at: Second) -> Spending {
+        let mut rest = self.clone();
+        let paid = self.used_by(Period { since: self.open_since, until: at }, at).grant;
+        let ended = self.trial_ends_at().filter(|end| *end <= at);
+        if let Some(known) = &mut rest.allowance {
+            known.grant.used += paid;
+            if let Some(end) = ended {
+                let draws = self.draws.iter().flat_map(|draw| draw.after_trial(known.at_end, end));
+                (rest.draws, known.over) = (draws.flatten().collect(), true);
+            }
+        }
+        rest.open_since = at;
+        // What is over is looked at no more.
+        rest.draws.retain(|draw| draw.until.is_none_or(|until| until > at && until > draw.since));
+        rest
+    }
+
+    /// What the open clock hour comes to by `at`, record by record in the order in which a grant pays, each before and after the trial's
+    /// end: who used what, whether under the trial, and what is payable.
+    pub(crate) fn records(&self, at: Second) -> Vec<Record> {
+        let Some(hour) = Period::new(self.open_since, at) else { return vec![] };
+        let (mut draws, known) = (self.draws.clone(), self.allowance.as_ref());
+        let trial_end = self.trial_ends_at();
+        if let (Some(known), Some(end)) = (known, trial_end) {
+            draws = draws.into_iter().flat_map(|draw| draw.after_trial(known.at_end, end)).flatten().collect();
+        }
+        draws.sort_by_key(|draw| (draw.of, draw.meter, draw.since));
+        let mut left = known.map_or(Exact::ZERO, |known| known.grant.cap().min(known.grant.left()));
+        let mut records = vec![];
+        for draw in &draws {
+            let valid = known.filter(|_| draw.covered).map(|known| (known.grant.claimed_at, known.grant.valid_until));
+            let (from, to) = valid.unwrap_or((hour.since, hour.since));
+            // What is left of a trial that is over pays for what was used before.
+            let over = trial_end.unwrap_or(to).clamp(from, to.max(from));
+            let cuts = [hour.since, from, over, to, hour.until].map(|cut| cut.clamp(hour.since, hour.until));
+            for (cut, next) in cuts.into_iter().zip(cuts.into_iter().skip(1)) {
+                let Some(piece) = Period::new(cut, next) else { continue };
+                let cost = gross(std::iter::once(draw), piece);
+                let under = valid.is_some() && from <= cut && cut < to;
+                let paid = if under { cost.min(left) } else { Exact::ZERO };
+                left = left - paid;
+                if cost > paid {
+                    let (of, meter, payable) = (draw.of, draw.meter, cost - paid);
+                    records.push(Record { of, meter, covered: under && cut < over, payable });
+                }
+            }
+        }
+        records
+    }
+
+    fn used(&self, draws: impl Iterator<Item = Draw>, month: Period) -> Used {
         let mut draws = together(draws, self.open_since);
-        let Some(window) = Period::new(month.since.max(self.open_since), month.until) else { return Exact::ZERO };
-        let Some(Allowance { grant, at_end, over }) = &self.allowance else { return gross(&draws, window) };
+        let Some(window) = Period::new(month.since.max(self.open_since), month.until) else { return Used::default() };
+        let of = |draws: &[Draw], grant| {
+            let meter = |wanted| gross(draws.iter().filter(|draw| draw.meter == wanted), window);
+            Used { compute: meter(Meter::Compute), disks: meter(Meter::SystemDisk), grant }
+        };
+        let Some(Allowance { grant, at_end, over }) = &self.allowance else { return of(&draws, Exact::ZERO) };
         let valid = Period { since: grant.claimed_at, until: grant.valid_until };
         if *at_end != AtEnd::Continue && !over {
-            let open = Period::new(valid.since.max(self.open_since), valid.until);
-            let used_up = open.and_then(|open| pays_until(&covered(&draws, valid), grant.cap(), grant.left(), open));
-            let end = used_up.unwrap_or(valid.until);
+            let end = ends_at(grant, &draws, self.open_since);
             draws = draws.into_iter().flat_map(|draw| draw.after_trial(*at_end, end)).flatten().collect();
         }
         let paid = |until| deducted(&covered(&draws, valid), grant.cap(), grant.left(), self.open_since, until);
-        gross(&draws, window) - (paid(window.until) - paid(window.since))
+        of(&draws, paid(window.until) - paid(window.since))
+    }
+}
+
+/// The second at which a trial ends: when its grant is used up, or its validity is over.
+fn ends_at(grant: &TrialGrant, draws: &[Draw], open_since: Second) -> Second {
+    let valid = Period { since: grant.claimed_at, until: grant.valid_until };
+    let open = Period::new(valid.since.max(open_since), valid.until);
+    let used_up = open.and_then(|open| pays_until(&covered(draws, valid), grant.cap(), grant.left(), open));
+    used_up.unwrap_or(valid.until)
+}
+
+/// What hourly uses come to, and what a grant pays of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Used {
+    pub compute: Exact,
+    pub disks: Exact,
+    pub grant: Exact,
+}
+
+impl Used {
+    pub fn payable(&self) -> Exact {
+        self.compute + self.disks - self.grant
     }
 }
 
@@ -208,7 +340,8 @@ impl Draw {
 }
 
 impl Block {
-    fn charge(&self, at: Second) -> Exact {
+    /// What it has cost by a second.
+    pub fn charge(&self, at: Second) -> Exact {
         self.price.charge((at.min(self.lease_end).unix() - self.start.unix()).max(0))
     }
 }
@@ -231,6 +364,7 @@ fn together(draws: impl Iterator<Item = Draw>, open_since: Second) -> Vec<Draw> 
     let mut alike = BTreeMap::<Draw, Prices>::new();
     for draw in draws.filter(|draw| draw.until.is_none_or(|until| until > open_since.max(draw.since))) {
         let one = Draw {
+            of: None,
             since: draw.since.max(open_since),
             least: draw.least.max(open_since),
             price: Prices::default(),
@@ -242,7 +376,7 @@ fn together(draws: impl Iterator<Item = Draw>, open_since: Second) -> Vec<Draw> 
     alike.into_iter().map(|(draw, price)| Draw { price, ..draw }).collect()
 }
 
-fn gross(draws: &[Draw], window: Period) -> Exact {
+fn gross<'a>(draws: impl Iterator<Item = &'a Draw>, window: Period) -> Exact {
     let within = |draw: &Draw| {
         let used = Period::new(draw.since, draw.until.unwrap_or(window.until))?.intersect(window)?;
         let pieces = draw.price.pieces(used.since, Some(used.until)).into_iter();
@@ -252,7 +386,7 @@ fn gross(draws: &[Draw], window: Period) -> Exact {
                 .sum::<Exact>(),
         )
     };
-    draws.iter().filter_map(within).sum()
+    draws.filter_map(within).sum()
 }
 
 fn covered(draws: &[Draw], valid: Period) -> Vec<forecast::Draw> {

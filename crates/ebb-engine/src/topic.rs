@@ -4,7 +4,7 @@ use crate::event::Event;
 use ebb_model::instance::State;
 
 /// The events that a subscription may name, in the order of a life.
-pub const TOPICS: [&str; 26] = [
+pub const TOPICS: [&str; 29] = [
     "running",
     "stopped",
     "interruptServer",
@@ -18,6 +18,7 @@ pub const TOPICS: [&str; 26] = [
     "trial-ended",
     "traffic-low",
     "subscription-ends-soon",
+    "renewal-failed",
     "subscription-ended",
     "cap-soon",
     "cap-reached",
@@ -31,6 +32,8 @@ pub const TOPICS: [&str; 26] = [
     "release-soon",
     "arrears-released",
     "arrears-cleared",
+    "budget-reached",
+    "budget-expected",
 ];
 
 /// Whether `event` is told to those who subscribed to it. `before` is the state that the instance left with it: what somebody asked for
@@ -50,7 +53,10 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::TrialEnded { .. }
         | Event::TrafficLow { .. }
         | Event::SubscriptionEndsSoon { .. }
+        | Event::RenewalFailed { .. }
         | Event::SubscriptionEnded { .. }
+        | Event::BudgetReached { .. }
+        | Event::BudgetExpected { .. }
         | Event::CapSoon { .. }
         | Event::CapReached { .. }
         | Event::VoucherExpiresSoon { .. }
@@ -90,12 +96,16 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::BecameOnDemand { .. }
         | Event::Converted { .. }
         | Event::Renewed { .. }
+        | Event::SubscriptionBegan { .. }
+        | Event::RenewalChosen { .. }
         | Event::TrialExpired { .. }
         | Event::AddressAllocated { .. }
         | Event::AddressKept { .. }
         | Event::AddressReleased { .. }
         | Event::TrafficCounted { .. }
         | Event::Adjusted { .. }
+        | Event::BudgetSet { .. }
+        | Event::BudgetRemoved
         | Event::CapSet { .. }
         | Event::CapRemoved
         | Event::VoucherIssued { .. }
@@ -152,7 +162,14 @@ mod tests {
             Event::TrialLow { at: at.second(), percent: 20, lasts_until: at.second() },
             Event::TrialEndsSoon { days: 7, valid_until: at.second() },
             Event::TrialEnded { at: at.second(), by: Over::Validity, choice: AtEnd::Continue },
-            Event::SubscriptionEndsSoon { days: 7, until: at.second() },
+            Event::SubscriptionEndsSoon { days: 7, until: at.second(), renewal: None },
+            Event::RenewalFailed {
+                at: at.second(),
+                months: 1,
+                why: String::new(),
+                needed: None,
+                available: Amount::ZERO,
+            },
             Event::SubscriptionEnded { at: at.second(), kept_until: at.second() },
             Event::TrafficLow {
                 pool: Pool::Anywhere,
@@ -173,6 +190,8 @@ mod tests {
             Event::ReleaseSoon { days: 3, release_at: at.second() },
             Event::ArrearsReleased { at: at.second() },
             Event::ArrearsCleared { at: at.second() },
+            Event::BudgetReached { percent: 80, amount: Amount::ZERO, payable: Amount::ZERO, at: at.second() },
+            Event::BudgetExpected { amount: Amount::ZERO, expected: Amount::ZERO, at: at.second() },
         ];
         assert!(told.iter().all(|event| is_told(event, &State::Running) && TOPICS.contains(&event.name())));
         assert!(!is_told(&Event::StopAsked, &State::Running) && !TOPICS.contains(&Event::StopAsked.name()));

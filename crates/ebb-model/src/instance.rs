@@ -77,7 +77,7 @@ pub enum Purchase {
         hours: i64,
         periods: i64,
     },
-    /// Paid in advance by the month (rules §4.3).
+    /// Paid in advance by the month (rules §4.3). Nothing is paid of an order that does not run yet: its `until` is its `since`.
     Subscription {
         /// Per month, with the system disk.
         price: Price,
@@ -92,6 +92,9 @@ pub enum Purchase {
         /// Its owner was told that it ends in so many days.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         warned_days: Option<i64>,
+        /// At its end so many further months are paid, if the money is there then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        renews: Option<i64>,
     },
 }
 
@@ -139,10 +142,10 @@ impl Instance {
         }
     }
 
-    /// Up to here a subscription is paid.
+    /// Up to here a subscription is paid; an order that does not run yet is not.
     pub fn paid_until(&self) -> Option<Second> {
         match self.purchase {
-            Purchase::Subscription { until, .. } => Some(until),
+            Purchase::Subscription { until, .. } => self.first_running.map(|_| until),
             _ => None,
         }
     }
@@ -150,7 +153,15 @@ impl Instance {
     /// At this second a subscription is released, unless it is renewed before.
     pub fn kept_until(&self) -> Option<Second> {
         match self.purchase {
-            Purchase::Subscription { until, keep_days, .. } => Some(until.plus(keep_days * DAY)),
+            Purchase::Subscription { keep_days, .. } => self.paid_until().map(|until| until.plus(keep_days * DAY)),
+            _ => None,
+        }
+    }
+
+    /// So many months were ordered, and are paid when it first runs.
+    pub fn ordered_months(&self) -> Option<i64> {
+        match self.purchase {
+            Purchase::Subscription { months, .. } if self.first_running.is_none() => Some(months),
             _ => None,
         }
     }

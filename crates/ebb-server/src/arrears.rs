@@ -105,6 +105,19 @@ async fn open_of(reads: &Reads, of: &Account) -> Result<Option<Known>, StoreErro
     Ok(reads.row(rows::open_of(of.id)).await?.map(|row| rows::read(&row)))
 }
 
+/// The arrears of an account, if it owes, and the graces of those before: as a settlement of now would find them.
+pub async fn standing(
+    app: &App,
+    reads: &Reads,
+    of: &Account,
+    now: Second,
+) -> Result<(Option<arrears::Arrears>, Vec<Period>), StoreError> {
+    let window = now.plus(-app.catalog.limits.arrears.window_days * DAY);
+    let before = reads.rows(rows::since(of.id, window)).await?;
+    let graces = before.iter().map(rows::read).filter_map(|known| known.grace()).collect();
+    Ok((open_of(reads, of).await?.map(|known| known.arrears), graces))
+}
+
 /// What stands against everything but releases and top-ups: the account is frozen.
 pub async fn frozen(reads: &Reads, of: &Account) -> Result<Option<Refused>, StoreError> {
     let frozen = frozen_since(reads, of).await?;

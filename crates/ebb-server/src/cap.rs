@@ -12,7 +12,7 @@ use ebb_engine::lifecycle::{Input, step};
 use ebb_engine::outlays::{self, Known, Outlays};
 use ebb_engine::price::tariff;
 use ebb_engine::refusal::Refused;
-use ebb_engine::spending::{Allowance, Ended, Spending, month_of};
+use ebb_engine::spending::{Allowance, Ended, Spending, Whose, month_of};
 use ebb_engine::trial::is_listed;
 use ebb_model::billing::{Settled, Span};
 use ebb_model::id::AccountId;
@@ -23,7 +23,7 @@ use ebb_model::traffic::Quantity;
 use ebb_model::trial::AtEnd;
 use ebb_store::rows::account::{self, Account};
 use ebb_store::rows::cap::{self, Cap};
-use ebb_store::rows::{address, alarm, bill, instance, traffic, trial as trials};
+use ebb_store::rows::{address, alarm, bill, budget, instance, traffic, trial as trials};
 use ebb_store::{Decision, Reads, StoreError};
 use std::collections::BTreeMap;
 
@@ -106,7 +106,8 @@ pub async fn used(app: &App, reads: &Reads, of: &Account, now: Second) -> Result
     Ok(read(app, reads, of, now, BTreeMap::new(), outlays::used).await?.0)
 }
 
-async fn read(
+/// All that an account pays for by some view of its instances.
+pub async fn read(
     app: &App,
     reads: &Reads,
     of: &Account,
@@ -131,9 +132,9 @@ async fn read(
     };
     let holder = allowance.as_ref().map(|known| known.grant.holder);
     let listed = |one: &Instance| is_listed(&app.catalog, holder, one);
-    let disk = |one: &Instance| tariff(&app.catalog, one).disk.prices;
+    let costs = |one: &Instance| tariff(&app.catalog, one);
     let (limits, calendar) = (&app.catalog.limits, &app.catalog.time_zone);
-    let all = outlays(&Known { spans: &spans, live: &live, listed: &listed, disk: &disk, limits, calendar });
+    let all = outlays(&Known { spans: &spans, live: &live, listed: &listed, tariff: &costs, limits, calendar });
     let (draws, blocks, ended, owed) = (all.draws, all.blocks, all.ended, all.owed);
     let flowed = flowed(app, reads, of.id).await?;
     Ok((Spending { open_since, billed, draws, blocks, ended, flowed, owed, allowance }, live))
@@ -148,7 +149,8 @@ async fn flowed(app: &App, reads: &Reads, of: AccountId) -> Result<Vec<Ended>, S
     let paid = charges.iter().filter(|charge| charge.payable() > Quantity::ZERO).map(|charge| {
         let until = charge.period.until;
         let at = read.get(&charge.address).map_or(until, |at| until.min(*at));
-        Ended { at, payable: charge.payable().charge(charge.price).in_time() }
+        let of = Some(Whose::Address(charge.address));
+        Ended { of, at, payable: charge.payable().charge(charge.price).in_time() }
     });
     Ok(paid.collect())
 }
@@ -162,6 +164,19 @@ pub async fn billed(reads: &Reads, of: AccountId, month: Period) -> Result<Exact
         blocks.iter().filter(|row| cap::read_ended_at(row).is_some_and(|at| month.since <= at && at < month.until));
     let traffic = traffic::read_payable(&reads.rows(traffic::payable_since(of, month.since)).await?).in_time();
     Ok(hourly + ended.map(cap::read_billed).sum() + traffic)
+}
+
+/// The same by month, as it is kept for who has a cap or a budget; else this month's.
+pub async fn billed_by_month(
+    reads: &Reads,
+    of: AccountId,
+    month: Period,
+) -> Result<BTreeMap<Second, Exact>, StoreError> {
+    let kept = reads.row(cap::of(of)).await?.is_some() || reads.row(budget::of(of)).await?.is_some();
+    Ok(match kept {
+        true => reads.rows(cap::spent(of)).await?.iter().map(cap::read_spent).collect(),
+        false => BTreeMap::from([(month.since, billed(reads, of, month).await?)]),
+    })
 }
 
 /// The door for everything that will cost more. `change` says what the account pays for with it.

@@ -6,11 +6,13 @@ mod adjustment;
 mod appeal;
 mod audit;
 mod bill;
+mod budget;
 mod cap;
 mod catalog;
 mod conversion;
 mod drill;
 mod explanation;
+mod forecast;
 mod guest;
 pub mod host;
 mod instance;
@@ -21,6 +23,7 @@ mod permitted;
 mod person;
 mod progress;
 mod purchase;
+mod renewal;
 mod report;
 mod resize;
 mod sale;
@@ -69,10 +72,11 @@ const DOCS: &str = "/docs";
         catalog::show, catalog::quote, offer::list, offer::limits,
         purchase::buy, instance::list, instance::show, instance::release, instance::stop, instance::start, resize::resize,
         instance::reclaim, instance::console_log, why::decisions, instance::change, permitted::operations, permitted::operate,
-        conversion::convert, conversion::renew_instance,
+        conversion::convert, conversion::renew_instance, renewal::choose,
         address::list, address::release, address::send,
         voucher::issue, voucher::list, voucher::show, voucher::revoke,
         bill::bill, bill::events, explanation::show, adjustment::adjust, audit::show, cap::show, cap::set, cap::remove,
+        budget::show, budget::set, budget::remove, forecast::show,
         drill::run, drill::list, drill::show, drill::schedule, drill::schedules, drill::unschedule,
         zone::list, zone::declare, zone::end, report::spot,
         host::list, host::show, host::accept_gap, host::destroy_guest,
@@ -149,6 +153,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/instances/{id}/resize", post(resize::resize))
         .route("/v1/instances/{id}/convert", post(conversion::convert))
         .route("/v1/instances/{id}/renew", post(conversion::renew_instance))
+        .route("/v1/instances/{id}/renewal", post(renewal::choose))
         .route("/v1/instances/{id}/reclaim", post(instance::reclaim))
         .route("/v1/instances/{id}/change", post(instance::change))
         .route("/v1/instances/{id}/operations", get(permitted::operations))
@@ -164,6 +169,8 @@ pub fn router(app: App) -> Router {
         .route("/v1/records/{id}/explanation", get(explanation::show))
         .route("/v1/records/{id}/adjustments", post(adjustment::adjust))
         .route("/v1/audit", get(audit::show))
+        .route("/v1/forecast", get(forecast::show))
+        .route("/v1/budget", get(budget::show).post(budget::set).delete(budget::remove))
         .route("/v1/cap", get(cap::show).post(cap::set).delete(cap::remove))
         .route("/v1/subscriptions", post(subscription::add).get(subscription::list))
         .route("/v1/subscriptions/{id}", get(subscription::show).delete(subscription::delete))

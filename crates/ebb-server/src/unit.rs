@@ -1,10 +1,12 @@
 //! How does a decision of the rules become rows? One unit of work: what it reads, its guards and its writes.
 
 mod money;
+mod renewal;
 mod spans;
 mod vouchers;
 
 use crate::app::App;
+use crate::budget;
 use crate::cap;
 use crate::denied::Denied;
 use crate::trial;
@@ -13,6 +15,7 @@ use crate::zone::Touched;
 use ebb_driver::protocol::ObservedGuest;
 use ebb_engine::event::Event;
 use ebb_engine::lifecycle::{self, Command, Effect, Input, Reclaim, Step};
+use ebb_engine::ordered;
 use ebb_engine::placement::{Chosen, Decision as Plan, Room, Tenancy};
 use ebb_engine::refusal::Refused;
 use ebb_engine::resize::{self, Size};
@@ -26,7 +29,10 @@ use ebb_model::voucher::Voucher;
 use ebb_store::rows::account::Account;
 use ebb_store::rows::decision::{self, Decided};
 use ebb_store::rows::host::RoomChange;
-use ebb_store::rows::{account, alarm, bill, block, cap as cap_rows, delivery, event, host, instance, lending, notice};
+use ebb_store::rows::{
+    account, alarm, bill, block, budget as budget_rows, cap as cap_rows, delivery, event, host, instance, lending,
+    notice,
+};
 use ebb_store::{Decision, Halt, Query, Reads, StoreError};
 use futures_util::future::BoxFuture;
 use std::collections::BTreeSet;
@@ -138,6 +144,7 @@ impl Unit {
         // Not at this very instant, at which an alarm may be under way that is taken away when it is done.
         self.write(cap_rows::wake(cap::ALARM, account, self.now.plus_millis(1)));
         self.look_after_arrears(account);
+        self.write(budget_rows::wake(budget::ALARM, account, self.now.plus_millis(1)));
     }
 
     /// Ends the unit: everything is written together, or nothing.
@@ -214,9 +221,11 @@ impl Unit {
         // Boxed: freed room may step the next instance that waits for it.
         Box::pin(async move {
             let limits = self.app.clone();
-            let limits = &limits.catalog.limits;
-            let step = match lifecycle::step(before, input, self.now, limits) {
-                Ok(step) => step,
+            if let Some(renewed) = self.renew_itself(before, input).await? {
+                return Ok(renewed);
+            }
+            let step = match lifecycle::step(before, input, self.now, &limits.catalog.limits) {
+                Ok(step) => ordered::begin(before, step, &limits.catalog.time_zone),
                 Err(refused) => return refuse(refused),
             };
             let Some(next) = self.follow(before, step).await? else { return Ok(before.clone()) };
@@ -323,6 +332,7 @@ impl Unit {
                 self.write(notice::insert(next.id, cause, notice_at, deadline, self.now));
                 self.touched.notices.push((next.id, notice_at));
             }
+            Effect::Log(what @ Event::SubscriptionEndsSoon { .. }) => self.warn_of_end(before, what).await?,
             Effect::Log(what) => self.log_and_tell(before, &what),
             Effect::Order => self.order(next),
             Effect::OpenSpans { meters, since } => self.open_spans(next, meters, since).await?,

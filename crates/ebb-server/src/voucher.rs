@@ -10,6 +10,7 @@ use crate::unit::{Outcome, Unit};
 use crate::work::hours::{Accruing, accruing};
 use ebb_engine::event::Event;
 use ebb_engine::funds::{self, Need};
+use ebb_engine::ordered;
 use ebb_engine::settlement;
 use ebb_engine::voucher::{Due, Owed, Payment, Use, pay, warns_at};
 use ebb_model::billing::{Charge, Split};
@@ -120,11 +121,22 @@ impl Funds {
         if !vouchers.is_empty() {
             for row in reads.rows(voucher::holds_of(of.id)).await? {
                 let (of, amount, since) = (instance::read(&row), voucher::held_amount(&row), voucher::held_since(&row));
-                held.push((of.id, Need::held(&of, region(app, &of.zone), amount, since)));
+                held.push((of.id, need_of_hold(app, &of, amount, since)));
             }
         }
-        let cash = of.purse.cash - overdue(app, reads, of, now).await?;
-        Ok(Funds { cash, bound: of.held, vouchers, held, now })
+        Ok(Funds { cash: of.purse.cash, bound: of.held, vouchers, held, now })
+    }
+
+    /// Without what is used and should have been billed long ago: a silent host keeps the account's hours open (rules §1.6).
+    pub async fn less_overdue(self, app: &App, reads: &Reads, of: &Account) -> Result<Funds, StoreError> {
+        if of.close_at.is_none_or(|at| self.now < at.plus(HOUR)) {
+            return Ok(self);
+        }
+        let open = accruing(app, reads, of, self.now).await?;
+        let time = open.hour.iter().map(|(_, split)| split.payable - split.vouchers).sum::<Exact>();
+        let traffic = open.traffic.charges.iter().map(|charge| charge.paid().payable - charge.paid().vouchers);
+        let traffic = traffic.map(|quantity| quantity.in_time()).sum::<Exact>();
+        Ok(Funds { cash: self.cash - (time + traffic).posted(), ..self })
     }
 
     fn needs(&self) -> Vec<Need> {
@@ -161,15 +173,15 @@ impl Funds {
     }
 }
 
-/// What is used and should have been billed long ago, which cash is to pay: a silent host keeps the account's hours open (rules §1.6).
-async fn overdue(app: &App, reads: &Reads, of: &Account, now: Second) -> Result<Amount, StoreError> {
-    if of.close_at.is_none_or(|at| now < at.plus(HOUR)) {
-        return Ok(Amount::ZERO);
+/// What money is held for.
+pub fn need_of_hold(app: &App, of: &Instance, amount: Amount, since: Second) -> Need {
+    match of.ordered_months() {
+        Some(_) => {
+            let (total, limits) = (ordered::total(&of.purchase), &app.catalog.limits);
+            Need::ordered(&of.flavor, region_of(app, of), total, since, limits)
+        }
+        None => Need::held(of, region_of(app, of), amount, since),
     }
-    let open = accruing(app, reads, of, now).await?;
-    let time = open.hour.iter().map(|(_, split)| split.payable - split.vouchers).sum::<Exact>();
-    let traffic = open.traffic.charges.iter().map(|charge| charge.paid().payable - charge.paid().vouchers);
-    Ok(time.posted() + traffic.map(|quantity| quantity.in_time()).sum::<Exact>().posted())
 }
 
 /// The region of an instance, which a scope may name.

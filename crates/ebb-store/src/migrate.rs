@@ -26,6 +26,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0017_vouchers.sql"),
     include_str!("../../../migrations/0018_prices.sql"),
     include_str!("../../../migrations/0019_adjustments.sql"),
+    include_str!("../../../migrations/0020_budget.sql"),
     include_str!("../../../migrations/0021_given_to_vouchers.sql"),
     include_str!("../../../migrations/0022_terms.sql"),
 ];

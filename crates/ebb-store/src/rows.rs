@@ -9,6 +9,7 @@ pub mod arrears;
 pub mod audit;
 pub mod bill;
 pub mod block;
+pub mod budget;
 pub mod cap;
 pub mod decision;
 pub mod delivery;

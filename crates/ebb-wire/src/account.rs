@@ -139,6 +139,14 @@ pub struct Balance {
     /// How the account stands if it owes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arrears: Option<Arrears>,
+    /// What is held, and for what.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<Hold>,
+    /// This calendar month.
+    pub month: Month,
+    /// What is meant to be spent in a month, if that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<String>,
     pub as_of: String,
 }
 
@@ -154,6 +162,29 @@ pub struct GivenBack {
     pub grant: String,
     /// To a grant that was over.
     pub expired: String,
+}
+
+/// Money held back for an instance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Hold {
+    pub instance: String,
+    pub amount: String,
+    /// When that is settled, if all goes on as it is; absent: not while the instance stays as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+}
+
+/// What is payable of a calendar month, in the catalog's time zone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Month {
+    pub since: String,
+    pub until: String,
+    pub settled: String,
+    /// Blocks that end in a later month are payable there.
+    pub accruing: String,
+    pub together: String,
+    /// When the month is over, if all goes on as it is; `GET /v1/forecast` says how that comes about.
+    pub expected: String,
 }
 
 /// One sum of money by how it is paid; with 8 decimals.

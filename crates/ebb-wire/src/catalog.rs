@@ -22,6 +22,11 @@ pub struct Catalog {
     /// Its owner is warned so many days before its end.
     #[serde(default)]
     pub subscription_warn_days_before: Vec<i64>,
+    /// A firm order waits for its room at most so long, and then for its first second; until then its months are held for.
+    #[serde(default)]
+    pub firm_wait_seconds: i64,
+    #[serde(default)]
+    pub boot_timeout_seconds: i64,
     /// Whose voucher expires is told so many days before.
     #[serde(default)]
     pub voucher_warn_days: i64,
@@ -123,12 +128,18 @@ pub struct Image {
 pub struct Quote {
     pub option: String,
     pub currency: String,
-    /// Per hour of vCPU and memory; pass it as `expected_price` when buying.
+    /// Per hour of vCPU and memory, of a subscription per month with its system disk; pass it as `expected_price` when buying.
     pub price: String,
-    /// Per hour.
+    /// Per hour; 0 of a subscription.
     pub system_disk_price: String,
-    /// Both, per hour, in cents (half up, at least 0.01).
+    /// Both, per hour, in cents (half up, at least 0.01); 0.00 of a subscription.
     pub price_per_hour_shown: String,
+    /// Of a subscription: so many months are paid at once …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub months: Option<i64>,
+    /// … and so much for all of them, in cents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub months_shown: Option<String>,
     /// Both, for the whole lease of a block, in cents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub whole_lease_shown: Option<String>,

@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
-/// An order. `hours` and `periods` belong to spot blocks; both are 1 if not given.
+/// An order. `hours` and `periods` belong to spot blocks; both are 1 if not given. `months` belongs to subscriptions, which need it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Buy {
-    /// `on-demand`, `trial` or `spot-block`.
+    /// `on-demand`, `trial`, `spot-block` or `subscription`.
     #[schema(example = "spot-block")]
     pub option: String,
     #[schema(example = "cn-north-1a")]
@@ -24,7 +24,11 @@ pub struct Buy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub periods: Option<i64>,
-    /// Refused when the price is another by now.
+    /// Paid from the balance as soon as it runs, and held back until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub months: Option<i64>,
+    /// Refused when the price is another by now; of a subscription that of a month.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_price: Option<String>,
     /// Also the guest's host name, as far as its characters allow.
@@ -174,6 +178,33 @@ pub struct PaidMonths {
     /// Its time is over: it is switched off, costs nothing, and is released at `kept_until` unless it is renewed.
     pub ended: bool,
     pub kept_until: String,
+    /// At its end so many more months are paid, if the money is there then; absent: it just ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renews: Option<i64>,
+}
+
+/// Whether a subscription renews itself at its end.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChooseRenewal {
+    pub auto: bool,
+    /// For so many months, each time; 1 if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub months: Option<i64>,
+}
+
+/// How a subscription will end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Renewal {
+    pub instance: Instance,
+    pub currency: String,
+    /// What is paid in the second of its end, by the prices that are entered, if the money is there then; absent: it just ends, or
+    /// does not run yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment: Option<Payment>,
+    /// What would be there for that now: cash, coupons and cards that may pay it, less holds.
+    pub available: String,
 }
 
 /// How a spot block is taken back.
@@ -235,6 +266,9 @@ pub struct Instance {
     pub system_disk_price: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subscription: Option<PaidMonths>,
+    /// So many months were ordered, and are paid when it first runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordered_months: Option<i64>,
     /// Whether a web site on it may be filed for ICP (备案): that of a subscription may.
     #[serde(default)]
     pub icp_eligible: bool,

@@ -15,8 +15,9 @@ pub struct Subscribe {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
     /// Which events; all if not given: `running`, `stopped`, `interruptServer`, `host-lost`, `ended`, `released`, `trial-low`,
-    /// `trial-ends-soon`, `trial-ended`, `traffic-low`, `cap-soon`, `cap-reached`, `voucher-expires-soon`, `voucher-used-up`,
-    /// `debt-limit-soon`, `debt-limit-reached`, `arrears-began`, `freeze-soon`, `account-frozen`, `release-soon`, `arrears-released`, `arrears-cleared`.
+    /// `trial-ends-soon`, `trial-ended`, `traffic-low`, `cap-soon`, `cap-reached`, `budget-reached`, `budget-expected`, `renewal-failed`,
+    /// `voucher-expires-soon`, `voucher-used-up`, `debt-limit-soon`, `debt-limit-reached`, `arrears-began`, `freeze-soon`, `account-frozen`,
+    /// `release-soon`, `arrears-released`, `arrears-cleared`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub topics: Vec<String>,
 }

@@ -6,7 +6,7 @@ use crate::question::agreed;
 use crate::session::Session;
 use crate::table::{instant, plain};
 use crate::which;
-use ebb_wire::instance::{Convert, Converted, Instance, Payment, Renew};
+use ebb_wire::instance::{ChooseRenewal, Convert, Converted, Instance, Payment, Renew, Renewal};
 
 /// How an instance is sold from now on.
 #[derive(Debug, clap::Args)]
@@ -35,6 +35,19 @@ pub struct RenewArgs {
     price: Price,
 }
 
+/// What becomes of a subscription in the second of its end.
+#[derive(Debug, clap::Args)]
+pub struct RenewalArgs {
+    /// Id, start of an id, or name
+    id: String,
+    /// Pay so many more months then, if the money is there
+    #[arg(long, value_name = "MONTHS", required_unless_present = "off", allow_negative_numbers = true)]
+    auto: Option<i64>,
+    /// Let it end
+    #[arg(long, conflicts_with = "auto")]
+    off: bool,
+}
+
 #[derive(Debug, clap::Args)]
 struct Price {
     /// Refuse if a month costs something else by now
@@ -61,6 +74,33 @@ pub async fn renew(session: &Session, args: &RenewArgs) -> Result<(), Failure> {
     session.show(&renewed, |renewed| text(renewed, quote))
 }
 
+pub async fn renewal(session: &Session, args: &RenewalArgs) -> Result<(), Failure> {
+    let id = which::instance(&session.client, &args.id).await?;
+    let choice = ChooseRenewal { auto: args.auto.is_some(), months: args.auto };
+    let chosen: Renewal = session.client.post(&format!("/v1/instances/{id}/renewal"), &choice).await?;
+    session.show(&chosen, renewal_text)
+}
+
+fn renewal_text(chosen: &Renewal) -> String {
+    let (currency, available) = (&chosen.currency, &chosen.available);
+    let text = match (&chosen.payment, &chosen.instance.subscription) {
+        (Some(Payment { months, amount, since, until, .. }), _) => format!(
+            "At {} it renews itself: {amount} {currency} by the prices that are entered, for {}, up to {}. {available} {currency} are available \
+             now; if they are too few then, it ends.\n",
+            instant(since),
+            count(*months),
+            instant(until)
+        ),
+        (None, Some(paid)) => format!("At {} it ends, unless it is renewed before.\n", instant(&paid.until)),
+        (None, None) => "It does not run yet; what is chosen counts from its first month on.\n".to_owned(),
+    };
+    text + "\n" + &instance_text(&chosen.instance)
+}
+
+fn count(months: i64) -> String {
+    if months == 1 { "1 month".to_owned() } else { format!("{months} months") }
+}
+
 fn text(converted: &Converted, quote: bool) -> String {
     let (one, currency) = (&converted.instance, &converted.currency);
     let mut text = match &converted.payment {
@@ -81,7 +121,7 @@ fn text(converted: &Converted, quote: bool) -> String {
 fn paid_text(payment: &Payment, currency: &str, quote: bool) -> String {
     let Payment { months, price, amount, since, until } = payment;
     let head = if quote { "To be paid" } else { "Paid" };
-    let months = if *months == 1 { "1 month".to_owned() } else { format!("{months} months") };
+    let months = count(*months);
     format!(
         "{head} in advance: {amount} {currency} for {months} at {price}, system disk included, from {} to {}.\nNothing of it is given \
          back if the instance is deleted before; after its end it is switched off and kept for a while.\n",

@@ -1,6 +1,6 @@
 //! `ebb instances`, `stop`, `start`, `delete`, `reclaim` and `console-log`: what runs, and what is it asked to do?
 
-use crate::conversion::{self, ConvertArgs, RenewArgs};
+use crate::conversion::{self, ConvertArgs, RenewArgs, RenewalArgs};
 use crate::failure::Failure;
 use crate::session::{Session, print};
 use crate::table::{Table, facts, instant, optional_instant, plain, plain_lines};
@@ -72,6 +72,9 @@ pub enum Instances {
     /// Pay a subscription for more months, before its end or while it is kept after it
     #[command(after_help = "Example:\n  ebb instances renew monthly --months 2")]
     Renew(RenewArgs),
+    /// Let a subscription renew itself at its end, or not
+    #[command(after_help = "Example:\n  ebb instances renewal monthly --auto 1\n  ebb instances renewal monthly --off")]
+    Renewal(RenewalArgs),
     /// Say what may be done with it now, and which rule stands against the rest
     #[command(after_help = "Example:\n  ebb instances operations web")]
     Operations {
@@ -150,6 +153,7 @@ pub async fn instances(session: &Session, command: &Instances) -> Result<(), Fai
         }
         Instances::Convert(args) => conversion::convert(session, args).await,
         Instances::Renew(args) => conversion::renew(session, args).await,
+        Instances::Renewal(args) => conversion::renewal(session, args).await,
         Instances::Operations { id } => operations(session, id).await,
         Instances::Why { id } => {
             let id = which::instance(&session.client, id).await?;
@@ -260,9 +264,12 @@ pub fn instance_text(one: &Instance) -> String {
         (false, false) => "nothing",
     };
     let paid = |what: fn(&PaidMonths) -> String| one.subscription.as_ref().map(what).unwrap_or_default();
-    let per_hour = match one.subscription {
-        Some(_) => String::new(),
-        None => format!("{}, system disk {}", one.price, one.system_disk_price),
+    let renews =
+        |paid: &PaidMonths| paid.renews.map(|months| format!("for {months} more, at {}", instant(&paid.until)));
+    let renews = one.subscription.as_ref().and_then(renews).unwrap_or_default();
+    let per_hour = match (&one.subscription, one.ordered_months) {
+        (Some(_), _) | (_, Some(_)) => String::new(),
+        (None, None) => format!("{}, system disk {}", one.price, one.system_disk_price),
     };
     let mut lines = vec![
         ("id", one.id.clone()),
@@ -277,6 +284,8 @@ pub fn instance_text(one: &Instance) -> String {
         ("price per month", paid(|paid| format!("{}, system disk included", paid.price))),
         ("paid since", paid(|paid| instant(&paid.since))),
         ("paid until", paid(|paid| instant(&paid.until))),
+        ("renews itself", renews),
+        ("months ordered", one.ordered_months.map(|months| months.to_string()).unwrap_or_default()),
         ("kept until", paid(|paid| if paid.ended { instant(&paid.kept_until) } else { String::new() })),
         ("ICP filing", if one.icp_eligible { "eligible" } else { "not eligible" }.to_owned()),
         ("address", one.address.clone().unwrap_or_default()),

@@ -3,6 +3,7 @@
 mod accounts;
 mod addresses;
 mod audit;
+mod budget;
 mod cap;
 mod catalog;
 mod client;
@@ -15,6 +16,7 @@ mod drills;
 mod events;
 mod evidence;
 mod failure;
+mod forecast;
 mod host;
 mod hosts;
 mod instances;
@@ -65,10 +67,12 @@ enum Command {
     #[command(after_help = "Example:\n  ebb limits")]
     Limits,
     /// Price an order without placing it
-    #[command(after_help = "Example:\n  ebb quote c6.large.2 --spot 3")]
+    #[command(after_help = "Example:\n  ebb quote c6.large.2 --spot 3\n  ebb quote c6.large.2 --months 12")]
     Quote(sale::Order),
-    /// Buy an instance: on demand, as a spot block or under the trial
-    #[command(after_help = "Example:\n  ebb buy c6.large.2 --spot 3 --name web --wait")]
+    /// Buy an instance: on demand, by the month, as a spot block or under the trial
+    #[command(
+        after_help = "Example:\n  ebb buy c6.large.2 --spot 3 --name web --wait\n  ebb buy c6.large.2 --months 1 --name shop"
+    )]
     Buy(sale::BuyArgs),
     /// List instances, show one, or say why it was taken or took others
     #[command(subcommand)]
@@ -106,7 +110,7 @@ enum Command {
     /// Standard input and output become the guest's port 22
     #[command(hide = true)]
     Tunnel { id: String },
-    /// Show cash, vouchers, debt, and what is settled and accruing
+    /// Show cash, vouchers, what is held and for what, debt, and what of this month is settled, accruing and expected
     #[command(after_help = "Example:\n  ebb balance")]
     Balance,
     /// The trial grant: what is left and how long it lasts, and what becomes of it
@@ -118,6 +122,12 @@ enum Command {
     /// The spending cap: the most that may be payable in a month, and when it acts
     #[command(after_help = "Example:\n  ebb cap")]
     Cap(cap::CapArgs),
+    /// The budget: what is meant to be spent in a month; it tells, and stops nothing
+    #[command(after_help = "Example:\n  ebb budget")]
+    Budget(budget::BudgetArgs),
+    /// Show what this month will come to, and how long the money lasts
+    #[command(after_help = "Example:\n  ebb forecast")]
+    Forecast,
     /// Add up again all that is stored of the account (operator: of everybody), and name what differs
     #[command(after_help = "Example:\n  ebb audit\n  ebb audit --all --as operator")]
     Audit(audit::AuditArgs),
@@ -230,6 +240,8 @@ async fn talk(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Trial(args) => trial::trial(session, &args).await,
         Command::Vouchers(args) => vouchers::vouchers(session, &args).await,
         Command::Cap(args) => cap::cap(session, &args).await,
+        Command::Budget(args) => budget::budget(session, &args).await,
+        Command::Forecast => forecast::forecast(session).await,
         Command::Audit(args) => audit::audit(session, &args).await,
         Command::Bill(args) => money::bill(session, &args).await,
         Command::Events(args) => events::events(session, &args).await,

@@ -38,13 +38,23 @@ pub async fn balance(session: &Session) -> Result<(), Failure> {
             let (waived, grant, payable) = (part.waived.clone(), part.grant.clone(), part.payable.clone());
             parts.row([name.to_owned(), waived, grant, payable, vouchers, free, traffic]);
         }
-        let Balance { currency, cash, debt, held, available, vouchers, as_of, .. } = balance;
+        let mut holds = Table::new(&["HELD FOR", "AMOUNT>", "UNTIL IT IS SETTLED"]);
+        for hold in &balance.holds {
+            let until = hold.until.as_ref().map_or("while it stays as it is".to_owned(), |at| instant(at));
+            holds.row([short(&hold.instance), hold.amount.clone(), until]);
+        }
+        let Balance { currency, cash, debt, held, available, vouchers, as_of, month, budget, .. } = balance;
         let head = facts(&[
             ("cash", format!("{cash} {currency}")),
             ("held for what runs", format!("{held} {currency}")),
             ("available", format!("{available} {currency}")),
             ("vouchers left", if vouchers.is_empty() { String::new() } else { format!("{vouchers} {currency}") }),
             ("debt", format!("{debt} {currency}")),
+            ("settled this month", format!("{} {currency}", month.settled)),
+            ("accruing to this second", format!("{} {currency}", month.accruing)),
+            ("together", format!("{} {currency}", month.together)),
+            ("expected at its end", format!("{} {currency} (`ebb forecast`)", month.expected)),
+            ("budget", budget.as_ref().map(|amount| format!("{amount} {currency}")).unwrap_or_default()),
             ("as of", instant(as_of)),
         ]);
         let back = balance.adjusted.as_ref().map_or(String::new(), |back| {
@@ -55,7 +65,7 @@ pub async fn balance(session: &Session) -> Result<(), Failure> {
             )
         });
         let owes = balance.arrears.as_ref().map(|owes| format!("\n{}\n", owes.says)).unwrap_or_default();
-        format!("{head}\n{}{back}{owes}", parts.text(""))
+        format!("{head}\n{}\n{}{back}{owes}", holds.text("Nothing is held."), parts.text(""))
     })
 }
 

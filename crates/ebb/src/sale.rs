@@ -20,6 +20,9 @@ pub struct Order {
     /// Under the account's trial grant
     #[arg(long)]
     trial: bool,
+    /// As a subscription: so many months paid in advance from the balance, as soon as it runs
+    #[arg(long, value_name = "MONTHS", conflicts_with_all = ["trial", "spot"], allow_negative_numbers = true)]
+    months: Option<i64>,
     /// Guarantee periods of a spot block, one after the other [default: 1]
     #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
     periods: Option<i64>,
@@ -29,7 +32,7 @@ pub struct Order {
     /// Which disk image [default: the catalog's first]
     #[arg(long)]
     image: Option<String>,
-    /// Refuse if the price per hour is another by now; `ebb quote` shows it
+    /// Refuse if the price per hour, or per month with --months, is another by now; `ebb quote` shows it
     #[arg(long, value_name = "PRICE")]
     expected_price: Option<String>,
     /// A word of yours by which it is found again, such as fleet=render; may be repeated
@@ -80,12 +83,21 @@ const BEYOND_RETURN: &str = "the host that has room goes back to its owner befor
 pub async fn quote(session: &Session, order: &Order) -> Result<(), Failure> {
     let quote: Quote = session.client.post("/v1/quote", &body(session, order).await?).await?;
     session.show(&quote, |quote| {
-        let currency = &quote.currency;
+        let (currency, by_month) = (&quote.currency, quote.months.is_some());
+        let by_hour = |price: &str| if by_month { String::new() } else { format!("{price} {currency} per hour") };
         facts(&[
             ("option", quote.option.clone()),
-            ("vCPU and memory", format!("{} {currency} per hour", quote.price)),
-            ("system disk", format!("{} {currency} per hour", quote.system_disk_price)),
-            ("together", format!("{} {currency} per hour", quote.price_per_hour_shown)),
+            ("vCPU and memory", by_hour(&quote.price)),
+            ("system disk", by_hour(&quote.system_disk_price)),
+            ("together", by_hour(&quote.price_per_hour_shown)),
+            (
+                "a month",
+                if by_month { format!("{} {currency}, system disk included", quote.price) } else { String::new() },
+            ),
+            (
+                "all months",
+                quote.months_shown.as_ref().map(|p| format!("{p} {currency}, when it runs")).unwrap_or_default(),
+            ),
             ("whole lease", quote.whole_lease_shown.as_ref().map(|p| format!("{p} {currency}")).unwrap_or_default()),
             ("traffic", quote.traffic_price.as_ref().map(|p| format!("{p} {currency} per GB")).unwrap_or_default()),
             ("later", later_text(quote)),
@@ -144,10 +156,11 @@ pub async fn buy(session: &Session, args: &BuyArgs) -> Result<(), Failure> {
 }
 
 async fn body(session: &Session, order: &Order) -> Result<Buy, Failure> {
-    let option = match (order.trial, order.spot) {
-        (true, _) => "trial",
-        (false, Some(_)) => "spot-block",
-        (false, None) => "on-demand",
+    let option = match (order.trial, order.spot, order.months) {
+        (true, ..) => "trial",
+        (false, Some(_), _) => "spot-block",
+        (false, None, Some(_)) => "subscription",
+        (false, None, None) => "on-demand",
     };
     let zone = match &order.zone {
         Some(zone) => zone.clone(),
@@ -164,6 +177,7 @@ async fn body(session: &Session, order: &Order) -> Result<Buy, Failure> {
         image: order.image.clone(),
         hours: order.spot,
         periods: order.periods,
+        months: order.months,
         expected_price: order.expected_price.clone(),
         tags: order.tag.iter().cloned().collect(),
         keep_data_disks: order.release_data_disks.then_some(false),

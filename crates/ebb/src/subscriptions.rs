@@ -17,7 +17,7 @@ pub enum Subscriptions {
     Add {
         /// An http or https address, or a mail address
         address: String,
-        /// Which events: running, stopped, interruptServer, host-lost, ended, released, coverage-changed, price-changes, trial-low, trial-ends-soon, trial-ended, traffic-low, subscription-ends-soon, subscription-ended, cap-soon, cap-reached, voucher-expires-soon, voucher-used-up, debt-limit-soon, debt-limit-reached, arrears-began, freeze-soon, account-frozen, release-soon, arrears-released, arrears-cleared; may be given several times, all if not
+        /// Which events: running, stopped, interruptServer, host-lost, ended, released, coverage-changed, price-changes, trial-low, trial-ends-soon, trial-ended, traffic-low, subscription-ends-soon, renewal-failed, subscription-ended, cap-soon, cap-reached, voucher-expires-soon, voucher-used-up, debt-limit-soon, debt-limit-reached, arrears-began, freeze-soon, account-frozen, release-soon, arrears-released, arrears-cleared, budget-reached, budget-expected; may be given several times, all if not
         #[arg(long = "topic", value_name = "EVENT")]
         topics: Vec<String>,
     },

@@ -3,6 +3,7 @@
 use super::hours::{BlockSums, Hours, exact, moves, reason};
 use super::ledger::{Books, Ledger};
 use super::lives::Lives;
+use super::months::Months;
 use super::sent::Sent;
 use super::vouchers::Vouchers;
 use super::{Check, Counts, Found};
@@ -19,6 +20,7 @@ use ebb_model::traffic::{Address, TrafficExact, TrafficRecord};
 use ebb_model::voucher::{Fine, Voucher};
 use std::collections::BTreeMap;
 
+pub use super::budget::Told;
 pub use super::hours::BlockSums as Block;
 pub use super::ledger::{Books as Money, Line};
 
@@ -34,6 +36,7 @@ pub struct Account {
     pub last_hour: Option<Second>,
     /// What is kept for its spending cap, by the first second of the month.
     pub spent: Vec<(Second, Exact)>,
+    pub budget: Told,
 }
 
 pub struct AccountAudit<'a> {
@@ -43,6 +46,9 @@ pub struct AccountAudit<'a> {
     found: Found,
     counts: Counts,
     lives: Lives,
+    months: Months,
+    /// As the log has it.
+    budget: Told,
     sent: Sent<'a>,
     adjustments: Vec<Adjustment>,
     vouchers: Vouchers,
@@ -56,9 +62,25 @@ impl<'a> AccountAudit<'a> {
     pub fn new(account: Account, calendar: &'a Calendar, most: usize) -> Self {
         let id = account.money.account;
         let (found, counts) = (Found::up_to(most), Counts { account: 1, ..Counts::default() });
-        let (lives, adjustments, issued, revoked, spans, held) = Default::default();
+        let (lives, months, budget, adjustments, issued, revoked, spans, held) = Default::default();
         let (sent, vouchers) = (Sent::new(id, calendar), Vouchers::new(id));
-        Self { id, account, calendar, found, counts, lives, sent, adjustments, vouchers, issued, revoked, spans, held }
+        Self {
+            id,
+            account,
+            calendar,
+            found,
+            counts,
+            lives,
+            months,
+            budget,
+            sent,
+            adjustments,
+            vouchers,
+            issued,
+            revoked,
+            spans,
+            held,
+        }
     }
 
     /// With the region that it stands in.
@@ -66,6 +88,7 @@ impl<'a> AccountAudit<'a> {
         self.counts.instance += 1;
         self.vouchers.instance(of.id, region);
         self.lives.instance(of);
+        self.months.instance(of);
     }
 
     pub fn address(&mut self, of: Address) {
@@ -75,6 +98,7 @@ impl<'a> AccountAudit<'a> {
     pub fn hold(&mut self, instance: InstanceId, amount: Amount) {
         self.counts.hold += 1;
         self.held = self.held + amount;
+        self.months.hold(self.id, instance, amount, &mut self.found);
         if !self.lives.is_live(instance) {
             self.found.add(
                 Check::Held,
@@ -107,6 +131,7 @@ impl<'a> AccountAudit<'a> {
         self.counts.event += 1;
         self.sent.event(at, event);
         self.vouchers.event(id, about, event);
+        self.budget.event(at, event);
         match event {
             Event::TrialClaimed { amount, .. } => self.issued += amount.exact(),
             Event::TrialRevoked { at, amount, .. } => self.revoked.push((*at, amount.exact())),
@@ -114,12 +139,15 @@ impl<'a> AccountAudit<'a> {
         }
         if let Some(about) = about {
             self.lives.event(about, event);
+            self.months.event(about, event);
         }
     }
 
     /// All that was fed is compared; records may follow.
     pub fn records(mut self) -> RecordAudit<'a> {
         self.lives.check(self.id, &self.spans, &mut self.found);
+        self.months.check(self.id, &self.spans, &mut self.found);
+        self.budget.check(self.id, &self.account.budget, &mut self.found);
         self.found.compare(Check::Held, self.id, "account held", self.account.held, self.held);
         let open = self.spans.iter().find(|span| {
             let hourly = matches!(span.settled, Settled::Hourly { .. });

@@ -33,6 +33,9 @@ pub enum Bound {
     /// Another price holds from here on.
     Priced,
     Paid,
+    /// Months that were ordered count from its first second.
+    MonthsBegan,
+    RenewedItself,
     PaidUntil,
     Ended(End),
     /// What is in no log: rows from before it said so.
@@ -63,6 +66,8 @@ impl Bound {
             Bound::Thawed => "thawed",
             Bound::Priced => "price-changed",
             Bound::Paid => "paid",
+            Bound::MonthsBegan => "months-began",
+            Bound::RenewedItself => "renewed-itself",
             Bound::PaidUntil => "paid-until",
             Bound::Ended(end) => end.cause.name(),
             Bound::Changed => "changed",
@@ -91,6 +96,10 @@ impl Bound {
             Bound::Thawed => "its account owed nothing any more from then on",
             Bound::Priced => "its price changed then",
             Bound::Paid => "it is paid from then on",
+            Bound::MonthsBegan => {
+                "the guest was first seen running then, and the months that were ordered count from there"
+            }
+            Bound::RenewedItself => "the months before ended there, and it renewed itself in that second",
             Bound::PaidUntil => "it is paid up to there",
             Bound::Ended(end) => return ended(end, calendar),
             Bound::Changed => "something changed then that the log does not name",
@@ -138,7 +147,12 @@ pub(super) fn cause(cause: Cause) -> &'static str {
 pub fn begins(facts: &Facts) -> Vec<Bound> {
     let (span, at) = (facts.span, facts.record.charge.period.since);
     if facts.record.charge.meter == Meter::Subscription {
-        return vec![Bound::Paid];
+        let of = facts.events.iter().rev().find_map(|(_, event)| match event {
+            Event::SubscriptionBegan { since, .. } if *since == at => Some(Bound::MonthsBegan),
+            Event::Renewed { since, auto: true, .. } if *since == at => Some(Bound::RenewedItself),
+            _ => None,
+        });
+        return vec![of.unwrap_or(Bound::Paid)];
     }
     if span.since != at {
         return within(facts, at);

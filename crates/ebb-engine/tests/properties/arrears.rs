@@ -29,6 +29,8 @@ fn spending(open_since: Second, draws: Vec<Draw>, blocks: Vec<Block>, owed: Exac
 fn draw() -> impl Strategy<Value = Draw> {
     (0..3_000_i64, prop::option::of(1..3_000_i64), any::<bool>(), 0..2_000_i64, 0..2_000_000_i64).prop_map(
         |(since, until, stops, least, micros)| Draw {
+            of: None,
+            meter: if stops { Meter::Compute } else { Meter::SystemDisk },
             since: second(since),
             until: until.map(|seconds| second(since + seconds)),
             covered: false,
@@ -42,6 +44,7 @@ fn draw() -> impl Strategy<Value = Draw> {
 
 fn block() -> impl Strategy<Value = Block> {
     (0..3_000_i64, 1..6_000_i64, 0..2_000_000_i64).prop_map(|(start, length, micros)| Block {
+        of: None,
         start: second(start),
         lease_end: second(start + length),
         price: Price::from_micros(micros),
@@ -108,6 +111,8 @@ impl Tenant {
     fn freezes_at(&self) -> Option<(Second, By)> {
         let known = self.arrears.filter(|known| known.frozen.is_none())?;
         let draws = self.spans.iter().map(|span| Draw {
+            of: None,
+            meter: span.meter,
             since: span.since,
             until: span.until,
             covered: false,

@@ -146,7 +146,8 @@ fn paid(of: &Instance, now: Second, seconds: i64) -> (Purchase, Payment) {
     let (price, months, until) = (RICHLY, seconds % 3 + 1, from.plus(seconds + 1));
     let keep_days = seconds % 2;
     let all = before + months;
-    let purchase = Purchase::Subscription { price, since, months: all, until, keep_days, warned_days: None };
+    let purchase =
+        Purchase::Subscription { price, since, months: all, until, keep_days, warned_days: None, renews: None };
     (purchase, Payment { months, price, period: Period::new(from, until).unwrap() })
 }
 
@@ -446,7 +447,15 @@ fn a_subscription_ends_at_its_second_and_is_kept_from_there() {
     let since = paid.created_at.second();
     (paid.state, paid.first_running, paid.in_use_since) = (State::Running, Some(since), Some(since));
     let until = since.plus(30 * DAY);
-    paid.purchase = Purchase::Subscription { price: RICHLY, since, months: 1, until, keep_days: 15, warned_days: None };
+    paid.purchase = Purchase::Subscription {
+        price: RICHLY,
+        since,
+        months: 1,
+        until,
+        keep_days: 15,
+        warned_days: None,
+        renews: None,
+    };
     let told = |days: i64| until.plus(-days * DAY).start();
     assert_eq!(due_at(&paid, &LIMITS), Some(told(7)));
     // The service was down for the week before and two days after: nobody is warned of what has passed.
@@ -467,7 +476,7 @@ fn a_subscription_ends_at_its_second_and_is_kept_from_there() {
     assert!(start(until.start()).is_err() && start(until.plus(-1).start()).is_ok());
     // Each warning once, in order.
     let warned = step(&paid, Input::Due, told(7), &LIMITS).unwrap();
-    assert_eq!(warned.effects, [Effect::Log(Event::SubscriptionEndsSoon { days: 7, until })]);
+    assert_eq!(warned.effects, [Effect::Log(Event::SubscriptionEndsSoon { days: 7, until, renewal: None })]);
     let warned = warned.next.unwrap();
     assert_eq!(
         (due_at(&warned, &LIMITS), step(&warned, Input::Due, told(7), &LIMITS).unwrap().next),

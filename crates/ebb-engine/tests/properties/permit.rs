@@ -79,7 +79,8 @@ fn each_operation_has_its_code_in_each_state() {
     let price = Price::from_micros(1);
     let block = |hours, periods| Purchase::SpotBlock { price, hours, periods };
     let (since, until) = (Second::from_unix(1_772_412_000), Second::from_unix(1_775_090_400));
-    let months = Purchase::Subscription { price, since, months: 1, until, keep_days: 15, warned_days: None };
+    let months =
+        Purchase::Subscription { price, since, months: 1, until, keep_days: 15, warned_days: None, renews: None };
     let options = [Purchase::OnDemand { price }, Purchase::Trial { price }, block(1, 1), block(6, 3), months];
     for (state, purchase) in states().into_iter().flat_map(|state| options.map(|option| (state.clone(), option))) {
         let mut of = instance(1, purchase);

@@ -2,6 +2,7 @@
 //! the last.
 
 use ebb_engine::spending::{Allowance, Block, Draw, Ended, Spending, month_of};
+use ebb_model::billing::Meter;
 use ebb_model::calendar::Calendar;
 use ebb_model::money::{Exact, Price};
 use ebb_model::price::Prices;
@@ -109,17 +110,18 @@ prop_compose! {
         later in proptest::collection::vec((1..7_000_i64, 1..900_i64), 0..3))
         -> Draw {
         let (stops, trial) = (kind % 2 == 1, kind >= 2);
+        let meter = if stops { Meter::Compute } else { Meter::SystemDisk };
         let mut at = since;
         let changes: Vec<_> = later.into_iter().map(|(step, micros)| { at += step; (second(at), price(micros)) }).collect();
         Draw {
-            since: second(since), until: length.map(|length| second(since + length)), covered: trial, trial, stops,
+            of: None, meter, since: second(since), until: length.map(|length| second(since + length)), covered: trial, trial, stops,
             least: second(since + if least < 1_000 { 0 } else { least }), price: Prices::new(price(micros), changes),
         }
     }
 }
 
 prop_compose! {
-    fn spending()(
+    pub fn spending()(
         draws in proptest::collection::vec(draw(), 0..5),
         blocks in proptest::collection::vec((-9_000..9_000_i64, 1..4_i64, 1..400_i64), 0..3),
         ended in proptest::collection::vec((0..20_000_i64, 0..500_000_i64), 0..2),
@@ -132,9 +134,9 @@ prop_compose! {
             billed: BTreeMap::from([(month, exact(billed)), (later, exact(billed / 3))]),
             draws,
             blocks: blocks.into_iter().map(|(start, hours, micros)| {
-                Block { start: second(start), lease_end: second(start + hours * HOUR).max(second(0)), price: price(micros) }
+                Block { of: None, start: second(start), lease_end: second(start + hours * HOUR).max(second(0)), price: price(micros) }
             }).collect(),
-            ended: ended.into_iter().map(|(at, payable)| Ended { at: second(at), payable: exact(payable.into()) }).collect(),
+            ended: ended.into_iter().map(|(at, payable)| Ended { of: None, at: second(at), payable: exact(payable.into()) }).collect(),
             flowed: vec![],
             owed: exact(owed),
             allowance: allowance.map(|(left, cap, claimed, valid, choice)| Allowance {
@@ -205,6 +207,8 @@ fn nothing(open_since: Second) -> Spending {
 /// vCPU and memory, and the disk.
 fn machine(since: Second, compute: i64, disk: i64) -> [Draw; 2] {
     let one = Draw {
+        of: None,
+        meter: Meter::Compute,
         since,
         until: None,
         covered: false,
@@ -213,7 +217,7 @@ fn machine(since: Second, compute: i64, disk: i64) -> [Draw; 2] {
         least: since,
         price: price(compute).into(),
     };
-    [one.clone(), Draw { stops: false, price: price(disk).into(), ..one }]
+    [one.clone(), Draw { meter: Meter::SystemDisk, stops: false, price: price(disk).into(), ..one }]
 }
 
 fn acts(spending: &Spending, cap: Exact, month: &str) -> Option<i64> {
@@ -237,10 +241,10 @@ fn golden_seconds() {
     assert_eq!(acts(&two, whole(15), "2026-03-16T12:00"), Some(553));
     // A block of 6 hours at 0.12 beside the one, since six o'clock: 0.72 for it, and 1.84 for 4.717948… hours of the other.
     let mut block = one.clone();
-    block.blocks.push(Block { start: local("2026-03-16T06:00"), lease_end: noon, price: price(120_000) });
+    block.blocks.push(Block { of: None, start: local("2026-03-16T06:00"), lease_end: noon, price: price(120_000) });
     assert_eq!(acts(&block, whole(10), "2026-03-16T12:00"), Some(16_984));
     // One that began at noon goes on for as long: 2.56 at 0.51 an hour are 18,070.5… seconds, less than its lease.
-    block.blocks[0] = Block { start: noon, lease_end: noon.plus(6 * HOUR), price: price(120_000) };
+    block.blocks[0] = Block { of: None, start: noon, lease_end: noon.plus(6 * HOUR), price: price(120_000) };
     assert_eq!(acts(&block, whole(10), "2026-03-16T12:00"), Some(18_070));
     // What is billed already is not there any more.
     let mut billed = one.clone();
@@ -281,6 +285,7 @@ fn a_block_beyond_the_months_end_is_released_in_it_if_the_next_cannot_hold_it() 
     let evening = local("2026-03-31T22:00");
     let mut block = nothing(evening);
     block.blocks.push(Block {
+        of: None,
         start: evening.plus(-4 * 24 * HOUR),
         lease_end: evening.plus(24 * HOUR),
         price: price(100_000),

@@ -2,6 +2,7 @@
 
 use super::owing;
 use ebb_model::instance::Cause;
+use ebb_model::money::Amount;
 use ebb_store::rows::delivery::Kind;
 use ebb_wire::cloud_event::CloudEvent;
 use serde_json::Value;
@@ -123,6 +124,53 @@ fn happened(event: &CloudEvent) -> (String, String, String) {
                 format!("{called_zh}的规格自 {} 起不在试用范围内，按量计费。", data("since")),
             ),
         },
+        "subscription-ends-soon" if event.data["renewal"].is_object() => {
+            let of = |name: &str| shown(&event.data["renewal"], name);
+            let amount = |name: &str| of(name).parse::<Amount>().unwrap_or_default();
+            let (then, then_zh) = match amount("needed") <= amount("available") {
+                true => ("the money is there now", "余额充足"),
+                false => (
+                    "which is not enough: top up before, or it is switched off then",
+                    "余额不足，请在此前充值，否则到期关机",
+                ),
+            };
+            (
+                format!("The subscription of {name} renews itself in {}", days(&event.data)),
+                format!(
+                    "The subscription of the instance {called} ends in {}, at {}, and renews itself then. By the prices that are entered that takes {}; \
+                    {} of unbound money are there for it, {then}. `ebb instances renewal` changes it.",
+                    days(&event.data),
+                    data("until"),
+                    of("needed"),
+                    of("available")
+                ),
+                format!(
+                    "{called_zh}的包年包月将于 {} 到期（剩余 {} 天）并自动续费，按已录入的价格需 {}，可用余额 {}，{then_zh}。",
+                    data("until"),
+                    event.data["days"],
+                    of("needed"),
+                    of("available")
+                ),
+            )
+        }
+        "renewal-failed" => (
+            format!("The subscription of {name} could not renew itself"),
+            format!(
+                "The subscription of the instance {called} was to renew itself at {} and could not ({}): {} were needed, and {} of unbound \
+                money were there for it. It is switched off; `ebb instances renew` and `ebb start` bring it back while it is kept.",
+                data("at"),
+                data("why"),
+                event.data["needed"].as_str().unwrap_or("months that are not sold any more"),
+                data("available")
+            ),
+            format!(
+                "{called_zh}的包年包月于 {} 自动续费失败（{}）：需 {}，可用余额 {}。实例将关机，保留期内可用 `ebb instances renew` 续费后启动。",
+                data("at"),
+                data("why"),
+                event.data["needed"].as_str().unwrap_or("—"),
+                data("available")
+            ),
+        ),
         "subscription-ends-soon" => (
             format!("The subscription of {name} ends in {}", days(&event.data)),
             format!(
@@ -276,6 +324,44 @@ fn happened(event: &CloudEvent) -> (String, String, String) {
                 ),
             )
         }
+        "budget-reached" => (
+            format!("{} % of this month's budget are payable", event.data["percent"]),
+            format!(
+                "{} are payable in this month by account {} since {}: {} % of its budget of {}. Nothing is stopped for that (`ebb cap` would); \
+                `ebb forecast` says what the month will come to.",
+                data("payable"),
+                data("account"),
+                data("at"),
+                event.data["percent"],
+                data("amount")
+            ),
+            format!(
+                "账号 {} 本月应付金额自 {} 起为 {}，已达预算 {} 的 {}%。预算只作提醒，不会停机；详见 `ebb forecast`。",
+                data("account"),
+                data("at"),
+                data("payable"),
+                data("amount"),
+                event.data["percent"]
+            ),
+        ),
+        "budget-expected" => (
+            "This month is expected to come to more than its budget".to_owned(),
+            format!(
+                "If all goes on as it was at {}, this month comes to {} for account {}; its budget is {}. Nothing is stopped for that; \
+                `ebb forecast` says of what that is made.",
+                data("at"),
+                data("expected"),
+                data("account"),
+                data("amount")
+            ),
+            format!(
+                "按 {} 的用量，账号 {} 本月预计应付 {}，超过预算 {}。预算只作提醒，不会停机；明细见 `ebb forecast`。",
+                data("at"),
+                data("account"),
+                data("expected"),
+                data("amount")
+            ),
+        ),
         "cap-reached" => (
             "Your spending cap has been reached".to_owned(),
             format!(
@@ -377,7 +463,7 @@ fn shown(data: &Value, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ebb_engine::event::{Event, NewPrice};
+    use ebb_engine::event::{Event, NewPrice, RenewalOutlook};
     use ebb_model::id::{AccountId, EventId, VoucherId};
     use ebb_model::time::{Second, Timestamp};
     use ebb_model::traffic::Pool;
@@ -396,9 +482,23 @@ mod tests {
     #[test]
     fn a_mail_about_a_subscription_says_up_to_when_and_what_brings_it_back() {
         let (until, kept_until) = (Second::from_unix(1_775_096_430), Second::from_unix(1_776_392_430));
-        let (subject, text) = mail(&Event::SubscriptionEndsSoon { days: 7, until });
+        let (subject, text) = mail(&Event::SubscriptionEndsSoon { days: 7, until, renewal: None });
         assert!(subject.ends_with("ends in 7 days"), "{subject}");
         assert!(text.contains("ends in 7 days, at 2026-04-02T02:20:30Z") && text.contains("剩余 7 天"), "{text}");
+        let (needed, poor) = (Amount::from_units(17_640_000_000), Amount::from_units(1));
+        let outlook = |available| Some(RenewalOutlook { months: 1, needed, available });
+        let soon = |available| mail(&Event::SubscriptionEndsSoon { days: 1, until, renewal: outlook(available) }).1;
+        assert!(
+            soon(needed)
+                .contains("that takes 176.40000000; 176.40000000 of unbound money are there for it, the money is")
+        );
+        assert!(
+            soon(poor).contains("0.00000001 of unbound money are there for it, which is not enough")
+                && soon(poor).contains("余额不足")
+        );
+        let (months, why, needed) = (1, "insufficient-funds".to_owned(), Some(needed));
+        let (_, text) = mail(&Event::RenewalFailed { at: until, months, why, needed, available: poor });
+        assert!(text.contains("could not (insufficient-funds): 176.40000000 were needed"), "{text}");
         let (_, text) = mail(&Event::SubscriptionEnded { at: until, kept_until });
         assert!(text.contains("ended at 2026-04-02T02:20:30Z, so it is switched off"), "{text}");
         assert!(text.contains("kept until 2026-04-17T02:20:30Z at no charge") && text.contains("renew"), "{text}");
@@ -437,6 +537,15 @@ mod tests {
         assert!(text.contains("the cap does not act in this month") && text.contains("本月不会触发"), "{text}");
         let text = mail(&Event::CapReached { at }).1;
         assert!(text.contains("nothing more from 2026-03-17T01:08:38Z on") && text.contains("`ebb cap set`"), "{text}");
+        let (amount, payable) = (Amount::from_units(10_000_000_000), Amount::from_units(8_000_000_001));
+        let (subject, text) = mail(&Event::BudgetReached { percent: 80, amount, payable, at });
+        assert_eq!(subject, "[Ebb] 80 % of this month's budget are payable");
+        assert!(
+            text.contains("80.00000001 are payable") && text.contains("80 % of its budget of 100.00000000"),
+            "{text}"
+        );
+        let text = mail(&Event::BudgetExpected { amount, expected: payable + amount, at }).1;
+        assert!(text.contains("comes to 180.00000001") && text.contains("超过预算 100.00000000"), "{text}");
         let (subject, text) = mail(&Event::TrialEndsSoon { days: 1, valid_until: at });
         assert_eq!(subject, "[Ebb] Your trial ends in 1 day");
         assert!(text.contains("at 2026-03-17T01:08:38Z. `ebb trial at-end`"), "{text}");

@@ -5,6 +5,7 @@ use crate::app::App;
 use crate::arrears;
 use crate::call::{Call, Principal, Role, checked_name};
 use crate::denied::Denied;
+use crate::forecast::{How, ahead};
 use crate::mint::digest;
 use crate::person::Whose;
 use crate::unit::{Unit, refuse};
@@ -15,6 +16,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use ebb_engine::event::Event;
+use ebb_engine::expected::held_until;
 use ebb_engine::quote::Buyer;
 use ebb_engine::refusal::Refused;
 use ebb_model::id::{AccountId, ApiKeyId};
@@ -26,7 +28,7 @@ use ebb_model::trial::Holder;
 use ebb_model::voucher::{Fine, Voucher};
 use ebb_store::StoreError;
 use ebb_store::rows::account::{self, Account};
-use ebb_store::rows::adjustment;
+use ebb_store::rows::{adjustment, budget};
 use ebb_wire::account as wire;
 use ebb_wire::problem::{Page, Problem};
 use serde::Deserialize;
@@ -323,8 +325,18 @@ async fn balance_of(
     let to_vouchers = reads.row(adjustment::voucher_sum(account.id)).await?;
     let (vouchers, vouchers_gone) = to_vouchers.map(|row| adjustment::read_voucher_sum(&row)).unwrap_or_default();
     let any = |back: &ebb_model::billing::GivenBack| back.total() + vouchers + vouchers_gone > Amount::ZERO;
-    let funds = Funds::read(app, reads, account, now).await?;
+    let funds = Funds::read(app, reads, account, now).await?.less_overdue(app, reads, account).await?;
     let left: Fine = funds.vouchers.iter().map(Voucher::left).sum();
+    let ahead = ahead(app, reads, account, now, How::Month).await?;
+    let month = &ahead.expected;
+    let holds = reads.rows(account::holds(account.id)).await?;
+    let hold = |hold: account::Hold| {
+        let of = ahead.live.iter().find(|one| one.id == hold.instance);
+        let waits = of.is_some_and(|one| one.ordered_months().is_some());
+        let until = of.filter(|_| !waits).and_then(|one| held_until(one, hold.since, now));
+        let (instance, amount) = (hold.instance.to_string(), hold.amount.to_string());
+        wire::Hold { instance, amount, until: until.map(|at| at.to_string()) }
+    };
     Ok(wire::Balance {
         currency: app.catalog.currency.clone(),
         cash: account.purse.cash.to_string(),
@@ -343,6 +355,16 @@ async fn balance_of(
         }),
         accruing: super::bill::parts(sum, accruing.traffic.charges.iter().map(TrafficCharge::paid).sum()),
         arrears: arrears::shown(app, reads, account, at).await?,
+        holds: holds.iter().map(account::read_hold).map(hold).collect(),
+        month: wire::Month {
+            since: ahead.month.since.to_string(),
+            until: ahead.month.until.to_string(),
+            settled: month.billed.to_string(),
+            accruing: month.accruing.to_string(),
+            together: (month.billed + month.accruing).to_string(),
+            expected: month.total.to_string(),
+        },
+        budget: reads.row(budget::of(account.id)).await?.map(|row| budget::read(&row).amount.to_string()),
         as_of: now.to_string(),
     })
 }

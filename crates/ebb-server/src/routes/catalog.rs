@@ -12,6 +12,7 @@ use crate::voucher::Funds;
 use axum::Json;
 use axum::extract::State;
 use ebb_engine::fleet::Fleet;
+use ebb_engine::ordered;
 use ebb_engine::outlays;
 use ebb_engine::price::{Tariff, of_order};
 use ebb_engine::quote::{self, Order, PurchaseOption};
@@ -66,6 +67,8 @@ pub async fn show(State(app): State<App>, _: Principal) -> Json<Catalog> {
         subscription_max_months: catalog.limits.subscription.max_months,
         subscription_keep_days: catalog.limits.subscription.keep_days,
         subscription_warn_days_before: catalog.limits.subscription.warn_days_before.iter().copied().collect(),
+        firm_wait_seconds: catalog.limits.firm_wait_seconds,
+        boot_timeout_seconds: catalog.limits.boot_timeout_seconds,
         voucher_warn_days: catalog.limits.voucher_warn_days,
         arrears_grace_days: catalog.limits.arrears.grace_days,
         arrears_window_days: catalog.limits.arrears.window_days,
@@ -129,9 +132,10 @@ pub async fn quote(State(app): State<App>, call: Call<Buy>) -> Result<Json<Quote
     let traffic = call.body.public_ip.then(|| priced(&app.catalog, &order.zone)).transpose()?;
     app.zones_loaded().await?;
     let (available, longest) = available(&app, &order.zone, &order.flavor, &quote);
-    let (limits, now) = (&app.catalog.limits, app.clock.now());
+    let (limits, now, by_hour) = (&app.catalog.limits, app.clock.now(), quote.purchase.is_metered());
     let beyond = |fleet: &mut Fleet| only_beyond_return(fleet, limits, &quote, now);
     let may_be_taken_back = app.zones.with(&app.catalog, &order.zone, beyond);
+    let held = limits.hold || !by_hour;
     let (refused, hold_vouchers) = match call.principal.account {
         Some(id) => (
             refused_now(&app, id, &order.flavor, &quote, now.second()).await?,
@@ -145,13 +149,17 @@ pub async fn quote(State(app): State<App>, call: Call<Buy>) -> Result<Json<Quote
         periods_now: longest.map(|(_, periods)| periods),
         option: quote.purchase.option().to_owned(),
         currency: app.catalog.currency.clone(),
-        price: quote.purchase.price().to_string(),
-        system_disk_price: quote.disk_price.to_string(),
-        price_per_hour_shown: quote.price().charge(ebb_model::time::HOUR).to_cents(),
+        price: quote.compared_price().to_string(),
+        system_disk_price: if by_hour { quote.disk_price } else { Price::default() }.to_string(),
+        price_per_hour_shown: if by_hour { quote.price() } else { Price::default() }
+            .charge(ebb_model::time::HOUR)
+            .to_cents(),
+        months: call.body.months,
+        months_shown: (!by_hour).then(|| ordered::total(&quote.purchase).to_cents()),
         whole_lease_shown: quote.whole_lease().map(|whole| whole.to_cents()),
         traffic_price: traffic.map(|(_, prices)| prices.at(asked).to_string()),
-        hold: if app.catalog.limits.hold { quote.hold() } else { Default::default() }.to_string(),
-        hold_vouchers: hold_vouchers.filter(|_| app.catalog.limits.hold).map(|amount| amount.to_string()),
+        hold: if held { quote.hold() } else { Amount::ZERO }.to_string(),
+        hold_vouchers: hold_vouchers.filter(|_| held).map(|amount| amount.to_string()),
         may_be_taken_back,
         coming: coming(&tariff, asked),
         refused,
@@ -202,7 +210,7 @@ async fn by_vouchers(
     quote: &quote::Quote,
     now: Second,
 ) -> Result<Option<Amount>, Denied> {
-    let (shared, need) = (app.clone(), sale::need(quote, flavor, now));
+    let (shared, need) = (app.clone(), sale::need(app, quote, flavor, now));
     let read = app.store.read(move |reads| async move {
         let Some(row) = reads.row(account::by_id(id)).await? else { return Ok(None) };
         let funds = Funds::read(&shared, &reads, &account::read(&row), now).await?;
@@ -217,11 +225,19 @@ pub fn order(app: &App, buy: &Buy) -> Result<Order, Denied> {
         "on-demand" => PurchaseOption::OnDemand,
         "trial" => PurchaseOption::Trial,
         "spot-block" => PurchaseOption::SpotBlock,
+        "subscription" => match buy.months {
+            Some(months) => PurchaseOption::Subscription { months },
+            None => return Err(Denied::BadInput("months: say for how many months it is paid in advance".to_owned())),
+        },
         other => {
             let other: String = other.chars().take(40).collect();
-            return Err(Denied::BadInput(format!("option `{other}`: it is on-demand, trial or spot-block")));
+            let options = "on-demand, trial, spot-block or subscription";
+            return Err(Denied::BadInput(format!("option `{other}`: it is {options}")));
         }
     };
+    if buy.months.is_some() && buy.option != "subscription" {
+        return Err(Denied::BadInput(format!("months: they belong to a subscription, not to {}", option.name())));
+    }
     let short = |text: &String| text.chars().take(80).collect::<String>();
     let price = |text: &String| text.parse().map_err(|e| Denied::BadInput(format!("expected_price: {e}")));
     Ok(Order {

@@ -19,7 +19,6 @@ use ebb_engine::lifecycle::{Effect, Input, Step};
 use ebb_engine::monthly;
 use ebb_engine::operation::{Operation, permit};
 use ebb_engine::outlays;
-use ebb_engine::refusal::Refused;
 use ebb_engine::trial::ended;
 use ebb_model::instance::{Instance, Purchase};
 use ebb_model::money::{Amount, Price};
@@ -120,13 +119,7 @@ async fn carry_out<T>(app: App, call: Call<T>, id: String, to: To, quote: bool) 
             available: funds.unbound().to_string(),
             from: before.purchase.option().to_owned(),
             currency: unit.app.catalog.currency.clone(),
-            payment: payment.map(|paid| wire::Payment {
-                months: paid.months,
-                price: paid.price.to_string(),
-                amount: paid.total().to_string(),
-                since: paid.period.since.to_string(),
-                until: paid.period.until.to_string(),
-            }),
+            payment: payment.as_ref().map(self::payment),
             hold: hold.to_string(),
             instance: shown(&after, &seen.unwrap_or_default(), None, key),
         };
@@ -135,8 +128,19 @@ async fn carry_out<T>(app: App, call: Call<T>, id: String, to: To, quote: bool) 
     Ok(json(StatusCode::OK, answer.await?))
 }
 
+/// Months that are paid, as the API says them.
+pub fn payment(paid: &monthly::Payment) -> wire::Payment {
+    wire::Payment {
+        months: paid.months,
+        price: paid.price.to_string(),
+        amount: paid.total().to_string(),
+        since: paid.period.since.to_string(),
+        until: paid.period.until.to_string(),
+    }
+}
+
 /// What a subscription had due before this instant comes first, however late it is carried out.
-async fn up_to_now(unit: &mut Unit, mut about: Instance) -> Outcome<Instance> {
+pub async fn up_to_now(unit: &mut Unit, mut about: Instance) -> Outcome<Instance> {
     while monthly::is_due(&about, unit.now, &unit.app.catalog.limits) {
         about = unit.step(&about.clone(), Input::Due).await?;
     }
@@ -180,10 +184,9 @@ async fn decide(
                 |(purchase, paid)| Ok((to_subscription(before, purchase, paid, &of_months(&paid), now)?, Some(paid))),
             )
         }
-        To::Renewed { .. } if before.paid_until().is_none() => {
-            Err(Refused::NotASubscription { option: before.purchase.option() })
-        }
-        To::Renewed { months: count, expected } => months(count, expected)
+        To::Renewed { months: count, expected } => monthly::not_renewable(before)
+            .map_or(Ok(()), Err)
+            .and_then(|()| months(count, expected))
             .and_then(|(purchase, paid)| Ok((renew(before, purchase, paid, &of_months(&paid))?, Some(paid)))),
     };
     match decided {

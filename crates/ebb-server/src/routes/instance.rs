@@ -1,6 +1,7 @@
 //! Instances: looking, stopping, starting, deleting, taking back, and what is said of one.
 
 use super::account::Paging;
+use super::conversion::up_to_now;
 use super::json;
 use crate::app::App;
 use crate::arrears;
@@ -172,9 +173,13 @@ pub async fn order_to<T>(
     let answer = call.once(&app, name, known.account, move |mut unit| {
         let command = what(&unit);
         async move {
-            let before = unit.instance(known.id).await?;
+            let mut before = unit.instance(known.id).await?;
             if !matches!(command, Command::Delete | Command::Breach | Command::Reclaim(_)) {
                 arrears::permit(&mut unit, known.account).await?;
+            }
+            if command == Command::Start {
+                // It may have renewed itself.
+                before = up_to_now(&mut unit, before).await?;
             }
             let debt = unit.account(known.account).await?.purse.debt;
             if command == Command::Start && debt > Amount::ZERO {
@@ -379,6 +384,7 @@ pub fn shown(about: &Instance, seen: &Seen, notice_told: Option<Told>, key_pair:
         price: about.purchase.price().to_string(),
         system_disk_price: if about.purchase.is_metered() { about.disk_price } else { Price::default() }.to_string(),
         subscription: subscription(about),
+        ordered_months: about.ordered_months(),
         icp_eligible: about.purchase.is_icp_eligible(),
         hours: block.map(|(hours, _)| hours),
         periods: block.map(|(_, periods)| periods),
@@ -404,7 +410,7 @@ pub fn shown(about: &Instance, seen: &Seen, notice_told: Option<Told>, key_pair:
 
 /// For how long it is paid, if it is paid by the month.
 fn subscription(about: &Instance) -> Option<wire::PaidMonths> {
-    let Purchase::Subscription { price, since, months, until, .. } = about.purchase else { return None };
+    let Purchase::Subscription { price, since, months, until, renews, .. } = about.purchase else { return None };
     Some(wire::PaidMonths {
         price: price.to_string(),
         since: since.to_string(),
@@ -412,5 +418,6 @@ fn subscription(about: &Instance) -> Option<wire::PaidMonths> {
         until: until.to_string(),
         ended: about.end_announced,
         kept_until: about.kept_until()?.to_string(),
+        renews,
     })
 }

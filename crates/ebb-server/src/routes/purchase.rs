@@ -134,7 +134,7 @@ async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome
     if let Some(person) = person.filter(|_| !matches!(quote.purchase, Purchase::Trial { .. })) {
         unit.guard(person::touch(person));
     }
-    if app.catalog.limits.hold {
+    if app.catalog.limits.hold || !quote.purchase.is_metered() {
         let since = unit.now.second();
         unit.hold(id, new.id, quote.hold(), since).await?;
     }

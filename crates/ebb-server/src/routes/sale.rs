@@ -6,6 +6,7 @@ use crate::app::App;
 use crate::arrears;
 use crate::voucher::Funds;
 use ebb_engine::funds::Need;
+use ebb_engine::ordered;
 use ebb_engine::quote::{Buyer, Quote, may_buy};
 use ebb_engine::refusal::Refused;
 use ebb_engine::trial::may_start;
@@ -36,7 +37,8 @@ pub async fn refused(
         true => instance::sum_spot(&reads.rows(instance::spot_of_account(account.id)).await?),
         false => Resources::default(),
     };
-    let available = Funds::read(app, reads, account, now).await?.available(&need(quote, flavor, now));
+    let funds = Funds::read(app, reads, account, now).await?.less_overdue(app, reads, account).await?;
+    let available = funds.available(&need(app, quote, flavor, now));
     if let Err(refused) = may_buy(&app.catalog, &Buyer { spot, available, ..buyer(account, live) }, quote) {
         return Ok(Some(refused));
     }
@@ -50,6 +52,10 @@ pub async fn refused(
 }
 
 /// The unbound money that buying needs, and what for.
-pub fn need(quote: &Quote, flavor: &str, now: Second) -> Need {
+pub fn need(app: &App, quote: &Quote, flavor: &str, now: Second) -> Need {
+    if let Purchase::Subscription { .. } = quote.purchase {
+        let total = ordered::total(&quote.purchase);
+        return Need::ordered(flavor, &quote.region, total, now, &app.catalog.limits);
+    }
     Need::of(quote.purchase, flavor, &quote.region, quote.disk_price, quote.hold(), now)
 }

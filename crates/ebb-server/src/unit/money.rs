@@ -39,10 +39,13 @@ impl Unit {
         let (span, charge) = rating::in_advance(of, payment, id);
         self.write(bill::insert_span(&span));
         let split = Split { payable: charge.gross(), ..Split::default() };
-        let month = self.app.catalog.time_zone.month(self.now.second());
+        // When it was asked for; what nobody asked for is paid in the second in which it begins, however late that is carried out.
+        let paid_at = self.now.second().min(payment.period.since);
+        let month = self.app.catalog.time_zone.month(paid_at);
         self.write(cap_rows::spend(of.account, month, split.payable));
+        self.change_account(of.account).await?.ran = true;
         let reason = format!("subscription {} {}", of.id, payment.period.since);
-        self.settle(of.account, &reason, vec![charge], vec![split], self.now.second()).await
+        self.settle(of.account, &reason, vec![charge], vec![split], paid_at).await
     }
 
     pub(super) fn charge_whole(&self, span: Span, end: End) -> Vec<Charge> {

@@ -4,7 +4,7 @@
 
 use crate::app::App;
 use crate::denied::Denied;
-use crate::{arrears, block_debt, cap, drill, evidence, lending, prices, trial, voucher};
+use crate::{arrears, block_debt, budget, cap, drill, evidence, lending, prices, trial, voucher};
 use ebb_store::StoreError;
 use ebb_store::rows::alarm::{self, Alarm};
 
@@ -51,6 +51,7 @@ impl App {
             block_debt::ALARM => {
                 self.tend_block_debt(due.subject.parse().expect("an id that this program wrote")).await
             }
+            budget::ALARM => self.tend_budget(due.subject.parse().expect("an id that this program wrote")).await,
             cap::ALARM => self.tend_cap(due.subject.parse().expect("an id that this program wrote")).await,
             prices::ALARM => self.tend_prices(due.due_at.second()).await,
             trial::ALARM => self.tend_trial(due.subject.parse().expect("an id that this program wrote")).await,

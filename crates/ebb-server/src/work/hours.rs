@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::arrears;
+use crate::budget;
 use crate::cap;
 use crate::denied::Denied;
 use crate::traffic::Traffic;
@@ -221,6 +222,8 @@ async fn close(mut unit: Unit, id: AccountId, at: Second) -> Outcome<Decision<Cl
     if cap_at.is_some() {
         return Ok(unit.done(Closing::CapFirst));
     }
+    // What of its budget was reached within the hour is told of its own second.
+    budget::tell(&mut unit, &account, at).await?;
     // The whole clock hour, also where local midnight cuts its records in two: a grant's cap is for all of it.
     let hour = Period { since: at.plus(-HOUR), until: at };
     let charges = hourly(&unit.app.clone(), &unit.reads, id, hour, grant.as_ref()).await?;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 pub const ROOM: [(&str, i64); 3] = [("vcpu", 16), ("memory_mib", 65_536), ("disk_gib", 10_000)];
 
 /// What is done to a row: in words; which one; how; the check that finds it, and names it.
-const TAMPERINGS: [[&str; 4]; 37] = [
+const TAMPERINGS: [[&str; 4]; 41] = [
     [
         "a record is dearer",
         "select id as k from bill_record where payable > 0 and waiver is null order by id limit 1",
@@ -236,6 +236,30 @@ const TAMPERINGS: [[&str; 4]; 37] = [
         "cap",
     ],
     [
+        "months are paid for longer",
+        "select id as k from span where meter = 'subscription' order by id limit 1",
+        "update span set until = until + 60 where id = $1",
+        "months",
+    ],
+    [
+        "a subscription says that it is paid for longer",
+        "select id as k from instance where purchase like '%2026-05-%' and purchase like '%subscription%' order by id limit 1",
+        "update instance set purchase = replace(purchase, '2026-05-', '2026-06-') where id = $1",
+        "months",
+    ],
+    [
+        "a budget is larger",
+        "select account_id as k from budget",
+        "update budget set amount = amount + 1 where account_id = $1",
+        "budget",
+    ],
+    [
+        "what was told of a budget is forgotten",
+        "select account_id as k from budget_told order by 1 limit 1",
+        "delete from budget_told where account_id = $1",
+        "budget",
+    ],
+    [
         "nobody looks after a trial",
         "select account_id as k from trial_grant limit 1",
         "delete from alarm where kind = 'trial' and subject = $1",
@@ -247,6 +271,7 @@ const TAMPERINGS: [[&str; 4]; 37] = [
 async fn a_day(cloud: &Cloud) {
     cloud.post("enterprise", "/v1/trial", json!(null)).await;
     cloud.post("enterprise", "/v1/cap", json!({"amount": "5000"})).await;
+    cloud.post("enterprise", "/v1/budget", json!({"amount": "0.2", "alerts": [50, 100]})).await;
     let site = json!({"option": "trial", "flavor": "t6.small.1", "public_ip": true});
     let site = cloud.post("enterprise", "/v1/instances", order(site)).await;
     let address = format!("/v1/addresses/{}/traffic", site["public_address"].as_str().unwrap());
@@ -339,6 +364,41 @@ async fn an_account_without_an_hour_to_close_is_found() {
         assert_eq!(found[0]["check"], "open-hour", "{found:#?}");
         tamper(&store, query("update posting set amount = amount + 1 where place = 'bank'", args![])).await;
         assert_eq!(findings(&cloud).await.last().unwrap()["check"], "ledger");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_by_the_month_without_its_money_is_found() {
+    for on in [On::Sqlite, On::Postgres] {
+        let dir = Directory::new();
+        let place = match on {
+            On::Sqlite => Place::Sqlite(dir.path().join("ebb.db")),
+            On::Postgres => Place::Postgres(TempPostgres::start().database().await),
+        };
+        let room = [("vcpu", 4), ("memory_mib", 65_536), ("disk_gib", 10_000)];
+        let cloud = Cloud::at(place.clone(), &room, Behaviour::default()).await;
+        cloud.buy("enterprise", json!({"option": "spot-block", "flavor": "c6.xlarge.1", "hours": 6})).await;
+        cloud.wait(600).await;
+        let month = json!({"option": "subscription", "flavor": "c6.large.2", "months": 1});
+        let waits = cloud.buy("individual", month).await;
+        cloud.agrees().await;
+        let store = Store::open(place).await.unwrap();
+        let less = "update hold set amount = amount - 1 where instance_id = $1";
+        tamper(&store, query(less, args![waits.as_str()])).await;
+        let named = |found: &[Value], stored: &str| {
+            let row = format!("hold of {waits}");
+            let of = |one: &&Value| one["row"] == row.as_str() && one["comes_to"] == "176.40000000";
+            assert_eq!(found.iter().find(of).map(|one| &one["stored"]), Some(&json!(stored)), "{found:#?}");
+        };
+        named(&findings(&cloud).await, "176.39999999");
+        tamper(&store, query("delete from hold where instance_id = $1", args![waits.as_str()])).await;
+        named(&findings(&cloud).await, "nothing");
+        // One that runs needs nothing held any more.
+        cloud.wait(330).await;
+        let more = "insert into hold (instance_id, account_id, amount, since) select id, account_id, 1, 0 from instance where id = $1";
+        tamper(&store, query(more, args![waits.as_str()])).await;
+        let found = findings(&cloud).await;
+        assert!(found.iter().any(|one| one["comes_to"] == "nothing: its months are paid"), "{found:#?}");
     }
 }
 

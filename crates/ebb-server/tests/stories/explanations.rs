@@ -178,6 +178,27 @@ story!(months_and_traffic_are_told_too, |cloud: Cloud| async move {
     assert_eq!(told, ["first-running to clock-hour", "clock-hour to converted"]);
 });
 
+story!(months_that_were_ordered_and_those_that_renewed_themselves_are_told, |cloud: Cloud| async move {
+    let owner = cloud.tenant("Ada", "individual", "400").await;
+    cloud.until("10:20:30").await;
+    let id = cloud.buy(&owner, json!({"option": "subscription", "flavor": "c6.large.2", "months": 1})).await;
+    cloud.post(&owner, &format!("/v1/instances/{id}/renewal"), json!({"auto": true})).await;
+    cloud.post("operator", "/v1/clock/advance", json!({"to": "2026-04-02T02:20:31Z"})).await;
+    let months = explained(&cloud, &owner, |one| one["meter"] == "subscription").await;
+    let told: Vec<String> = months.iter().map(bounds).collect();
+    assert_eq!(told, ["months-began to paid-until", "renewed-itself to paid-until"]);
+    let price = said(&months[0], "price");
+    assert!(
+        price.starts_with("A month costs 176.40 CNY, fixed when the order was accepted at 2026-03-02T02:20:30"),
+        "{price}"
+    );
+    assert_eq!(
+        said(&months[1], "price"),
+        "A month costs 176.40 CNY, as it was when the months were paid at 2026-04-02T02:20:30Z."
+    );
+    assert!(said(&months[1], "begins").contains("it renewed itself in that second"));
+});
+
 story!(another_accounts_record_is_not_there, |cloud: Cloud| async move {
     cloud.buy("individual", block(1)).await;
     cloud.wait(2 * 3_600).await;

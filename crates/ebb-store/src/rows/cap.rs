@@ -54,7 +54,12 @@ pub fn set(account: AccountId, amount: Amount, at: Second) -> Query {
 pub fn remove(account: AccountId) -> Vec<Query> {
     vec![
         query("delete from spending_cap where account_id = $1", args![account.to_string()]),
-        query("delete from month_spending where account_id = $1", args![account.to_string()]),
+        // A budget goes on to need it.
+        query(
+            "delete from month_spending where account_id = $1 \
+             and not exists (select 1 from budget b where b.account_id = $1)",
+            args![account.to_string()],
+        ),
     ]
 }
 
@@ -97,11 +102,12 @@ pub fn acted(account: AccountId) -> Query {
     query("update spending_cap set acting_at = null where account_id = $1", args![account.to_string()])
 }
 
-/// Of a month so much more is payable and billed; nothing is counted for who has no cap.
+/// Of a month so much more is payable and billed; nothing is counted for who has neither cap nor budget.
 pub fn spend(account: AccountId, month: Second, payable: Exact) -> Query {
     query(
         "insert into month_spending (account_id, month, whole, payable) \
-         select account_id, cast($2 as bigint), cast($3 as bigint), cast($4 as bigint) from spending_cap where account_id = $1 \
+         select id, cast($2 as bigint), cast($3 as bigint), cast($4 as bigint) from account where id = $1 \
+         and (exists (select 1 from spending_cap c where c.account_id = $1) or exists (select 1 from budget b where b.account_id = $1)) \
          on conflict (account_id, month) do update set whole = month_spending.whole + excluded.whole \
          + (month_spending.payable + excluded.payable) / 3600000000, \
          payable = (month_spending.payable + excluded.payable) % 3600000000",
@@ -109,7 +115,7 @@ pub fn spend(account: AccountId, month: Second, payable: Exact) -> Query {
     )
 }
 
-/// What is payable and billed of a month, as it was counted without a cap.
+/// What is payable and billed of a month, as it was counted without a cap or a budget.
 pub fn spent_before(account: AccountId, month: Second, payable: Exact) -> Query {
     query(
         "insert into month_spending (account_id, month, whole, payable) values ($1, $2, $3, $4) \

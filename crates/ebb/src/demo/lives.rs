@@ -1,5 +1,6 @@
 //! What may happen to instances in their lives? Chance buys, stops, starts, deletes, rehearses, takes back, pays and lets time pass.
 
+mod ahead;
 mod debts;
 mod gifts;
 
@@ -32,6 +33,7 @@ const PACKETS: u64 = 0x7061_636b;
 const FAVORS: u64 = 0x6661_766f;
 const GIFTS: u64 = 0x6769_6674;
 const DEBTS: u64 = 0x6465_6274;
+const AHEAD: u64 = 0x6168_6561;
 
 /// What was done, how often, and how much time it took in the sandbox.
 pub struct Played {
@@ -56,6 +58,8 @@ struct Theatre<'a> {
     /// And for what those do who owe.
     debts: Dice,
     on_credit: u32,
+    /// And for what is bought by the month, renews itself, or has a budget.
+    ahead: Dice,
     customers: Vec<Customer>,
     done: BTreeMap<String, u32>,
     bought: u32,
@@ -69,10 +73,23 @@ pub async fn play(stage: &Stage, lives: u32, seed: u64) -> Result<Played, Failur
     let opening = stage.now().await?;
     let (dice, whims, months) = (Dice::new(seed), Dice::new(seed ^ WHIMS), Dice::new(seed ^ MONTHS));
     let (packets, favors) = (Dice::new(seed ^ PACKETS), Dice::new(seed ^ FAVORS));
-    let (gifts, debts) = (Dice::new(seed ^ GIFTS), Dice::new(seed ^ DEBTS));
-    let (customers, done) = (vec![], BTreeMap::new());
-    let mut theatre =
-        Theatre { stage, dice, whims, months, packets, favors, gifts, debts, on_credit: 0, customers, done, bought: 0 };
+    let (gifts, debts, ahead) = (Dice::new(seed ^ GIFTS), Dice::new(seed ^ DEBTS), Dice::new(seed ^ AHEAD));
+    let (customers, done, on_credit, bought) = (vec![], BTreeMap::new(), 0, 0);
+    let mut theatre = Theatre {
+        stage,
+        dice,
+        whims,
+        months,
+        packets,
+        favors,
+        gifts,
+        debts,
+        on_credit,
+        ahead,
+        customers,
+        done,
+        bought,
+    };
     for at in 0..=(lives / LIVES_PER_CUSTOMER) {
         theatre.enter(at).await?;
     }
@@ -106,6 +123,15 @@ pub async fn play(stage: &Stage, lives: u32, seed: u64) -> Result<Played, Failur
         }
         if theatre.debts.percent(10) {
             theatre.owe().await?;
+        }
+        if theatre.ahead.percent(5) {
+            theatre.buy_months().await?;
+        }
+        if theatre.ahead.percent(4) {
+            theatre.choose_renewals(60).await?;
+        }
+        if theatre.ahead.percent(5) {
+            theatre.plan_a_budget().await?;
         }
     }
     theatre.curtain().await?;
@@ -498,6 +524,8 @@ impl Theatre<'_> {
         for at in 0..self.customers.len() {
             self.move_in(at).await?;
         }
+        self.buy_months().await?;
+        self.choose_renewals(50).await?;
         // Few others stay that long, or the weeks would be all of the bill.
         for one in self.live().await? {
             let owner = self.customers.iter().position(|customer| customer.id == one.account);

@@ -96,6 +96,10 @@ fn every_bill_of_random_lives_follows_from_its_log() {
         "\"thawed\"",
         "\"arrears-released\"",
         "\"cause\":\"arrears\"",
+        "\"subscription-began\"",
+        "\"auto\":true",
+        "\"budget-reached\"",
+        "\"budget-expected\"",
     ];
     let (mut missing, mut richest) = (wanted.to_vec(), (0, ""));
     for seed in ["12", "33", "56"] {

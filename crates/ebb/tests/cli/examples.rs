@@ -67,7 +67,7 @@ fn prepare(sandbox: &Sandbox, example: &str) -> String {
         sandbox.ok("ebb trial claim");
         sandbox.ok("ebb buy t6.small.1 --trial --name trying --wait");
     }
-    if example.contains("renew monthly") {
+    if example.contains("renew monthly") || example.contains("renewal monthly") {
         sandbox.ok("ebb buy c6.large.2 --name monthly --wait");
         sandbox.ok("ebb instances convert monthly --to subscription --months 1");
     }
@@ -105,6 +105,9 @@ fn prepare(sandbox: &Sandbox, example: &str) -> String {
     if example == "ebb trial" || of_grant.iter().any(|start| example.starts_with(start)) {
         sandbox.ok("ebb trial claim");
         sandbox.ok("ebb buy t6.small.1 --trial --name trying --wait");
+    }
+    if example.starts_with("ebb budget remove") {
+        sandbox.ok("ebb budget set 100");
     }
     if example.starts_with("ebb cap remove") {
         sandbox.ok("ebb cap set 100");
