@@ -85,6 +85,8 @@ fn every_bill_of_random_lives_follows_from_its_log() {
         "\"cap-reached\"",
         "\"spending-cap\"",
         "\"event\":\"adjusted\"",
+        "\"vouchers\":[{\"voucher\"",
+        "\"gone\":\"expired\"",
         "\"voucher-revoked\"",
         "\"voucher-expired\"",
         "\"voucher-used-up\"",
@@ -102,7 +104,7 @@ fn every_bill_of_random_lives_follows_from_its_log() {
         "\"budget-expected\"",
     ];
     let (mut missing, mut richest) = (wanted.to_vec(), (0, ""));
-    for seed in ["12", "33", "56"] {
+    for seed in ["4", "11", "12"] {
         play("30", seed, &dump);
         assert!(oracle(&[dump.to_str().unwrap()]).contains("follow from"));
         let told = std::fs::read_to_string(&dump).unwrap();
