@@ -209,7 +209,7 @@ impl Spending {
     pub fn stopped_at(&self, at: Second) -> Spending {
         let mut rest = self.clone();
         for draw in rest.draws.iter_mut().filter(|draw| draw.stops) {
-            *draw = Draw { stops: false, ..draw.ended_by(at.max(draw.least)) };
+            *draw = draw.ended_by(at.max(draw.least));
         }
         rest.blocks.iter_mut().for_each(|block| block.lease_end = block.lease_end.min(at).max(block.start));
         rest

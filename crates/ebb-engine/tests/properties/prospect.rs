@@ -353,7 +353,7 @@ fn no_funds(cash: i64) -> Funds {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn vouchers_pay_and_freezes_come_as_foretold((spending, renewals, funds, now, limits) in course()) {
