@@ -1,5 +1,6 @@
 //! Which rows hold an account: its money, its keys, its key pairs and its grant?
 
+use super::many::Many;
 use super::{exact, own, own_json, units};
 use crate::{Query, Row, args, query};
 use ebb_engine::settlement::{Purse, Totals};
@@ -356,4 +357,9 @@ pub fn insert_hold(account: AccountId, instance: InstanceId, amount: Amount, sin
 
 pub fn delete_hold(instance: InstanceId) -> Query {
     query("delete from hold where instance_id = $1", args![instance.to_string()])
+}
+
+pub fn delete_holds(instances: impl IntoIterator<Item = InstanceId>) -> Vec<Query> {
+    static DELETE: Many = Many::new("delete from hold where instance_id in", 0);
+    DELETE.ids(instances)
 }
