@@ -30,10 +30,6 @@ const HOST_PATIENCE_SECONDS: i64 = 60;
 pub(super) const PAGE: i64 = 1_000;
 
 impl App {
-    pub async fn next_close(&self) -> Result<Option<(Second, AccountId)>, StoreError> {
-        Ok(self.store.rows(account::next_close()).await?.first().map(close_at))
-    }
-
     /// Closes the hour of an account that ends at `at`; a repetition finds it closed and does nothing.
     pub async fn close_hour(&self, id: AccountId, at: Second) -> Result<(), Denied> {
         let closing = self.unit("close-hour", &id.to_string(), move |unit| close(unit, id, at)).await?;

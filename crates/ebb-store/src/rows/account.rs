@@ -162,6 +162,12 @@ pub fn next_close() -> Query {
     query("select id, close_at from account where close_at is not null order by close_at, id limit 1", args![])
 }
 
+/// The end of the first hour that is to be closed, as `close_at`, which may be null: found at once, however many accounts there are, and
+/// however many end with it.
+pub fn first_close() -> Query {
+    query("select min(close_at) as close_at from account where close_at is not null", args![])
+}
+
 /// A page of the accounts with an hour that has ended by `now`, by id.
 pub fn closes_by(now: Second, after: &str, limit: i64) -> Query {
     query(

@@ -93,7 +93,7 @@ impl Server {
     /// Closes what there is, until nothing is left.
     async fn close(&self) {
         let over = |at: Second| at.start() > self.app.clock.now();
-        while !self.app.next_close().await.expect("a look").is_none_or(|(at, _)| over(at)) {
+        while !self.app.first_close().await.expect("a look").is_none_or(over) {
             self.app.close_hours().await.expect("hours that can be closed");
         }
     }
