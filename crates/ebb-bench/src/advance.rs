@@ -182,7 +182,7 @@ fn records_of(hours: &[Hour]) -> (Unit, Vec<Unit>) {
         for (charge, split) in hour.charges.iter().zip(splits) {
             let id = RecordId::new(rows::id(charge.period.until.start()));
             let record = BillRecord { id, charge: charge.clone(), split, issued_at: charge.period.until };
-            unit.push(bill::insert_record(&record));
+            unit.extend(bill::insert_records([record]));
         }
         let id = EntryId::new(rows::id(at.start()));
         unit.extend(bill::insert_entry(id, hour.account, at, &format!("hour {id}"), &settled.entry));

@@ -8,6 +8,7 @@ use ebb_store::{Place, Query, Store, Value};
 use futures_util::future::{join3, try_join_all};
 use rusqlite::{CachedStatement, Connection};
 use std::collections::HashMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio_postgres::{Client, NoTls, Statement};
 
@@ -23,12 +24,58 @@ pub async fn sqlite(furnish: &Unit, units: &[Unit], batch: usize) -> Result<Took
     let dir = Scratch::new()?;
     let file = dir.path().join("bare.db");
     Store::open(Place::Sqlite(file.clone())).await?.close().await?;
+    let connection = durable(&file)?;
+    run_on(&connection, furnish, units, batch)
+}
+
+/// With the settings of Ebb's writer.
+fn durable(file: &Path) -> Result<Connection> {
     let connection = Connection::open(file)?;
+    connection.set_prepared_statement_cache_capacity(64);
     connection.execute_batch(
         "pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on;
          pragma wal_autocheckpoint = 16384; pragma cache_size = -16384; pragma temp_store = memory",
     )?;
-    run_on(&connection, furnish, units, batch)
+    Ok(connection)
+}
+
+/// A database that is there already, for one that does nothing but write.
+pub enum Writer {
+    Sqlite(Connection),
+    Postgres { client: Client, prepared: HashMap<&'static str, Statement> },
+}
+
+impl Writer {
+    pub async fn open(place: &Place) -> Result<Self> {
+        match place {
+            Place::Memory => bail!("what is in memory is not there for others"),
+            Place::Sqlite(file) => Ok(Writer::Sqlite(durable(file)?)),
+            Place::Postgres(address) => {
+                let (client, connection) = tokio_postgres::connect(address, NoTls).await?;
+                tokio::spawn(connection);
+                Ok(Writer::Postgres { client, prepared: HashMap::new() })
+            }
+        }
+    }
+
+    /// One durable commit.
+    pub async fn commit(&mut self, unit: &Unit) -> Result<()> {
+        match self {
+            Writer::Sqlite(connection) => {
+                connection.execute_batch("begin immediate")?;
+                unit.iter().try_for_each(|query| execute(connection, query))?;
+                Ok(connection.execute_batch("commit")?)
+            }
+            Writer::Postgres { client, prepared } => {
+                for query in unit {
+                    if !prepared.contains_key(query.sql) {
+                        prepared.insert(query.sql, client.prepare(query.sql).await?);
+                    }
+                }
+                flight(client, prepared, std::slice::from_ref(unit)).await
+            }
+        }
+    }
 }
 
 /// Fills a database with rows, as fast as it goes: `rows` in order, many to a commit.
@@ -40,13 +87,16 @@ pub async fn fill(place: &Place, rows: impl Iterator<Item = Query>) -> Result<()
         Place::Sqlite(file) => {
             let connection = Connection::open(file)?;
             connection.set_prepared_statement_cache_capacity(64);
-            connection.execute_batch("pragma synchronous = off; pragma cache_size = -1000000; begin")?;
+            let fast = "pragma synchronous = off; pragma foreign_keys = off; pragma cache_size = -1000000; begin";
+            connection.execute_batch(fast)?;
             rows.try_for_each(|query| execute(&connection, &query))?;
             connection.execute_batch("commit; pragma wal_checkpoint(truncate)")?;
         }
         Place::Postgres(address) => {
             let (client, connection) = tokio_postgres::connect(address, NoTls).await?;
             let driver = tokio::spawn(connection);
+            // The rows are right: what refers to what is not looked up.
+            client.batch_execute("set session_replication_role = replica").await?;
             let mut prepared = HashMap::new();
             while rows.peek().is_some() {
                 let unit: Unit = rows.by_ref().take(5_000).collect();
@@ -57,7 +107,8 @@ pub async fn fill(place: &Place, rows: impl Iterator<Item = Query>) -> Result<()
                 }
                 flight(&client, &prepared, &[unit]).await?;
             }
-            client.batch_execute("analyze").await?;
+            client.batch_execute("vacuum analyze").await?;
+            client.batch_execute("checkpoint").await?;
             drop(client);
             driver.await??;
         }

@@ -5,7 +5,7 @@ use crate::cloud::{Cloud, Tenant};
 use crate::http::Meter;
 use crate::load::{Answers, open_loop, syncs};
 use crate::sleepers;
-use crate::stage::{Ends, Stage};
+use crate::stage::{Ends, Size, Stage};
 use crate::table::{Line, Table, Times, millis, percent};
 use anyhow::{Context, Result, anyhow, bail};
 use ebb_model::time::Timestamp;
@@ -21,6 +21,8 @@ pub const NOTICE: u64 = 15;
 const TENANTS: usize = 100;
 const CONNECTIONS: usize = 250;
 const RATE: u32 = 200;
+/// Others, whose hour ends meanwhile.
+const HOURLY: Size = Size { accounts: 100, each: 1_000 };
 const BLOCK: &str = r#"{"option":"spot-block","zone":"cn-beijing-a","flavor":"c6.large.2","hours":3,"periods":1}"#;
 
 const NOTES: [&str; 10] = [
@@ -52,7 +54,7 @@ pub async fn run() -> Result<()> {
 
 /// Everything at once.
 async fn busy(table: &mut Table, name: &str, postgres: Option<&TempPostgres>) -> Result<()> {
-    let mut stage = Stage::new(postgres).await?;
+    let mut stage = Stage::new(postgres, HOURLY).await?;
     let cloud = stage.start().await?;
     let tenants = cloud.tenants(TENANTS).await?;
     let blocks = buy_blocks(&cloud, &tenants).await?;
@@ -84,7 +86,7 @@ async fn busy(table: &mut Table, name: &str, postgres: Option<&TempPostgres>) ->
 
 /// The service is killed five seconds before, and comes back three seconds after.
 async fn killed(table: &mut Table, name: &str, postgres: Option<&TempPostgres>) -> Result<()> {
-    let mut stage = Stage::new(postgres).await?;
+    let mut stage = Stage::new(postgres, HOURLY).await?;
     let cloud = stage.start().await?;
     let tenants = cloud.tenants(TENANTS).await?;
     let blocks = buy_blocks(&cloud, &tenants).await?;

@@ -30,23 +30,46 @@ impl Answers {
 /// Asks `rate` times a second: half lists, a quarter firm purchases, a quarter blocks. A time counts from the instant at which
 /// the request was meant to leave, so that a server that stalls is not spared the requests that it kept waiting.
 pub async fn open_loop(cloud: &Arc<Cloud>, tenants: &[Tenant], rate: u32, length: Duration) -> Result<Answers> {
+    let count = length.as_secs() as u32 * rate;
+    let ask = |n: u32| {
+        let body = match n % 4 {
+            0 => Some(ON_DEMAND),
+            2 => Some(SPOT),
+            _ => None,
+        };
+        let key = tenants[(n / 4) as usize % tenants.len()].key.clone();
+        Ask { path: "/v1/instances".to_owned(), key, body: body.map(str::to_owned) }
+    };
+    ask_while(cloud, rate, |n| n < count, ask).await
+}
+
+/// What somebody wants.
+pub struct Ask {
+    pub path: String,
+    pub key: String,
+    /// Of a change; else it is a look.
+    pub body: Option<String>,
+}
+
+/// Asks `rate` times a second as long as `goes_on` says so of the next; what is asked counts from 0.
+pub async fn ask_while(
+    cloud: &Arc<Cloud>,
+    rate: u32,
+    goes_on: impl Fn(u32) -> bool,
+    ask: impl Fn(u32) -> Ask,
+) -> Result<Answers> {
     let started = Instant::now();
     let mut asked = vec![];
-    for n in 0..(length.as_secs() as u32 * rate) {
+    for n in (0..).take_while(|n| goes_on(*n)) {
         let meant = started + Duration::from_secs(1) * n / rate;
         tokio::time::sleep_until(meant.into()).await;
-        let (cloud, tenant) = (cloud.clone(), tenants[(n / 4) as usize % tenants.len()].clone());
+        let (cloud, Ask { path, key, body }) = (cloud.clone(), ask(n));
         asked.push(tokio::spawn(async move {
-            let create = match n % 4 {
-                0 => Some(ON_DEMAND),
-                2 => Some(SPOT),
-                _ => None,
+            let answer = match &body {
+                Some(body) => cloud.lines.post(&path, &key, body).await,
+                None => cloud.lines.get(&path, &key).await,
             };
-            let answer = match create {
-                Some(body) => cloud.lines.post("/v1/instances", &tenant.key, body).await,
-                None => cloud.lines.get("/v1/instances", &tenant.key).await,
-            };
-            (create.is_some(), meant.elapsed(), answer)
+            (body.is_some(), meant.elapsed(), answer)
         }));
     }
     let (mut creates, mut lists, mut errors) = (vec![], vec![], vec![]);

@@ -3,6 +3,7 @@
 
 mod advance;
 mod bare;
+mod closing;
 mod cloud;
 mod deadlines;
 mod fleet;
@@ -25,7 +26,8 @@ use anyhow::{Result, anyhow, bail};
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
-const PARTS: [&str; 9] = ["http", "advance", "memory", "rating", "fleet", "persons", "deadlines", "release", "ssh"];
+const PARTS: [&str; 10] =
+    ["http", "advance", "memory", "rating", "fleet", "persons", "deadlines", "closing", "release", "ssh"];
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> ExitCode {
@@ -50,6 +52,8 @@ async fn run(asked: &[String]) -> Result<()> {
     {
         return rating::rate_day(dir);
     }
+    let (options, asked): (Vec<String>, Vec<String>) = asked.iter().cloned().partition(|word| word.starts_with("--"));
+    let size = closing::Wanted::of(&options)?;
     if let Some(unknown) = asked.iter().find(|name| !PARTS.contains(&name.as_str())) {
         bail!("there is no part `{unknown}`; the parts are {}", PARTS.join(", "));
     }
@@ -61,6 +65,7 @@ async fn run(asked: &[String]) -> Result<()> {
             "memory" => memory::run().await?,
             "rating" => rating::run()?,
             "deadlines" => deadlines::run().await?,
+            "closing" => closing::run(&size).await?,
             "fleet" => fleet::run().await?,
             "persons" => persons::run().await?,
             "release" => release::run().await?,

@@ -1,4 +1,4 @@
-//! Where are releases measured? On a database with an hour of 100,000 other instances, which ends when it is told to.
+//! Where are the ends of hours measured? On a database with an hour of many instances, which ends when it is told to.
 
 use crate::bare;
 use crate::cloud::{Cloud, Guests, Scratch, ZONE};
@@ -8,8 +8,8 @@ use crate::table::Times;
 use anyhow::{Context, Result, bail};
 use ebb_engine::price::tariff;
 use ebb_engine::rating::spans_of;
-use ebb_model::billing::Meter;
-use ebb_model::catalog::Catalog;
+use ebb_model::billing::{Meter, Span};
+use ebb_model::catalog::{Catalog, Flavor};
 use ebb_model::id::{AccountId, HostId, InstanceId, SpanId};
 use ebb_model::instance::{Cause, Instance, Purchase, State};
 use ebb_model::time::{HOUR, Second};
@@ -21,23 +21,45 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-const ACCOUNTS: usize = 100;
-const INSTANCES_EACH: usize = 1_000;
 /// Before any hour ends.
 const NEVER: i64 = 4_000_000_000;
+const PATIENCE: Duration = Duration::from_secs(3_600);
+
+/// How many instances have an hour in common.
+#[derive(Debug, Clone, Copy)]
+pub struct Size {
+    pub accounts: usize,
+    pub each: usize,
+}
+
+impl Size {
+    pub fn instances(self) -> usize {
+        self.accounts * self.each
+    }
+}
 
 /// A database with an hour that can be ended, and where it is.
 pub struct Stage {
     dir: Option<Scratch>,
     place: Place,
-    address: Option<String>,
-    boundary: Second,
+    pub address: Option<String>,
+    pub boundary: Second,
+    pub accounts: Vec<AccountId>,
     /// Its directory holds the database.
     ended: Option<Cloud>,
 }
 
 impl Stage {
-    pub async fn new(postgres: Option<&TempPostgres>) -> Result<Self> {
+    pub async fn new(postgres: Option<&TempPostgres>, size: Size) -> Result<Self> {
+        Self::with(postgres, size, |_| vec![]).await
+    }
+
+    /// With `more` rows.
+    pub async fn with(
+        postgres: Option<&TempPostgres>,
+        size: Size,
+        more: impl FnOnce(&Running) -> Vec<Query>,
+    ) -> Result<Self> {
         let dir = Scratch::new()?;
         std::fs::create_dir_all(dir.path().join("serve"))?;
         let address = match postgres {
@@ -49,8 +71,12 @@ impl Stage {
             None => Place::Sqlite(dir.path().join("serve").join("ebb.db")),
         };
         let boundary = now().second().hour();
-        bare::fill(&place, rows(boundary)).await?;
-        Ok(Self { dir: Some(dir), place, address, boundary, ended: None })
+        let since = boundary.plus(-HOUR);
+        let accounts: Vec<AccountId> = (0..size.accounts).map(|_| AccountId::new(id(since.start()))).collect();
+        let running = Running::new(since);
+        let more = more(&running);
+        bare::fill(&place, running.rows(&accounts, size).chain(more)).await?;
+        Ok(Self { dir: Some(dir), place, address, boundary, accounts, ended: None })
     }
 
     pub async fn start(&mut self) -> Result<Arc<Cloud>> {
@@ -61,7 +87,17 @@ impl Stage {
         Ok(Arc::new(cloud))
     }
 
-    async fn store(&self) -> Result<Store> {
+    /// Where the rows are.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// What is beside the rows, until it is started.
+    pub fn dir(&self) -> Result<&Scratch> {
+        self.dir.as_ref().context("it is not started yet")
+    }
+
+    pub async fn store(&self) -> Result<Store> {
         Ok(Store::open(self.place.clone()).await?)
     }
 
@@ -77,13 +113,22 @@ impl Stage {
     }
 
     pub async fn until_closed(&self) -> Result<()> {
+        self.until_left(0, Duration::from_millis(100)).await
+    }
+
+    /// Waits until the first account's hour is closed.
+    pub async fn until_begun(&self) -> Result<()> {
+        self.until_left(self.accounts.len() - 1, Duration::from_millis(5)).await
+    }
+
+    async fn until_left(&self, few: usize, pause: Duration) -> Result<()> {
         let (store, started) = (self.store().await?, Instant::now());
         let left = || query("select count(*) as open from account where close_at = $1", args![self.boundary.unix()]);
-        while store.rows(left()).await?[0].int("open") > 0 {
-            if started.elapsed() > Duration::from_secs(300) {
+        while store.rows(left()).await?[0].int("open") > few as i64 {
+            if started.elapsed() > PATIENCE {
                 bail!("the hour is not closed");
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(pause).await;
         }
         Ok(store.close().await?)
     }
@@ -119,65 +164,90 @@ pub struct Ends {
     pub turns: usize,
 }
 
-/// Accounts with many running instances on the second host.
-fn rows(boundary: Second) -> impl Iterator<Item = Query> {
-    let catalog: Catalog = ebb_server::sample_catalog();
-    let since = boundary.plus(-HOUR);
-    let there = HostId::new(id(since.start()));
-    let flavor = catalog.flavor("t6.small.1").expect("a flavor of the sample").clone();
-    let needs = catalog.needs(&flavor);
-    let full =
-        "insert into host_room (host_id, resource, capacity, used, claimed, releasing) values ($1, $2, $3, $3, 0, 0)";
-    let count = (ACCOUNTS * INSTANCES_EACH) as i64;
-    let mut first = vec![host::insert(&Host {
-        id: there,
-        name: "bench-2".to_owned(),
-        zone: ZONE.to_owned(),
-        driver: "fake".to_owned(),
-        state: "up".to_owned(),
-        sequence: 0,
-        seen_at: since.start(),
-        lending: Default::default(),
-    })];
-    first.extend(needs.iter().map(|(kind, amount)| query(full, args![there.to_string(), kind, amount * count])));
-    let accounts = (0..ACCOUNTS).flat_map(move |_| {
-        let owner = AccountId::new(id(since.start()));
-        let mut rows = vec![
-            account::insert(owner, "Hourly", since.start()),
-            query("update account set close_at = $2, ran = 1 where id = $1", args![owner.to_string(), NEVER]),
-        ];
-        for _ in 0..INSTANCES_EACH {
-            let instance = Instance {
-                id: InstanceId::new(id(since.start())),
-                account: owner,
-                name: "hourly".to_owned(),
-                zone: ZONE.to_owned(),
-                host: there,
-                flavor: flavor.id.clone(),
-                image: "ebb-guest".to_owned(),
-                key_pair: None,
-                resources: needs.clone(),
-                purchase: Purchase::OnDemand { price: flavor.on_demand.as_ref().expect("on sale on demand").at(since) },
-                disk_price: catalog.disk_price().at(since),
-                created_at: since.start(),
-                tags: Default::default(),
-                keep: Default::default(),
-                has_room: true,
-                took_room: false,
-                first_running: Some(since),
-                in_use_since: Some(since),
-                end_announced: false,
-                frozen_since: None,
-                generation: 2,
-                state: State::Running,
-            };
-            rows.push(instance::insert(&instance, None));
-            let spans = spans_of(&instance, &tariff(&catalog, &instance), Meter::ALL, true, since, || {
-                SpanId::new(id(since.start()))
-            });
-            rows.extend(spans.iter().map(bill::insert_span));
-        }
-        rows
-    });
-    first.into_iter().chain(accounts)
+/// Instances that run on the second host.
+pub struct Running {
+    catalog: Catalog,
+    flavor: Flavor,
+    host: HostId,
+    pub since: Second,
+}
+
+impl Running {
+    fn new(since: Second) -> Self {
+        let catalog: Catalog = ebb_server::sample_catalog();
+        let flavor = catalog.flavor("t6.small.1").expect("a flavor of the sample").clone();
+        Self { catalog, flavor, host: HostId::new(id(since.start())), since }
+    }
+
+    /// The host and the accounts, each with its instances and their spans.
+    fn rows(self, accounts: &[AccountId], size: Size) -> impl Iterator<Item = Query> {
+        let needs = self.catalog.needs(&self.flavor);
+        let full = "insert into host_room (host_id, resource, capacity, used, claimed, releasing) values ($1, $2, $3, $3, 0, 0)";
+        let count = size.instances() as i64;
+        let mut first = vec![host::insert(&Host {
+            id: self.host,
+            name: "bench-2".to_owned(),
+            zone: ZONE.to_owned(),
+            driver: "fake".to_owned(),
+            state: "up".to_owned(),
+            sequence: 0,
+            seen_at: self.since.start(),
+            lending: Default::default(),
+        })];
+        first
+            .extend(needs.iter().map(|(kind, amount)| query(full, args![self.host.to_string(), kind, amount * count])));
+        let accounts = accounts.to_vec().into_iter().flat_map(move |owner| {
+            let mut rows = self.account(owner, NEVER);
+            let mut spans = vec![];
+            for _ in 0..size.each {
+                let (instance, uses) = self.instance(owner, self.since);
+                rows.push(instance::insert(&instance, None));
+                spans.extend(uses);
+            }
+            rows.extend(bill::insert_spans(&spans));
+            rows
+        });
+        first.into_iter().chain(accounts)
+    }
+
+    /// An account whose first open hour ends then.
+    pub fn account(&self, owner: AccountId, close_at: i64) -> Vec<Query> {
+        vec![
+            account::insert(owner, "Hourly", self.since.start()),
+            query("update account set close_at = $2, ran = 1 where id = $1", args![owner.to_string(), close_at]),
+        ]
+    }
+
+    /// An instance that runs from `since` on, with its spans.
+    pub fn instance(&self, owner: AccountId, since: Second) -> (Instance, Vec<Span>) {
+        let (catalog, flavor) = (&self.catalog, &self.flavor);
+        let instance = Instance {
+            id: InstanceId::new(id(since.start())),
+            account: owner,
+            name: "hourly".to_owned(),
+            zone: ZONE.to_owned(),
+            host: self.host,
+            flavor: flavor.id.clone(),
+            image: "ebb-guest".to_owned(),
+            key_pair: None,
+            resources: catalog.needs(flavor),
+            purchase: Purchase::OnDemand { price: flavor.on_demand.as_ref().expect("on sale on demand").at(since) },
+            disk_price: catalog.disk_price().at(since),
+            created_at: since.start(),
+            tags: Default::default(),
+            keep: Default::default(),
+            has_room: true,
+            took_room: false,
+            first_running: Some(since),
+            in_use_since: Some(since),
+            end_announced: false,
+            frozen_since: None,
+            generation: 2,
+            state: State::Running,
+        };
+        let spans = spans_of(&instance, &tariff(catalog, &instance), Meter::ALL, true, since, || {
+            SpanId::new(id(since.start()))
+        });
+        (instance, spans)
+    }
 }

@@ -9,14 +9,14 @@ use crate::unit::{Outcome, Unit};
 use crate::work::hours::accruing;
 use ebb_engine::event::Event;
 use ebb_engine::lifecycle::{Input, step};
-use ebb_model::billing::{Settled, Span};
+use ebb_model::billing::Span;
 use ebb_model::id::AccountId;
 use ebb_model::instance::Instance;
 use ebb_model::money::{Amount, Exact};
 use ebb_model::time::{HOUR, Second};
 use ebb_store::Decision;
 use ebb_store::rows::account::Account;
-use ebb_store::rows::{alarm, instance};
+use ebb_store::rows::{alarm, bill, cap, instance};
 
 /// An hour of an account has closed whose blocks may have cost too much.
 pub const ALARM: &str = "block-debt";
@@ -28,15 +28,17 @@ impl App {
 }
 
 impl Unit {
-    /// The hour that ended at `at` is closed, and these spans go beyond it. What its blocks have cost is looked at closely before a later
-    /// hour is closed, if by the next one it could pass the limit, were there nothing to pay it with.
-    pub fn look_after_block_debt(&mut self, id: AccountId, at: Second, beyond: &[Span]) {
-        let blocks = beyond.iter().filter(|span| matches!(span.settled, Settled::AtRelease { .. }));
+    /// The hour that ended at `at` is closed. What its blocks have cost is looked at closely before a later hour is closed, if by the next
+    /// one it could pass the limit, were there nothing to pay it with.
+    pub async fn look_after_block_debt(&mut self, id: AccountId, at: Second) -> Outcome<()> {
         let until = |span: &Span| span.until.map_or(at.plus(HOUR), |until| until.min(at.plus(HOUR)));
-        let cost = blocks.map(|span| span.price.at(span.since).charge((until(span).unix() - span.since.unix()).max(0)));
-        if cost.sum::<Exact>() > self.app.catalog.limits.arrears.debt_limit.exact() {
+        let cost = |span: &Span| span.price.at(span.since).charge((until(span).unix() - span.since.unix()).max(0));
+        let rows = self.reads.rows(cap::block_spans(id)).await?;
+        let cost: Exact = rows.iter().map(bill::read_span).map(|span| cost(&span)).sum();
+        if cost > self.app.catalog.limits.arrears.debt_limit.exact() {
             self.write(alarm::set_at_latest(ALARM, &id.to_string(), at.start().plus_millis(1)));
         }
+        Ok(())
     }
 }
 

@@ -88,6 +88,12 @@ impl Mint {
         all
     }
 
+    /// A number below this, each as likely as any other; 0 if there is none.
+    pub fn below(&self, end: usize) -> usize {
+        let word = self.0.lock().expect("no panic while minting").dice.next_u64();
+        usize::try_from(word % end.max(1) as u64).expect("below a length")
+    }
+
     /// A bearer secret of 192 bits.
     pub fn secret(&self) -> String {
         let mut random = [0; 24];

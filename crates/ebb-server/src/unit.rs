@@ -469,11 +469,34 @@ impl App {
         F: Fn(Unit) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Outcome<Decision<T>>> + Send + 'static,
     {
-        let app = self.clone();
+        let (told, decide) = self.telling(decide);
+        let answer = self.store.unit(name, key, decide).await;
+        self.tell(&told, answer).await
+    }
+
+    /// The same for work that nobody waits for, and that may write thousands of rows.
+    pub async fn background_unit<T, F, Fut>(&self, name: &'static str, key: &str, decide: F) -> Result<T, Halt<Denied>>
+    where
+        T: Send + 'static,
+        F: Fn(Unit) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Outcome<Decision<T>>> + Send + 'static,
+    {
+        let (told, decide) = self.telling(decide);
+        let answer = self.store.background_unit(name, key, decide).await;
+        self.tell(&told, answer).await
+    }
+
+    /// A decision as the store wants it, and what its tries tell others.
+    fn telling<F, Fut>(&self, decide: F) -> (Arc<Told>, impl Fn(Reads) -> Fut + Send + Sync + 'static)
+    where
+        F: Fn(Unit) -> Fut + Send + Sync + 'static,
+    {
         let told = Arc::new(Told { app: self.clone(), touched: Mutex::default(), tries: AtomicU32::new(0) });
-        let tries = told.clone();
-        let answer =
-            self.store.unit(name, key, move |reads| decide(Unit::new(app.clone(), reads, tries.clone()))).await;
+        let (app, tries) = (self.clone(), told.clone());
+        (told, move |reads| decide(Unit::new(app.clone(), reads, tries.clone())))
+    }
+
+    async fn tell<T>(&self, told: &Told, answer: Result<T, Halt<Denied>>) -> Result<T, Halt<Denied>> {
         let touched = std::mem::take(&mut *told.lock());
         if matches!(answer, Err(Halt::Store(StoreError::Panicked { .. }))) {
             self.metrics.panicked();

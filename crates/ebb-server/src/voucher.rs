@@ -14,7 +14,7 @@ use ebb_engine::ordered;
 use ebb_engine::settlement;
 use ebb_engine::voucher::{Due, Owed, Payment, Use, pay, warns_at};
 use ebb_model::billing::{Charge, Split};
-use ebb_model::id::{AccountId, InstanceId};
+use ebb_model::id::{AccountId, AddressId, InstanceId};
 use ebb_model::instance::Instance;
 use ebb_model::money::{Amount, Exact};
 use ebb_model::time::{HOUR, Second};
@@ -23,7 +23,7 @@ use ebb_model::voucher::Voucher;
 use ebb_store::rows::account::Account;
 use ebb_store::rows::{address, alarm, instance, voucher};
 use ebb_store::{Decision, Reads, StoreError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An account's vouchers are to be looked after.
 pub const ALARM: &str = "vouchers";
@@ -43,20 +43,25 @@ pub async fn dues(
     charges: impl Iterator<Item = (&Charge, &Split)>,
     traffic: &[TrafficCharge],
 ) -> Result<Vec<Due>, StoreError> {
+    let charges: Vec<_> = charges.collect();
+    let ids: BTreeSet<InstanceId> = charges.iter().map(|(charge, _)| charge.instance).collect();
     let (mut known, mut dues) = (BTreeMap::<InstanceId, Instance>::new(), vec![]);
+    for some in instance::by_ids(ids) {
+        known.extend(reads.rows(some).await?.iter().map(instance::read).map(|one| (one.id, one)));
+    }
     for (charge, split) in charges {
-        let id = charge.instance;
-        if let std::collections::btree_map::Entry::Vacant(unknown) = known.entry(id) {
-            let row = reads.row(instance::by_id(id)).await?.expect("instances are never deleted");
-            unknown.insert(instance::read(&row));
-        }
-        let of = &known[&id];
+        let of = known.get(&charge.instance).expect("instances are never deleted");
         let what = Use::of(charge, of, region(app, &of.zone));
         dues.push(Due { what, amount: Owed::Time(split.payable - split.vouchers) });
     }
+    let ids: BTreeSet<AddressId> = traffic.iter().map(|charge| charge.address).collect();
+    let mut regions = BTreeMap::new();
+    for some in address::by_ids(ids) {
+        regions.extend(reads.rows(some).await?.iter().map(address::read).map(|one| (one.id, one.region)));
+    }
     for charge in traffic {
-        let row = reads.row(address::by_id(charge.address)).await?.expect("addresses are never deleted");
-        let (what, paid) = (Use::of_traffic(&address::read(&row).region), charge.paid());
+        let region = regions.get(&charge.address).expect("addresses are never deleted");
+        let (what, paid) = (Use::of_traffic(region), charge.paid());
         dues.push(Due { what, amount: Owed::Traffic(paid.payable - paid.vouchers) });
     }
     Ok(dues)

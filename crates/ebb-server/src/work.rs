@@ -1,6 +1,7 @@
 //! What is done without anybody asking? Workers: each is a step that reads what is due and does it; only the loops sleep.
 
 pub mod alarms;
+mod closing;
 pub mod deliveries;
 pub mod hosts;
 pub mod hours;

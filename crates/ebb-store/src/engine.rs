@@ -17,10 +17,10 @@ use crate::sqlite::connection::Connection;
 use crate::sqlite::readers::{Readers, Task};
 use crate::sqlite::writer::{Message, Writer};
 use crate::store::{Kind, Place};
-use crate::unit::Job;
+use crate::unit::{Job, Lane};
 
-/// One writer waits for the disk while the other reads and decides; more only share the same cores.
-const POSTGRES_WRITERS: usize = 2;
+/// Of each lane one writer waits for the disk while the other reads and decides; more only share the same cores.
+const POSTGRES_WRITERS: [Lane; 4] = [Lane::Front, Lane::Front, Lane::Back, Lane::Back];
 
 pub(crate) enum Engine {
     Sqlite(SqliteEngine),
@@ -117,9 +117,9 @@ impl PostgresEngine {
         let config = with_limits(config.map_err(|error| StoreError::Unavailable(Arc::new(error)))?);
         Session::connect(&config, "set client_min_messages = warning").await?.migrate().await?;
         let queue = Arc::new(Queue::default());
-        let mut writers = Vec::with_capacity(POSTGRES_WRITERS);
-        for _ in 0..POSTGRES_WRITERS {
-            let writer = postgres::writer::Writer::connect(config.clone(), queue.clone(), tally.clone()).await?;
+        let mut writers = Vec::with_capacity(POSTGRES_WRITERS.len());
+        for lane in POSTGRES_WRITERS {
+            let writer = postgres::writer::Writer::connect(config.clone(), lane, queue.clone(), tally.clone()).await?;
             writers.push(tokio::spawn(writer.run()));
         }
         Ok(PostgresEngine { pool: Pool::new(config), queue, writers: Mutex::new(writers) })

@@ -18,6 +18,7 @@ pub mod event;
 pub mod host;
 pub mod instance;
 pub mod lending;
+mod many;
 pub mod notice;
 pub mod person;
 pub mod price;

@@ -19,7 +19,7 @@ use crate::immediate::finish;
 use crate::postgres::session::send;
 use crate::reads::{Reads, Source};
 use crate::sqlite::readers::Task;
-use crate::unit::{Decide, Decision, Job, Outcome, erase, open, panicked};
+use crate::unit::{Decide, Decision, Job, Lane, Outcome, erase, open, panicked};
 use crate::value::{Query, Row};
 
 /// Where the rows are.
@@ -89,17 +89,30 @@ impl Store {
         Fut: Future<Output = Result<Decision<A>, Halt<R>>> + Send + 'static,
     {
         let decide = erase(name, self.inner.tally.clone(), decide);
-        open(self.settle(name, key.into(), decide).await)
+        open(self.settle(Lane::Front, name, key.into(), decide).await)
+    }
+
+    /// The same for work that nobody waits for, and that may write thousands of rows: it lets others go first, and shares its
+    /// commits with its like alone. How much of it is under way at a time is its caller's concern, as is the memory that it takes.
+    pub async fn background_unit<A, R, F, Fut>(&self, name: &'static str, key: &str, decide: F) -> Result<A, Halt<R>>
+    where
+        A: Send + 'static,
+        R: Send + 'static,
+        F: Fn(Reads) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Decision<A>, Halt<R>>> + Send + 'static,
+    {
+        let decide = erase(name, self.inner.tally.clone(), decide);
+        open(self.settle(Lane::Back, name, key.into(), decide).await)
     }
 
     /// Tries until the unit is settled, or the tries or the patience are used up.
-    async fn settle(&self, name: &'static str, key: Arc<str>, decide: Decide) -> Outcome {
+    async fn settle(&self, lane: Lane, name: &'static str, key: Arc<str>, decide: Decide) -> Outcome {
         let _room = self.inner.room.acquire().await;
         let started = Instant::now();
         let mut lost_tries = 0;
         for tried in 1.. {
             let (reply, answer) = oneshot::channel();
-            let job = Job { name, key: key.clone(), decide: decide.clone(), reply };
+            let job = Job { lane, name, key: key.clone(), decide: decide.clone(), reply };
             if self.is_closed() || self.inner.engine.submit(job).is_err() {
                 return Outcome::Failed(StoreError::Closed);
             }

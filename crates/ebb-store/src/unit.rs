@@ -95,8 +95,18 @@ pub(crate) fn panicked(what: &'static str, tally: &Tally, panic: &(dyn Any + Sen
     StoreError::Panicked { what, message }
 }
 
+/// Who waits for a unit of work?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// Somebody who asked.
+    Front,
+    /// Nobody. It may write thousands of rows, so it shares no commit with those in front.
+    Back,
+}
+
 /// One try of a unit of work, waiting for a writer.
 pub(crate) struct Job {
+    pub(crate) lane: Lane,
     pub(crate) name: &'static str,
     pub(crate) key: Arc<str>,
     pub(crate) decide: Decide,

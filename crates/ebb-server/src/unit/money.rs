@@ -3,16 +3,19 @@
 use super::{Outcome, Unit};
 use ebb_engine::drill::free_seconds;
 use ebb_engine::event::Event;
-use ebb_engine::monthly::Payment;
+use ebb_engine::monthly;
 use ebb_engine::rating;
 use ebb_engine::settlement::{self, settle_with_vouchers};
 use ebb_engine::trial::deduct;
+use ebb_engine::voucher::Payment;
 use ebb_ledger::Entry;
 use ebb_model::billing::{BillRecord, Charge, Settled, Span, Split};
 use ebb_model::id::{AccountId, EntryId, InstanceId, RecordId, SpanId};
 use ebb_model::instance::{End, Instance, State};
 use ebb_model::time::{Period, Second};
 use ebb_model::traffic::{TrafficCharge, TrafficRecord};
+use ebb_store::rows::account::Hold;
+use ebb_store::rows::voucher::PaidOf;
 use ebb_store::rows::{account, bill, block, cap as cap_rows, drill, traffic as traffic_rows, voucher};
 
 impl Unit {
@@ -34,7 +37,7 @@ impl Unit {
     }
 
     /// Issues the one record of months that are paid in advance.
-    pub(super) async fn pay(&mut self, of: &Instance, payment: &Payment) -> Outcome<()> {
+    pub(super) async fn pay(&mut self, of: &Instance, payment: &monthly::Payment) -> Outcome<()> {
         let id = SpanId::new(self.app.mint.uuid(self.now));
         let (span, charge) = rating::in_advance(of, payment, id);
         self.write(bill::insert_span(&span));
@@ -85,22 +88,26 @@ impl Unit {
         row.totals = settled.totals;
         row.purse = settled.purse;
         let mut payments = paid.by_record.into_iter().flatten().peekable();
-        let mut write_payments = |unit: &mut Unit, at: usize, id: RecordId, since: Second| {
-            while let Some(paid) = payments.next_if(|paid| paid.due == at) {
-                unit.write(voucher::insert_payment(account, id, since, paid.voucher, paid.amount));
+        let (mut at, mut paid_of) = (0, vec![]);
+        // What paid the next record.
+        let mut paid = |record: RecordId, since: Second| {
+            while let Some(Payment { voucher, amount, .. }) = payments.next_if(|paid| paid.due == at) {
+                paid_of.push(PaidOf { record, since, voucher, amount });
             }
+            at += 1;
         };
-        let timed = charges.len();
-        for (at, (charge, split)) in charges.into_iter().zip(splits).enumerate() {
-            let (id, since) = (RecordId::new(mint.uuid(now)), charge.period.since);
-            self.write(bill::insert_record(&BillRecord { id, charge, split, issued_at }));
-            write_payments(self, at, id, since);
-        }
-        for (at, charge) in traffic.into_iter().enumerate() {
-            let (id, since) = (RecordId::new(mint.uuid(now)), charge.period.since);
+        let records = charges.into_iter().zip(splits).map(|(charge, split)| {
+            let id = RecordId::new(mint.uuid(now));
+            paid(id, charge.period.since);
+            BillRecord { id, charge, split, issued_at }
+        });
+        self.writes.extend(bill::insert_records(records));
+        for charge in traffic {
+            let id = RecordId::new(mint.uuid(now));
+            paid(id, charge.period.since);
             self.write(traffic_rows::insert_record(&TrafficRecord { id, account, charge, issued_at }));
-            write_payments(self, timed + at, id, since);
         }
+        self.writes.extend(voucher::insert_payments(account, paid_of));
         self.post(account, reason, &settled.entry, issued_at);
         self.after_settlement(account, debt_before, issued_at).await
     }
@@ -143,6 +150,16 @@ impl Unit {
             let account = self.change_account(id).await?;
             account.held = account.held - amount;
             self.write(account::delete_hold(about));
+        }
+        Ok(())
+    }
+
+    /// The same of several that were just read.
+    pub async fn drop_holds(&mut self, id: AccountId, holds: &[Hold]) -> Outcome<()> {
+        if !holds.is_empty() {
+            let account = self.change_account(id).await?;
+            account.held = holds.iter().fold(account.held, |held, hold| held - hold.amount);
+            self.writes.extend(account::delete_holds(holds.iter().map(|hold| hold.instance)));
         }
         Ok(())
     }

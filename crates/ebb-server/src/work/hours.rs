@@ -20,7 +20,7 @@ use ebb_model::instance::End;
 use ebb_model::money::Exact;
 use ebb_model::time::{HOUR, Period, Second, Timestamp};
 use ebb_model::trial::TrialGrant;
-use ebb_store::rows::account::{self, Account};
+use ebb_store::rows::account::{self, Account, Hold};
 use ebb_store::rows::{bill, cap as cap_rows, instance, traffic};
 use ebb_store::{Decision, Reads, Row, StoreError};
 use std::collections::BTreeMap;
@@ -28,62 +28,27 @@ use std::collections::BTreeMap;
 /// How long what is due on a host waits for its word. After an outage of our own, so long from our return.
 const HOST_PATIENCE_SECONDS: i64 = 60;
 /// How many accounts are looked at in one go.
-const PAGE: i64 = 1_000;
+pub(super) const PAGE: i64 = 1_000;
 
 impl App {
-    /// Closes every hour that has ended, of every account whose hosts have told what they saw before its end.
-    /// Gives back when the next one ends.
-    ///
-    /// An account whose hour cannot be closed is left for the next time: it must not stand before others for ever. What is due goes
-    /// before any later hour, so none is closed that ends after the first instant for which somebody still waits.
-    pub async fn close_hours(&self) -> Result<Option<Timestamp>, Denied> {
-        let mut failed = None;
-        let mut waiting = String::new();
-        loop {
-            let now = self.clock.now();
-            let due = self.store.rows(account::closes_by(now.second(), &waiting, PAGE)).await?;
-            let Some(last) = due.last() else { break };
-            waiting = last.text("id").to_owned();
-            let first_due = self.next_due().await?.map(|(at, _)| at);
-            let before_due = |at: Second| first_due.is_none_or(|due| at.start() < due || due > now);
-            for row in &due {
-                let (at, id) = close_at(row);
-                // An account may have several hours to close after a pause.
-                let mut next = Some(at).filter(|at| at.start() <= now && before_due(*at));
-                while let Some(at) = next
-                    && self.hosts_heard(id, at).await?
-                {
-                    match self.close_hour(id, at).await {
-                        Ok(()) => {}
-                        // The database is away, for one as for all.
-                        Err(Denied::Store(error @ StoreError::Unavailable(_))) => return Err(error.into()),
-                        Err(error) => {
-                            tracing::error!(account = %id, %at, %error, "an hour cannot be closed; it is tried again");
-                            failed = Some(error);
-                            break;
-                        }
-                    }
-                    let again = self.store.rows(account::by_id(id)).await?;
-                    next = again.first().and_then(|row| account::read(row).close_at);
-                    next = next.filter(|at| at.start() <= now && before_due(*at));
-                }
-            }
-        }
-        if let Some(error) = failed {
-            return Err(error);
-        }
-        let next = self.next_close().await?.map(|(at, _)| at.start());
-        Ok(next.filter(|at| *at > self.clock.now()))
-    }
-
-    pub async fn next_close(&self) -> Result<Option<(Second, AccountId)>, StoreError> {
-        Ok(self.store.rows(account::next_close()).await?.first().map(close_at))
-    }
-
     /// Closes the hour of an account that ends at `at`; a repetition finds it closed and does nothing.
     pub async fn close_hour(&self, id: AccountId, at: Second) -> Result<(), Denied> {
-        match self.unit("close-hour", &id.to_string(), move |unit| close(unit, id, at)).await? {
-            Closing::Done => Ok(()),
+        let closing = self.unit("close-hour", &id.to_string(), move |unit| close(unit, id, at)).await?;
+        self.follow_closing(id, closing).await
+    }
+
+    /// The same where many are closed and nobody waits for one of them. Says whether it was open.
+    pub async fn close_hour_behind(&self, id: AccountId, at: Second) -> Result<bool, Denied> {
+        let close = move |unit| close(unit, id, at);
+        let closing = self.background_unit("close-hour", &id.to_string(), close).await?;
+        let was_open = !matches!(closing, Closing::NotOpen);
+        self.follow_closing(id, closing).await?;
+        Ok(was_open)
+    }
+
+    async fn follow_closing(&self, id: AccountId, closing: Closing) -> Result<(), Denied> {
+        match closing {
+            Closing::Done | Closing::NotOpen => Ok(()),
             // The hour is closed with the next look at it.
             Closing::CapFirst => self.tend_cap(id).await,
             Closing::ArrearsFirst => self.tend_arrears(id).await,
@@ -189,6 +154,8 @@ pub async fn accruing(app: &App, reads: &Reads, account: &Account, now: Second) 
 /// What came of closing an hour.
 enum Closing {
     Done,
+    /// It was closed before.
+    NotOpen,
     /// The account's spending cap acts within the hour, and has not yet.
     CapFirst,
     /// What the account's arrears bring within the hour is not carried out yet.
@@ -198,7 +165,7 @@ enum Closing {
 async fn close(mut unit: Unit, id: AccountId, at: Second) -> Outcome<Decision<Closing>> {
     let account = unit.account(id).await?.clone();
     if account.close_at != Some(at) {
-        return Ok(unit.done(Closing::Done));
+        return Ok(unit.done(Closing::NotOpen));
     }
     let capped = cap::see(&unit.app, &unit.reads, &account, unit.now.second()).await?;
     let capped = capped.filter(|seen| seen.has_something_to_do(&unit.app, unit.now));
@@ -226,14 +193,12 @@ async fn close(mut unit: Unit, id: AccountId, at: Second) -> Outcome<Decision<Cl
     budget::tell(&mut unit, &account, at).await?;
     // The whole clock hour, also where local midnight cuts its records in two: a grant's cap is for all of it.
     let hour = Period { since: at.plus(-HOUR), until: at };
-    let charges = hourly(&unit.app.clone(), &unit.reads, id, hour, grant.as_ref()).await?;
-
+    let spans = hourly_spans(&unit.reads, id, hour.since).await?;
+    let charges = rate(&unit.app, &spans, hour, grant.as_ref());
     // What is beyond this hour decides whether there is a next one to close.
-    let beyond = unit.reads.rows(bill::spans_beyond(id, at)).await?;
-    let beyond: Vec<Span> = beyond.iter().map(bill::read_span).collect();
-    let more = beyond.iter().any(|span| matches!(span.settled, Settled::Hourly { .. }));
+    let more = spans.iter().any(|span| span.until.is_none_or(|until| until > at));
+    drop(spans);
     let holds = unit.reads.rows(account::holds(id)).await?;
-    let held: Vec<_> = holds.iter().map(account::read_hold).collect();
     let flows = traffic::read_flows(&unit.reads.rows(traffic::open_of(id)).await?);
     let more = more || flows.iter().any(|flow| flow.period.until > at);
     let next = more.then(|| at.next_hour());
@@ -243,15 +208,15 @@ async fn close(mut unit: Unit, id: AccountId, at: Second) -> Outcome<Decision<Cl
     unit.close_traffic(id, &traffic, at);
     if !charges.is_empty() || !traffic.charges.is_empty() {
         // A firm instance's hold was for its first hour; a block's stays until its release.
-        for hold in held {
-            let settled = |(charge, _): &(Charge, Split)| {
-                let counts = charge.meter == Meter::Compute && charge.period.until > hold.since;
-                counts && charge.instance == hold.instance
-            };
-            if charges.iter().any(settled) {
-                unit.drop_hold(id, hold.instance).await?;
-            }
+        let computed = charges.iter().filter(|(charge, _)| charge.meter == Meter::Compute);
+        let mut settled = BTreeMap::<InstanceId, Second>::new();
+        for (charge, _) in computed {
+            let until = settled.entry(charge.instance).or_insert(charge.period.until);
+            *until = charge.period.until.max(*until);
         }
+        let mut held: Vec<Hold> = holds.iter().map(account::read_hold).collect();
+        held.retain(|hold| settled.get(&hold.instance).is_some_and(|until| *until > hold.since));
+        unit.drop_holds(id, &held).await?;
         let (charges, splits): (Vec<_>, Vec<_>) = charges.into_iter().unzip();
         let used: Exact = splits.iter().map(|split| split.grant).sum();
         if let Some(grant) = grant.as_mut().filter(|_| used.units() > 0) {
@@ -269,7 +234,7 @@ async fn close(mut unit: Unit, id: AccountId, at: Second) -> Outcome<Decision<Cl
         unit.log(id, None, &Event::HourClosed { hour });
         unit.settle_with_traffic(id, &format!("hour {at}"), charges, splits, &traffic.charges, at).await?;
     }
-    unit.look_after_block_debt(id, at, &beyond);
+    unit.look_after_block_debt(id, at).await?;
     if let (Some(grant), Some(ending)) = (grant, ending)
         && unit.now >= grant.valid_until.start()
         && trial::hours_are_over(next, &grant)
@@ -291,7 +256,7 @@ fn by_month(app: &App, hour: Period, charges: &[Charge], splits: &[Split]) -> BT
     payable
 }
 
-/// The hourly charges of an account in a window, hour by hour in the order in which a grant pays: by instance, compute before disk.
+/// The hourly charges of an account in a window, with how its grant pays them.
 async fn hourly(
     app: &App,
     reads: &Reads,
@@ -299,10 +264,20 @@ async fn hourly(
     window: Period,
     grant: Option<&TrialGrant>,
 ) -> Result<Vec<(Charge, Split)>, StoreError> {
-    let rows = reads.rows(bill::spans_beyond(id, window.since)).await?;
+    Ok(rate(app, &hourly_spans(reads, id, window.since).await?, window, grant))
+}
+
+/// What is charged hourly of an account from `since` on, in the order in which a grant pays: by instance, compute before disk.
+async fn hourly_spans(reads: &Reads, id: AccountId, since: Second) -> Result<Vec<Span>, StoreError> {
+    let rows = reads.rows(bill::spans_beyond(id, since)).await?;
     let spans = rows.iter().map(bill::read_span).filter(|span| matches!(span.settled, Settled::Hourly { .. }));
     let mut spans: Vec<Span> = spans.collect();
     spans.sort_by_key(|span| (span.instance, span.meter, span.since));
+    Ok(spans)
+}
+
+/// Charges in a window, hour by hour.
+fn rate(app: &App, spans: &[Span], window: Period, grant: Option<&TrialGrant>) -> Vec<(Charge, Split)> {
     let (calendar, mut grant) = (&app.catalog.time_zone, grant.cloned());
     let (mut all, mut since) = (vec![], window.since);
     // While a host is not heard several hours are open, and each has a cap of its own.
@@ -317,5 +292,5 @@ async fn hourly(
         all.extend(charges.into_iter().zip(splits));
         since = hour.until;
     }
-    Ok(all)
+    all
 }

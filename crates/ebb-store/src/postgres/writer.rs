@@ -12,7 +12,7 @@ use crate::error::{Cause, StoreError};
 use crate::postgres::queue::Queue;
 use crate::postgres::session::{Session, send};
 use crate::reads::{Reads, Source};
-use crate::unit::{Abort, Job, Outcome, Parcel, Settled, Verdict, announce, fail};
+use crate::unit::{Abort, Job, Lane, Outcome, Parcel, Settled, Verdict, announce, fail};
 use crate::value::Query;
 
 /// So many units share a transaction at most. Their rows stay locked until the commit, and other processes wait.
@@ -26,6 +26,7 @@ const SETUP: &str = "set idle_in_transaction_session_timeout = '30s'; set lock_t
 
 pub(crate) struct Writer {
     config: Config,
+    lane: Lane,
     session: Option<Arc<Session>>,
     next_try: Instant,
     queue: Arc<Queue>,
@@ -33,14 +34,19 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) async fn connect(config: Config, queue: Arc<Queue>, tally: Arc<Tally>) -> Result<Writer, StoreError> {
+    pub(crate) async fn connect(
+        config: Config,
+        lane: Lane,
+        queue: Arc<Queue>,
+        tally: Arc<Tally>,
+    ) -> Result<Writer, StoreError> {
         let session = Some(Arc::new(Session::connect(&config, SETUP).await?));
-        Ok(Writer { config, session, next_try: Instant::now(), queue, tally })
+        Ok(Writer { config, lane, session, next_try: Instant::now(), queue, tally })
     }
 
     /// The life of a writer's task: until the queue is closed and empty.
     pub(crate) async fn run(mut self) {
-        while let Some(jobs) = self.queue.take(BATCH).await {
+        while let Some(jobs) = self.queue.take(self.lane, BATCH).await {
             let keys: Vec<_> = jobs.iter().map(|job| job.key.clone()).collect();
             let jobs: Vec<_> = jobs.into_iter().filter(|job| !job.is_abandoned()).collect();
             if !jobs.is_empty() {

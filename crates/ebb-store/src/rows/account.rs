@@ -1,5 +1,6 @@
 //! Which rows hold an account: its money, its keys, its key pairs and its grant?
 
+use super::many::Many;
 use super::{exact, own, own_json, units};
 use crate::{Query, Row, args, query};
 use ebb_engine::settlement::{Purse, Totals};
@@ -159,6 +160,12 @@ pub fn change(account: &Account) -> Query {
 /// The account whose hour is to be closed first.
 pub fn next_close() -> Query {
     query("select id, close_at from account where close_at is not null order by close_at, id limit 1", args![])
+}
+
+/// The end of the first hour that is to be closed, as `close_at`, which may be null: found at once, however many accounts there are, and
+/// however many end with it.
+pub fn first_close() -> Query {
+    query("select min(close_at) as close_at from account where close_at is not null", args![])
 }
 
 /// A page of the accounts with an hour that has ended by `now`, by id.
@@ -356,4 +363,9 @@ pub fn insert_hold(account: AccountId, instance: InstanceId, amount: Amount, sin
 
 pub fn delete_hold(instance: InstanceId) -> Query {
     query("delete from hold where instance_id = $1", args![instance.to_string()])
+}
+
+pub fn delete_holds(instances: impl IntoIterator<Item = InstanceId>) -> Vec<Query> {
+    static DELETE: Many = Many::new("delete from hold where instance_id in", 0);
+    DELETE.ids(instances)
 }

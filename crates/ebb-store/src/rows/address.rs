@@ -1,5 +1,6 @@
 //! Which rows hold public addresses, and how far their counters were read?
 
+use super::many::Many;
 use super::own;
 use super::price::{read_prices, write_later};
 use crate::{Query, Row, args, query};
@@ -48,6 +49,11 @@ pub fn read(row: &Row) -> Address {
 
 pub fn by_id(id: AddressId) -> Query {
     query("select * from address where id = $1", args![id.to_string()])
+}
+
+pub fn by_ids(ids: impl IntoIterator<Item = AddressId>) -> Vec<Query> {
+    static LOOK: Many = Many::new("select * from address where id in", 0);
+    LOOK.ids(ids)
 }
 
 /// A page of those of an account that are not released.

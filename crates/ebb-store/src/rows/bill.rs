@@ -1,5 +1,6 @@
 //! Which rows hold usage, bill records and the ledger?
 
+use super::many::Many;
 use super::price::{read_prices, write_later};
 use super::{exact, json, own, own_json, units};
 use crate::{Query, Row, args, query};
@@ -14,9 +15,15 @@ use ebb_model::trial::Holder;
 const OPEN: i64 = i64::MAX;
 
 pub fn insert_span(span: &Span) -> Query {
-    query(
-        "insert into span (id, account_id, instance_id, meter, price, settled, since, until, item, units, later) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+    insert_spans([span]).pop().expect("a span is a row")
+}
+
+pub fn insert_spans<'a>(spans: impl IntoIterator<Item = &'a Span>) -> Vec<Query> {
+    static INSERT: Many = Many::new(
+        "insert into span (id, account_id, instance_id, meter, price, settled, since, until, item, units, later) values",
+        11,
+    );
+    let row = |span: &Span| {
         args![
             span.id.to_string(),
             span.account.to_string(),
@@ -29,8 +36,9 @@ pub fn insert_span(span: &Span) -> Query {
             span.follows.as_ref().map(|follows| follows.item.clone()),
             span.follows.as_ref().map(|follows| follows.units),
             write_later(&span.price),
-        ],
-    )
+        ]
+    };
+    INSERT.rows(spans.into_iter().map(row))
 }
 
 /// What is measured of an instance ends; what was paid in advance stays paid.
@@ -115,12 +123,15 @@ fn meter(name: &str) -> Meter {
     own_json(&format!("\"{name}\""))
 }
 
-pub fn insert_record(record: &BillRecord) -> Query {
-    let charge = &record.charge;
-    query(
+/// An hour of an account may have thousands.
+pub fn insert_records(records: impl IntoIterator<Item = BillRecord>) -> Vec<Query> {
+    static INSERT: Many = Many::new(
         "insert into bill_record (id, account_id, instance_id, span_id, meter, price, since, until, waiver, covered, \
-         waived, granted, payable, issued_at, months, vouchers) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+         waived, granted, payable, issued_at, months, vouchers) values",
+        16,
+    );
+    let row = |record: BillRecord| {
+        let charge = &record.charge;
         args![
             record.id.to_string(),
             charge.account.to_string(),
@@ -138,8 +149,9 @@ pub fn insert_record(record: &BillRecord) -> Query {
             record.issued_at.unix(),
             charge.months,
             units(record.split.vouchers),
-        ],
-    )
+        ]
+    };
+    INSERT.rows(records.into_iter().map(row))
 }
 
 pub fn records_of_account(account: AccountId, since: Second, until: Second, limit: i64) -> Query {

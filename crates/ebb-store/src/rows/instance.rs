@@ -1,5 +1,6 @@
 //! Which rows hold an instance, and what did the planner decide about it?
 
+use super::many::Many;
 use super::{json, own, own_json};
 use crate::{Query, Row, args, query};
 use ebb_model::id::{AccountId, HostId, InstanceId, KeyPairId};
@@ -53,6 +54,11 @@ pub fn read_seen(row: &Row) -> Seen {
 
 pub fn by_id(id: InstanceId) -> Query {
     query("select * from instance where id = $1", args![id.to_string()])
+}
+
+pub fn by_ids(ids: impl IntoIterator<Item = InstanceId>) -> Vec<Query> {
+    static LOOK: Many = Many::new("select * from instance where id in", 0);
+    LOOK.ids(ids)
 }
 
 /// A page of an account's instances, newest last.
@@ -170,9 +176,9 @@ pub fn takings(account: AccountId, since: Timestamp) -> Query {
 /// The hosts of which something may be heard that an account pays for. What was lost is not charged until it is heard of again.
 pub fn hosts_of(account: AccountId) -> Query {
     query(
-        "select distinct host_id from instance where account_id = $1 and live = 1 \
+        "select host_id, count(*) as instances from instance where account_id = $1 and live = 1 \
          and state not like '{\"state\":\"lost\"%' \
-         and (first_running is not null or state not like '{\"state\":\"waiting\"%')",
+         and (first_running is not null or state not like '{\"state\":\"waiting\"%') group by host_id",
         args![account.to_string()],
     )
 }

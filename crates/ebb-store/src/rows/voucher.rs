@@ -1,5 +1,6 @@
 //! Which rows hold coupons and cards, and what each paid of a record?
 
+use super::many::Many;
 use super::{json, own, own_json};
 use crate::{Query, Row, args, query};
 use ebb_model::id::{AccountId, RecordId, VoucherId};
@@ -83,11 +84,22 @@ pub fn live_page_of(account: AccountId, after: &str, limit: i64) -> Query {
 }
 
 /// So much of a record was paid with it.
-pub fn insert_payment(account: AccountId, record: RecordId, since: Second, of: VoucherId, amount: Fine) -> Query {
-    query(
-        "insert into record_voucher (record_id, voucher_id, account_id, since, amount) values ($1, $2, $3, $4, $5)",
-        args![record.to_string(), of.to_string(), account.to_string(), since.unix(), units(amount)],
-    )
+/// What a voucher paid of a record that begins at `since`.
+pub struct PaidOf {
+    pub record: RecordId,
+    pub since: Second,
+    pub voucher: VoucherId,
+    pub amount: Fine,
+}
+
+pub fn insert_payments(account: AccountId, payments: impl IntoIterator<Item = PaidOf>) -> Vec<Query> {
+    static INSERT: Many =
+        Many::new("insert into record_voucher (record_id, voucher_id, account_id, since, amount) values", 5);
+    let row = |paid: PaidOf| {
+        let (record, voucher) = (paid.record.to_string(), paid.voucher.to_string());
+        args![record, voucher, account.to_string(), paid.since.unix(), units(paid.amount)]
+    };
+    INSERT.rows(payments.into_iter().map(row))
 }
 
 /// What was paid of an account's records that begin in a time.

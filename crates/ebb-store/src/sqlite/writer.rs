@@ -1,6 +1,11 @@
 //! How do units of work share one durable commit of SQLite?
+//!
+//! Those that somebody waits for come first, all that wait in one commit. Behind them background units have a turn, which ends with
+//! the first of them that is done after a short time: so long a request waits for them at most, and for the commit.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -10,10 +15,13 @@ use crate::immediate::finish;
 use crate::reads::{Reads, Source};
 use crate::sqlite::connection::Connection;
 use crate::sqlite::readers::Task;
-use crate::unit::{Abort, Job, Outcome, Settled, Verdict, announce, fail};
+use crate::unit::{Abort, Job, Lane, Outcome, Settled, Verdict, announce, fail};
 
 /// So many units share a commit at most: the first of them waits for the last.
 const BATCH: usize = 512;
+
+/// No background unit begins later than this in its turn. Small ones share a commit in it, a large one has it for itself.
+const TURN: Duration = Duration::from_millis(10);
 
 pub(crate) enum Message {
     Unit(Job),
@@ -35,14 +43,23 @@ impl Writer {
 
     /// The life of the writer's thread: until it is closed, or everybody who could send is gone.
     pub(crate) fn run(self, waiting: &mpsc::Receiver<Message>) {
-        while let Ok(first) = waiting.recv() {
+        let mut background = VecDeque::new();
+        loop {
+            let first = match background.is_empty() {
+                true => waiting.recv().ok(),
+                false => waiting.try_recv().ok(),
+            };
+            if first.is_none() && background.is_empty() {
+                return;
+            }
             let more = std::iter::from_fn(|| waiting.try_recv().ok());
             let mut jobs = Vec::new();
             let mut rest = Vec::new();
             let mut closing = None;
-            for message in std::iter::once(first).chain(more.take(BATCH - 1)) {
+            for message in first.into_iter().chain(more.take(BATCH - 1)) {
                 match message {
                     Message::Unit(job) if job.is_abandoned() => {}
+                    Message::Unit(job) if job.lane == Lane::Back => background.push_back(job),
                     Message::Unit(job) => jobs.push(job),
                     Message::Read(task) => rest.push(task),
                     Message::Close(reply) => closing = Some(reply),
@@ -51,6 +68,10 @@ impl Writer {
             self.run_batch(jobs);
             for task in rest {
                 task(Ok(self.reads()));
+            }
+            self.take_turn(&mut background);
+            while closing.is_some() && !background.is_empty() {
+                self.take_turn(&mut background);
             }
             if let Some(reply) = closing {
                 let checkpointed = self.lock().control("pragma wal_checkpoint(truncate)");
@@ -66,7 +87,7 @@ impl Writer {
         if jobs.is_empty() {
             return;
         }
-        match self.attempt(&jobs) {
+        match self.attempt(&jobs, None) {
             Ok(settled) => announce(&self.tally, jobs, settled),
             Err(Abort::Batch(error)) => fail(jobs, &error),
             Err(Abort::Job(error)) if jobs.len() == 1 => fail(jobs, &error),
@@ -78,10 +99,26 @@ impl Writer {
         }
     }
 
-    /// Runs the jobs in one transaction. After an error nothing of it remains.
-    fn attempt(&self, jobs: &[Job]) -> Result<Vec<Settled>, Abort> {
+    /// Runs the first background jobs in a commit of their own; how many, time says.
+    fn take_turn(&self, background: &mut VecDeque<Job>) {
+        if background.is_empty() {
+            return;
+        }
+        match self.attempt(background.make_contiguous(), Some(Instant::now() + TURN)) {
+            Ok(settled) => announce(&self.tally, background.drain(..settled.len()).collect(), settled),
+            Err(Abort::Batch(error)) => fail(background.drain(..).collect(), &error),
+            // Perhaps it is another that spoils the turn; then its own comes.
+            Err(Abort::Job(_)) => self.run_batch(background.drain(..1).collect()),
+        }
+    }
+
+    /// Runs the jobs in one transaction, or the first of them, if no other may begin after an instant. After an error nothing of it
+    /// remains.
+    fn attempt(&self, jobs: &[Job], last_begin: Option<Instant>) -> Result<Vec<Settled>, Abort> {
         self.lock().control("begin immediate").map_err(Abort::Batch)?;
-        let carried_out = jobs.iter().map(|job| self.carry_out(job)).collect::<Result<Vec<_>, _>>();
+        let in_time = |at: usize| at == 0 || last_begin.is_none_or(|last| Instant::now() < last);
+        let taken = jobs.iter().enumerate().take_while(|(at, _)| in_time(*at));
+        let carried_out = taken.map(|(_, job)| self.carry_out(job)).collect::<Result<Vec<_>, _>>();
         let committed = carried_out.map_err(Abort::Job).and_then(|settled| {
             let wrote = settled.iter().any(|each| each.wrote);
             self.lock().control("commit").map_err(|error| unfinished(error, wrote))?;

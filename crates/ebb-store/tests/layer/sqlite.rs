@@ -1,6 +1,11 @@
 //! What is promised on SQLite alone?
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
+
 use ebb_store::{Decision, Halt, Kind, StoreError, args, query};
+use futures_util::future::join_all;
 
 use crate::home::{Home, raise};
 
@@ -26,6 +31,42 @@ async fn a_full_disk_leaves_nothing_and_passes() {
         home.write("update counter set note = $1", args![note.as_str()]).await.unwrap();
         assert_eq!(home.counter("a").await.text("note"), note);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_waits_for_one_background_unit_at_most() {
+    let home = Home::new(Kind::Sqlite).await;
+    home.add("a", 9).await;
+    let begun = Arc::new(AtomicU64::new(0));
+    let slow = |number: u64| {
+        let (begun, store) = (begun.clone(), home.store.clone());
+        async move {
+            let decide = move |reads| {
+                begun.fetch_add(1, SeqCst);
+                // Longer than a turn, as an hour with thousands of records is.
+                std::thread::sleep(Duration::from_millis(20));
+                raise(reads, "a")
+            };
+            store.background_unit("slow", &number.to_string(), decide).await.unwrap()
+        }
+    };
+    let all = tokio::spawn(join_all((0..20).map(slow)));
+    while begun.load(SeqCst) == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    for _ in 0..5 {
+        let (before, seen, waited) = (begun.load(SeqCst), begun.clone(), Arc::new(AtomicU64::new(0)));
+        let waited_for = waited.clone();
+        let decide = move |reads| {
+            waited_for.store(seen.load(SeqCst) - before, SeqCst);
+            raise(reads, "a")
+        };
+        home.store.unit("raise", "a", decide).await.unwrap();
+        assert!(waited.load(SeqCst) <= 1, "none begins while somebody waits, but at the same moment");
+    }
+    assert!(begun.load(SeqCst) < 20, "they were there all the time");
+    all.await.unwrap();
+    assert_eq!(home.used("a").await, 25);
 }
 
 #[tokio::test]

@@ -16,6 +16,8 @@ crate::everywhere!(
     who_waits_for_others_spares_them_and_its_tries,
     a_second_guard_takes_the_first_back,
     increments_are_never_lost,
+    background_units_take_turns_with_others,
+    what_was_begun_in_the_background_is_finished,
     a_shared_capacity_is_never_exceeded,
     a_duplicate_key_is_told_apart,
     a_panicking_decision_spares_the_others,
@@ -134,6 +136,56 @@ async fn increments_are_never_lost(home: Home) {
     assert_eq!((row.int("used"), row.int("generation")), (1000, 1000));
     let counters = home.store.counters();
     assert_eq!(counters.units, 1002);
+}
+
+async fn background_units_take_turns_with_others(home: Home) {
+    home.add("a", 9).await;
+    let task = |number: u64| {
+        let store = home.store.clone();
+        tokio::spawn(async move {
+            let key = format!("key-{}", number % 3);
+            for _ in 0..20 {
+                let raised = match number % 2 {
+                    0 => store.unit("raise", &key, |reads| raise(reads, "a")).await,
+                    _ => store.background_unit("raise", &key, |reads| raise(reads, "a")).await,
+                };
+                raised.unwrap();
+            }
+        })
+    };
+    join_all((0..8).map(task)).await.into_iter().for_each(|joined| joined.unwrap());
+    assert_eq!(home.used("a").await, 160);
+    // One that fails spares those that share its turn.
+    let failing = |_| async {
+        let writes = vec![query("insert into nowhere (id) values ('x')", args![])];
+        Ok::<_, Halt<&'static str>>(Decision { guards: vec![], writes, answer: 0 })
+    };
+    let raising = |key| home.store.background_unit("raise", key, |reads| raise(reads, "a"));
+    let (before, failed, after) =
+        tokio::join!(raising("x"), home.store.background_unit("fail", "y", failing), raising("z"));
+    assert!(before.is_ok() && failed.is_err() && after.is_ok(), "{before:?} {failed:?} {after:?}");
+    assert_eq!(home.used("a").await, 162);
+}
+
+async fn what_was_begun_in_the_background_is_finished(home: Home) {
+    home.add("a", 9).await;
+    let store = home.store.clone();
+    let raise = move |number: u64| {
+        let store = store.clone();
+        async move { store.background_unit("raise", &number.to_string(), |reads| raise(reads, "a")).await }
+    };
+    let raising = tokio::spawn(join_all((0..10).map(raise)));
+    while home.used("a").await == 0 {
+        tokio::task::yield_now().await;
+    }
+    home.store.close().await.unwrap();
+    let raised = raising.await.unwrap().into_iter().filter(Result::is_ok).count();
+    // One that lost its guard meanwhile comes too late to be decided anew.
+    assert!((1..=10).contains(&raised), "{raised}");
+    if home.store.kind() != Kind::Memory {
+        let rows = home.again().await.unwrap().rows(query("select used from counter", args![])).await.unwrap();
+        assert_eq!(rows[0].int("used"), raised as i64);
+    }
 }
 
 async fn a_shared_capacity_is_never_exceeded(home: Home) {
