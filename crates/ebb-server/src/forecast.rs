@@ -6,13 +6,14 @@ use crate::cap::{self, billed_by_month, months};
 use crate::voucher;
 use ebb_engine::expected::{Cap, Course, Expected, Funds, Held, Renewal, Sold, expected, held_until};
 use ebb_engine::outlays::going_on;
-use ebb_engine::spending::{Spending, month_of};
+use ebb_engine::spending::{Spending, Whose, month_of};
 use ebb_model::catalog::SYSTEM_DISK;
 use ebb_model::instance::Instance;
 use ebb_model::time::{Period, Second};
 use ebb_store::rows::account::{self, Account};
-use ebb_store::rows::{address, cap as cap_rows};
+use ebb_store::rows::{address, cap as cap_rows, instance};
 use ebb_store::{Reads, StoreError};
+use std::collections::BTreeMap;
 
 /// How far it is looked ahead for how long cash lasts.
 const MONTHS_AHEAD: usize = 36;
@@ -39,7 +40,7 @@ pub async fn ahead(app: &App, reads: &Reads, of: &Account, now: Second, how: How
     let (month, next) = months(app, now);
     let billed = billed_by_month(reads, of.id, month).await?;
     let (spending, live) = cap::read(app, reads, of, now, billed, |known| going_on(known, now)).await?;
-    let funds = funds(app, reads, of, &live, now).await?;
+    let funds = funds(app, reads, of, &spending, &live, now).await?;
     let prices = |one: &Instance| {
         let flavor = app.catalog.flavor(&one.flavor)?;
         app.catalog.month_price(flavor, one.resources.get(SYSTEM_DISK))
@@ -60,7 +61,14 @@ pub async fn ahead(app: &App, reads: &Reads, of: &Account, now: Second, how: How
     Ok(Ahead { month, spending: course.spending, live, has_vouchers, expected })
 }
 
-async fn funds(app: &App, reads: &Reads, of: &Account, live: &[Instance], now: Second) -> Result<Funds, StoreError> {
+async fn funds(
+    app: &App,
+    reads: &Reads,
+    of: &Account,
+    spending: &Spending,
+    live: &[Instance],
+    now: Second,
+) -> Result<Funds, StoreError> {
     let (cash, debt, paid) = (of.purse.cash, of.purse.debt, of.totals.paid);
     let mut held = vec![];
     for hold in reads.rows(account::holds(of.id)).await?.iter().map(account::read_hold) {
@@ -69,17 +77,33 @@ async fn funds(app: &App, reads: &Reads, of: &Account, live: &[Instance], now: S
         let need = voucher::need_of_hold(app, one, hold.amount, hold.since);
         held.push(Held { need, until: held_until(one, hold.since, now) });
     }
-    let there = live.iter().filter(|one| one.state.end().is_none());
+    let vouchers = voucher::live(reads, of.id).await?;
     let sold = |one: &Instance| Sold {
         purchase: one.purchase,
         flavor: one.flavor.clone(),
         region: voucher::region_of(app, one).to_owned(),
     };
-    let sold = there.map(|one| (one.id, sold(one))).collect();
-    let regions = reads.rows(address::open_of(of.id)).await?;
-    let regions = regions.iter().map(address::read).map(|one| (one.id, one.region)).collect();
+    // An order that will not run any more is no order.
+    let there = live.iter().filter(|one| one.ordered_months().is_none() || one.state.end().is_none());
+    let mut sold: BTreeMap<_, _> = there.map(|one| (one.id, sold(one))).collect();
+    let mut regions = BTreeMap::new();
+    if !vouchers.is_empty() {
+        // What is gone may have been used in hours that are open.
+        for id in spending.draws.iter().filter_map(|draw| draw.of) {
+            if let std::collections::btree_map::Entry::Vacant(unknown) = sold.entry(id) {
+                let row = reads.row(instance::by_id(id)).await?.expect("instances are never deleted");
+                let gone = instance::read(&row);
+                let region = voucher::region_of(app, &gone).to_owned();
+                unknown.insert(Sold { purchase: gone.purchase, flavor: gone.flavor, region });
+            }
+        }
+        for one in &spending.flowed {
+            let Some(Whose::Address(id)) = one.of else { continue };
+            let row = reads.row(address::by_id(id)).await?.expect("addresses are never deleted");
+            regions.insert(id, address::read(&row).region);
+        }
+    }
     let (arrears, graces) = arrears::standing(app, reads, of, now).await?;
-    let vouchers = voucher::live(reads, of.id).await?;
     let settled = paid.payable - paid.vouchers;
     Ok(Funds { cash, debt, settled, vouchers, held, sold, regions, arrears, graces })
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 /// Without these the log of failpoints would be a log of nothing.
-const BOTH: [&str; 45] = [
+const BOTH: [&str; 48] = [
     "commit.installation",
     "commit.ensure-key",
     "commit.greet-host",
@@ -42,6 +42,9 @@ const BOTH: [&str; 45] = [
     "commit.reclaim",
     "commit.convert",
     "commit.renew",
+    "commit.renewal",
+    "commit.set-budget",
+    "commit.tend-budget",
     "commit.adjust",
     "commit.add-subscription",
     "commit.deliver",

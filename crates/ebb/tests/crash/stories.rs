@@ -55,6 +55,11 @@ impl<'a> Market<'a> {
     fn pays_by_the_month(&self, id: &str) {
         self.ada.post(&format!("/v1/instances/{id}/convert"), json!({ "to": "subscription", "months": 1 }));
         self.ada.post(&format!("/v1/instances/{id}/renew"), json!({ "months": 1 }));
+        // It would go on by itself, and somebody is told of half of what is meant to be spent.
+        self.ada.post(&format!("/v1/instances/{id}/renewal"), json!({ "auto": true }));
+        self.ada.post("/v1/budget", json!({ "amount": "300", "alerts": [50], "expected": false }));
+        let chosen = self.ada.all("/v1/events").into_iter().filter(|event| event["body"]["event"] == "renewal-chosen");
+        assert_eq!(chosen.count(), 1);
         let bill = self.ada.get("/v1/bills");
         let months = bill["records"].as_array().expect("records").iter().filter(|one| one["meter"] == "subscription");
         let months: Vec<&Value> = months.collect();
