@@ -10,6 +10,7 @@
 //! | records of traffic, pools and counters against the readings in the log | [`sent`] |
 //! | entries, totals, purse, holds, grant, what was given back | [`ledger`] |
 //! | each coupon and card against its payments, what came back to it and what became of the rest | [`vouchers`] |
+//! | arrears and the cap against the log | [`owing`] |
 //! | months in advance, what is held for ordered ones, and a budget against the log | [`months`], [`budget`] |
 //! | a host's room against who stands on it | [`room`] |
 //!
@@ -21,6 +22,7 @@ mod hours;
 mod ledger;
 mod lives;
 mod months;
+mod owing;
 pub mod room;
 mod sent;
 mod vouchers;
@@ -73,6 +75,7 @@ checks! {
     Adjustment "adjustment" "no more is given back than was paid (rules §5.3)",
     Voucher "voucher" "a voucher's face is what is left, used, expired and revoked of it, as its payments and the log say (rules §5.1, §5.3)",
     VoucherPaid "voucher-paid" "a voucher pays what it may, while it is valid, and what a record says is paid by vouchers is (rules §2.9, §5.1)",
+    Arrears "arrears" "an account is in arrears while it owes, and as its log has it (rules §5.2)",
     Cap "cap" "what a cap counts of a month is what is payable by its records (rules §3.8)",
     Months "months" "months that are paid in advance are those of the log (rules §4.3)",
     Budget "budget" "a budget and what was told of it are those of the log (rules §4.3)",

@@ -1,14 +1,16 @@
 //! Does all that is stored agree with itself? It is read account by account and host by host, each as of one instant, while all goes on.
 
 use crate::app::App;
-use ebb_engine::audit::account::{Account, AccountAudit, Money, Told};
+use ebb_engine::audit::account::{Account, AccountAudit, Money, Owing, Told};
 use ebb_engine::audit::room::RoomAudit;
 use ebb_engine::audit::{Check, Counts, Found};
 use ebb_engine::placement::Room;
 use ebb_model::id::{AccountId, HostId, VoucherId};
 use ebb_model::time::Second;
 use ebb_model::voucher::Fine;
-use ebb_store::rows::{account, address, adjustment, audit, bill, budget, cap, host, instance, traffic, trial, voucher};
+use ebb_store::rows::{
+    account, address, adjustment, arrears, audit, bill, budget, cap, host, instance, traffic, trial, voucher,
+};
 use ebb_store::{Query, Reads, Row, StoreError};
 use std::collections::BTreeMap;
 
@@ -161,7 +163,11 @@ async fn audit_one(app: &App, reads: &Reads, id: AccountId, most: usize) -> Resu
     let spent = reads.rows(cap::spent(id)).await?.iter().map(cap::read_spent).collect();
     let told = reads.rows(budget::all_told(id)).await?.iter().map(budget::read_told).collect();
     let budget = Told { budget: reads.row(budget::of(id)).await?.as_ref().map(budget::read), told };
-    let about = Account { money, held: known.held, close_at: known.close_at, last_hour, spent, budget };
+    let owing = Owing {
+        arrears: reads.row(arrears::open_of(id)).await?.map(|row| arrears::read(&row).arrears),
+        cap: reads.row(cap::of(id)).await?.map(|row| cap::read(&row)).map(|cap| (cap.amount, cap.set_at)),
+    };
+    let about = Account { money, held: known.held, close_at: known.close_at, last_hour, spent, budget, owing };
     let mut one = AccountAudit::new(about, &app.catalog.time_zone, most);
     let of_account = |after: &str| instance::of_account(id, after, audit::PAGE);
     let region = |zone: &str| app.catalog.zone(zone).map_or("", |zone| zone.region.as_str());

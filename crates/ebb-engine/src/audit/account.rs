@@ -18,11 +18,12 @@ use ebb_model::money::{Amount, Exact};
 use ebb_model::time::{HOUR, Second};
 use ebb_model::traffic::{Address, TrafficExact, TrafficRecord};
 use ebb_model::voucher::{Fine, Voucher};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use super::budget::Told;
 pub use super::hours::BlockSums as Block;
 pub use super::ledger::{Books as Money, Line};
+pub use super::owing::Owing;
 
 /// Later than everything that can be bought.
 const END: Second = Second::from_unix(i64::MAX / 4);
@@ -37,6 +38,7 @@ pub struct Account {
     /// What is kept for its spending cap, by the first second of the month.
     pub spent: Vec<(Second, Exact)>,
     pub budget: Told,
+    pub owing: Owing,
 }
 
 pub struct AccountAudit<'a> {
@@ -47,8 +49,9 @@ pub struct AccountAudit<'a> {
     counts: Counts,
     lives: Lives,
     months: Months,
-    /// As the log has it.
+    /// As the log has them.
     budget: Told,
+    owing: Owing,
     sent: Sent<'a>,
     adjustments: Vec<Adjustment>,
     vouchers: Vouchers,
@@ -62,7 +65,7 @@ impl<'a> AccountAudit<'a> {
     pub fn new(account: Account, calendar: &'a Calendar, most: usize) -> Self {
         let id = account.money.account;
         let (found, counts) = (Found::up_to(most), Counts { account: 1, ..Counts::default() });
-        let (lives, months, budget, adjustments, issued, revoked, spans, held) = Default::default();
+        let (lives, months, budget, owing, adjustments, issued, revoked, spans, held) = Default::default();
         let (sent, vouchers) = (Sent::new(id, calendar), Vouchers::new(id));
         Self {
             id,
@@ -73,6 +76,7 @@ impl<'a> AccountAudit<'a> {
             lives,
             months,
             budget,
+            owing,
             sent,
             adjustments,
             vouchers,
@@ -132,6 +136,7 @@ impl<'a> AccountAudit<'a> {
         self.sent.event(at, event);
         self.vouchers.event(id, about, event);
         self.budget.event(at, event);
+        self.owing.event(at, event);
         match event {
             Event::TrialClaimed { amount, .. } => self.issued += amount.exact(),
             Event::TrialRevoked { at, amount, .. } => self.revoked.push((*at, amount.exact())),
@@ -148,6 +153,7 @@ impl<'a> AccountAudit<'a> {
         self.lives.check(self.id, &self.spans, &mut self.found);
         self.months.check(self.id, &self.spans, &mut self.found);
         self.budget.check(self.id, &self.account.budget, &mut self.found);
+        self.owing.check(self.id, self.account.money.purse.debt, &self.account.owing, &mut self.found);
         self.found.compare(Check::Held, self.id, "account held", self.account.held, self.held);
         let open = self.spans.iter().find(|span| {
             let hourly = matches!(span.settled, Settled::Hourly { .. });
@@ -272,6 +278,20 @@ impl<'a> RecordAudit<'a> {
         self.hours.walk(END, &mut found);
         self.of.sent.finish(self.closed_until, flows, used, allowance, &mut found);
         self.ledger.finish(&mut found);
+        for (id, comes_to) in &self.blocks {
+            let comes_to = format!("one of {} s", comes_to.seconds);
+            found.add(Check::Block, Some(self.of.id), format!("block {id}"), "nothing", comes_to);
+        }
+        if let Some((_, since)) = self.of.account.owing.cap {
+            let kept: BTreeSet<Second> = self.of.account.spent.iter().map(|(month, _)| *month).collect();
+            let counted = self.months.iter().filter(|(month, _)| **month >= self.of.calendar.month(since));
+            for (month, (comes_to, may_be_off)) in counted {
+                if !kept.contains(month) && comes_to.units() > *may_be_off {
+                    let (row, comes_to) = (format!("month_spending of {month}"), exact(*comes_to));
+                    found.add(Check::Cap, Some(self.of.id), row, "nothing", comes_to);
+                }
+            }
+        }
         for (month, stored) in &self.of.account.spent {
             let (comes_to, may_be_off) = self.months.get(month).copied().unwrap_or_default();
             if (*stored - comes_to).units().abs() > may_be_off {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 pub const ROOM: [(&str, i64); 3] = [("vcpu", 16), ("memory_mib", 65_536), ("disk_gib", 10_000)];
 
 /// What is done to a row: in words; which one; how; the check that finds it, and names it.
-const TAMPERINGS: [[&str; 4]; 41] = [
+const TAMPERINGS: [[&str; 4]; 46] = [
     [
         "a record is dearer",
         "select id as k from bill_record where payable > 0 and waiver is null order by id limit 1",
@@ -260,6 +260,36 @@ const TAMPERINGS: [[&str; 4]; 41] = [
         "budget",
     ],
     [
+        "a cap is another",
+        "select account_id as k from spending_cap order by 1 limit 1",
+        "update spending_cap set amount = amount + 1 where account_id = $1",
+        "cap",
+    ],
+    [
+        "a month is forgotten",
+        "select account_id as k from month_spending order by 1 limit 1",
+        "delete from month_spending where account_id = $1",
+        "cap",
+    ],
+    [
+        "a block is forgotten",
+        "select instance_id as k from block where payable > 0 or waived > 0 order by 1 desc limit 1",
+        "delete from block where instance_id = $1",
+        "block",
+    ],
+    [
+        "a grace is longer",
+        "select account_id as k from arrears where cleared_at is null limit 1",
+        "update arrears set grace_until = grace_until + 86400 where account_id = $1",
+        "arrears",
+    ],
+    [
+        "a debtor is in no arrears",
+        "select account_id as k from arrears where cleared_at is null limit 1",
+        "delete from arrears where account_id = $1",
+        "arrears",
+    ],
+    [
         "nobody looks after a trial",
         "select account_id as k from trial_grant limit 1",
         "delete from alarm where kind = 'trial' and subject = $1",
@@ -295,6 +325,10 @@ async fn a_day(cloud: &Cloud) {
     cloud.post("operator", &path, json!({"amount": "0.001", "reason": "it was slow"})).await;
     cloud.wait(7_200).await;
     cloud.post("enterprise", &address, json!({"bytes": 5_000})).await;
+    // Somebody owes.
+    let poor = cloud.tenant("Poor", "individual", "0.15").await;
+    cloud.buy(&poor, json!({"option": "on-demand", "flavor": "t6.small.1"})).await;
+    cloud.wait(7_200).await;
     // Held, and not settled yet.
     cloud.buy("enterprise", json!({"option": "on-demand", "flavor": "t6.small.1"})).await;
     cloud.wait(60).await;

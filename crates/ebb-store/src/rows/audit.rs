@@ -36,7 +36,8 @@ pub fn events(account: AccountId, after: &str) -> Query {
         "select id, instance_id, at, body from event where account_id = $1 and id > $2 and name in \
          ('running', 'stopped', 'economical-stop-asked', 'host-lost', 'converted', 'became-on-demand', 'trial-claimed', 'trial-revoked', \
          'traffic-counted', 'frozen', 'thawed', 'bought', 'resized', 'voucher-issued', 'voucher-expired', 'voucher-revoked', 'renewed', \
-         'subscription-began', 'budget-set', 'budget-removed', 'budget-reached', 'budget-expected') order by id limit $3",
+         'subscription-began', 'budget-set', 'budget-removed', 'budget-reached', 'budget-expected', 'arrears-began', 'account-frozen', \
+         'arrears-released', 'arrears-cleared', 'cap-set', 'cap-removed') order by id limit $3",
         args![account.to_string(), after, PAGE],
     )
 }
