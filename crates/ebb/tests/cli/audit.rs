@@ -15,7 +15,7 @@ fn a_row_that_was_changed_is_named_and_the_command_fails() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let store = Store::open(Place::Sqlite(data.join("ebb.db"))).await.expect("the sandbox's rows");
-        let change = "update account set cash = cash + 5 where cash > 0 and payable_total > 0";
+        let change = "update account set cash = cash + 5 where cash > 0 and payable_total_exact <> '0'";
         let tampered = store.unit::<(), std::convert::Infallible, _, _>("tamper", "tamper", move |_| async move {
             Ok(Decision { guards: vec![], writes: vec![query(change, args![])], answer: () })
         });
