@@ -3372,6 +3372,21 @@ def tamperings(dump):
     yield from copies("a price of the book holds a second later", dated, lambda of, n: shift(entry(of, n), "from", 1))
     yield from copies("a price of the book is a millionth higher", dated, dearer_entry)
     yield from copies("a price is left out of the book", dated, lambda of, n: of["catalog"]["prices"].pop(n))
+    def months_entries(of):
+        """Prices of the book at which months were paid or ordered."""
+        for event in of["events"]:
+            b, kind = event["body"], event["body"]["event"]
+            months = kind in ("bought", "converted") and b["purchase"]["option"] == "subscription"
+            resized = any(e.get("instance") == event.get("instance") and e["body"]["event"] == "resized" for e in of["events"])
+            if not (months or kind == "renewed") or resized:
+                continue
+            at = b["since"] if b.get("auto") else event["at"]
+            for item in ("subscription system-disk", f"subscription {bought(of, event['instance'])}"):
+                until_then = [n for n, one in enumerate(of["catalog"]["prices"])
+                              if one["item"] == item and ("from" not in one or second(one["from"]) <= second(at))]
+                yield until_then[-1]
+
+    yield from copies("a month is a millionth dearer in the book", months_entries, dearer_entry)
     yield from copies("a new price is left out of the log", events("price-changed"), lambda of, n: of["events"].pop(n))
     yield from copies("a new price is told as of another second", events("price-changed"), lambda of, n: shift(body(of, n), "since", 1))
     yield from copies("a new price is told a millionth higher", events("price-changed"), lambda of, n: dearer(body(of, n)))
