@@ -29,19 +29,28 @@ const PUBLIC_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ2y0n0XbqM1V3yHcZ
 pub struct Wanted {
     size: Size,
     runs: usize,
+    /// Whether the same rows are written without the service, too, which takes as long again.
+    bare: bool,
+    /// On one database alone.
+    on: Option<String>,
 }
 
 impl Wanted {
     pub fn of(options: &[String]) -> Result<Self> {
-        let mut wanted = Self { size: Size { accounts: 1_000, each: 1_000 }, runs: 1 };
+        let mut wanted = Self { size: Size { accounts: 1_000, each: 1_000 }, runs: 1, bare: true, on: None };
         for option in options {
-            let (name, number) = option.split_once('=').context("an option is --name=number")?;
-            let number: usize = number.parse().with_context(|| option.clone())?;
+            let (name, value) = option.split_once('=').context("an option is --name=value")?;
+            if name == "--on" {
+                wanted.on = Some(value.to_owned());
+                continue;
+            }
+            let number: usize = value.parse().with_context(|| option.clone())?;
             match name {
                 "--accounts" => wanted.size.accounts = number.max(2),
                 "--each" => wanted.size.each = number.max(1),
                 "--runs" => wanted.runs = number.max(1),
-                _ => bail!("there is no option `{name}`; there are --accounts, --each and --runs"),
+                "--bare" => wanted.bare = number > 0,
+                _ => bail!("there is no option `{name}`; there are --accounts, --each, --runs, --bare and --on"),
             }
         }
         Ok(wanted)
@@ -50,11 +59,15 @@ impl Wanted {
 
 pub async fn run(wanted: &Wanted) -> Result<()> {
     let mut table = Table::new("closing: an hour of many running instances, each with vCPU and memory, and a disk");
-    for (name, server) in [("SQLite", None), ("PostgreSQL", Some(TempPostgres::durable()))] {
+    for name in ["SQLite", "PostgreSQL"] {
+        if wanted.on.as_ref().is_some_and(|on| !on.eq_ignore_ascii_case(name)) {
+            continue;
+        }
+        let server = (name == "PostgreSQL").then(TempPostgres::durable);
         let (server, mut runs) = (server.as_ref(), vec![]);
         for run in 0..wanted.runs {
             eprintln!("  {name}, {} of {}", run + 1, wanted.runs);
-            runs.push(measure(wanted.size, server).await?);
+            runs.push(measure(wanted, server).await?);
         }
         show(&mut table, name, wanted.size, &runs);
     }
@@ -81,10 +94,10 @@ struct Run {
     month: Month,
 }
 
-async fn measure(size: Size, postgres: Option<&TempPostgres>) -> Result<Run> {
+async fn measure(wanted: &Wanted, postgres: Option<&TempPostgres>) -> Result<Run> {
     let monthly = AccountId::new(crate::rows::id(crate::rows::now()));
-    let mut stage = Stage::with(postgres, size, |running| month::rows(running, monthly)).await?;
-    let bare = rival::run(&stage, postgres).await?;
+    let mut stage = Stage::with(postgres, wanted.size, |running| month::rows(running, monthly)).await?;
+    let bare = if wanted.bare { rival::run(&stage, postgres).await? } else { rival::Took::default() };
     let (bytes, records) = (bytes(&stage).await?, records(&stage).await?);
     let cloud = stage.start().await?;
     let keys = keys(&cloud, &stage.accounts).await?;
@@ -169,13 +182,16 @@ fn show(table: &mut Table, name: &str, size: Size, runs: &[Run]) {
     let each = |of: &dyn Fn(&Run) -> f64| runs.iter().map(of).collect::<Vec<f64>>();
     let case = format!("{name}, {} accounts of {}", size.accounts, size.each);
     let rate = each(&|run| run.records as f64 / run.wall.as_secs_f64());
+    let is_bare = runs.iter().all(|run| !run.bare.wall.is_zero());
+    // What was not measured stays empty.
+    let beside = |figure: String| if is_bare { figure } else { String::new() };
     let bare = each(&|run| run.records as f64 / run.bare.wall.as_secs_f64());
     let [serve, database] = [0, 1].map(|of| median(each(&|run| run.cpu[of].as_secs_f64())));
     table.line(Line {
         what: format!("{case}: records/s, {} in {:.1} s", runs[0].records, median(each(&|run| run.wall.as_secs_f64()))),
         figure: range(&rate),
-        rival: format!("{} bare", range(&bare)),
-        ratio: percent(median(rate), median(bare)),
+        rival: beside(format!("{} bare", range(&bare))),
+        ratio: beside(percent(median(rate), median(bare))),
         ..Line::default()
     });
     let per_record = |seconds: f64| seconds * 1e6 / runs[0].records as f64;
@@ -183,8 +199,8 @@ fn show(table: &mut Table, name: &str, size: Size, runs: &[Run]) {
     table.line(Line {
         what: format!("{case}: CPU, us/record"),
         figure: format!("{:.1}", per_record(serve + database)),
-        rival: format!("{:.1} bare", per_record(bare)),
-        ratio: percent(serve + database, bare),
+        rival: beside(format!("{:.1} bare", per_record(bare))),
+        ratio: beside(percent(serve + database, bare)),
         cpu: format!("{serve:.1} + {database:.1} s"),
         ..Line::default()
     });

@@ -196,7 +196,7 @@ impl Running {
         })];
         first
             .extend(needs.iter().map(|(kind, amount)| query(full, args![self.host.to_string(), kind, amount * count])));
-        let accounts = accounts.to_vec().into_iter().flat_map(move |owner| {
+        let accounts = accounts.iter().copied().flat_map(move |owner| {
             let mut rows = self.account(owner, NEVER);
             let mut spans = vec![];
             for _ in 0..size.each {
