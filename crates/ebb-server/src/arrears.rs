@@ -137,14 +137,18 @@ pub async fn permit(unit: &mut Unit, id: AccountId) -> Outcome<()> {
 /// Whether what left an address is not charged: what it leads to was frozen then (rules §5.2).
 pub async fn is_free(unit: &Unit, of: &Address, reading: &Reading) -> Outcome<bool> {
     let at = reading.at.second();
-    let Some(leads_to) = of.instance else { return Ok(false) };
     let known = unit.reads.rows(rows::since(of.account, at.plus(-1))).await?;
     let frozen = known.iter().map(rows::read).any(|known| {
         let cleared = known.cleared.is_none_or(|cleared| at <= cleared);
         // A reading speaks of the seconds before its own.
         cleared && known.arrears.frozen.is_some_and(|frozen| frozen.since < at)
     });
-    Ok(frozen && unit.instance(leads_to).await?.paid_until().is_none())
+    // What leads nowhere any more led to what was frozen.
+    let paid = match of.instance {
+        Some(leads_to) => unit.instance(leads_to).await?.paid_until().is_some(),
+        None => false,
+    };
+    Ok(frozen && !paid)
 }
 
 impl Unit {

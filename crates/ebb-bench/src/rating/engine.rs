@@ -17,7 +17,7 @@ use std::path::Path;
 use uuid::Uuid;
 
 /// A unit of the day's files in ours, which is a hundred times finer.
-const UNIT: i128 = 100;
+const UNIT: i64 = 100;
 /// A hundredth of the currency, in units of the files.
 const CENT: i128 = 360_000;
 /// 2026-01-01 in UTC. Its clock hours are those of the catalog's zone as well.
@@ -153,27 +153,28 @@ impl Bill<'_> {
 
     fn issue(&mut self, charges: &[Charge], splits: &[Split]) -> Result<()> {
         let split = splits.iter().fold(Split::default(), |sum, split| sum.plus(*split));
-        let units = |exact: Exact| exact.units() / UNIT;
-        let (waived, credit, payable) = (units(split.waived), units(split.grant), units(split.payable));
+        // What one record comes to is far below where 64 bits end, and 128 divide slowly.
+        let units = |exact: Exact| i64::try_from(exact.units()).map(|units| units / UNIT);
+        let (waived, credit, payable) = (units(split.waived)?, units(split.grant)?, units(split.payable)?);
         let seconds: i64 = charges.iter().map(Charge::seconds).sum();
-        let instance = charges[0].instance.uuid().as_u128();
+        let instance = charges[0].instance.uuid().as_u128() as u32;
         let hour = (charges[0].period.since.unix() - MIDNIGHT) / HOUR;
-        let row = [seconds.into(), credit + payable, waived, credit, payable];
-        self.file.write_all(&(instance as u32).to_le_bytes())?;
+        let row = [seconds, credit + payable, waived, credit, payable];
+        self.file.write_all(&instance.to_le_bytes())?;
         self.file.write_all(&self.account.to_le_bytes())?;
         self.file.write_all(&[hour as u8])?;
         for figure in row {
-            self.file.write_all(&(figure as i64).to_le_bytes())?;
+            self.file.write_all(&figure.to_le_bytes())?;
         }
         let check = &mut *self.check;
         check.records += 1;
-        check.seconds += row[0];
-        check.charge += row[1];
-        check.waived += waived;
-        check.credit += credit;
-        check.payable += payable;
-        check.mix += (instance as i128 % 1009 * 24 + i128::from(hour) + 1) * (payable % 1_000_003);
-        self.payable += payable;
+        check.seconds += i128::from(seconds);
+        check.charge += i128::from(credit + payable);
+        check.waived += i128::from(waived);
+        check.credit += i128::from(credit);
+        check.payable += i128::from(payable);
+        check.mix += i128::from((i64::from(instance) % 1009 * 24 + hour + 1) * (payable % 1_000_003));
+        self.payable += i128::from(payable);
         Ok(())
     }
 }
@@ -223,7 +224,7 @@ fn read_grants(csv: &[u8]) -> Result<Vec<Option<TrialGrant>>> {
             holder: Holder::Individual,
             claimed_at: Second::from_unix(0),
             valid_until: second(2 * day::SECONDS as u32),
-            issued: Exact::from_units(units * UNIT),
+            issued: Exact::from_units(units * i128::from(UNIT)),
             used: Exact::ZERO,
             revoked: Exact::ZERO,
             hourly_cap: Price::from_micros(833_000),
