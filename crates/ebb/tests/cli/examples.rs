@@ -4,10 +4,11 @@ use crate::sandbox::{EBB, Sandbox};
 use std::process::Command;
 
 /// What cannot succeed in a sandbox, whose guests are made of nothing and whose receivers do not answer: the example, its exit code, and the reason given.
-const REFUSED: [(&str, i32, &str); 8] = [
+const REFUSED: [(&str, i32, &str); 9] = [
     ("ebb console web", 1, "made of nothing"),
     ("ebb ssh web -i id_ed25519 -- uptime", 255, "made of nothing"),
     ("ebb hosts accept-gap cn-beijing-a-1 --as operator", 1, "there is nothing to accept"),
+    ("ebb clock accept --as operator", 1, "there is nothing to accept"),
     ("ebb hosts lost cn-beijing-a-1 --fenced --as operator", 1, "is connected"),
     ("ebb hosts destroy-guest cn-beijing-a-1 $GUEST --as operator", 1, "no guest in quarantine"),
     ("ebb accounts prove", 1, "no outside verifier"),
