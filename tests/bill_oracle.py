@@ -178,6 +178,7 @@ class Life:
     notices: list = field(default_factory=list)
     pauses: list = field(default_factory=list)  # [since, until]: its host was lost, until it ran again [1.6]
     used: dict = field(default_factory=lambda: {meter: [] for meter in METERS})  # [since, until, price, flavor]
+    stopping: bool = False  # an ordinary stop was asked for, and it is not off yet
     power: str = "new"  # then on, off, away (stopped economically), again (to start after that)
     asked_away: bool = False  # an economical stop was asked for and is not done
     took_since: int = None  # the use of room for which others had to go began then [2.11]
@@ -914,6 +915,8 @@ class Log:
                 self.complain(life.id, "its vCPU and memory are charged after a loss, though it was stopped economically")
             for meter in METERS:
                 life.begin(meter, second(body["at"]))
+            if life.stopping:
+                life.power, life.stopping = "off", False  # it went off on its way into the loss, and is charged as stopped
         elif kind in ("frozen", "thawed"):
             self.freeze(life, kind, second(body["at"]), at // 1_000_000)
         elif kind in ("running", "stop-asked", "economical-stop-asked", "stopped", "start-asked", "firm-start-asked", "resized"):
@@ -1046,6 +1049,10 @@ class Log:
             if not right:
                 self.complain(life.id, what)
 
+        if kind == "stop-asked":
+            life.stopping = True
+        elif kind in ("running", "stopped", "start-asked"):
+            life.stopping = False
         if kind == "running":
             must(life.power in ("off", "again"), "it ran again, and was not started")
             if life.power == "again":
