@@ -20,7 +20,7 @@ mod tests;
 /// So many accounts at a time: the small ones among them share commits.
 const ACCOUNTS: usize = 32;
 /// And of no more instances than these together, unless one account has more: so much of their records is in memory.
-const INSTANCES: u32 = 4_000;
+const INSTANCES: u32 = 2_000;
 /// What is due within an hour is done before it is closed, and then it is looked at again; if it is still not closed after so many looks,
 /// with the others the next time.
 const LOOKS: u32 = 4;

@@ -7,7 +7,7 @@ use ebb_engine::traffic::{Coverage, Flow, Used};
 use ebb_model::id::{AccountId, AddressId, RecordId};
 use ebb_model::money::Price;
 use ebb_model::time::{Period, Second};
-use ebb_model::traffic::{Quantity, TrafficCharge, TrafficExact, TrafficRecord};
+use ebb_model::traffic::{Quantity, TRAFFIC_PER_UNIT, TrafficCharge, TrafficExact, TrafficRecord};
 use std::collections::BTreeMap;
 
 /// Adds bytes to what is open of an address.
@@ -56,11 +56,15 @@ pub fn close(account: AccountId, until: Second) -> Query {
     query("delete from traffic where account_id = $1 and until <= $2", args![account.to_string(), until.unix()])
 }
 
+fn small(units: i128) -> i64 {
+    i64::try_from(units).expect("a part of a sum that the rules bound")
+}
+
 pub fn insert_record(record: &TrafficRecord) -> Query {
     let charge = &record.charge;
     query(
         "insert into traffic_record (id, account_id, address_id, price, since, until, quantity, anywhere, overseas, \
-         issued_at, vouchers) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+         issued_at, vouchers_whole, vouchers) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         args![
             record.id.to_string(),
             record.account.to_string(),
@@ -72,7 +76,8 @@ pub fn insert_record(record: &TrafficRecord) -> Query {
             charge.anywhere.millionths(),
             charge.overseas.millionths(),
             record.issued_at.unix(),
-            i64::try_from(charge.vouchers.units()).expect("traffic of an hour below nine million of the currency"),
+            small(charge.vouchers.units() / TRAFFIC_PER_UNIT),
+            small(charge.vouchers.units() % TRAFFIC_PER_UNIT),
         ],
     )
 }
@@ -111,7 +116,9 @@ pub fn read_record(row: &Row) -> TrafficRecord {
             quantity: quantity("quantity"),
             anywhere: quantity("anywhere"),
             overseas: quantity("overseas"),
-            vouchers: TrafficExact::from_units(row.int("vouchers").into()),
+            vouchers: TrafficExact::from_units(
+                i128::from(row.int("vouchers_whole")) * TRAFFIC_PER_UNIT + i128::from(row.int("vouchers")),
+            ),
         },
         issued_at: Second::from_unix(row.int("issued_at")),
     }

@@ -60,7 +60,8 @@ async fn what_is_payable_of_records_is_exact(home: Home) {
             quantity: Quantity::from_millionths(quantity),
             anywhere: Quantity::from_millionths(free),
             overseas: Quantity::ZERO,
-            vouchers: TrafficExact::from_units(n.into()),
+            // More than 64 bits hold.
+            vouchers: TrafficExact::from_units(i128::from(n) * 12_345_678_901_234_567_890 + 7),
         },
         issued_at: hour(n).until,
     };
