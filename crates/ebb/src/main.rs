@@ -178,7 +178,7 @@ enum Command {
     /// A throw-away Ebb with fake guests and a clock of its own
     #[command(after_help = "Example:\n  ebb sandbox --seed 7 --speed 3600")]
     Sandbox(sandbox::SandboxArgs),
-    /// The sandbox's clock
+    /// What time it is; in a sandbox, moving it on
     #[command(subcommand)]
     Clock(clock::ClockCommand),
     /// Play the six bill samples, or random lives, through a running service
