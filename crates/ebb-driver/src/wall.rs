@@ -64,7 +64,7 @@ impl Wall {
         self.jump_micros.store(seconds.saturating_mul(1_000_000), SeqCst);
     }
 
-    #[allow(clippy::disallowed_methods, reason = "the one gate through which wall time comes in")]
+    #[expect(clippy::disallowed_methods, reason = "the one gate through which wall time comes in")]
     fn look(&self, believe: bool) -> Reading {
         let wall = micros(SystemTime::now());
         let boot = clock_gettime(ClockId::Boottime);
@@ -86,7 +86,7 @@ impl Wall {
 }
 
 /// The wall clock, whatever it says: what others compare with theirs.
-#[allow(clippy::disallowed_methods, reason = "the same gate")]
+#[expect(clippy::disallowed_methods, reason = "the same gate")]
 pub fn unchecked() -> Timestamp {
     of_file(SystemTime::now())
 }

@@ -1,10 +1,10 @@
 //! What vouchers paid of a record goes back to them, the last one first, and is never cash.
 
 use crate::adjustments::give;
-use crate::cloud::{Cloud, block, order};
+use crate::cloud::{Cloud, block};
 use crate::conversions::events;
 use crate::story;
-use crate::vouchers::{balance, issue, machine, shown, voucher};
+use crate::vouchers::{balance, issue, machine, sends, shown, voucher};
 use serde_json::{Value, json};
 
 /// `debt cash grant expired`, then what each voucher gets; or the refusal's code.
@@ -220,18 +220,8 @@ story!(cash_then_the_coupon_then_the_grant, |cloud: Cloud| async move {
 
 // 0.9876536 of traffic: 0.50 by a coupon, then 0.18975 by a card, whose rest paid time before.
 story!(traffic_gives_back_to_them_too, |cloud: Cloud| async move {
-    let ada = cloud.tenant("Ada", "individual", "10").await;
-    let mut what = machine();
-    what["public_ip"] = json!(true);
-    let bought = cloud.post(&ada, "/v1/instances", order(what)).await;
-    let address = bought["public_address"].as_str().unwrap();
-    let of_traffic = json!({"kind": "discount-coupon", "face": "0.5", "pays": {"meters": ["traffic"]}});
-    let coupon = issue(&cloud, &ada, of_traffic).await;
-    let card = issue(&cloud, &ada, voucher("card", "0.2", "")).await;
+    let (ada, coupon, card) = sends(&cloud).await;
     let names = [("coupon", coupon.as_str()), ("card", &card)];
-    cloud.post(&ada, &format!("/v1/addresses/{address}/traffic"), json!({"bytes": 1_234_567_891_i64})).await;
-    cloud.wait(60).await;
-    cloud.until("09:00:00").await;
     let sent = record(&cloud, &ada, "traffic", "traffic", "00:00").await;
     assert_eq!(given(&cloud, &sent, "0.9", &names).await, "0 0.2979036 0 0, card 0.18975, coupon 0.4123464");
     assert_eq!(given(&cloud, &sent, "0.0876537", &names).await, "more-than-paid");

@@ -1,20 +1,17 @@
 //! What a month was expected to come to is what it comes to, when nobody does anything.
 
+use crate::arrears::to;
 use crate::cloud::{Cloud, order};
 use crate::conversions::cash;
 use crate::ordered::monthly;
 use crate::story;
 use serde_json::{Value, json};
 
-async fn to(cloud: &Cloud, instant: &str) {
-    cloud.post("operator", "/v1/clock/advance", json!({ "to": instant })).await;
-}
-
-async fn forecast(cloud: &Cloud, who: &str) -> Value {
+pub async fn forecast(cloud: &Cloud, who: &str) -> Value {
     cloud.get(who, "/v1/forecast").await
 }
 
-fn texts<const N: usize>(of: &Value, parts: [&str; N]) -> [String; N] {
+pub fn texts<const N: usize>(of: &Value, parts: [&str; N]) -> [String; N] {
     parts.map(|part| of[part].as_str().unwrap_or_default().to_owned())
 }
 

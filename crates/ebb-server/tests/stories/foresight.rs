@@ -1,7 +1,9 @@
 //! Do orders by the month, renewals and forecasts know coupons and cards, debts, and prices that change?
 
+use crate::arrears::to;
 use crate::cloud::{Cloud, order};
 use crate::conversions::{cash, events, records};
+use crate::forecasts::{forecast, texts};
 use crate::ordered::monthly;
 use crate::story;
 use crate::trial_end::told;
@@ -10,18 +12,6 @@ use ebb_model::catalog::Catalog;
 use ebb_model::price::Prices;
 use ebb_model::time::Timestamp;
 use serde_json::{Value, json};
-
-async fn to(cloud: &Cloud, instant: &str) {
-    cloud.post("operator", "/v1/clock/advance", json!({ "to": instant })).await;
-}
-
-async fn forecast(cloud: &Cloud, who: &str) -> Value {
-    cloud.get(who, "/v1/forecast").await
-}
-
-fn texts<const N: usize>(of: &Value, parts: [&str; N]) -> [String; N] {
-    parts.map(|part| of[part].as_str().unwrap_or_default().to_owned())
-}
 
 async fn top_up(cloud: &Cloud, who: &str, amount: &str) {
     let path = format!("/v1/accounts/{}/top-ups", account(cloud, who).await);

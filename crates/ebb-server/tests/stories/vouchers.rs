@@ -213,20 +213,26 @@ story!(a_scope_pays_what_it_names, |cloud: Cloud| async move {
     );
 });
 
-// 1.234567 GB at 0.8; what is left of the coupon after time is no whole number of units of traffic.
-story!(traffic_and_time_are_paid_exactly, |cloud: Cloud| async move {
+/// Somebody who has sent 1.234567 GB by nine, with a coupon for traffic and a card: who it is, and the two.
+pub async fn sends(cloud: &Cloud) -> (String, String, String) {
     let ada = cloud.tenant("Ada", "individual", "10").await;
     let mut what = machine();
     what["public_ip"] = json!(true);
     let bought = cloud.post(&ada, "/v1/instances", order(what)).await;
     let address = bought["public_address"].as_str().unwrap();
     let of_traffic = json!({"kind": "discount-coupon", "face": "0.5", "pays": {"meters": ["traffic"]}});
-    let coupon = issue(&cloud, &ada, of_traffic).await;
-    let card = issue(&cloud, &ada, voucher("card", "0.2", "")).await;
-    let names = [("coupon", coupon.as_str()), ("card", &card)];
+    let coupon = issue(cloud, &ada, of_traffic).await;
+    let card = issue(cloud, &ada, voucher("card", "0.2", "")).await;
     cloud.post(&ada, &format!("/v1/addresses/{address}/traffic"), json!({"bytes": 1_234_567_891_i64})).await;
     cloud.wait(60).await;
     cloud.until("09:00:00").await;
+    (ada, coupon, card)
+}
+
+// 1.234567 GB at 0.8; what is left of the coupon after time is no whole number of units of traffic.
+story!(traffic_and_time_are_paid_exactly, |cloud: Cloud| async move {
+    let (ada, coupon, card) = sends(&cloud).await;
+    let names = [("coupon", coupon.as_str()), ("card", &card)];
     assert_eq!(
         paid(&cloud, &ada, "traffic", &names).await,
         ["00:00:00 traffic 0.98765360: coupon 0.50000000 card 0.18975000"]
