@@ -4,13 +4,19 @@
 //! a server, and destroys nothing that it was not told to destroy by id.
 
 mod guests;
+mod volumes;
 
-use crate::protocol::{DesiredGuest, FromHost, Is, ObservedGuest, Position, ToHost, Want};
-use ebb_model::id::InstanceId;
+use crate::protocol::{
+    DesiredGuest, DesiredVolume, FromHost, Is, ObservedGuest, ObservedVolume, Position, ToHost, Want,
+};
+use ebb_model::id::{DiskId, InstanceId};
 use ebb_model::time::Timestamp;
+use ebb_model::volume::VolumeId;
 use guests::Guests;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use volumes::Volumes;
+pub use volumes::{Volume, VolumeSeen};
 
 /// A host's own copy of what should be, beside what is.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -22,6 +28,8 @@ pub struct Agent {
     #[serde(default)]
     epoch: i64,
     guests: Guests,
+    #[serde(default)]
+    volumes: Volumes,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,6 +64,16 @@ pub enum Action {
     Remove(InstanceId),
     /// Delete what was written down about it.
     Forget(InstanceId),
+    /// Its order changed while it runs: bring its network and its disks into line, and say with [`Agent::holds`] which it has.
+    Adjust(InstanceId),
+    /// Write the volume's order down durably; comes before anything is done about it.
+    SaveVolume(VolumeId),
+    /// Make the volume of its source, or let it grow; report [`VolumeSeen::There`] when all of it is on disk.
+    Make(VolumeId),
+    /// Remove it; report [`VolumeSeen::Gone`] when its room is free.
+    Unmake(VolumeId),
+    /// Delete what was written down about it.
+    ForgetVolume(VolumeId),
     /// Write the position down durably.
     SavePosition,
     Say(FromHost),
@@ -72,7 +90,11 @@ pub enum Seen {
 
 impl Agent {
     /// Takes up again after a restart with what was written down.
-    pub fn restore(position: Position, guests: impl IntoIterator<Item = Guest>) -> Self {
+    pub fn restore(
+        position: Position,
+        guests: impl IntoIterator<Item = Guest>,
+        volumes: impl IntoIterator<Item = Volume>,
+    ) -> Self {
         let guests = guests.into_iter().map(|mut guest| {
             // What was under way when the host stopped is begun anew.
             guest.removing = false;
@@ -80,7 +102,8 @@ impl Agent {
             (guest.desired.id, guest)
         });
         let guests: BTreeMap<InstanceId, Guest> = guests.collect();
-        Self { position, gap: false, epoch: position.epoch, guests: guests.into() }
+        let volumes = Volumes::restore(volumes);
+        Self { position, gap: false, epoch: position.epoch, guests: guests.into(), volumes }
     }
 
     /// Begins anew what was under way when the host stopped; once, after it was told what was found of each guest. A guest that
@@ -91,7 +114,9 @@ impl Agent {
             (want, is) => want != Want::Running || *is == Is::Starting || guest.observed.approved_at.is_some(),
         };
         let ids: Vec<InstanceId> = self.guests.iter().filter(|(_, g)| unfinished(g)).map(|(id, _)| *id).collect();
-        ids.into_iter().flat_map(|id| self.take_up(id, now)).collect()
+        let mut actions = self.volumes.resume();
+        actions.extend(ids.into_iter().flat_map(|id| self.take_up(id, now)));
+        actions
     }
 
     fn take_up(&mut self, id: InstanceId, now: Timestamp) -> Vec<Action> {
@@ -119,7 +144,15 @@ impl Agent {
         self.guests().map(|guest| guest.observed.clone()).collect()
     }
 
-    /// Takes what a server says. A console is read by whoever has it, not here.
+    pub fn volume(&self, id: VolumeId) -> Option<&Volume> {
+        self.volumes.get(id)
+    }
+
+    pub fn volumes(&self) -> Vec<ObservedVolume> {
+        self.volumes.iter().map(|volume| volume.observed.clone()).collect()
+    }
+
+    /// Takes what a server says. A console is read by whoever has it, and peers are the network's, not here.
     pub fn hear(&mut self, message: ToHost, now: Timestamp) -> Vec<Action> {
         match message {
             ToHost::Welcome(server) => {
@@ -127,15 +160,16 @@ impl Agent {
                 self.welcome(server);
                 vec![]
             }
-            ToHost::Desire { sequence, guests } => self.desire(self.epoch, sequence, guests, now),
+            ToHost::Desire { sequence, guests, volumes } => self.desire(self.epoch, sequence, guests, volumes, now),
             ToHost::AcceptGap(server) => {
                 self.epoch = server.epoch;
                 self.accept_gap(server)
             }
             ToHost::Destroy { guest } => self.destroy(guest, now),
             ToHost::Forget { guest } => self.forget(guest),
+            ToHost::ForgetVolume { volume } => self.volumes.forget(volume),
             ToHost::Ping => vec![Action::Say(FromHost::Pong)],
-            ToHost::ReadConsole { .. } => vec![],
+            ToHost::ReadConsole { .. } | ToHost::Peers { .. } => vec![],
         }
     }
 
@@ -153,17 +187,28 @@ impl Agent {
         for id in &ids {
             self.guests.get_mut(*id).expect("a guest that was just looked up").desired.generation = 0;
         }
-        // The guests first: once the position is written, nobody asks for this again.
-        ids.into_iter().map(Action::Save).chain([Action::SavePosition]).collect()
+        let volumes = self.volumes.accept_gap();
+        // These first: once the position is written, nobody asks for this again.
+        let saves = ids.into_iter().map(Action::Save).chain(volumes.into_iter().map(Action::SaveVolume));
+        saves.chain([Action::SavePosition]).collect()
     }
 
     /// Takes an order. One that is not newer than the last, or that comes over an unaccepted gap, is not obeyed.
-    pub fn desire(&mut self, epoch: i64, sequence: i64, guests: Vec<DesiredGuest>, now: Timestamp) -> Vec<Action> {
+    pub fn desire(
+        &mut self,
+        epoch: i64,
+        sequence: i64,
+        guests: Vec<DesiredGuest>,
+        volumes: Vec<DesiredVolume>,
+        now: Timestamp,
+    ) -> Vec<Action> {
         if self.gap || sequence <= self.position.sequence {
             return vec![];
         }
         self.position = Position { epoch, sequence };
-        let mut actions: Vec<Action> = guests.into_iter().flat_map(|guest| self.desire_one(guest, now)).collect();
+        // A guest may be told to have a disk that the same order makes.
+        let mut actions: Vec<Action> = volumes.into_iter().flat_map(|one| self.volumes.desire(one, now)).collect();
+        actions.extend(guests.into_iter().flat_map(|guest| self.desire_one(guest, now)));
         actions.push(Action::SavePosition);
         actions.push(Action::Say(FromHost::Accepted { sequence }));
         actions
@@ -171,10 +216,15 @@ impl Agent {
 
     fn desire_one(&mut self, desired: DesiredGuest, now: Timestamp) -> Vec<Action> {
         let id = desired.id;
+        let mut adjusts = false;
         if let Some(mut guest) = self.guests.get_mut(id) {
             if desired.generation < guest.desired.generation {
                 return vec![];
             }
+            let surroundings = |of: &DesiredGuest| (of.ingress.clone(), of.addresses.clone(), of.disks.clone());
+            adjusts = surroundings(&guest.desired) != surroundings(&desired)
+                && !guest.removing
+                && matches!(guest.observed.is, Is::Starting | Is::Running { .. });
             if guest.desired.want != desired.want {
                 guest.power = Power::Untouched;
             }
@@ -194,11 +244,14 @@ impl Agent {
                 notice_readable_at: None,
                 notice_read_at: None,
                 approved_at: None,
+                disks: BTreeSet::new(),
             };
             self.guests.insert(id, Guest { desired, observed, removing: false, power: Power::Untouched });
         }
-        let mut actions = self.pursue(id, now);
-        actions.insert(0, Action::Save(id));
+        let mut actions = vec![Action::Save(id)];
+        // Before an end that came with the same order: counters are read while the addresses still lead to it.
+        actions.extend(adjusts.then_some(Action::Adjust(id)));
+        actions.extend(self.pursue(id, now));
         actions
     }
 
@@ -238,6 +291,9 @@ impl Agent {
             (Seen::Gone, _) => Is::Gone { at: now },
             (Seen::Failed(reason), _) => Is::Failed { at: now, reason },
         };
+        if !matches!(is, Is::Running { .. }) {
+            guest.observed.disks.clear();
+        }
         guest.observed.is = is;
         let said = Action::Say(FromHost::Observed(guest.observed.clone()));
         let mut actions = vec![Action::Save(id), said];
@@ -255,6 +311,22 @@ impl Agent {
         if let Some(mut guest) = self.guests.get_mut(id) {
             guest.observed.address = Some(address);
         }
+    }
+
+    /// The data disks that the guest's process holds now.
+    pub fn holds(&mut self, id: InstanceId, disks: BTreeSet<DiskId>) -> Vec<Action> {
+        match self.guests.get_mut(id) {
+            Some(mut guest) if guest.observed.disks != disks => {
+                guest.observed.disks = disks;
+                vec![Action::Save(id), Action::Say(FromHost::Observed(guest.observed.clone()))]
+            }
+            _ => vec![],
+        }
+    }
+
+    /// The driver saw something happen to a volume.
+    pub fn see_volume(&mut self, id: VolumeId, seen: VolumeSeen, now: Timestamp) -> Vec<Action> {
+        self.volumes.see(id, seen, now)
     }
 
     /// The guest read its notice from the metadata service.
@@ -371,7 +443,12 @@ mod tests {
             generation,
             account: AccountId::new(Uuid::from_u128(1)),
             want,
-            spec: GuestSpec { resources: Resources::default(), image: "built-in".to_owned(), disposable: true },
+            spec: GuestSpec {
+                resources: Resources::default(),
+                image: "built-in".to_owned(),
+                disk_revision: 0,
+                disposable: true,
+            },
             metadata: Metadata {
                 name: String::new(),
                 hostname: String::new(),
@@ -380,9 +457,13 @@ mod tests {
                 flavor: String::new(),
                 public_keys: BTreeMap::new(),
                 user_data: None,
+                password_hash: None,
             },
             end: None,
+            place: None,
+            ingress: vec![],
             addresses: vec![],
+            disks: vec![],
         }
     }
 
@@ -390,14 +471,14 @@ mod tests {
     fn a_restart_begins_anew_what_was_under_way_and_nothing_else() {
         let now = Timestamp::from_micros(0);
         let mut before = Agent::default();
-        before.desire(1, 1, (1..=4).map(|n| desired(n, 1, Want::Running)).collect(), now);
+        before.desire(1, 1, (1..=4).map(|n| desired(n, 1, Want::Running)).collect(), vec![], now);
         for n in [1, 3, 4] {
             before.see(id(n), Seen::Running, now);
         }
         before.see(id(3), Seen::Off, now);
-        before.desire(1, 2, vec![desired(1, 2, Want::Gone)], now);
+        before.desire(1, 2, vec![desired(1, 2, Want::Gone)], vec![], now);
 
-        let mut after = Agent::restore(before.position(), before.guests().cloned());
+        let mut after = Agent::restore(before.position(), before.guests().cloned(), vec![]);
         let actions = after.resume(now);
         assert_eq!(actions, vec![Action::Remove(id(1)), Action::Start(id(2))], "3 ended by itself, 4 runs");
     }
@@ -407,7 +488,7 @@ mod tests {
         let ending =
             DesiredGuest { end: Some(PlannedEnd { notice_at: at(10), at: at(300) }), ..desired(1, 1, Want::Running) };
         let mut agent = Agent::default();
-        agent.desire(1, 1, vec![ending.clone(), desired(2, 1, Want::Running)], at(0));
+        agent.desire(1, 1, vec![ending.clone(), desired(2, 1, Want::Running)], vec![], at(0));
         agent.see(id(1), Seen::Running, at(1));
         agent.see(id(2), Seen::Running, at(1));
         for (who, now) in [(1, 9), (2, 20), (3, 20)] {
@@ -421,10 +502,10 @@ mod tests {
         assert_eq!(agent.approve(id(1), at(21)), vec![], "it goes already");
 
         // The host dies before the guest is gone: the next one goes on, and no order brings the guest back.
-        let mut after = Agent::restore(agent.position(), agent.guests().cloned());
+        let mut after = Agent::restore(agent.position(), agent.guests().cloned(), vec![]);
         assert_eq!(after.resume(at(22)).last(), Some(&Action::Remove(id(1))));
         let again = DesiredGuest { generation: 2, ..ending };
-        let obeyed = after.desire(1, 2, vec![again], at(23));
+        let obeyed = after.desire(1, 2, vec![again], vec![], at(23));
         assert!(!obeyed.iter().any(|action| matches!(action, Action::Start(_) | Action::Remove(_))), "{obeyed:?}");
         let gone = after.see(id(1), Seen::Gone, at(24));
         let Some(Action::Say(FromHost::Observed(said))) = gone.last() else { panic!("{gone:?}") };

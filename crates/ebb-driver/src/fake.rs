@@ -1,12 +1,14 @@
 //! What does a host do whose guests are made of nothing? The same as a real one, after delays and with faults that tests set.
 
-use crate::agent::{Action, Agent, Guest, Seen};
+use crate::agent::{Action, Agent, Guest, Seen, Volume, VolumeSeen};
 use crate::counters::Counters;
-use crate::protocol::{Features, FromHost, Hello, Is, ToHost};
+use crate::protocol::{Features, FromHost, Hello, Is, Source, ToHost, VolumeIs, VolumeSize, WantVolume};
+use ebb_model::catalog::SYSTEM_DISK;
 use ebb_model::id::{AddressId, InstanceId};
 use ebb_model::resources::Resources;
 use ebb_model::time::Timestamp;
 use ebb_model::traffic::Reading;
+use ebb_model::volume::{DiskOf, VolumeId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,6 +28,9 @@ pub struct FakeHost {
     agent: Agent,
     /// What will be seen, and when.
     coming: BTreeSet<(Timestamp, InstanceId, Coming)>,
+    /// Of volumes: it is there, or gone.
+    #[serde(default)]
+    volumes_coming: BTreeSet<(Timestamp, VolumeId)>,
     consoles: BTreeMap<InstanceId, String>,
     #[serde(default)]
     counters: Counters,
@@ -38,8 +43,14 @@ pub struct Behaviour {
     /// From the power button to off; `None`: the guest ignores the button.
     pub shutdown_millis: Option<i64>,
     pub remove_millis: i64,
+    /// Until a volume is made, has grown or is gone.
+    #[serde(default)]
+    pub volume_millis: i64,
     /// The next start fails.
     pub fail_next_start: bool,
+    /// The next volume cannot be made.
+    #[serde(default)]
+    pub fail_next_volume: bool,
     /// Its clock is behind, or its word comes late: it says that it saw things so much earlier.
     #[serde(default)]
     pub behind_millis: i64,
@@ -86,6 +97,7 @@ impl FakeHost {
             unplugged_at: None,
             agent: Agent::default(),
             coming: BTreeSet::new(),
+            volumes_coming: BTreeSet::new(),
             consoles: BTreeMap::new(),
             counters: Counters::default(),
         }
@@ -97,11 +109,19 @@ impl FakeHost {
             zone: self.zone.clone(),
             driver: "fake".to_owned(),
             capacity: self.capacity.clone(),
-            features: Features { notice_in_metadata: true, metered_traffic: !self.behaviour.unmetered, streams: false },
+            features: Features {
+                notice_in_metadata: true,
+                metered_traffic: !self.behaviour.unmetered,
+                streams: false,
+                public_addresses: true,
+                volumes: true,
+            },
             position: self.agent.position(),
             wanted_back: self.wanted_back,
             readings: self.counters.readings(),
             guests: self.agent.observed(),
+            volumes: self.agent.volumes(),
+            tunnel: None,
         }
     }
 
@@ -122,6 +142,7 @@ impl FakeHost {
         let actions = self.agent.hear(message, now);
         for id in ordered {
             let addresses = self.agent.guest(id).map_or_else(Vec::new, |guest| guest.desired.addresses.clone());
+            let addresses: Vec<AddressId> = addresses.iter().map(|address| address.id).collect();
             let read = self.counters.lead(id, &addresses, self.stamp(now));
             said.extend(read.into_iter().map(FromHost::Read));
         }
@@ -147,7 +168,8 @@ impl FakeHost {
     /// When [`FakeHost::step`] has something to do next.
     pub fn next_due(&self) -> Option<Timestamp> {
         let coming = self.coming.first().map(|(at, ..)| *at);
-        coming.into_iter().chain(self.agent.next_due()).chain(self.counters.next_due()).min()
+        let volumes = self.volumes_coming.first().map(|(at, _)| *at);
+        coming.into_iter().chain(volumes).chain(self.agent.next_due()).chain(self.counters.next_due()).min()
     }
 
     /// Everything that is due by `now`, in order of time.
@@ -161,6 +183,14 @@ impl FakeHost {
             let read = self.counters.read_due(due, self.stamp(at));
             if !read.is_empty() {
                 said.extend(read.into_iter().map(FromHost::Read));
+                continue;
+            }
+            let volume = self.volumes_coming.first().copied().filter(|(when, _)| *when <= due);
+            if let Some(next @ (_, id)) = volume {
+                self.volumes_coming.remove(&next);
+                let seen = self.find(id);
+                let actions = self.agent.see_volume(id, seen, self.stamp(at));
+                said.extend(self.carry_out(actions, at));
                 continue;
             }
             let seen = self.coming.first().copied().filter(|(when, ..)| *when <= due);
@@ -213,7 +243,58 @@ impl FakeHost {
         };
         let console = self.consoles.entry(id).or_default();
         console.push_str(&format!("{at} fake guest: {line}\n"));
-        self.agent.see(id, seen, at.plus_millis(-self.behaviour.behind_millis))
+        let mut actions = self.agent.see(id, seen, self.stamp(at));
+        if coming == Coming::Running {
+            actions.extend(self.hold(id));
+        }
+        actions
+    }
+
+    /// A guest that runs has the disks that it should have.
+    fn hold(&mut self, id: InstanceId) -> Vec<Action> {
+        let disks = self.agent.guest(id).map_or_else(Vec::new, |guest| guest.desired.disks.clone());
+        self.agent.holds(id, disks.into_iter().collect())
+    }
+
+    /// What comes of an order about a volume.
+    fn find(&mut self, id: VolumeId) -> VolumeSeen {
+        match self.agent.volume(id).map(|volume| volume.desired.want.clone()) {
+            None | Some(WantVolume::Gone) => VolumeSeen::Gone,
+            Some(WantVolume::There { .. }) if std::mem::take(&mut self.behaviour.fail_next_volume) => {
+                VolumeSeen::Failed("the fake driver was told to fail this volume".to_owned())
+            }
+            Some(WantVolume::There { source, gib }) => {
+                let bytes = match (id, source) {
+                    (VolumeId::Disk(_), _) => gib << 30,
+                    (_, Source::Disk { disk }) => self.bytes_of(disk).unwrap_or(gib << 30),
+                    _ => gib << 30,
+                };
+                VolumeSeen::There(VolumeSize { bytes, stored: None })
+            }
+        }
+    }
+
+    /// How large a disk is.
+    fn bytes_of(&self, disk: DiskOf) -> Option<i64> {
+        match disk {
+            DiskOf::System(id) => Some(self.agent.guest(id)?.desired.spec.resources.get(SYSTEM_DISK) << 30),
+            DiskOf::Data(id) => match &self.agent.volume(VolumeId::Disk(id))?.observed.is {
+                VolumeIs::There { size, .. } => Some(size.bytes),
+                _ => None,
+            },
+        }
+    }
+
+    /// What it has been told about a volume and has seen of it.
+    pub fn volume(&self, id: VolumeId) -> Option<&Volume> {
+        self.agent.volume(id)
+    }
+
+    /// The bytes of an image came, or not: then why not.
+    pub fn bytes_came(&mut self, id: VolumeId, came: Result<VolumeSize, String>, now: Timestamp) -> Vec<FromHost> {
+        let seen = came.map_or_else(VolumeSeen::Failed, VolumeSeen::There);
+        let actions = self.agent.see_volume(id, seen, self.stamp(now));
+        self.carry_out(actions, now)
     }
 
     fn carry_out(&mut self, actions: Vec<Action>, now: Timestamp) -> Vec<FromHost> {
@@ -253,7 +334,24 @@ impl FakeHost {
                     self.consoles.remove(&id);
                     self.counters.forget(id);
                 }
-                Action::Save(_) | Action::SavePosition => {}
+                Action::Adjust(id) => {
+                    if self.agent.guest(id).is_some_and(|guest| matches!(guest.observed.is, Is::Running { .. })) {
+                        let actions = self.hold(id);
+                        said.extend(self.carry_out(actions, now));
+                    }
+                }
+                Action::Make(id) => {
+                    let waits = self.agent.volume(id).is_some_and(|volume| {
+                        matches!(volume.desired.want, WantVolume::There { source: Source::Bytes { .. }, .. })
+                    });
+                    if !waits {
+                        self.volumes_coming.insert((now.plus_millis(self.behaviour.volume_millis), id));
+                    }
+                }
+                Action::Unmake(id) => {
+                    self.volumes_coming.insert((now.plus_millis(self.behaviour.volume_millis), id));
+                }
+                Action::Save(_) | Action::SaveVolume(_) | Action::ForgetVolume(_) | Action::SavePosition => {}
             }
         }
         said
@@ -277,6 +375,8 @@ mod tests {
     use super::*;
     use crate::protocol::{DesiredGuest, GuestSpec, Metadata, PlannedEnd, Want};
     use ebb_model::id::AccountId;
+    use ebb_model::network::PublicAddress;
+    use std::net::Ipv4Addr;
     use uuid::Uuid;
 
     const NOTICE_AT: Timestamp = Timestamp::from_micros(10_000_000);
@@ -291,7 +391,12 @@ mod tests {
             generation: 1,
             account: AccountId::new(Uuid::from_u128(2)),
             want: Want::Running,
-            spec: GuestSpec { resources: Resources::default(), image: String::new(), disposable: true },
+            spec: GuestSpec {
+                resources: Resources::default(),
+                image: String::new(),
+                disk_revision: 0,
+                disposable: true,
+            },
             metadata: Metadata {
                 name: String::new(),
                 hostname: String::new(),
@@ -300,12 +405,16 @@ mod tests {
                 flavor: String::new(),
                 public_keys: BTreeMap::new(),
                 user_data: None,
+                password_hash: None,
             },
             end: Some(PlannedEnd { notice_at: NOTICE_AT, at: DEADLINE }),
+            place: None,
+            ingress: vec![],
             addresses: vec![],
+            disks: vec![],
         };
         let start = Timestamp::from_micros(0);
-        host.hear(ToHost::Desire { sequence: 1, guests: vec![guest] }, start);
+        host.hear(ToHost::Desire { sequence: 1, guests: vec![guest], volumes: vec![] }, start);
         host.step(start);
         host
     }
@@ -326,8 +435,9 @@ mod tests {
         let mut host = host(Stamps::Clock);
         let desired = host.guest(guest).expect("a guest").desired.clone();
         let order = |sequence, end| {
-            let guests = vec![DesiredGuest { addresses: vec![address], end, ..desired.clone() }];
-            ToHost::Desire { sequence, guests }
+            let public = PublicAddress { id: address, ip: Ipv4Addr::new(192, 0, 2, 1), mbit: None };
+            let guests = vec![DesiredGuest { addresses: vec![public], end, ..desired.clone() }];
+            ToHost::Desire { sequence, guests, volumes: vec![] }
         };
         let (start, minute) = (Timestamp::from_micros(0), Timestamp::from_micros(60_000_000));
         host.hear(order(2, None), start);

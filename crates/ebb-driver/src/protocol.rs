@@ -2,22 +2,46 @@
 //!
 //! A connection begins with one line, an [`Open`]. On a *control* connection both sides then send messages,
 //! each a line of JSON: the server [`ToHost`], the host [`FromHost`], its `Hello` first. A *stream* connection is answered
-//! with one line, a [`StreamAnswer`], and is from then on the bytes of a guest's serial console or of a TCP port of it.
+//! with one line, a [`StreamAnswer`], and is from then on the bytes of a guest's serial console, of a TCP port of it, or of an
+//! image.
 
-use ebb_model::id::{AccountId, AddressId, InstanceId};
+use ebb_model::id::{AccountId, DiskId, InstanceId, SnapshotId};
+use ebb_model::network::{Ingress, Place, PublicAddress};
 use ebb_model::resources::Resources;
 use ebb_model::time::Timestamp;
 use ebb_model::traffic::Reading;
+use ebb_model::volume::{DiskOf, ImageFormat, VolumeId};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use uuid::Uuid;
 
 /// The first line of a connection, from the server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "open", rename_all = "kebab-case")]
 pub enum Open {
-    Control { installation: Uuid },
-    Stream { installation: Uuid, guest: InstanceId, target: Target },
+    Control {
+        installation: Uuid,
+    },
+    Stream {
+        installation: Uuid,
+        guest: InstanceId,
+        target: Target,
+    },
+    /// The bytes of an image, from the server to the host or the other way. The host reads to the end and says by a later
+    /// [`ObservedVolume`] what became of it; whoever sends closes its side.
+    Bytes {
+        installation: Uuid,
+        volume: VolumeId,
+        way: Way,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Way {
+    ToHost,
+    FromHost,
 }
 
 /// What a stream leads to.
@@ -46,6 +70,12 @@ pub enum ToHost {
     Desire {
         sequence: i64,
         guests: Vec<DesiredGuest>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        volumes: Vec<DesiredVolume>,
+    },
+    /// The other hosts of its region, by the addresses under which they carry private networks on; these and no others.
+    Peers {
+        hosts: BTreeSet<Ipv4Addr>,
     },
     /// The operator accepts that orders were lost (after a restored backup); destructive orders are obeyed again.
     AcceptGap(Position),
@@ -56,6 +86,10 @@ pub enum ToHost {
     /// The server has written down that the guest is gone; the host need not remember it.
     Forget {
         guest: InstanceId,
+    },
+    /// The same of a volume that is gone.
+    ForgetVolume {
+        volume: VolumeId,
     },
     /// The last `bytes` of a guest's console; answered by `ConsoleLog` with the same `request`.
     ReadConsole {
@@ -83,6 +117,8 @@ pub enum FromHost {
     },
     /// Something about a guest changed, or the server asked.
     Observed(ObservedGuest),
+    /// The same of a volume.
+    ObservedVolume(ObservedVolume),
     ConsoleLog {
         request: u64,
         text: String,
@@ -118,6 +154,11 @@ pub struct Hello {
     pub readings: Vec<Reading>,
     /// All guests of this installation that it has, as they are.
     pub guests: Vec<ObservedGuest>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<ObservedVolume>,
+    /// Where the region's other hosts reach it, if it carries private networks on to them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tunnel: Option<Ipv4Addr>,
 }
 
 /// What a driver can do; the catalog does not sell what it cannot.
@@ -129,6 +170,12 @@ pub struct Features {
     pub metered_traffic: bool,
     /// Streams to the console and to ports.
     pub streams: bool,
+    /// Public addresses lead to its guests.
+    #[serde(default)]
+    pub public_addresses: bool,
+    /// Data disks, snapshots and images.
+    #[serde(default)]
+    pub volumes: bool,
 }
 
 /// What one guest should be.
@@ -144,9 +191,18 @@ pub struct DesiredGuest {
     /// When the host is to release it by itself, server or no server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<PlannedEnd>,
-    /// The public addresses that lead to it.
+    /// Where it stands in its account's network; `None`: where the host finds room.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
+    /// What may come in through its public addresses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub addresses: Vec<AddressId>,
+    pub ingress: Vec<Ingress>,
+    /// The public addresses that lead to it; what it sends outside by itself leaves by the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<PublicAddress>,
+    /// Its data disks, in the order in which it was given them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disks: Vec<DiskId>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,7 +221,11 @@ pub enum Want {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GuestSpec {
     pub resources: Resources,
+    /// One that the host was configured with, by its name, or a volume, by its id.
     pub image: String,
+    /// Grows when the system disk is to be made anew of the image, at the next start.
+    #[serde(default)]
+    pub disk_revision: i64,
     /// The system disk is thrown away with the guest whatever happens, so it need not survive a crash of the host.
     pub disposable: bool,
 }
@@ -183,6 +243,9 @@ pub struct Metadata {
     pub public_keys: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_data: Option<String>,
+    /// Of root, hashed as `crypt(3)` does; takes effect at the next start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_hash: Option<String>,
 }
 
 /// A release that is known beforehand: a reclaim's deadline or the end of a lease.
@@ -211,6 +274,9 @@ pub struct ObservedGuest {
     /// When the guest said that it need not wait for the end that was announced: its release began here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_at: Option<Timestamp>,
+    /// The data disks that its process holds; nobody else may have them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub disks: BTreeSet<DiskId>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -226,4 +292,78 @@ pub enum Is {
     Gone { at: Timestamp },
     /// It could not be started; nothing of it is left.
     Failed { at: Timestamp, reason: String },
+}
+
+/// What a volume should be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DesiredVolume {
+    pub id: VolumeId,
+    /// Grows with each order about it; observations carry it back.
+    pub generation: i64,
+    pub want: WantVolume,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "want", rename_all = "kebab-case")]
+pub enum WantVolume {
+    /// Made once of its source. A disk is so large, and grows when this does; of others it is the most that is taken.
+    There {
+        source: Source,
+        gib: i64,
+    },
+    Gone,
+}
+
+/// What a volume is made of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "of", rename_all = "kebab-case")]
+pub enum Source {
+    /// Nothing: it reads as zeros.
+    Blank,
+    /// A disk, of what another held then; both go their own ways.
+    Snapshot { snapshot: SnapshotId },
+    /// A snapshot or an image, of what a disk holds when it is made.
+    Disk { disk: DiskOf },
+    /// An image, of bytes that come by an [`Open::Bytes`]. They are a stranger's, whatever server they come from.
+    Bytes { format: ImageFormat, sha256: String },
+}
+
+/// What a volume is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ObservedVolume {
+    pub id: VolumeId,
+    /// The newest order that the host had for it.
+    pub generation: i64,
+    pub is: VolumeIs,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+pub enum VolumeIs {
+    /// Not there yet; an image of bytes waits for them.
+    Making,
+    There {
+        since: Timestamp,
+        #[serde(flatten)]
+        size: VolumeSize,
+    },
+    /// Nothing of it is left, or nothing but what others share.
+    Gone { at: Timestamp },
+    /// It could not be made, and nothing of it is left.
+    Failed { at: Timestamp, reason: String },
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VolumeSize {
+    /// As a guest sees it.
+    pub bytes: i64,
+    /// Of an image, as it is stored and goes from host to host, in qcow2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored: Option<Stored>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stored {
+    pub bytes: i64,
+    pub sha256: String,
 }

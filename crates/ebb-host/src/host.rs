@@ -21,7 +21,7 @@ use crate::scribe::{self, Page};
 use crate::signal::Signal;
 use crate::socket::{self, Call, Door};
 use crate::{capacity, network, timer};
-use ebb_driver::agent::{Action, Agent, Seen};
+use ebb_driver::agent::{Action, Agent, Seen, VolumeSeen};
 use ebb_driver::protocol::{Features, FromHost, Hello, Is, ToHost, Want};
 use ebb_driver::wall::Wall;
 use ebb_model::id::InstanceId;
@@ -38,7 +38,7 @@ use tracing::{error, info, warn};
 pub async fn run(config: HostConfig, qemu: QemuConfig, files: Arc<Files>) -> Result<(), HostError> {
     preflight()?;
     let clock = Arc::new(Wall::default());
-    let agent = Agent::restore(files.position()?, files.records()?);
+    let agent = Agent::restore(files.position()?, files.records()?, []);
     let door = Door::new(files.clone(), &config.socket)?;
     let inside = {
         let (files, qemu, clock) = (files.clone(), qemu.clone(), clock.clone());
@@ -239,6 +239,12 @@ impl Host {
                 Action::PowerDown(id) => self.order(id, Order::PowerDown),
                 Action::PowerOff(id) => self.order(id, Order::PowerOff),
                 Action::Remove(id) => self.order(id, Order::Remove),
+                Action::Make(id) => {
+                    let why = VolumeSeen::Failed("this host keeps no volumes".to_owned());
+                    let actions = self.agent.see_volume(id, why, self.clock.now());
+                    self.carry_out(actions);
+                }
+                Action::Adjust(_) | Action::SaveVolume(_) | Action::Unmake(_) | Action::ForgetVolume(_) => {}
             }
         }
         if !page.is_empty() {
@@ -361,9 +367,11 @@ impl Host {
                 Accelerator::Tcg => "qemu-tcg".to_owned(),
             },
             capacity: self.capacity.clone(),
-            features: Features { notice_in_metadata: true, metered_traffic: false, streams: true },
+            features: Features { notice_in_metadata: true, streams: true, ..Features::default() },
             position: self.agent.position(),
             wanted_back: self.wanted_back,
+            volumes: self.agent.volumes(),
+            tunnel: None,
             readings: vec![],
             guests: self.agent.observed(),
         }

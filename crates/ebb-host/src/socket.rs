@@ -151,7 +151,7 @@ async fn receive(mut stream: UnixStream, number: u64, door: &Door, calls: &mpsc:
     let opening = tokio::time::timeout(OPENING_PATIENCE, opening(&mut stream)).await??;
     let (installation, first_contact) = match &opening {
         Open::Control { installation } => (*installation, FirstContact::Binds),
-        Open::Stream { installation, .. } => (*installation, FirstContact::Refused),
+        Open::Stream { installation, .. } | Open::Bytes { installation, .. } => (*installation, FirstContact::Refused),
     };
     if let Err(why) = door.admits(installation, first_contact) {
         warn!("a caller was turned away: {why}");
@@ -163,6 +163,7 @@ async fn receive(mut stream: UnixStream, number: u64, door: &Door, calls: &mpsc:
             let _ = calls.send(Call::Stream { guest, target, client: stream }).await;
             Ok(())
         }
+        Open::Bytes { volume, .. } => answer(&mut stream, Some(format!("this host has no place for {volume}"))).await,
     }
 }
 

@@ -147,6 +147,22 @@ id!(
     /// What was given back of a bill record, and why.
     AdjustmentId, "j", "an adjustment"
 );
+id!(
+    /// A data disk.
+    DiskId, "disk", "a data disk"
+);
+id!(
+    /// What a disk held at one instant.
+    SnapshotId, "snap", "a snapshot"
+);
+id!(
+    /// An image of an account; those of the catalog have names.
+    ImageId, "img", "an image"
+);
+id!(
+    /// Rules about what may come in.
+    SecurityGroupId, "sg", "a security group"
+);
 
 #[cfg(test)]
 mod tests {

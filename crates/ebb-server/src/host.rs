@@ -13,7 +13,9 @@ use ebb_engine::lifecycle::{Input, Report};
 use ebb_model::catalog::Limits;
 use ebb_model::id::{HostId, InstanceId};
 use ebb_model::instance::{Instance, State};
+use ebb_model::network::PublicAddress;
 use ebb_model::time::{Second, Timestamp};
+use ebb_model::traffic::Address;
 use ebb_store::rows::host::Host;
 use ebb_store::rows::instance::Seen;
 use ebb_store::rows::lending;
@@ -21,6 +23,7 @@ use ebb_store::rows::{account, address, alarm, drill, host, instance, notice};
 use ebb_store::{Decision, Halt, StoreError};
 use futures_util::future::try_join_all;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -158,6 +161,7 @@ impl App {
                     notice_readable_at: None,
                     notice_read_at: None,
                     approved_at: None,
+                    disks: Default::default(),
                 };
                 self.observe(on.id, gone).await?;
             }
@@ -229,6 +233,7 @@ impl App {
                         spec: GuestSpec {
                             resources: about.resources.clone(),
                             image: about.image.clone(),
+                            disk_revision: 0,
                             disposable: !about.purchase.is_firm(),
                         },
                         metadata: Metadata {
@@ -239,12 +244,16 @@ impl App {
                             name: about.name,
                             zone: about.zone,
                             flavor: about.flavor,
+                            password_hash: None,
                         },
                         end,
-                        addresses: addresses.iter().map(|row| address::read(row).id).collect(),
+                        place: None,
+                        ingress: vec![],
+                        addresses: addresses.iter().map(|row| public(&address::read(row))).collect(),
+                        disks: vec![],
                     });
                 }
-                Ok(Some(ToHost::Desire { sequence, guests }))
+                Ok(Some(ToHost::Desire { sequence, guests, volumes: vec![] }))
             })
             .await
     }
@@ -315,6 +324,10 @@ fn desired(instance: &Instance, limits: &Limits) -> Option<(Want, Option<Planned
 }
 
 /// The name as far as a host name may have its characters, else the id.
+fn public(address: &Address) -> PublicAddress {
+    PublicAddress { id: address.id, ip: Ipv4Addr::UNSPECIFIED, mbit: None }
+}
+
 fn hostname(instance: &Instance) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let name: String = instance.name.chars().map(plain).collect();

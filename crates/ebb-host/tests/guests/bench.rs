@@ -125,6 +125,7 @@ impl Bench {
             spec: GuestSpec {
                 resources: Resources::of([("vcpu", 1), ("memory_mib", 128), ("disk_gib", 1)]),
                 image: "built-in".to_owned(),
+                disk_revision: 0,
                 disposable: true,
             },
             metadata: Metadata {
@@ -135,16 +136,20 @@ impl Bench {
                 flavor: "tiny".to_owned(),
                 public_keys: BTreeMap::new(),
                 user_data: None,
+                password_hash: None,
             },
             end: None,
+            place: None,
+            ingress: vec![],
             addresses: vec![],
+            disks: vec![],
         })
     }
 
     pub async fn desire(&mut self, orders: impl IntoIterator<Item = Order>) {
         self.sequence += 1;
         let guests = orders.into_iter().map(|order| order.0).collect();
-        self.tell(ToHost::Desire { sequence: self.sequence, guests }).await;
+        self.tell(ToHost::Desire { sequence: self.sequence, guests, volumes: vec![] }).await;
         let sequence = self.sequence;
         self.hear(|said| (*said == FromHost::Accepted { sequence }).then_some(())).await;
     }

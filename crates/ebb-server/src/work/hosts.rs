@@ -205,7 +205,7 @@ async fn converse(
                                 let _ = answer.send(error.map_or(Ok(text), Err));
                             }
                         }
-                        FromHost::Hello(_) | FromHost::Accepted { .. } => {}
+                        FromHost::Hello(_) | FromHost::Accepted { .. } | FromHost::ObservedVolume(_) => {}
                     }
                     if seen.len() >= OBSERVED_AT_ONCE {
                         observe_all(app, greeted.id, std::mem::take(&mut seen), out).await?;
