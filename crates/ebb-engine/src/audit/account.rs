@@ -211,10 +211,10 @@ impl<'a> RecordAudit<'a> {
         self.of.counts.bill_record += 1;
         if let Some(span) = self.spans.get(&record.charge.span) {
             self.ledger.record(reason(span, &record), &record, paid, &mut self.of.found);
-            if let Settled::AtRelease { .. } = span.settled {
-                if let Some(block) = record.charge.instance() {
-                    self.blocks.entry(block).or_default().add(&record);
-                }
+            if let Settled::AtRelease { .. } = span.settled
+                && let Some(block) = record.charge.instance()
+            {
+                self.blocks.entry(block).or_default().add(&record);
             }
             let at = match span.settled {
                 Settled::Hourly { .. } => Some(record.charge.period.since),
