@@ -10,7 +10,7 @@ use ebb_model::id::AddressId;
 use ebb_model::instance::{Cause, Instance, State};
 use ebb_model::price::Prices;
 use ebb_model::traffic::{Address, Month};
-use ebb_store::rows::{address, host};
+use ebb_store::rows::{address, host, password};
 
 /// The region of a zone, and what traffic costs there.
 ///
@@ -54,6 +54,7 @@ impl Unit {
     /// An instance is gone: its addresses stay or go with it, as its owner wanted (rules §2.8). What never ran leaves nothing.
     pub async fn part_with_addresses(&mut self, gone: &Instance) -> Outcome<()> {
         let State::Released { end, .. } = gone.state else { return Ok(()) };
+        self.write(password::forget(gone.id));
         // With what was frozen for too long all goes.
         let all_goes = end.cause == Cause::Arrears && gone.frozen_since.is_some();
         let keep = gone.keep.public_ip && end.cause != Cause::NeverRan && !all_goes;

@@ -20,6 +20,7 @@ pub mod instance;
 pub mod lending;
 mod many;
 pub mod notice;
+pub mod password;
 pub mod person;
 pub mod price;
 pub mod subscription;
