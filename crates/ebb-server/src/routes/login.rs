@@ -107,7 +107,7 @@ pub async fn hashed(password: String) -> Result<String, Denied> {
         |c| c.is_ascii_digit(),
         |c| !c.is_ascii_alphanumeric(),
     ];
-    let many = kinds.iter().filter(|kind| password.chars().any(|c| kind(c))).count();
+    let many = kinds.iter().filter(|kind| password.chars().any(**kind)).count();
     if !visible || !LENGTH.contains(&password.len()) || many < KINDS {
         let (least, most) = (LENGTH.start(), LENGTH.end());
         return Err(Denied::BadInput(format!(
