@@ -2,7 +2,7 @@
 
 use crate::agent::{Action, Agent, Guest, Seen, Volume, VolumeSeen};
 use crate::counters::Counters;
-use crate::protocol::{Features, FromHost, Hello, Is, Source, ToHost, VolumeIs, VolumeSize, WantVolume};
+use crate::protocol::{Features, FromHost, Hello, Is, Source, Stored, ToHost, VolumeIs, VolumeSize, WantVolume};
 use ebb_model::catalog::SYSTEM_DISK;
 use ebb_model::id::{AddressId, InstanceId};
 use ebb_model::resources::Resources;
@@ -11,6 +11,9 @@ use ebb_model::traffic::Reading;
 use ebb_model::volume::{DiskOf, VolumeId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// The SHA-256 of no bytes.
+const NO_BYTES_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /// A host in memory. It is told the time; it serialises, so that a sandbox can keep it beside its database.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -269,7 +272,9 @@ impl FakeHost {
                     (_, Source::Disk { disk }) => self.bytes_of(disk).unwrap_or(gib << 30),
                     _ => gib << 30,
                 };
-                VolumeSeen::There(VolumeSize { bytes, stored: None })
+                // Nothing is stored of what is made of nothing.
+                let stored = || Stored { bytes: 0, sha256: NO_BYTES_SHA256.to_owned() };
+                VolumeSeen::There(VolumeSize { bytes, stored: matches!(id, VolumeId::Image(_)).then(stored) })
             }
         }
     }

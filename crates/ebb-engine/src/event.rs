@@ -2,7 +2,7 @@
 
 use crate::arrears::By;
 use ebb_model::billing::GivenBack;
-use ebb_model::id::{AccountId, AddressId, AdjustmentId, DecisionId, RecordId, VoucherId};
+use ebb_model::id::{AccountId, AddressId, AdjustmentId, DecisionId, ImageId, RecordId, VoucherId};
 use ebb_model::instance::{Cause, End, Keep, Purchase};
 use ebb_model::money::{Amount, Price};
 use ebb_model::person::Source;
@@ -81,6 +81,29 @@ pub enum Event {
     },
     /// What stays when it goes.
     KeepChanged(Keep),
+    ImageAsked {
+        image: ImageId,
+        origin: String,
+    },
+    ImageAvailable {
+        image: ImageId,
+        bytes: i64,
+    },
+    /// Why is said with the image: it may quote what its owner sent.
+    ImageFailed {
+        image: ImageId,
+    },
+    ImageShared {
+        image: ImageId,
+        with: AccountId,
+    },
+    ImageUnshared {
+        image: ImageId,
+        with: AccountId,
+    },
+    ImageDeleted {
+        image: ImageId,
+    },
     /// Root has another password from the next start on.
     PasswordReset,
     /// The system disk is made anew of this image at the next start; what was on it is lost.
@@ -441,6 +464,12 @@ impl Event {
             Event::Bought { .. } => "bought",
             Event::Running { .. } => "running",
             Event::KeepChanged(_) => "keep-changed",
+            Event::ImageAsked { .. } => "image-asked",
+            Event::ImageAvailable { .. } => "image-available",
+            Event::ImageFailed { .. } => "image-failed",
+            Event::ImageShared { .. } => "image-shared",
+            Event::ImageUnshared { .. } => "image-unshared",
+            Event::ImageDeleted { .. } => "image-deleted",
             Event::PasswordReset => "password-reset",
             Event::SystemDiskReplaced { .. } => "system-disk-replaced",
             Event::StopAsked => "stop-asked",

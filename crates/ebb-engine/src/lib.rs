@@ -37,6 +37,7 @@ pub mod fleet;
 pub mod forecast;
 mod frozen;
 pub mod funds;
+pub mod image;
 pub mod lending;
 pub mod lifecycle;
 pub mod monthly;

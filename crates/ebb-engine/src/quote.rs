@@ -3,6 +3,7 @@
 use crate::ordered;
 use crate::refusal::Refused;
 use ebb_model::catalog::{Catalog, Flavor, SpotState, Zone};
+use ebb_model::id::ImageId;
 use ebb_model::instance::Purchase;
 use ebb_model::money::{Amount, Exact, Price};
 use ebb_model::resources::Resources;
@@ -99,8 +100,13 @@ impl Quote {
 pub fn quote(catalog: &Catalog, order: &Order, now: Second) -> Result<Quote, Refused> {
     let zone = catalog.zone(&order.zone).ok_or_else(|| Refused::UnknownZone(order.zone.clone()))?;
     let flavor = catalog.flavor(&order.flavor).ok_or_else(|| Refused::UnknownFlavor(order.flavor.clone()))?;
+    // An account's own is looked at by whoever sells: it is not in the catalog.
+    let is_custom = order.image.parse::<ImageId>().is_ok();
     let image = catalog.images.iter().find(|image| image.id == order.image);
-    let image = image.ok_or_else(|| Refused::UnknownImage(order.image.clone()))?;
+    if image.is_none() && !is_custom {
+        return Err(Refused::UnknownImage(order.image.clone()));
+    }
+    let marketplace = image.is_some_and(|image| image.marketplace);
     let option = order.option.name();
     if order.option != PurchaseOption::SpotBlock && (order.hours.is_some() || order.periods.is_some()) {
         return Err(Refused::HoursWithoutBlock { option });
@@ -110,7 +116,7 @@ pub fn quote(catalog: &Catalog, order: &Order, now: Second) -> Result<Quote, Ref
     let purchase = match order.option {
         PurchaseOption::OnDemand => Purchase::OnDemand { price: on_demand()? },
         PurchaseOption::Trial => Purchase::Trial { price: on_demand()? },
-        PurchaseOption::SpotBlock if image.marketplace => return Err(Refused::MarketplaceImage(image.id.clone())),
+        PurchaseOption::SpotBlock if marketplace => return Err(Refused::MarketplaceImage(order.image.clone())),
         PurchaseOption::SpotBlock if order.auto_recovery => return Err(Refused::AutoRecovery),
         PurchaseOption::SpotBlock => block(flavor, zone, order.hours.unwrap_or(1), order.periods.unwrap_or(1), now)?,
         PurchaseOption::Subscription { months } => ordered::order(catalog, flavor, months, now)?,

@@ -1,5 +1,6 @@
 //! Why not? Every refusal of the rules, with a code for programs and a sentence for people.
 
+use ebb_model::id::InstanceId;
 use ebb_model::money::Amount;
 use ebb_model::time::Timestamp;
 
@@ -12,6 +13,20 @@ pub enum Refused {
     UnknownFlavor(String),
     #[error("image `{0}` is not in the catalog; `ebb catalog` lists the images")]
     UnknownImage(String),
+    #[error("the image is {state}; only one that is available can be used (`ebb images list`)")]
+    ImageNotReady { state: &'static str },
+    #[error("the image needs a system disk of {gib} GiB, and the disk has {disk_gib}: make the image smaller")]
+    ImageTooLarge { gib: i64, disk_gib: i64 },
+    #[error("instance {instance} has a system disk of the image; release it first, or reinstall it of another image")]
+    ImageInUse { instance: InstanceId },
+    #[error("the image is deleted")]
+    ImageDeleted,
+    #[error("the image is {state}: its bytes are sent once, while it is importing; begin another import")]
+    ImageHasBytes { state: &'static str },
+    #[error("the account has {most} images, as many as it may have; delete one first")]
+    ImageQuota { most: i64 },
+    #[error("no host that keeps images is connected; try again shortly")]
+    NoHostForImages,
     #[error("flavor `{flavor}` is not sold as {option}; `ebb catalog` shows what is")]
     NotOnSale { flavor: String, option: &'static str },
     #[error("a spot block of `{flavor}` lasts 1 to {longest} hours, not {hours}")]
@@ -259,6 +274,13 @@ impl Refused {
             Refused::UnknownZone(_) => "unknown-zone",
             Refused::UnknownFlavor(_) => "unknown-flavor",
             Refused::UnknownImage(_) => "unknown-image",
+            Refused::ImageNotReady { .. } => "image-not-ready",
+            Refused::ImageTooLarge { .. } => "image-too-large",
+            Refused::ImageInUse { .. } => "image-in-use",
+            Refused::ImageDeleted => "image-deleted",
+            Refused::ImageHasBytes { .. } => "image-has-bytes",
+            Refused::ImageQuota { .. } => "over-quota",
+            Refused::NoHostForImages => "no-host-for-images",
             Refused::NotOnSale { .. } => "not-on-sale",
             Refused::Hours { .. } => "hours-not-sold",
             Refused::NoPeriods(_) => "no-periods",

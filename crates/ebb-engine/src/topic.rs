@@ -91,6 +91,12 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::DeleteAsked
         | Event::Replanned { .. }
         | Event::KeepChanged(_)
+        | Event::ImageAsked { .. }
+        | Event::ImageAvailable { .. }
+        | Event::ImageFailed { .. }
+        | Event::ImageShared { .. }
+        | Event::ImageUnshared { .. }
+        | Event::ImageDeleted { .. }
         | Event::PasswordReset
         | Event::SystemDiskReplaced { .. }
         | Event::Approved { .. }

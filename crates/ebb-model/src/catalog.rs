@@ -118,6 +118,20 @@ pub struct Limits {
     /// Whose voucher expires is warned so many days before (rules §5.1).
     #[serde(default = "voucher_warn_days")]
     pub voucher_warn_days: i64,
+    /// So many images of its own an account may have …
+    #[serde(default = "images_per_account")]
+    pub images_per_account: i64,
+    /// … and so large one may be, in GiB.
+    #[serde(default = "image_gib")]
+    pub image_gib: i64,
+}
+
+fn images_per_account() -> i64 {
+    20
+}
+
+fn image_gib() -> i64 {
+    512
 }
 
 fn clock_jump_seconds() -> i64 {

@@ -9,6 +9,7 @@ pub mod calendar;
 pub mod catalog;
 pub mod currency;
 pub mod id;
+pub mod image;
 pub mod instance;
 pub mod money;
 pub mod network;

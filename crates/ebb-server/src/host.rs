@@ -6,7 +6,8 @@ use crate::lending::{ALARM, ITSELF, log};
 use crate::unit::{Outcome, Unit, settled_already};
 use ebb_driver::fake::FakeHost;
 use ebb_driver::protocol::{
-    DesiredGuest, FromHost, GuestSpec, Hello, Is, Metadata, ObservedGuest, PlannedEnd, Position, ToHost, Want,
+    DesiredGuest, FromHost, GuestSpec, Hello, Is, Metadata, ObservedGuest, ObservedVolume, PlannedEnd, Position,
+    ToHost, Want,
 };
 use ebb_engine::lending::{HostEvent, Lending};
 use ebb_engine::lifecycle::{Input, Report};
@@ -16,11 +17,12 @@ use ebb_model::instance::{Instance, State};
 use ebb_model::network::PublicAddress;
 use ebb_model::time::{Second, Timestamp};
 use ebb_model::traffic::Address;
+use ebb_model::volume::VolumeId;
 use ebb_store::rows::host::Host;
 use ebb_store::rows::instance::Seen;
 use ebb_store::rows::lending;
-use ebb_store::rows::{account, address, alarm, drill, host, instance, notice, password};
-use ebb_store::{Decision, Halt, StoreError};
+use ebb_store::rows::{account, address, alarm, drill, host, image, instance, notice, password};
+use ebb_store::{Decision, Halt, Row, StoreError};
 use futures_util::future::try_join_all;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -80,6 +82,8 @@ pub struct Link {
     pub say: mpsc::UnboundedSender<Ask>,
     /// Told when there are new orders.
     pub wake: Arc<Notify>,
+    /// It keeps data disks, snapshots and images.
+    pub keeps_volumes: bool,
     /// The newest instant at which everything it had to say by then was heard.
     pub heard_at: Timestamp,
 }
@@ -214,9 +218,15 @@ impl App {
         self.store
             .read(move |reads| async move {
                 let rows = reads.rows(host::orders_after(to, after, ORDERS_AT_ONCE)).await?;
-                let Some(sequence) = rows.last().map(|row| row.int("sequence")) else { return Ok(None) };
+                let copies = reads.rows(image::orders_after(to, after, ORDERS_AT_ONCE)).await?;
+                let pages = [&rows, &copies];
+                let Some(sequence) = up_to(&pages) else { return Ok(None) };
+                let within = |row: &&Row| row.int("sequence") <= sequence;
+                let largest = app.catalog.limits.image_gib;
+                let volumes = copies.iter().filter(within).map(image::read_joined);
+                let volumes = volumes.map(|(copy, of)| crate::image::desired(&copy, &of, largest)).collect();
                 let mut guests = vec![];
-                for about in rows.iter().map(instance::read) {
+                for about in rows.iter().filter(within).map(instance::read) {
                     let Some((want, end)) = desired(&about, &app.catalog.limits) else { continue };
                     let key = match about.key_pair {
                         Some(id) => reads.row(account::key_pair_by_id(id)).await?,
@@ -254,7 +264,7 @@ impl App {
                         disks: vec![],
                     });
                 }
-                Ok(Some(ToHost::Desire { sequence, guests, volumes: vec![] }))
+                Ok(Some(ToHost::Desire { sequence, guests, volumes }))
             })
             .await
     }
@@ -265,6 +275,9 @@ impl App {
             FromHost::Observed(observed) => observed,
             FromHost::WantedBack { wanted } => return self.signal(from, wanted).await.map(|()| None),
             FromHost::Read(reading) => return self.read_counter(from, reading).await.map(|()| None),
+            FromHost::ObservedVolume(seen @ ObservedVolume { id: VolumeId::Image(id), .. }) => {
+                return self.observe_image(from, id, seen).await;
+            }
             _ => return Ok(None),
         };
         let (guest, gone) = (observed.id, matches!(observed.is, Is::Gone { .. } | Is::Failed { .. }));
@@ -325,6 +338,17 @@ fn desired(instance: &Instance, limits: &Limits) -> Option<(Want, Option<Planned
 }
 
 /// The name as far as a host name may have its characters, else the id.
+/// The sequence up to which all kinds of orders are known of which these are pages; `None`: there are none.
+fn up_to(pages: &[&Vec<Row>]) -> Option<i64> {
+    let last = |page: &&Vec<Row>| page.last().map(|row| row.int("sequence"));
+    let full = pages.iter().copied().filter(|page| page.len() as i64 == ORDERS_AT_ONCE).collect::<Vec<_>>();
+    match full.is_empty() {
+        true => pages.iter().filter_map(last).max(),
+        // Behind a full page there is more of its kind.
+        false => full.iter().filter_map(last).min(),
+    }
+}
+
 fn public(address: &Address) -> PublicAddress {
     PublicAddress { id: address.id, ip: Ipv4Addr::UNSPECIFIED, mbit: None }
 }

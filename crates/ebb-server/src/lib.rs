@@ -21,6 +21,7 @@ mod drill;
 mod evidence;
 mod forecast;
 mod host;
+mod image;
 mod lending;
 mod metrics;
 mod mint;

@@ -15,6 +15,7 @@ mod explanation;
 mod forecast;
 mod guest;
 pub mod host;
+mod image;
 mod instance;
 mod key_pair;
 mod lending;
@@ -73,6 +74,7 @@ const DOCS: &str = "/docs";
         catalog::show, catalog::quote, offer::list, offer::limits,
         purchase::buy, instance::list, instance::show, instance::release, instance::stop, instance::start, resize::resize,
         instance::reclaim, instance::console_log, why::decisions, instance::change, permitted::operations, permitted::operate,
+        image::add, image::content, image::list, image::show, image::share, image::unshare, image::delete,
         login::reset_password, login::replace_system_disk, conversion::convert, conversion::renew_instance, renewal::choose,
         address::list, address::release, address::send,
         voucher::issue, voucher::list, voucher::show, voucher::revoke,
@@ -152,6 +154,11 @@ pub fn router(app: App) -> Router {
         .route("/v1/instances/{id}/stop", post(instance::stop))
         .route("/v1/instances/{id}/start", post(instance::start))
         .route("/v1/instances/{id}/resize", post(resize::resize))
+        .route("/v1/images", post(image::add).get(image::list))
+        .route("/v1/images/{id}", get(image::show).delete(image::delete))
+        .route("/v1/images/{id}/content", axum::routing::put(image::content))
+        .route("/v1/images/{id}/share", post(image::share))
+        .route("/v1/images/{id}/unshare", post(image::unshare))
         .route("/v1/instances/{id}/password", post(login::reset_password))
         .route("/v1/instances/{id}/system-disk", post(login::replace_system_disk))
         .route("/v1/instances/{id}/convert", post(conversion::convert))
@@ -278,13 +285,17 @@ async fn take_turn(State(app): State<App>, request: Request, next: Next) -> Resp
     if app.turn.is_none() || request.method() == Method::GET {
         return next.run(request).await;
     }
-    // Whoever sends slowly has no turn yet.
-    let (parts, body) = request.into_parts();
-    let bytes = match whole(body).await {
-        Ok(bytes) => bytes,
-        Err(denied) => return denied.into_response(),
+    // Whoever sends slowly has no turn yet. The bytes of an image are read as they come.
+    let request = match request.method() == Method::PUT {
+        true => request,
+        false => {
+            let (parts, body) = request.into_parts();
+            match whole(body).await {
+                Ok(bytes) => Request::from_parts(parts, Body::from(bytes)),
+                Err(denied) => return denied.into_response(),
+            }
+        }
     };
-    let request = Request::from_parts(parts, Body::from(bytes));
     // And whoever hangs up does not end it half way: what the hosts said by then would be heard by nobody.
     match tokio::spawn(in_turn(app, request, next)).await {
         Ok(response) => response,
@@ -296,7 +307,11 @@ async fn take_turn(State(app): State<App>, request: Request, next: Next) -> Resp
 async fn in_turn(app: App, request: Request, next: Next) -> Response {
     let _turn = app.turn.as_ref().expect("a sandbox has turns").lock().await;
     let response = next.run(request).await;
-    if let Err(denied) = app.run_until(app.clock.now()).await {
+    let done = async {
+        app.run_until(app.clock.now()).await?;
+        app.feed_fakes().await
+    };
+    if let Err(denied) = done.await {
         return denied.into_response();
     }
     // The clock may have come to where something is to be told.

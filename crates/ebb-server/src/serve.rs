@@ -16,6 +16,7 @@ use crate::unit::Unit;
 use crate::verifier::Verifier;
 use crate::work::deliveries::keep_delivering;
 use crate::work::hosts::keep_host;
+use crate::work::images::{keep_fetching, keep_relaying};
 use crate::work::{keep_closing, keep_working};
 use ebb_model::catalog::Catalog;
 use ebb_model::id::{ApiKeyId, EventId};
@@ -146,6 +147,8 @@ impl Serving {
         if !self.app.is_sandbox() {
             tasks.spawn(keep_working(self.app.clone()));
             tasks.spawn(keep_closing(self.app.clone()));
+            tasks.spawn(keep_fetching(self.app.clone()));
+            tasks.spawn(keep_relaying(self.app.clone()));
             for socket in self.app.hosts.sockets.clone() {
                 tasks.spawn(keep_host(self.app.clone(), socket));
             }

@@ -384,6 +384,11 @@ impl Unit {
         self.touched.ordered.insert(about.host);
     }
 
+    /// Orders that are not about guests.
+    pub fn tell_host(&mut self, host: ebb_model::id::HostId) {
+        self.touched.ordered.insert(host);
+    }
+
     async fn room(&mut self, about: &Instance, change: RoomChange, by: &Resources) -> Outcome<()> {
         let room = self.room_of(about.host).await?;
         self.change_room(&room, change, by);

@@ -5,6 +5,7 @@ mod closing;
 pub mod deliveries;
 pub mod hosts;
 pub mod hours;
+pub mod images;
 pub mod sandbox;
 pub mod zones;
 

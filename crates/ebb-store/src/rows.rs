@@ -16,6 +16,7 @@ pub mod delivery;
 pub mod drill;
 pub mod event;
 pub mod host;
+pub mod image;
 pub mod instance;
 pub mod lending;
 mod many;

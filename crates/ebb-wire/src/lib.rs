@@ -11,6 +11,7 @@ pub mod cloud_event;
 pub mod drill;
 pub mod forecast;
 pub mod host;
+pub mod image;
 pub mod instance;
 pub mod metadata;
 pub mod offer;

@@ -14,6 +14,7 @@ use rustls::{ClientConfig, RootCertStore};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -21,6 +22,9 @@ use url::{Host, Position, Url};
 
 /// The most that is read of an answer, and of its head.
 const LONGEST_ANSWER: usize = 16 * 1_024;
+
+/// A body may pause for so long.
+const SILENCE: Duration = Duration::from_secs(30);
 
 type LookUp = Box<dyn Fn(String, u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
 
@@ -71,6 +75,28 @@ impl Outside {
         let tls = TlsConnector::from(self.tls()?);
         let stream = tls.connect(name, stream).await.map_err(|error| format!("no TLS with it: {error}"))?;
         converse(stream, request).await
+    }
+
+    /// Gets what an address leads to, as it comes in; head and body as one stream of pieces would be, the head is looked at here.
+    pub async fn get(&self, url: &Url) -> Result<Fetched, String> {
+        let patient = tokio::time::timeout(WEBHOOK_PATIENCE, async {
+            let (stream, address) = self.connect(url).await?;
+            let request = getting(url)?;
+            if url.scheme() == "http" {
+                return fetch(stream, request).await;
+            }
+            let name = match url.host() {
+                Some(Host::Domain(name)) => ServerName::try_from(name.to_owned()).map_err(|error| error.to_string())?,
+                _ => ServerName::from(address),
+            };
+            let tls = TlsConnector::from(self.tls()?);
+            let stream = tls.connect(name, stream).await.map_err(|error| format!("no TLS with it: {error}"))?;
+            fetch(stream, request).await
+        });
+        match patient.await {
+            Err(_) => Err(format!("no answer within {} s", WEBHOOK_PATIENCE.as_secs())),
+            Ok(fetched) => fetched,
+        }
     }
 
     /// To the first address that answers; one that may not be reached ends it, whatever the others are.
@@ -160,6 +186,53 @@ async fn converse(
     }
     connection.abort_all();
     Ok((status, whole))
+}
+
+/// An answer whose body is still to come.
+pub struct Fetched {
+    body: hyper::body::Incoming,
+    _connection: tokio::task::JoinSet<Result<(), hyper::Error>>,
+}
+
+impl Fetched {
+    /// The next piece; `None` at the end.
+    pub async fn next(&mut self) -> Option<Result<Bytes, String>> {
+        loop {
+            let frame = match tokio::time::timeout(SILENCE, self.body.frame()).await {
+                Err(_) => return Some(Err(format!("nothing came for {} s", SILENCE.as_secs()))),
+                Ok(frame) => frame?,
+            };
+            match frame.map(hyper::body::Frame::into_data) {
+                Ok(Ok(data)) => return Some(Ok(data)),
+                Ok(Err(_)) => {}
+                Err(error) => return Some(Err(innermost(&error))),
+            }
+        }
+    }
+}
+
+async fn fetch(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: Request<Full<Bytes>>,
+) -> Result<Fetched, String> {
+    let broken = |error: hyper::Error| format!("it did not answer: {}", innermost(&error));
+    let (mut sender, connection) = http1::Builder::new().handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    let connection = tokio::task::JoinSet::from_iter([connection]);
+    let answer = sender.send_request(request).await.map_err(broken)?;
+    match answer.status() {
+        StatusCode::OK => Ok(Fetched { body: answer.into_body(), _connection: connection }),
+        status if status.is_redirection() => {
+            Err(format!("it answered {status}; redirects are not followed, give the final address"))
+        }
+        status => Err(format!("it answered {status}")),
+    }
+}
+
+fn getting(url: &Url) -> Result<Request<Full<Bytes>>, String> {
+    let host = &url[Position::BeforeHost..Position::AfterPort];
+    let request = Request::get(&url[Position::BeforePath..Position::AfterQuery]).header(HOST, host);
+    let request = request.header(CONNECTION, "close").header(USER_AGENT, concat!("ebb/", env!("CARGO_PKG_VERSION")));
+    request.body(Full::new(Bytes::new())).map_err(|error| format!("it cannot be asked for: {error}"))
 }
 
 fn innermost(error: &dyn std::error::Error) -> String {

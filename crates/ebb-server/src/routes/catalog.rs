@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::call::{Call, Principal};
 use crate::cap;
 use crate::denied::Denied;
+use crate::image;
 use crate::room::only_beyond_return;
 use crate::voucher::Funds;
 use axum::Json;
@@ -128,6 +129,7 @@ pub async fn quote(State(app): State<App>, call: Call<Buy>) -> Result<Json<Quote
     let asked = app.clock.now().second();
     let quote = quote::quote(&app.catalog, &order, asked)?;
     let gib = quote.resources.get(SYSTEM_DISK);
+    image::quoted(&app, &call.principal, &order.image, gib).await?;
     let tariff = of_order(&app.catalog, &quote.purchase, &order.flavor, gib, quote.disk_price);
     let traffic = call.body.public_ip.then(|| priced(&app.catalog, &order.zone)).transpose()?;
     app.zones_loaded().await?;

@@ -12,6 +12,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use ebb_engine::event::Event;
 use ebb_engine::refusal::Refused;
+use ebb_model::catalog::SYSTEM_DISK;
 use ebb_model::instance::{Instance, State as Life};
 use ebb_store::rows::{instance, password};
 use ebb_wire::instance as wire;
@@ -81,8 +82,11 @@ pub async fn replace_system_disk(
             arrears::permit(&mut unit, known.account).await?;
             let before = unit.instance(known.id).await?;
             let image = image.unwrap_or_else(|| before.image.clone());
-            if !unit.app.catalog.images.iter().any(|one| one.id == image) {
-                return refuse(Refused::UnknownImage(image));
+            let gib = before.resources.get(SYSTEM_DISK);
+            match unit.custom_image(before.account, &image, gib).await? {
+                Some(custom) => unit.bring_image(custom.id, before.host).await?,
+                None if unit.app.catalog.images.iter().any(|one| one.id == image) => {}
+                None => return refuse(Refused::UnknownImage(image)),
             }
             let after = unit.reinstall(&before, &image).await?;
             let answer = answer(&unit, &after).await?;

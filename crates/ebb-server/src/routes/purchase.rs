@@ -90,10 +90,11 @@ async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome
         },
         None => None,
     };
+    let gib = quote.resources.get(SYSTEM_DISK);
+    let custom = unit.custom_image(id, &wanted.order.image, gib).await?;
     let new = InstanceId::new(app.mint.uuid(unit.now));
     let begin = room_for(&mut unit, new, id, &wanted.order.zone, &quote).await?;
     let least = least_seconds(&unit, begin.took_room);
-    let gib = quote.resources.get(SYSTEM_DISK);
     let tariff = of_order(&app.catalog, &quote.purchase, &wanted.order.flavor, gib, quote.disk_price);
     cap::permit(&mut unit, id, |spending, now| {
         let (compute, disk) = (&tariff.compute.prices, &tariff.disk.prices);
@@ -125,6 +126,9 @@ async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome
         generation: 1,
         state: begin.life,
     };
+    if let Some(image) = &custom {
+        unit.bring_image(image.id, new.host).await?;
+    }
     unit.create(&new);
     if let Some(data) = &wanted.user_data {
         unit.write(instance::insert_user_data(new.id, data));

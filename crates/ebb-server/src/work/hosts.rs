@@ -131,6 +131,7 @@ fn register<'a>(
         socket: socket.to_owned(),
         say,
         wake,
+        keeps_volumes: hello.features.volumes,
         heard_at: Timestamp::from_micros(0),
     };
     app.hosts.links.lock().expect("no panic while holding links").insert(greeted.id, link);
@@ -205,7 +206,12 @@ async fn converse(
                                 let _ = answer.send(error.map_or(Ok(text), Err));
                             }
                         }
-                        FromHost::Hello(_) | FromHost::Accepted { .. } | FromHost::ObservedVolume(_) => {}
+                        FromHost::ObservedVolume(seen) => {
+                            if let Some(reply) = app.hear(greeted.id, FromHost::ObservedVolume(seen)).await? {
+                                send_forget(out, &reply).await?;
+                            }
+                        }
+                        FromHost::Hello(_) | FromHost::Accepted { .. } => {}
                     }
                     if seen.len() >= OBSERVED_AT_ONCE {
                         observe_all(app, greeted.id, std::mem::take(&mut seen), out).await?;

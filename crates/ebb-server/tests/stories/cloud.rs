@@ -142,7 +142,7 @@ impl On {
 #[derive(Clone)]
 pub struct Cloud {
     pub endpoint: String,
-    client: Client,
+    pub client: Client,
     _stop: Arc<oneshot::Sender<()>>,
 }
 
@@ -397,6 +397,12 @@ impl Cloud {
 
     pub async fn delete(&self, who: &str, id: &str) -> (StatusCode, Value) {
         self.ask(who, Method::DELETE, &format!("/v1/instances/{id}"), None).await
+    }
+
+    pub async fn delete_at(&self, who: &str, path: &str) -> Value {
+        let (status, gone) = self.ask(who, Method::DELETE, path, None).await;
+        assert!(status.is_success(), "{path}: {gone}");
+        gone
     }
 
     pub async fn instance(&self, who: &str, id: &str) -> Value {

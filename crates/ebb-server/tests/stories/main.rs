@@ -20,6 +20,7 @@ mod explanations;
 mod forecasts;
 mod foresight;
 mod hosts;
+mod images;
 mod login;
 mod mails;
 mod metadata;

@@ -1,0 +1,306 @@
+//! How does an account's own image come to a host, and from there to others?
+//!
+//! An image is made on one host, of bytes or of a disk, and flattened there. Whichever other host needs it gets its bytes through this
+//! process, and looks at them as at a stranger's.
+
+use crate::app::App;
+use crate::denied::Denied;
+use crate::unit::{Outcome, Unit, refuse};
+use ebb_driver::link;
+use ebb_driver::protocol::{
+    DesiredVolume, ObservedVolume, Open, Source, Stored, ToHost, VolumeIs, VolumeSize, WantVolume, Way,
+};
+use ebb_engine::image::{self as rules, Made};
+use ebb_engine::refusal::Refused;
+use ebb_model::id::{AccountId, HostId, ImageId};
+use ebb_model::image::{CopyState, CustomImage, ImageCopy, ImageSize, ImageState, Origin};
+use ebb_model::volume::{DiskOf, ImageFormat, VolumeId};
+use ebb_store::rows::image;
+use ebb_store::{Decision, StoreError};
+use std::io;
+use std::time::Duration;
+use tokio::net::UnixStream;
+
+/// So long a host may take to hear of an image before its bytes are sent.
+const ORDER_PATIENCE: Duration = Duration::from_secs(20);
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What a host is to do about a copy.
+pub fn desired(copy: &ImageCopy, of: &CustomImage, largest_gib: i64) -> DesiredVolume {
+    let want = match copy.state {
+        CopyState::Going => WantVolume::Gone,
+        CopyState::Making | CopyState::There => WantVolume::There { source: source(copy, of), gib: largest_gib },
+    };
+    DesiredVolume { id: VolumeId::Image(of.id), generation: copy.generation, want }
+}
+
+fn source(copy: &ImageCopy, of: &CustomImage) -> Source {
+    let first = matches!(of.state, ImageState::Importing { host } if host == copy.host);
+    match (&of.state, &of.origin) {
+        (ImageState::Available { size, .. }, _) if !first => {
+            Source::Bytes { format: ImageFormat::Qcow2, sha256: size.stored_sha256.clone() }
+        }
+        (_, Origin::Upload { format, sha256 } | Origin::Url { format, sha256, .. }) => {
+            Source::Bytes { format: *format, sha256: sha256.clone() }
+        }
+        (_, Origin::SystemDisk { instance }) => Source::Disk { disk: DiskOf::System(*instance) },
+        (_, Origin::DataDisk { disk }) => Source::Disk { disk: DiskOf::Data(*disk) },
+    }
+}
+
+impl Unit {
+    /// The image of an account's own that an order names, if it may have a disk of so many GiB made of it; it stays as it is until this
+    /// unit is done. `None`: it is one of the catalog's.
+    pub async fn custom_image(&mut self, by: AccountId, named: &str, disk_gib: i64) -> Outcome<Option<CustomImage>> {
+        let Ok(id) = named.parse::<ImageId>() else { return Ok(None) };
+        let unknown = || Refused::UnknownImage(named.to_owned());
+        let row = self.reads.row(image::by_id(id)).await?.ok_or_else(|| Denied::from(unknown()))?;
+        let known = image::read(&row);
+        let is_shared = self.reads.row(image::shared_with(id, by)).await?.is_some();
+        rules::may_use(&known, by, is_shared, disk_gib).map_err(Denied::from)?;
+        self.guard(image::unchanged(&known));
+        Ok(Some(known))
+    }
+
+    /// Has a host have a copy of an image.
+    pub async fn bring_image(&mut self, id: ImageId, to: HostId) -> Outcome<()> {
+        let known = self.reads.row(image::copy_on(id, to)).await?.map(|row| image::read_copy(&row));
+        let generation = match known {
+            Some(copy) if copy.state != CopyState::Going => return Ok(()),
+            Some(copy) => copy.generation + 1,
+            None => 1,
+        };
+        self.order_copy(ImageCopy { image: id, host: to, generation, state: CopyState::Making });
+        Ok(())
+    }
+
+    pub fn order_copy(&mut self, copy: ImageCopy) {
+        image::order(&copy).into_iter().for_each(|query| self.write(query));
+        self.tell_host(copy.host);
+    }
+
+    /// All copies go.
+    pub async fn remove_copies(&mut self, of: ImageId) -> Outcome<()> {
+        for row in self.reads.rows(image::copies(of)).await? {
+            let copy = image::read_copy(&row);
+            self.order_copy(ImageCopy { generation: copy.generation + 1, state: CopyState::Going, ..copy });
+        }
+        Ok(())
+    }
+}
+
+impl App {
+    /// A host that makes images of bytes: the one with the smallest name of those that can.
+    pub fn image_host(&self) -> Result<HostId, Refused> {
+        let links = self.hosts.links.lock().expect("no panic while holding links");
+        let able = links.values().filter(|link| link.keeps_volumes).map(|link| link.greeted.id).min();
+        able.ok_or(Refused::NoHostForImages)
+    }
+
+    /// What a host says about an image.
+    pub async fn observe_image(
+        &self,
+        from: HostId,
+        id: ImageId,
+        seen: ObservedVolume,
+    ) -> Result<Option<ToHost>, Denied> {
+        let gone = matches!(seen.is, VolumeIs::Gone { .. } | VolumeIs::Failed { .. });
+        let key = id.to_string();
+        self.unit("observe-image", &key, move |unit| observe(unit, from, id, seen.clone())).await?;
+        Ok(gone.then_some(ToHost::ForgetVolume { volume: VolumeId::Image(id) }))
+    }
+
+    /// Opens the way of an image's bytes to a host that was told to have it, or from one that has it.
+    pub async fn bytes_of_image(&self, id: ImageId, host: HostId, way: Way) -> Result<UnixStream, Denied> {
+        let open = Open::Bytes { installation: self.installation.id, volume: VolumeId::Image(id), way };
+        let began = tokio::time::Instant::now();
+        loop {
+            let opened = match self.link(host) {
+                Ok(link) => {
+                    link::stream(&link.socket, &open).await.map_err(|error| Denied::HostAway(error.to_string()))
+                }
+                Err(denied) => Err(denied),
+            };
+            match opened {
+                // Its order may still be under way.
+                Err(_) if began.elapsed() < ORDER_PATIENCE => tokio::time::sleep(PAUSE).await,
+                opened => return opened,
+            }
+        }
+    }
+
+    /// Brings the bytes of available images to the hosts that wait for them; gives back how many it brought.
+    pub async fn relay_images(&self) -> Result<usize, Denied> {
+        let rows = self.store.rows(image::making()).await?;
+        let mut brought = 0;
+        for (copy, of) in rows.iter().map(image::read_joined) {
+            let ImageState::Available { .. } = of.state else { continue };
+            let copies = self.store.rows(image::copies(of.id)).await?;
+            let there = copies.iter().map(image::read_copy).filter(|other| other.state == CopyState::There);
+            for other in there {
+                match self.relay(of.id, other.host, copy.host).await {
+                    Ok(()) => {
+                        brought += 1;
+                        break;
+                    }
+                    Err(error) => {
+                        tracing::warn!(image = %of.id, from = %other.host, to = %copy.host, %error, "an image did not get over")
+                    }
+                }
+            }
+        }
+        Ok(brought)
+    }
+
+    async fn relay(&self, id: ImageId, from: HostId, to: HostId) -> io::Result<()> {
+        let denied = |denied: Denied| io::Error::other(denied.to_string());
+        let mut source = self.bytes_of_image(id, from, Way::FromHost).await.map_err(denied)?;
+        let mut sink = self.bytes_of_image(id, to, Way::ToHost).await.map_err(denied)?;
+        tokio::io::copy(&mut source, &mut sink).await?;
+        tokio::io::AsyncWriteExt::shutdown(&mut sink).await
+    }
+
+    /// Fetches the bytes of images that a URL leads to, one after the other.
+    pub async fn fetch_images(&self) -> Result<(), Denied> {
+        let rows = self.store.rows(image::fetching()).await?;
+        for of in rows.iter().map(image::read) {
+            let (ImageState::Importing { host }, Origin::Url { url, .. }) = (&of.state, &of.origin) else { continue };
+            let url = url.parse().expect("a URL that was checked");
+            let fetched = match self.deliverer.outside.get(&url).await {
+                Ok(body) => {
+                    let pieces = futures_util::stream::unfold(body, async |mut body| Some((body.next().await?, body)));
+                    self.feed(&of, *host, pieces).await.map_err(|denied| denied.to_string())
+                }
+                Err(why) => Err(why),
+            };
+            if let Err(why) = fetched {
+                self.give_up_image(of.id, why).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Its bytes do not come.
+    async fn give_up_image(&self, id: ImageId, why: String) -> Result<(), Denied> {
+        let key = id.to_string();
+        let given_up = self.unit("give-up-image", &key, move |mut unit| {
+            let why = why.clone();
+            async move {
+                let of = image::read(&unit.reads.row(image::by_id(id)).await?.expect("images are never deleted"));
+                if let Some((next, event)) = rules::made(&of, &Made::Failed(why), unit.now) {
+                    unit.guard(image::change(of.generation, &next));
+                    unit.remove_copies(id).await?;
+                    unit.log(of.account, None, &event);
+                }
+                Ok(unit.done(()))
+            }
+        });
+        Ok(given_up.await?)
+    }
+
+    /// In a sandbox bytes are at once where they are wanted.
+    pub async fn feed_fakes(&self) -> Result<(), Denied> {
+        let rows = self.store.rows(image::making()).await?;
+        for (copy, of) in rows.iter().map(image::read_joined) {
+            let ImageState::Available { size, .. } = &of.state else { continue };
+            let came = Ok(VolumeSize {
+                bytes: size.bytes,
+                stored: Some(Stored { bytes: size.stored_bytes, sha256: size.stored_sha256.clone() }),
+            });
+            self.bytes_came(copy.image, copy.host, came).await?;
+        }
+        Ok(())
+    }
+
+    /// A fake host has the bytes of an image, or found something wrong with them.
+    pub async fn bytes_came(&self, id: ImageId, host: HostId, came: Result<VolumeSize, String>) -> Result<(), Denied> {
+        self.settle_hosts().await?;
+        let now = self.clock.now();
+        let mut fakes = self.hosts.fakes.lock().await;
+        let is_it = |fake: &&mut crate::host::Fake| fake.greeted.is_some_and(|greeted| greeted.id == host);
+        let Some(fake) = fakes.iter_mut().find(is_it) else { return Err(Refused::NoHostForImages.into()) };
+        let said = fake.host.bytes_came(VolumeId::Image(id), came, now);
+        self.write_down(&fakes)?;
+        drop(fakes);
+        for message in said {
+            self.hear(host, message).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn observe(mut unit: Unit, from: HostId, id: ImageId, seen: ObservedVolume) -> Outcome<Decision<()>> {
+    let Some(row) = unit.reads.row(image::copy_on(id, from)).await? else { return Ok(unit.done(())) };
+    let copy = image::read_copy(&row);
+    // Of an order before the newest: the word about that is still to come.
+    if seen.generation < copy.generation {
+        return Ok(unit.done(()));
+    }
+    let of = image::read(&unit.reads.row(image::by_id(id)).await?.expect("images are never deleted"));
+    let is_first = matches!(of.state, ImageState::Importing { host } if host == from);
+    let word = match seen.is {
+        VolumeIs::Making => return Ok(unit.done(())),
+        VolumeIs::There { size: VolumeSize { bytes, stored }, .. } => {
+            if copy.state == CopyState::Making {
+                unit.guard(image::there(&copy));
+            }
+            match (is_first, stored) {
+                (true, Some(Stored { bytes: stored_bytes, sha256: stored_sha256 })) => {
+                    Made::There(ImageSize { bytes, stored_bytes, stored_sha256 })
+                }
+                _ => return Ok(unit.done(())),
+            }
+        }
+        VolumeIs::Gone { .. } => {
+            unit.write(image::forget(&copy));
+            Made::Failed("its host has it no more".to_owned())
+        }
+        VolumeIs::Failed { reason, .. } => {
+            unit.write(image::forget(&copy));
+            Made::Failed(reason)
+        }
+    };
+    if is_first && let Some((next, event)) = rules::made(&of, &word, unit.now) {
+        unit.guard(image::change(of.generation, &next));
+        unit.log(of.account, None, &event);
+    }
+    Ok(unit.done(()))
+}
+
+/// Whether an account may have one more.
+pub async fn permit_one_more(unit: &mut Unit, by: AccountId) -> Outcome<()> {
+    let most = unit.app.catalog.limits.images_per_account;
+    let live = unit.reads.row(image::count_of(by)).await?.map_or(0, |row| row.int("live"));
+    if live >= most {
+        return refuse(Refused::ImageQuota { most });
+    }
+    // Counted under the account's generation, so that two at once cannot both pass the limit.
+    unit.change_account(by).await?;
+    Ok(())
+}
+
+/// Whether whoever asks could buy with an image that is no catalog's.
+pub async fn quoted(app: &App, by: &crate::call::Principal, named: &str, disk_gib: i64) -> Result<(), Denied> {
+    if named.parse::<ImageId>().is_err() {
+        return Ok(());
+    }
+    let known = find(app, by, named).await.map_err(|_| Refused::UnknownImage(named.to_owned()))?;
+    Ok(rules::may_use(&known, by.account.unwrap_or(known.account), true, disk_gib)?)
+}
+
+/// What an image's id leads to, as its owner, an operator or whom it is shared with may see it.
+pub async fn find(app: &App, by: &crate::call::Principal, named: &str) -> Result<CustomImage, Denied> {
+    let unknown = || Denied::not_found("image", named);
+    let id: ImageId = named.parse().map_err(|_| unknown())?;
+    let sees = by.clone();
+    let found = app.store.read(move |reads| async move {
+        let Some(row) = reads.row(image::by_id(id)).await? else { return Ok::<_, StoreError>(None) };
+        let known = image::read(&row);
+        let shared = match sees.account {
+            Some(account) => reads.row(image::shared_with(id, account)).await?.is_some(),
+            None => false,
+        };
+        Ok((sees.sees(known.account) || shared).then_some(known))
+    });
+    found.await?.ok_or_else(unknown)
+}
