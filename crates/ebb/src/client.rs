@@ -93,6 +93,19 @@ impl Client {
         self.call(Method::DELETE, self.url(path), None::<&()>).await
     }
 
+    /// Sends the bytes of a file, once: half of them cannot be sent again.
+    pub async fn put_file<T: DeserializeOwned>(&self, path: &str, file: tokio::fs::File) -> Result<T, Failure> {
+        let url = self.url(path);
+        let request = self.http.put(url.clone()).bearer_auth(&self.login.key).body(reqwest::Body::from(file));
+        match request.send().await {
+            Ok(response) if response.status().is_success() => {
+                read(url, response).await.unwrap_or_else(|error| Err(self.unreachable(&error)))
+            }
+            Ok(response) => Err(refusal(url, response).await),
+            Err(error) => Err(self.unreachable(&error)),
+        }
+    }
+
     /// A line of raw bytes to a guest.
     pub async fn stream(&self, path: &str) -> Result<reqwest::Upgraded, Failure> {
         let url = self.url(path);

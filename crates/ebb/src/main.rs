@@ -19,6 +19,7 @@ mod failure;
 mod forecast;
 mod host;
 mod hosts;
+mod images;
 mod instances;
 mod key_pairs;
 mod login;
@@ -141,6 +142,9 @@ enum Command {
     /// List, add and delete SSH public keys
     #[command(subcommand)]
     KeyPairs(key_pairs::KeyPairs),
+    /// Your own system images: brought along, made of disks, shared
+    #[command(subcommand)]
+    Images(images::Images),
     /// Who is told what happens, by webhook or mail
     #[command(subcommand)]
     Subscriptions(subscriptions::Subscriptions),
@@ -247,6 +251,7 @@ async fn talk(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Bill(args) => money::bill(session, &args).await,
         Command::Events(args) => events::events(session, &args).await,
         Command::KeyPairs(command) => key_pairs::key_pairs(session, &command).await,
+        Command::Images(command) => images::images(session, &command).await,
         Command::Subscriptions(command) => subscriptions::subscriptions(session, &command).await,
         Command::Whoami => accounts::whoami(session).await,
         Command::Addresses(command) => addresses::addresses(session, &command).await,

@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use ebb_wire::account::Account;
 use ebb_wire::address::Address;
 use ebb_wire::bill::Bill;
+use ebb_wire::image::Image;
 use ebb_wire::instance::Instance;
 use ebb_wire::problem::Page;
 use ebb_wire::subscription::Subscription;
@@ -49,6 +50,19 @@ pub async fn account(client: &Client, text: &str) -> Result<String, Failure> {
     let all: Page<Account> = client.all("/v1/accounts", &[]).await?;
     let all = all.items.into_iter().map(|account| Candidate { name: account.name, id: account.id });
     found("account", text, "ebb accounts list", pick("account", text, "a-", all.collect()))
+}
+
+/// Finds an image of an account by its id, an unambiguous start of it, or its name.
+///
+/// # Errors
+/// None or several match; the sentence lists them.
+pub async fn image(client: &Client, text: &str) -> Result<String, Failure> {
+    if is_whole_id(text, "img-") {
+        return Ok(text.to_owned());
+    }
+    let all: Page<Image> = client.all("/v1/images", &[]).await?;
+    let all = all.items.into_iter().map(|image| Candidate { name: image.name, id: image.id });
+    found("image", text, "ebb images list", pick("image", text, "img-", all.collect()))
 }
 
 /// Finds a subscription by its id, an unambiguous start of it, or its address.

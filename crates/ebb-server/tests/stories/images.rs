@@ -68,7 +68,7 @@ story!(an_image_is_its_owners_and_whom_it_is_shared_with, |cloud: Cloud| async m
     assert_eq!(cloud.ask("enterprise", Method::GET, &path, None).await.0, 404);
     let wanted = order(of(&id));
     assert_eq!(cloud.refused("enterprise", "/v1/instances", wanted.clone()).await, (422, "unknown-image".to_owned()));
-    assert_eq!(cloud.refused("enterprise", "/v1/quotes", wanted.clone()).await, (422, "unknown-image".to_owned()));
+    assert_eq!(cloud.refused("enterprise", "/v1/quote", wanted.clone()).await, (422, "unknown-image".to_owned()));
     let to = json!({ "account": account });
     assert_eq!(cloud.refused("enterprise", &format!("{path}/share"), to.clone()).await.0, 404);
     let shared = cloud.post("individual", &format!("{path}/share"), to.clone()).await;

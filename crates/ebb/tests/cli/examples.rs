@@ -37,7 +37,7 @@ fn every_example_runs_as_printed() {
             assert!(said.code == 0 && said.out.contains(sign), "{example}\n{said:?}");
             continue;
         }
-        let names = ["KEY", "RECORD", "VOUCHER"];
+        let names = ["KEY", "RECORD", "VOUCHER", "ACCOUNT"];
         let mut variables: Vec<_> = names.iter().map(|name| (*name, key.as_str())).collect();
         variables.push(("GUEST", guest));
         let said = sandbox.run_with(example, &variables);
@@ -82,6 +82,16 @@ fn prepare(sandbox: &Sandbox, example: &str) -> String {
     }
     if example.contains("end-shortage") {
         sandbox.ok("ebb zones shortage cn-beijing-a --free vcpu=1 --as operator");
+    }
+    if example.starts_with("ebb images") {
+        sandbox.run("head -c 4096 /dev/zero >disk.raw");
+        let named = ["show", "share", "unshare", "delete"];
+        if named.iter().any(|verb| example.starts_with(&format!("ebb images {verb}"))) {
+            sandbox.ok("ebb images import disk.raw --name golden");
+        }
+        if example.contains("$ACCOUNT") {
+            return sandbox.json("ebb accounts open Ada --as operator")["account"]["id"].as_str().expect("an id").to_owned();
+        }
     }
     if example.contains("password.txt") {
         sandbox.run("echo Correct-horse7 >password.txt");
