@@ -40,7 +40,13 @@ impl Counters {
         for id in addresses {
             // Whoever begins later has a larger one, on whichever host.
             let fresh = Counter { guest, epoch: now.micros(), bytes: 0, due: None, gone: false, readings: vec![] };
-            self.0.entry(*id).or_insert(fresh);
+            let counter = self.0.entry(*id).or_insert(fresh);
+            if counter.guest != guest || counter.gone {
+                // It led to another, or nowhere for a while: what left it then was read, and it begins anew.
+                said.extend(counter.read(*id, now));
+                (counter.guest, counter.gone, counter.bytes) = (guest, false, 0);
+                counter.epoch = now.micros().max(counter.epoch + 1);
+            }
         }
         said
     }
@@ -140,6 +146,27 @@ mod tests {
         assert_eq!(counters.readings().len(), 2, "one per hour");
         counters.forget(guest);
         assert_eq!(counters.readings(), []);
+    }
+
+    #[test]
+    fn an_address_that_leads_to_another_guest_begins_anew_after_its_last_reading() {
+        let ((here, guest), other) = (ids(), InstanceId::new(Uuid::from_u128(3)));
+        let mut counters = Counters::default();
+        counters.lead(guest, &[here], at(0));
+        assert!(counters.send(here, 5, at(1)));
+        assert_eq!(counters.lead(guest, &[], at(2)), [Reading { address: here, epoch: 0, bytes: 5, at: at(2) }]);
+        assert!(!counters.send(here, 1, at(2)), "it leads nowhere");
+        assert_eq!(counters.lead(guest, &[here], at(3)), [], "nothing left it meanwhile");
+        assert!(counters.send(here, 7, at(3)));
+        // At once to another guest, whose order comes before that of the first one.
+        let last = Reading { address: here, epoch: 3_000_000, bytes: 7, at: at(4) };
+        assert_eq!(counters.lead(other, &[here], at(4)), [last]);
+        assert_eq!(counters.lead(guest, &[], at(4)), []);
+        assert!(counters.send(here, 9, at(5)));
+        let read = Reading { address: here, epoch: 4_000_000, bytes: 9, at: at(60) };
+        assert_eq!(counters.read_due(at(60), at(60)), [read]);
+        counters.forget(guest);
+        assert_eq!(counters.readings().len(), 1, "of its hour, and it is the other's now");
     }
 
     #[test]

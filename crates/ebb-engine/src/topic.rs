@@ -102,6 +102,11 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::AddressAllocated { .. }
         | Event::AddressKept { .. }
         | Event::AddressReleased { .. }
+        | Event::AddressBound { .. }
+        | Event::AddressUnbound { .. }
+        | Event::SecurityGroupChanged { .. }
+        | Event::SecurityGroupDeleted { .. }
+        | Event::SecurityGroupsChosen { .. }
         | Event::TrafficCounted { .. }
         | Event::Adjusted { .. }
         | Event::BudgetSet { .. }

@@ -4,12 +4,15 @@ use crate::calendar::Calendar;
 use crate::currency;
 use crate::money::{AMOUNT_PER_UNIT, Amount, Price};
 use crate::person::PersonTerms;
+use crate::pool;
 use crate::price::Prices;
 use crate::price_book;
 use crate::resources::Resources;
 use crate::trial::Holder;
+use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 
 /// The most kinds of resources that a catalog may have.
 pub const KINDS: usize = 8;
@@ -115,6 +118,40 @@ pub struct Limits {
     /// Whose voucher expires is warned so many days before (rules §5.1).
     #[serde(default = "voucher_warn_days")]
     pub voucher_warn_days: i64,
+    /// Public addresses not yet released.
+    #[serde(default = "addresses_per_account")]
+    pub addresses_per_account: i64,
+    /// So many of them may lead to one instance.
+    #[serde(default = "addresses_per_instance")]
+    pub addresses_per_instance: i64,
+    /// Its default group is one of them.
+    #[serde(default = "security_groups_per_account")]
+    pub security_groups_per_account: i64,
+    #[serde(default = "rules_per_security_group")]
+    pub rules_per_security_group: i64,
+    /// So many of them may say together what comes in to one instance.
+    #[serde(default = "security_groups_per_instance")]
+    pub security_groups_per_instance: i64,
+}
+
+fn addresses_per_account() -> i64 {
+    20
+}
+
+fn addresses_per_instance() -> i64 {
+    5
+}
+
+fn security_groups_per_account() -> i64 {
+    20
+}
+
+fn rules_per_security_group() -> i64 {
+    50
+}
+
+fn security_groups_per_instance() -> i64 {
+    5
 }
 
 fn clock_jump_seconds() -> i64 {
@@ -216,6 +253,16 @@ pub struct Region {
     /// Its traffic takes the trial's pool for overseas first (rules §3.6).
     #[serde(default)]
     pub overseas: bool,
+    /// Guests have their private addresses of it, whoever's they are (rules §4.5).
+    #[serde(default = "private_range")]
+    pub private_range: Ipv4Net,
+    /// All addresses of these are given to those who want public ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub public_addresses: Vec<Ipv4Net>,
+}
+
+fn private_range() -> Ipv4Net {
+    Ipv4Net::new_assert(Ipv4Addr::new(10, 64, 0, 0), 10)
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -509,6 +556,11 @@ impl Catalog {
             ("drill_free_percent", limits.drill_free_percent.unwrap_or(0), 0),
             ("drills_per_day", limits.drills_per_day, 0),
             ("drills_per_minute", limits.drills_per_minute, 0),
+            ("addresses_per_account", limits.addresses_per_account, 0),
+            ("addresses_per_instance", limits.addresses_per_instance, 0),
+            ("security_groups_per_account", limits.security_groups_per_account, 1),
+            ("rules_per_security_group", limits.rules_per_security_group, 0),
+            ("security_groups_per_instance", limits.security_groups_per_instance, 1),
         ] {
             check(
                 (least..=86_400 * 366).contains(&value),
@@ -566,6 +618,7 @@ impl Catalog {
             );
             check((1..=120).contains(&trial.months), format!("trial.{holder}: months is not from 1 to 120"));
         }
+        found.extend(pool::problems(self));
         found.extend(self.person.problems());
         found.extend(price_book::problems(self));
         found

@@ -8,6 +8,7 @@ use crate::price::Prices;
 use crate::time::{Period, Second, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::ops::{Add, AddAssign, Sub};
 
 /// Bytes in a GB, as everybody counts who sells traffic.
@@ -164,10 +165,12 @@ pub struct Address {
     pub id: AddressId,
     pub account: AccountId,
     pub region: String,
+    /// The address itself; those that were allocated before there were any to be given have none.
+    pub ip: Option<Ipv4Addr>,
     pub overseas: bool,
     /// Per GB that leaves it.
     pub price: Prices,
-    /// What it leads to; `None`: it was kept when that went.
+    /// What it leads to; `None`: it was kept when that went, or was never bound.
     pub instance: Option<InstanceId>,
     pub allocated_at: Timestamp,
     pub released_at: Option<Timestamp>,

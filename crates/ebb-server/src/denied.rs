@@ -91,6 +91,7 @@ impl Denied {
         match self {
             Denied::Rule(refused) => match refused {
                 Refused::UnknownZone(_)
+                | Refused::UnknownRegion(_)
                 | Refused::UnknownFlavor(_)
                 | Refused::UnknownImage(_)
                 | Refused::NotOnSale { .. }
@@ -104,6 +105,7 @@ impl Denied {
                 | Refused::Evidence { .. }
                 | Refused::TooMuchEvidence { .. }
                 | Refused::NoPublicAddresses(_)
+                | Refused::NumberOfGroups { .. }
                 | Refused::VerifiedByNothing
                 | Refused::VoucherFace { .. }
                 | Refused::VoucherPeriod(_)

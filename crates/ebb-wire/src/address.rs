@@ -10,11 +10,14 @@ pub struct Address {
     pub id: String,
     pub account: String,
     pub region: String,
+    /// The address itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip: Option<String>,
     /// Whether its traffic takes the trial's pool for overseas first.
     pub overseas: bool,
     /// Per GB that leaves it, fixed when it was allocated.
     pub price: String,
-    /// What it leads to; absent: it was kept when that went.
+    /// What it leads to; absent: it was kept when that went, was unbound, or was never bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -26,6 +29,24 @@ pub struct Address {
     pub bytes_this_month: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_at: Option<String>,
+}
+
+/// A new public address, which leads nowhere yet. `region`, or a `zone` of it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Allocate {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "cn-beijing")]
+    pub region: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+}
+
+/// The instance that an address leads to from now on: its id.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Bind {
+    pub instance: String,
 }
 
 /// What leaves an address of a sandbox, whose guests send nothing by themselves.

@@ -65,6 +65,9 @@ pub struct BuyArgs {
     /// The key pair that may log in; `ebb key-pairs add` adds one
     #[arg(long, value_name = "NAME")]
     key_pair: Option<String>,
+    /// A group that says what may come in through public addresses; may be repeated [default: default]
+    #[arg(long, value_name = "NAME")]
+    security_group: Vec<String>,
     /// A script (`#!`) that the guest runs once, at most 32 KiB
     #[arg(long, value_name = "FILE")]
     user_data: Option<PathBuf>,
@@ -147,7 +150,8 @@ pub async fn buy(session: &Session, args: &BuyArgs) -> Result<(), Failure> {
     };
     let name = args.name.clone();
     let key_pair = args.key_pair.clone();
-    let order = Buy { name, key_pair, user_data, ..body(session, &args.order).await? };
+    let security_groups = args.security_group.clone();
+    let order = Buy { name, key_pair, user_data, security_groups, ..body(session, &args.order).await? };
     let mut instance: Instance = session.client.post("/v1/instances", &order).await?;
     if args.wait {
         instance = wait(session, instance, Until::Running).await?;

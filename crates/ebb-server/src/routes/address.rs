@@ -1,8 +1,11 @@
-//! Public addresses: looking, releasing, and in a sandbox letting traffic leave them.
+//! Public addresses: looking, allocating, binding, unbinding, releasing, and in a sandbox letting traffic leave them.
 
 use super::account::Paging;
+use super::instance::find as find_instance;
 use super::json;
+use crate::address::priced;
 use crate::app::App;
+use crate::arrears;
 use crate::call::{Call, Principal, Role};
 use crate::denied::Denied;
 use crate::unit::{Outcome, Unit, refuse};
@@ -12,7 +15,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use ebb_engine::refusal::Refused;
 use ebb_model::calendar::Calendar;
-use ebb_model::id::AddressId;
+use ebb_model::id::{AccountId, AddressId};
+use ebb_model::money::Amount;
 use ebb_model::time::Second;
 use ebb_model::traffic::Address;
 use ebb_store::rows::{address, instance, traffic};
@@ -46,6 +50,94 @@ pub async fn list(
     Ok(Json(paging.page(items.await?, |address| address.id.clone())))
 }
 
+/// Allocates a public address. It leads nowhere before it is bound to an instance, and counts against the account's quota until
+/// it is released.
+#[utoipa::path(post, path = "/v1/addresses", operation_id = "allocate_address", request_body = wire::Allocate,
+    responses((status = 201, body = wire::Address), (status = 402, body = Problem), (status = 409, body = Problem),
+        (status = 422, body = Problem)))]
+pub async fn allocate(State(app): State<App>, call: Call<wire::Allocate>) -> Result<Response, Denied> {
+    let of = call.principal.member()?;
+    let region = match (&call.body.region, &call.body.zone) {
+        (Some(region), None) => region.clone(),
+        (None, Some(zone)) => priced(&app.catalog, zone)?.0.id.clone(),
+        _ => return Err(Denied::BadInput("region, or zone: one of both says where".to_owned())),
+    };
+    let answer = call.once(&app, "allocate-address", of, move |unit| take(unit, of, region.clone()));
+    Ok(json(StatusCode::CREATED, answer.await?))
+}
+
+async fn take(mut unit: Unit, of: AccountId, region: String) -> Outcome<Decision<wire::Address>> {
+    may_have(&mut unit, of).await?;
+    let new = unit.allocate_address(of, &region, None).await?;
+    let (zone, now) = (unit.app.catalog.time_zone.clone(), unit.now.second());
+    let answer = shown(&unit.reads, &new, &zone, now).await?;
+    Ok(unit.done(answer))
+}
+
+/// Whether an account may have what it will be charged for: as for a purchase, but that nothing is held.
+async fn may_have(unit: &mut Unit, of: AccountId) -> Outcome<()> {
+    arrears::permit(unit, of).await?;
+    let account = unit.account(of).await?;
+    if account.holder.is_none() {
+        return refuse(Refused::Unverified);
+    }
+    let debt = account.purse.debt;
+    if debt > Amount::ZERO { refuse(Refused::Arrears(debt)) } else { Ok(()) }
+}
+
+/// Lets a public address that leads nowhere lead to an instance of the same region.
+#[utoipa::path(post, path = "/v1/addresses/{id}/bind", operation_id = "bind_address", params(("id" = String, Path)),
+    request_body = wire::Bind, responses((status = 200, body = wire::Address), (status = 402, body = Problem),
+        (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub async fn bind(State(app): State<App>, Path(id): Path<String>, call: Call<wire::Bind>) -> Result<Response, Denied> {
+    let known = find(&app, &call.principal, &id).await?;
+    call.principal.member()?;
+    let to = find_instance(&app, &call.principal, &call.body.instance).await?;
+    if to.account != known.account {
+        return Err(Denied::not_found("instance", &call.body.instance));
+    }
+    let answer = call.once(&app, "bind-address", known.account, move |mut unit| async move {
+        let known = again(&unit, known.id).await?;
+        may_have(&mut unit, known.account).await?;
+        let to = unit.instance(to.id).await?;
+        unit.bind_address(&known, &to).await?;
+        let (zone, now) = (unit.app.catalog.time_zone.clone(), unit.now.second());
+        let bound = Address { instance: Some(to.id), ..known };
+        let answer = shown(&unit.reads, &bound, &zone, now).await?;
+        Ok(unit.done(answer))
+    });
+    Ok(json(StatusCode::OK, answer.await?))
+}
+
+/// Lets a public address lead nowhere. It is kept; its counter is read first, and what left it is counted.
+#[utoipa::path(post, path = "/v1/addresses/{id}/unbind", operation_id = "unbind_address", params(("id" = String, Path)),
+    responses((status = 200, body = wire::Address), (status = 402, body = Problem), (status = 404, body = Problem),
+        (status = 409, body = Problem)))]
+pub async fn unbind(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    call: Call<Option<()>>,
+) -> Result<Response, Denied> {
+    let known = find(&app, &call.principal, &id).await?;
+    call.principal.member()?;
+    let answer = call.once(&app, "unbind-address", known.account, move |mut unit| async move {
+        let known = again(&unit, known.id).await?;
+        arrears::permit(&mut unit, known.account).await?;
+        unit.unbind_address(&known).await?;
+        let (zone, now) = (unit.app.catalog.time_zone.clone(), unit.now.second());
+        let unbound = Address { instance: None, ..known };
+        let answer = shown(&unit.reads, &unbound, &zone, now).await?;
+        Ok(unit.done(answer))
+    });
+    Ok(json(StatusCode::OK, answer.await?))
+}
+
+/// An address as it is now, within a unit.
+async fn again(unit: &Unit, id: AddressId) -> Outcome<Address> {
+    let row = unit.reads.row(address::by_id(id)).await?.expect("addresses are never deleted");
+    Ok(address::read(&row))
+}
+
 /// Gives a public address back, also while it leads to an instance. What left it by then is counted.
 #[utoipa::path(delete, path = "/v1/addresses/{id}", operation_id = "release_address", params(("id" = String, Path)),
     responses((status = 200, body = wire::Address), (status = 404, body = Problem), (status = 409, body = Problem)))]
@@ -64,8 +156,7 @@ pub async fn release(
 }
 
 async fn let_go(mut unit: Unit, id: AddressId) -> Outcome<Decision<wire::Address>> {
-    let row = unit.reads.row(address::by_id(id)).await?.expect("addresses are never deleted");
-    let known = address::read(&row);
+    let known = again(&unit, id).await?;
     if known.released_at.is_some() {
         return refuse(Refused::AddressReleased);
     }
@@ -129,6 +220,7 @@ async fn shown(reads: &Reads, of: &Address, zone: &Calendar, now: Second) -> Res
         id: of.id.to_string(),
         account: of.account.to_string(),
         region: of.region.clone(),
+        ip: of.ip.map(|ip| ip.to_string()),
         overseas: of.overseas,
         price: of.price.at(now).to_string(),
         instance: of.instance.map(|id| id.to_string()),

@@ -1,7 +1,7 @@
 //! How is an instance bought?
 
 use super::catalog::order;
-use super::instance::{checked_tags, keep, least_seconds, shown};
+use super::instance::{checked_tags, keep, least_seconds, shown, with_groups, with_public};
 use super::json;
 use super::sale;
 use crate::address::priced;
@@ -10,6 +10,7 @@ use crate::call::{Call, checked_name};
 use crate::cap;
 use crate::denied::Denied;
 use crate::room::room_for;
+use crate::security_group;
 use crate::unit::{Outcome, Unit, refuse};
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -40,6 +41,7 @@ struct Wanted {
     key_pair: Option<String>,
     user_data: Option<String>,
     public_ip: bool,
+    security_groups: Vec<String>,
 }
 
 /// Buys an instance. A firm order that finds no room takes it from spot blocks and waits for it as `pending`.
@@ -65,8 +67,8 @@ pub async fn buy(State(app): State<App>, call: Call<wire::Buy>) -> Result<Respon
     let user_data = buy.user_data.clone();
     let tags = checked_tags(&buy.tags)?;
     let keep = keep(Keep::default(), buy.keep_data_disks, buy.keep_public_ip);
-    let wanted =
-        Arc::new(Wanted { order: order(&app, buy)?, name, tags, keep, key_pair, user_data, public_ip: buy.public_ip });
+    let (order, public_ip, security_groups) = (order(&app, buy)?, buy.public_ip, buy.security_groups.clone());
+    let wanted = Arc::new(Wanted { order, name, tags, keep, key_pair, user_data, public_ip, security_groups });
     app.zones_loaded().await?;
     let answer = call.once(&app, "buy", id, move |unit| purchase(unit, id, wanted.clone()));
     Ok(json(StatusCode::CREATED, answer.await?))
@@ -89,6 +91,10 @@ async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome
             None => return refuse(Denied::not_found("key pair", name)),
         },
         None => None,
+    };
+    let groups = match wanted.security_groups.as_slice() {
+        [] => vec![],
+        named => security_group::named(&unit, id, named).await?,
     };
     let new = InstanceId::new(app.mint.uuid(unit.now));
     let begin = room_for(&mut unit, new, id, &wanted.order.zone, &quote).await?;
@@ -125,6 +131,10 @@ async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome
         state: begin.life,
     };
     unit.create(&new);
+    let region = app.catalog.region(&quote.region).expect("the region of a zone that is sold in");
+    let place = unit.place(new.id, id, region).await?;
+    let group_ids = security_group::chosen(id, &groups);
+    unit.write(instance::furnish(new.id, &place, &group_ids));
     if let Some(data) = &wanted.user_data {
         unit.write(instance::insert_user_data(new.id, data));
     }
@@ -142,10 +152,15 @@ async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome
     let (zone, flavor, purchase, disk_price) = (new.zone.clone(), new.flavor.clone(), new.purchase, new.disk_price);
     let took_room = new.took_room;
     unit.log(id, Some(new.id), &Event::Bought { zone, flavor, purchase, disk_price, waits, took_room });
-    let public_address = match wanted.public_ip {
-        true => Some(unit.allocate_address(&new).await?.to_string()),
+    if !group_ids.is_empty() {
+        unit.log(id, Some(new.id), &Event::SecurityGroupsChosen { groups: group_ids.clone() });
+    }
+    let address = match wanted.public_ip {
+        true => Some(unit.allocate_address(id, &quote.region, Some(&new)).await?),
         false => None,
     };
-    let answer = shown(&new, &Seen::default(), None, key_pair.map(|pair| pair.name));
-    Ok(unit.done(wire::Instance { public_address, ..answer }))
+    let seen = Seen { place: Some(place), security_groups: group_ids, ..Seen::default() };
+    let answer = shown(&new, &seen, None, key_pair.map(|pair| pair.name));
+    let answer = with_groups(with_public(answer, address.as_slice()), &groups);
+    Ok(unit.done(answer))
 }

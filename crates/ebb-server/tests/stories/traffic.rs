@@ -469,7 +469,7 @@ async fn an_address_is_to_be_had_where_its_traffic_has_a_price_and_a_meter() {
 }
 
 /// A host behind a socket: says hello, hears, and says what comes of it; `said` is what it says by itself.
-async fn talk(
+pub async fn talk(
     listener: UnixListener,
     host: Arc<Mutex<FakeHost>>,
     mut said: tokio::sync::mpsc::Receiver<Vec<FromHost>>,

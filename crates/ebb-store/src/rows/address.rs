@@ -5,13 +5,14 @@ use super::own;
 use super::price::{read_prices, write_later};
 use crate::{Query, Row, args, query};
 use ebb_model::id::{AccountId, AddressId, HostId, InstanceId};
+use ebb_model::pool::{address as ip, number};
 use ebb_model::time::{Second, Timestamp};
 use ebb_model::traffic::{Address, Counter, Month};
 
 pub fn insert(new: &Address) -> Query {
     query(
-        "insert into address (id, account_id, region, overseas, price, instance_id, allocated_at, month, month_bytes, later) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        "insert into address (id, account_id, region, overseas, price, instance_id, allocated_at, month, month_bytes, later, ip) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         args![
             new.id.to_string(),
             new.account.to_string(),
@@ -23,6 +24,7 @@ pub fn insert(new: &Address) -> Query {
             new.month.since.unix(),
             new.month.bytes,
             write_later(&new.price),
+            new.ip.map(number),
         ],
     )
 }
@@ -33,6 +35,7 @@ pub fn read(row: &Row) -> Address {
         id: own(row.text("id")),
         account: own(row.text("account_id")),
         region: row.text("region").to_owned(),
+        ip: row.opt_int("ip").map(ip),
         overseas: row.int("overseas") == 1,
         price: read_prices(row),
         instance: row.opt_text("instance_id").map(own),
@@ -82,9 +85,41 @@ pub fn open_of(account: AccountId) -> Query {
     )
 }
 
-/// Guard: leads nowhere any more, and is kept.
-pub fn keep(id: AddressId) -> Query {
-    query("update address set instance_id = null where id = $1 and instance_id is not null", args![id.to_string()])
+/// How many of an account are not released, as `held`.
+pub fn count_of(account: AccountId) -> Query {
+    query(
+        "select count(*) as held from address where account_id = $1 and released_at is null",
+        args![account.to_string()],
+    )
+}
+
+/// Guard: leads from this instance nowhere any more, and is kept.
+pub fn unbind(id: AddressId, from: InstanceId) -> Query {
+    query(
+        "update address set instance_id = null where id = $1 and instance_id = $2",
+        args![id.to_string(), from.to_string()],
+    )
+}
+
+/// Guard: leads to an instance from here on, if it led nowhere.
+pub fn bind(id: AddressId, to: InstanceId) -> Query {
+    query(
+        "update address set instance_id = $2 where id = $1 and instance_id is null and released_at is null",
+        args![id.to_string(), to.to_string()],
+    )
+}
+
+/// Guard, before addresses are bound: the instance is not gone, and whoever lets it go comes after.
+pub fn may_lead_to(id: InstanceId) -> Query {
+    query("update instance set live = live where id = $1 and live = 1", args![id.to_string()])
+}
+
+/// Guard, when an instance goes: so many addresses lead to it, and none was bound since they were read.
+pub fn lead_to(id: InstanceId, count: usize) -> Query {
+    query(
+        "update instance set live = live where id = $1 and (select count(*) from address where instance_id = $1) = $2",
+        args![id.to_string(), i64::try_from(count).expect("fewer addresses than there are")],
+    )
 }
 
 /// Guard: is released, once.

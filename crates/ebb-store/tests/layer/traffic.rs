@@ -29,6 +29,7 @@ async fn open(home: &Home) -> (AccountId, Address) {
         id: AddressId::new(Default::default()),
         account: id,
         region: "here".to_owned(),
+        ip: Some(std::net::Ipv4Addr::new(203, 0, 113, 255)),
         overseas: true,
         price: Price::from_micros(800_000).into(),
         instance: None,

@@ -37,7 +37,7 @@ fn every_example_runs_as_printed() {
             assert!(said.code == 0 && said.out.contains(sign), "{example}\n{said:?}");
             continue;
         }
-        let names = ["KEY", "RECORD", "VOUCHER"];
+        let names = ["KEY", "RECORD", "VOUCHER", "ADDRESS"];
         let mut variables: Vec<_> = names.iter().map(|name| (*name, key.as_str())).collect();
         variables.push(("GUEST", guest));
         let said = sandbox.run_with(example, &variables);
@@ -57,11 +57,11 @@ fn every_example_runs_as_printed() {
     }
 }
 
-/// What an example takes for granted. Gives the id of a key, a bill record or a voucher, where one is asked for.
+/// What an example takes for granted. Gives the id of a key, a bill record or a voucher, or an address, where one is asked for.
 fn prepare(sandbox: &Sandbox, example: &str) -> String {
     if example.contains("--economical") || example.contains("resize") || example.contains("convert web") {
         sandbox.ok("ebb buy c6.large.2 --name web --wait");
-    } else if example.contains(" web") && !example.contains(" buy ") {
+    } else if example.contains(" web") && !example.contains(" buy ") && !example.contains("--bind web") {
         sandbox.ok("ebb buy c6.large.2 --spot 3 --name web --wait");
     }
     if example.contains("convert trying") {
@@ -78,6 +78,16 @@ fn prepare(sandbox: &Sandbox, example: &str) -> String {
     }
     if example.starts_with("ebb addresses") {
         sandbox.ok("ebb buy c6.large.2 --public-ip --name site --wait");
+    }
+    if example.contains("--bind web") {
+        sandbox.ok("ebb buy c6.large.2 --zone cn-hongkong-a --name web --wait");
+    }
+    if example.contains("$ADDRESS") {
+        let free = sandbox.json("ebb addresses allocate cn-beijing");
+        return free["ip"].as_str().expect("an address").to_owned();
+    }
+    if example.contains("games") {
+        sandbox.ok("ebb security-groups create games");
     }
     if example.contains("end-shortage") {
         sandbox.ok("ebb zones shortage cn-beijing-a --free vcpu=1 --as operator");
