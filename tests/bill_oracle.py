@@ -1549,7 +1549,7 @@ def check_vouchers(log, person, mine, flowed, bill, now, complain):
     steps += [(end[0], 0, (v, end)) for v in vouchers for end in v.ends]
     steps += [(told[0], 0, (v, told)) for v in vouchers for told in v.told]
     steps += [(place, 2, (at, body)) for place, at, body in person.given_back]
-    keys = {r["id"]: (r["instance"], r["meter"], second(r["since"])) for r in bill["records"]}
+    keys = {r["id"]: (r["resource"], r["meter"], second(r["since"])) for r in bill["records"]}
     keys |= {r["id"]: (r["address"], "traffic", second(r["since"])) for r in bill.get("traffic", [])}
     things = {(p.life.id, p.meter, p.since): p for p in mine if p.settled_at is not None}
     things |= {(f.address.id, "traffic", f.since): f for f in flowed if f.hour_end <= now}
@@ -2370,7 +2370,7 @@ def compare_records(wanted, shown, complain, issued):
     """Both ways: nothing missing, nothing invented, nothing different."""
     found = {}
     for record in shown:
-        key = (record["instance"], record["meter"], second(record["since"]))
+        key = (record["resource"], record["meter"], second(record["since"]))
         if key in found:
             complain(key[0], f"two records of {key[1]} begin at {record['since']}")
         found[key] = record
@@ -2614,7 +2614,7 @@ def check(dump, first=False):
             check_terms(life, person.grant, dump["catalog"], log.book, complain)
             if not log.is_priced(life, now) and not log.is_priced(life, now - 1):
                 complain(life.id, "it was not told what it costs since its price changed")
-            check_whole(life, mine, [r for r in books["bill"]["records"] if r["instance"] == life.id], complain)
+            check_whole(life, mine, [r for r in books["bill"]["records"] if r["resource"] == life.id], complain)
         compare_records([p for p in mine if p.settled_at is not None], books["bill"]["records"], complain, True)
         compare_records([p for p in mine if p.settled_at is None], books["bill"]["accruing"], complain, False)
         hourly = {p.settled_at for p in mine if p.settled_at and p.months is None and not (p.meter == "compute" and p.life.option == "spot-block")}
@@ -2696,7 +2696,7 @@ def tamperings(dump):
 
     def merge(of, place):
         one, rows = record(of, place), of["accounts"][place[0]]["bill"]["records"]
-        other = next((r for r in rows if r["since"] == one["until"] and r["instance"] == one["instance"]
+        other = next((r for r in rows if r["since"] == one["until"] and r["resource"] == one["resource"]
                       and r["meter"] == one["meter"]), None)
         if other is None:
             return drop(of, place)
@@ -2797,7 +2797,7 @@ def tamperings(dump):
     def billed(of, which):
         """Where uses of vCPU and memory begin (`since`) or end (`until`) by the records."""
         rows = [r for books in of["accounts"] for r in books["bill"]["records"] + books["bill"]["accruing"]]
-        return {(r["instance"], second(r[which])) for r in rows if r["meter"] == "compute"}
+        return {(r["resource"], second(r[which])) for r in rows if r["meter"] == "compute"}
 
     def economical_ends(of):
         """Economical stops with which a use that is on the bill ends."""
@@ -2852,7 +2852,7 @@ def tamperings(dump):
 
     def covered_resizes(of):
         """Of trials whose grant pays, or could."""
-        rows = {(r["instance"], second(r["since"])) for books in of["accounts"] if books["trial"]
+        rows = {(r["resource"], second(r["since"])) for books in of["accounts"] if books["trial"]
                 for r in books["bill"]["records"] if amount(r["grant"]) > 0}
         trial = events("resized", lambda b: b["purchase"]["option"] == "trial")
         return (n for n in trial(of) if (of["events"][n]["instance"], second(body(of, n)["at"])) in rows)

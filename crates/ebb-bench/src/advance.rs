@@ -157,7 +157,7 @@ fn spans(accounts: &[AccountId], mix: [usize; 2], start: Second) -> Vec<Span> {
             spans.push(Span {
                 id: SpanId::new(rows::id(start.start())),
                 account: accounts[n % accounts.len()],
-                instance,
+                resource: instance.into(),
                 meter,
                 price: Price::from_micros(price).into(),
                 follows: None,
@@ -211,14 +211,16 @@ fn furniture(hours: &[Hour], at: Timestamp) -> Unit {
             there.push(account::insert(hour.account, "Tenant", at));
         }
         for charge in &hour.charges {
-            if known.insert(charge.instance.uuid()) {
-                there.push(instance::insert(&running(charge, lender.id, at), None));
+            if let Some(id) = charge.instance()
+                && known.insert(id.uuid())
+            {
+                there.push(instance::insert(&running(id, charge, lender.id, at), None));
             }
             if known.insert(charge.span.uuid()) {
                 there.push(bill::insert_span(&Span {
                     id: charge.span,
                     account: charge.account,
-                    instance: charge.instance,
+                    resource: charge.resource,
                     meter: charge.meter,
                     price: charge.price.into(),
                     follows: None,
@@ -232,9 +234,9 @@ fn furniture(hours: &[Hour], at: Timestamp) -> Unit {
     there
 }
 
-fn running(charge: &Charge, host: HostId, at: Timestamp) -> Instance {
+fn running(id: InstanceId, charge: &Charge, host: HostId, at: Timestamp) -> Instance {
     Instance {
-        id: charge.instance,
+        id,
         account: charge.account,
         name: "t6.small.1".to_owned(),
         zone: "cn-beijing-a".to_owned(),

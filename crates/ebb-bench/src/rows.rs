@@ -123,9 +123,11 @@ impl Shop {
         let mut unit = vec![account::change(account), instance::change(1, &next, due_at(&next, &self.limits))];
         account.generation += 1;
         unit.extend(
-            spans_of(&next, &tariff(&self.catalog, &next), Meter::ALL, true, since, || SpanId::new(id(self.now)))
-                .iter()
-                .map(bill::insert_span),
+            spans_of(&next, &tariff(&self.catalog, &next), Meter::OF_INSTANCE, true, since, || {
+                SpanId::new(id(self.now))
+            })
+            .iter()
+            .map(bill::insert_span),
         );
         let happened = Event::Running { at: since, first: true };
         unit.push(event::insert(EventId::new(id(self.now)), account.id, Some(next.id), self.now, &happened));

@@ -245,7 +245,7 @@ impl Running {
             generation: 2,
             state: State::Running,
         };
-        let spans = spans_of(&instance, &tariff(catalog, &instance), Meter::ALL, true, since, || {
+        let spans = spans_of(&instance, &tariff(catalog, &instance), Meter::OF_INSTANCE, true, since, || {
             SpanId::new(id(since.start()))
         });
         (instance, spans)

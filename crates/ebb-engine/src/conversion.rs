@@ -54,7 +54,7 @@ pub fn to_on_demand(instance: &Instance, payer: &Payer, now: Second, limits: &Li
         effects.push(Effect::Hold { amount: needed, since: now });
     }
     if instance.first_running.is_some() {
-        effects.push(Effect::LeaveTrial { meters: Meter::ALL, since: now });
+        effects.push(Effect::LeaveTrial { meters: Meter::OF_INSTANCE, since: now });
     }
     Ok(sold(instance, Purchase::OnDemand { price }, effects, now))
 }
@@ -72,7 +72,7 @@ pub fn to_subscription(
 ) -> Result<Step, Refused> {
     permit(instance, Operation::ToSubscription)?;
     payer.pays(&payment)?;
-    let close = Effect::CloseSpans { meters: Meter::ALL, until: now };
+    let close = Effect::CloseSpans { meters: Meter::OF_INSTANCE, until: now };
     let mut step = sold(instance, purchase, vec![close, Effect::DropHold, Effect::Pay(payment)], now);
     let next = step.next.as_mut().expect("a changed instance");
     // A month is more than the minimum that one owes for whom others had to go.

@@ -18,7 +18,7 @@ pub(crate) fn listed(instance: &Instance, covered: bool, since: Second) -> Step 
         (State::Lost { .. } | State::Releasing { .. } | State::Released { .. }, ..) | (_, None, _) => {
             return unchanged();
         }
-        (_, Some(_), Some(_)) => Meter::ALL,
+        (_, Some(_), Some(_)) => Meter::OF_INSTANCE,
         (_, Some(_), None) => &[Meter::SystemDisk],
     };
     let effects = vec![

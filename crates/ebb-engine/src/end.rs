@@ -113,7 +113,7 @@ pub(crate) fn released(instance: &Instance, end: End, gone_at: Timestamp) -> Ste
 pub(crate) fn close(instance: &Instance, end: End) -> Vec<Effect> {
     let mut effects = vec![Effect::Log(Event::Ended(end))];
     if instance.first_running.is_some() {
-        effects.insert(0, Effect::CloseSpans { meters: Meter::ALL, until: end.at });
+        effects.insert(0, Effect::CloseSpans { meters: Meter::OF_INSTANCE, until: end.at });
     }
     effects
 }

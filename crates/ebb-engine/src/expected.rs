@@ -9,9 +9,10 @@ use crate::monthly::renews;
 use crate::ordered;
 use crate::prospect::Prospect;
 use crate::spending::{Spending, Used};
+use ebb_model::billing::ResourceId;
 use ebb_model::calendar::Calendar;
 use ebb_model::catalog::ArrearsLimits;
-use ebb_model::id::{AddressId, InstanceId};
+use ebb_model::id::InstanceId;
 use ebb_model::instance::{Instance, Purchase, State};
 use ebb_model::money::{Amount, Exact};
 use ebb_model::price::Prices;
@@ -38,7 +39,7 @@ pub struct Funds {
     pub held: Vec<Held>,
     /// What the scope of a voucher asks of instances and addresses.
     pub sold: BTreeMap<InstanceId, Sold>,
-    pub regions: BTreeMap<AddressId, String>,
+    pub regions: BTreeMap<ResourceId, String>,
     pub arrears: Option<Arrears>,
     /// The graces of earlier ones.
     pub graces: Vec<Period>,

@@ -29,9 +29,9 @@ fn told(about: &'static str, text: String) -> Told {
 pub struct Facts<'a> {
     pub record: &'a BillRecord,
     pub span: &'a Span,
-    /// Its name and flavor, as it is called today.
+    /// Its name and, of an instance, its flavor, as it is called today.
     pub name: &'a str,
-    pub flavor: &'a str,
+    pub flavor: Option<&'a str>,
     /// What the log has about the instance, oldest first.
     pub events: &'a [(Timestamp, Event)],
     pub end: Option<&'a End>,
@@ -181,6 +181,9 @@ fn what(facts: &Facts) -> String {
         Meter::Compute => "vCPU and memory",
         Meter::SystemDisk => "the system disk",
         Meter::Subscription => "a subscription with its system disk",
+        Meter::DataDisk => "the data disk",
+        Meter::Snapshot => "the snapshot",
+        Meter::Bandwidth => "the bandwidth",
     };
     let long = match charge.months {
         Some(1) => "1 month".to_owned(),
@@ -188,7 +191,10 @@ fn what(facts: &Facts) -> String {
         None => format!("{} seconds", charge.seconds()),
     };
     let period = local(charge.period, facts.calendar, facts.zone);
-    format!("{long} of {used} of `{}` ({}), {period}.", facts.name, flavor_then(facts))
+    match flavor_then(facts) {
+        Some(flavor) => format!("{long} of {used} of `{}` ({flavor}), {period}.", facts.name),
+        None => format!("{long} of {used} {}, {period}.", facts.name),
+    }
 }
 
 /// `2026-03-02 09:00:00 to 10:00:00 in Asia/Shanghai (2026-03-02T01:00:00Z to 2026-03-02T02:00:00Z)`.
@@ -199,7 +205,7 @@ fn local(period: Period, calendar: &Calendar, zone: &str) -> String {
 }
 
 /// Its flavor as the log has it at the record's first second.
-fn flavor_then(facts: &Facts) -> String {
+fn flavor_then(facts: &Facts) -> Option<String> {
     let since = facts.record.charge.period.since;
     let mut flavor = None;
     for (at, event) in facts.events {
@@ -210,7 +216,7 @@ fn flavor_then(facts: &Facts) -> String {
             _ => {}
         }
     }
-    flavor.map_or(facts.flavor, String::as_str).to_owned()
+    flavor.map(String::as_str).or(facts.flavor).map(str::to_owned)
 }
 
 /// Since when its price holds, and why it is that.
@@ -304,7 +310,8 @@ fn left_trial(facts: &Facts, since: Second) -> String {
             _ => {}
         }
     }
-    format!("its flavor {} was not on the trial's list in its region", flavor_then(facts))
+    let flavor = flavor_then(facts).unwrap_or_default();
+    format!("its flavor {flavor} was not on the trial's list in its region")
 }
 
 fn waiver(facts: &Facts, cause: Cause) -> String {

@@ -46,7 +46,7 @@ fn cut_short(instance: &Instance, end: End, at: Second) -> Step {
         // The bill of a block is issued with its release.
         _ => return unchanged(),
     };
-    let close = Effect::CloseSpans { meters: Meter::ALL, until: end.at };
+    let close = Effect::CloseSpans { meters: Meter::OF_INSTANCE, until: end.at };
     change(instance, state, vec![close, Effect::Log(Event::Ended(end))])
 }
 
@@ -57,7 +57,8 @@ fn put_away(instance: &Instance, at: Second, now: Timestamp, limits: &Limits) ->
     });
     let mut next = stopped.next.unwrap_or_else(|| Instance { generation: instance.generation + 1, ..instance.clone() });
     next.frozen_since = Some(at);
-    let mut effects = vec![Effect::CloseSpans { meters: Meter::ALL, until: at }, Effect::Log(Event::Frozen { at })];
+    let mut effects =
+        vec![Effect::CloseSpans { meters: Meter::OF_INSTANCE, until: at }, Effect::Log(Event::Frozen { at })];
     effects.extend(stopped.effects);
     Step { next: Some(next), effects }
 }

@@ -212,7 +212,7 @@ pub fn step(instance: &Instance, input: Input, now: Timestamp, limits: &Limits) 
                 return Ok(economical::back(instance, since));
             }
             let log = Effect::Log(Event::Running { at: since, first: false });
-            let mut effects: Vec<Effect> = open(instance, Meter::ALL, since).into_iter().collect();
+            let mut effects: Vec<Effect> = open(instance, Meter::OF_INSTANCE, since).into_iter().collect();
             effects.push(log);
             Ok(change(instance, State::Stopped, effects))
         }
@@ -337,7 +337,7 @@ fn lose(instance: &Instance, heard_at: Timestamp, now: Timestamp) -> Step {
                 };
                 let end = if instance.purchase.is_firm() { End { at, ..*end } } else { lost };
                 let mut step = released(instance, end, now);
-                let close = Effect::CloseSpans { meters: Meter::ALL, until: at };
+                let close = Effect::CloseSpans { meters: Meter::OF_INSTANCE, until: at };
                 step.effects.splice(0..0, [close, Effect::Log(Event::Ended(end))]);
                 step
             }
@@ -349,7 +349,7 @@ fn lose(instance: &Instance, heard_at: Timestamp, now: Timestamp) -> Step {
                 let at = heard_at.second().max(start);
                 if instance.purchase.is_firm() {
                     let mut effects = vec![
-                        Effect::CloseSpans { meters: Meter::ALL, until: at },
+                        Effect::CloseSpans { meters: Meter::OF_INSTANCE, until: at },
                         Effect::Order,
                         Effect::Log(Event::HostLost { since: at }),
                     ];
@@ -384,7 +384,7 @@ fn learn(instance: &Instance, report: Report) -> Step {
             let next = step.next.as_mut().expect("a changed instance");
             if instance.in_use_since.is_none() {
                 // After an economical stop the disk has been charged all the time.
-                let meters = if first { Meter::ALL } else { &[Meter::Compute] };
+                let meters = if first { Meter::OF_INSTANCE } else { &[Meter::Compute] };
                 next.first_running = instance.first_running.or(Some(at.second()));
                 next.in_use_since = Some(at.second());
                 step.effects.splice(0..0, open(instance, meters, at.second()));
@@ -435,7 +435,7 @@ fn learn(instance: &Instance, report: Report) -> Step {
         // The host came back with it after all: charge goes on once it runs.
         (State::Lost { .. }, Report::Running { at }) => {
             let log = Effect::Log(Event::Running { at: at.second(), first: false });
-            let mut effects: Vec<Effect> = open(instance, Meter::ALL, at.second()).into_iter().collect();
+            let mut effects: Vec<Effect> = open(instance, Meter::OF_INSTANCE, at.second()).into_iter().collect();
             effects.push(log);
             change(instance, State::Running, effects)
         }

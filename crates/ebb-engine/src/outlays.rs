@@ -61,7 +61,7 @@ pub fn outlays(known: &Known<'_>) -> Outlays {
 pub fn going_on(known: &Known<'_>, now: Second) -> Outlays {
     let mut spans = known.spans.to_vec();
     for span in spans.iter_mut().filter(|span| span.until.is_none() && span.meter == Meter::Compute) {
-        let of = known.live.iter().find(|one| one.id == span.instance).map(|one| &one.state);
+        let of = known.live.iter().find(|one| Some(one.id) == span.instance()).map(|one| &one.state);
         if let Some(State::Stopping { force_at, economical: true }) = of {
             span.until = Some(force_at.second().max(span.since));
         }
@@ -78,7 +78,7 @@ pub fn going_on(known: &Known<'_>, now: Second) -> Outlays {
             let before = (all.draws.len(), all.blocks.len());
             all.begin(one.purchase, &compute.prices, disk, now, 0);
             for draw in &mut all.draws[before.0..] {
-                (draw.of, draw.covered) = (Some(one.id), draw.covered && (known.listed)(one));
+                (draw.of, draw.covered) = (Some(one.id.into()), draw.covered && (known.listed)(one));
             }
             all.blocks[before.1..].iter_mut().for_each(|block| block.of = Some(one.id));
         }
@@ -101,7 +101,7 @@ fn of_spans(known: &Known<'_>) -> Outlays {
     let live: BTreeMap<InstanceId, &Instance> = known.live.iter().map(|one| (one.id, one)).collect();
     let mut all = Outlays::default();
     for span in known.spans {
-        let of = live.get(&span.instance).copied();
+        let of = span.instance().and_then(|id| live.get(&id).copied());
         match (span.settled, of) {
             (Settled::Hourly { trial }, of) => {
                 let least = of.and_then(|of| least_until(of, known.limits)).unwrap_or(span.since);
@@ -109,7 +109,7 @@ fn of_spans(known: &Known<'_>) -> Outlays {
                 let leaves = of.filter(|of| !of.purchase.is_firm() && span.until.is_none());
                 let reclaimed = leaves.and_then(taken_back);
                 all.draws.push(Draw {
-                    of: Some(span.instance),
+                    of: Some(span.resource),
                     meter: span.meter,
                     since: span.since,
                     until: span.until.or(reclaimed.map(|end| end.at)).or(leaves.and_then(Instance::lease_end)),
@@ -134,11 +134,11 @@ impl Outlays {
     fn add_block(&mut self, span: &Span, block: &Instance, calendar: &Calendar) {
         match (taken_back(block).or(block.state.end().copied()), block.lease_end()) {
             (Some(end), _) => {
-                let of = Some(Whose::Instance(span.instance));
+                let of = Some(Whose::Instance(block.id));
                 self.ended.push(Ended { of, at: end.at, payable: payable(span, &end, calendar) });
             }
             (None, Some(lease_end)) => {
-                let (of, start, price) = (Some(span.instance), span.since, span.price.at(span.since));
+                let (of, start, price) = (Some(block.id), span.since, span.price.at(span.since));
                 self.blocks.push(Block { of, start, lease_end, price });
             }
             (None, None) => {}
@@ -179,7 +179,7 @@ impl Outlays {
             let trial = is_trial(one);
             let covered = trial && (known.listed)(one);
             let (until, stops, least, price) = (None, false, since, (known.tariff)(one).disk.prices);
-            let (of, meter) = (Some(one.id), Meter::SystemDisk);
+            let (of, meter) = (Some(one.id.into()), Meter::SystemDisk);
             self.draws.push(Draw { of, meter, since, until, covered, trial, stops, least, price });
         }
     }

@@ -8,8 +8,8 @@ use crate::arrears::{self, Arrears, By, freezes_at};
 use crate::expected::Funds;
 use crate::funds::{Need, available};
 use crate::spending::{Allowance, Record, Spending, Whose, last};
-use crate::voucher::{Due, Owed, Use, pay};
-use ebb_model::billing::Meter;
+use crate::voucher::{Due, Owed, Use, item, pay};
+use ebb_model::billing::{Meter, ResourceId};
 use ebb_model::catalog::ArrearsLimits;
 use ebb_model::id::InstanceId;
 use ebb_model::instance::Purchase;
@@ -76,7 +76,7 @@ impl<'a> Prospect<'a> {
 
     /// Months are paid now.
     pub fn pay_months(&mut self, of: Option<InstanceId>, total: Exact) {
-        let what = self.what(of, Meter::Subscription, false, false);
+        let what = self.what(of.map(ResourceId::Instance), Meter::Subscription, false, false);
         self.pay(&[Due { what, amount: Owed::Time(total) }], self.at);
     }
 
@@ -88,7 +88,7 @@ impl<'a> Prospect<'a> {
     pub fn available(&self, of: InstanceId, total: Exact) -> Amount {
         let held = self.funds.held.iter().filter(|one| one.until.is_none_or(|until| self.at < until));
         let held: Vec<Need> = held.map(|one| one.need.clone()).collect();
-        let what = self.what(Some(of), Meter::Subscription, false, false);
+        let what = self.what(Some(of.into()), Meter::Subscription, false, false);
         let wanted = Need::months(what.flavor.as_deref().unwrap_or_default(), &what.region, total, self.at);
         available(self.purse().max(Amount::ZERO), &self.vouchers, &held, &wanted, self.at)
     }
@@ -193,28 +193,32 @@ impl<'a> Prospect<'a> {
         let mut dues: Vec<Due> = self.rest.records(by).into_iter().map(due).collect();
         for one in self.rest.flowed.iter().filter(|one| one.at <= by) {
             let region = match one.of {
-                Some(Whose::Address(id)) => self.funds.regions.get(&id).cloned(),
-                _ => None,
+                Some(Whose::Address(id)) => self.region(ResourceId::Address(id)),
+                _ => String::new(),
             };
-            let what = Use::of_traffic(&region.unwrap_or_default());
+            let what = Use::of_traffic(&region);
             dues.push(Due { what, amount: Owed::Time(one.payable) });
         }
         dues
     }
 
+    fn region(&self, of: ResourceId) -> String {
+        self.funds.regions.get(&of).cloned().unwrap_or_default()
+    }
+
     fn due_of_block(&self, of: Option<InstanceId>, payable: Exact) -> Due {
-        let mut what = self.what(of, Meter::Compute, false, false);
+        let mut what = self.what(of.map(ResourceId::Instance), Meter::Compute, false, false);
         what.option = Some(SoldAs::SpotBlock);
         Due { what, amount: Owed::Time(payable) }
     }
 
-    fn what(&self, of: Option<InstanceId>, meter: Meter, covered: bool, over: bool) -> Use {
-        let sold = of.and_then(|id| self.funds.sold.get(&id));
-        let item = match meter {
-            Meter::Compute => Item::Compute,
-            Meter::SystemDisk => Item::SystemDisk,
-            Meter::Subscription => Item::Subscription,
+    fn what(&self, of: Option<ResourceId>, meter: Meter, covered: bool, over: bool) -> Use {
+        let id = match of {
+            Some(ResourceId::Instance(id)) => Some(id),
+            Some(other) => return Use::of_resource(meter, &self.region(other)),
+            None => None,
         };
+        let sold = id.and_then(|id| self.funds.sold.get(&id));
         let option = match (meter, sold.map(|sold| sold.purchase)) {
             (Meter::Subscription, _) => SoldAs::Subscription,
             (_, Some(Purchase::SpotBlock { .. })) => SoldAs::SpotBlock,
@@ -223,7 +227,7 @@ impl<'a> Prospect<'a> {
             _ => SoldAs::OnDemand,
         };
         let region = sold.map(|sold| sold.region.clone()).unwrap_or_default();
-        Use { item, option: Some(option), flavor: sold.map(|sold| sold.flavor.clone()), region }
+        Use { item: item(meter), option: Some(option), flavor: sold.map(|sold| sold.flavor.clone()), region }
     }
 
     fn look_for_the_last(&mut self, goal: Second) {

@@ -2,10 +2,11 @@
 
 use crate::monthly::Payment;
 use crate::price::Tariff;
-use ebb_model::billing::{Charge, Meter, Settled, Span};
+use ebb_model::billing::{Charge, Follows, Meter, ResourceId, Settled, Span};
 use ebb_model::calendar::Calendar;
-use ebb_model::id::SpanId;
+use ebb_model::id::{AccountId, SpanId};
 use ebb_model::instance::{End, Instance, Purchase};
+use ebb_model::price::Prices;
 use ebb_model::time::{HOUR, Period, Second};
 use ebb_model::trial::TrialGrant;
 
@@ -28,7 +29,7 @@ pub fn spans_of(
         let (rate, settled) = match meter {
             Meter::Compute => (&tariff.compute, compute),
             Meter::SystemDisk => (&tariff.disk, Settled::Hourly { trial }),
-            Meter::Subscription => unreachable!("months are not measured: they are paid for"),
+            _ => unreachable!("no meter of an instance by the second: {meter:?}"),
         };
         (*meter, rate.prices.since(since), rate.follows.clone(), settled)
     };
@@ -38,7 +39,7 @@ pub fn spans_of(
         .map(|(meter, price, follows, settled)| Span {
             id: id(),
             account: instance.account,
-            instance: instance.id,
+            resource: instance.id.into(),
             meter,
             price,
             follows,
@@ -49,6 +50,21 @@ pub fn spans_of(
         .collect()
 }
 
+/// A use of something that is no instance: charged by the hour, at the price of so many units of an item of the book, whose changes it
+/// follows. No grant pays for it.
+pub fn span_of(
+    id: SpanId,
+    account: AccountId,
+    resource: ResourceId,
+    meter: Meter,
+    (prices, follows): (&Prices, Follows),
+    since: Second,
+) -> Span {
+    let price = prices.times(follows.units).since(since);
+    let (settled, follows) = (Settled::Hourly { trial: false }, Some(follows));
+    Span { id, account, resource, meter, price, follows, settled, since, until: None }
+}
+
 /// What follows `since` of a span, once its account's trial is over: the same use at the same prices, and no grant pays for it.
 pub fn after_trial(span: &Span, since: Second, id: SpanId) -> Span {
     Span { id, since: span.since.max(since), settled: Settled::Hourly { trial: false }, ..span.clone() }
@@ -57,12 +73,12 @@ pub fn after_trial(span: &Span, since: Second, id: SpanId) -> Span {
 /// What is paid in advance for some months of an instance: a span of those months, and its one charge (rules §4.3).
 pub fn in_advance(instance: &Instance, payment: &Payment, id: SpanId) -> (Span, Charge) {
     let Payment { months, price, period } = *payment;
-    let (account, instance, meter) = (instance.account, instance.id, Meter::Subscription);
+    let (account, resource, meter) = (instance.account, instance.id.into(), Meter::Subscription);
     let settled = Settled::InAdvance { months };
     let (since, until) = (period.since, Some(period.until));
-    let span = Span { id, account, instance, meter, price: price.into(), follows: None, settled, since, until };
+    let span = Span { id, account, resource, meter, price: price.into(), follows: None, settled, since, until };
     let months = Some(months);
-    (span, Charge { account, instance, span: id, meter, price, period, months, waiver: None, covered: false })
+    (span, Charge { account, resource, span: id, meter, price, period, months, waiver: None, covered: false })
 }
 
 /// The charges of a span within `window`: cut where the hour, the guarantee period, the price, the coverage or the waiver changes.
@@ -102,7 +118,7 @@ pub fn charges(
         }
         charges.push(Charge {
             account: span.account,
-            instance: span.instance,
+            resource: span.resource,
             span: span.id,
             meter: span.meter,
             price: span.price.at(since),

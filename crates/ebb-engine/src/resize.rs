@@ -72,7 +72,7 @@ pub fn resize(instance: &Instance, to: &Size, now: Timestamp, limits: &Limits) -
         }
     };
     let charged: &[Meter] = match (instance.in_use_since, to.disk_covered_anew) {
-        (Some(_), true) => Meter::ALL,
+        (Some(_), true) => Meter::OF_INSTANCE,
         (Some(_), false) => &[Meter::Compute],
         (None, true) => &[Meter::SystemDisk],
         (None, false) => &[],

@@ -1,7 +1,7 @@
 //! What moves in the ledger when an hour closes, a block is released or months are paid? (rules §1.2, §5.1)
 
 use ebb_ledger::{Entry, Place, Revenue};
-use ebb_model::billing::{Charge, Meter, Split};
+use ebb_model::billing::{ByMeter, Charge, Meter, Split};
 use ebb_model::id::{AccountId, VoucherId};
 use ebb_model::money::{Amount, Exact};
 use ebb_model::traffic::{TrafficCharge, TrafficPaid};
@@ -13,9 +13,7 @@ use ebb_model::voucher::{Fine, Voucher, VoucherKind};
 pub struct Totals {
     pub paid: Split,
     /// By kind of what was sold.
-    pub compute: Exact,
-    pub system_disk: Exact,
-    pub subscription: Exact,
+    pub sold: ByMeter,
     /// In an exact unit of its own; what was sold is the sum of its parts.
     pub traffic: TrafficPaid,
 }
@@ -24,11 +22,7 @@ impl Totals {
     fn plus(self, charges: &[Charge], splits: &[Split]) -> Totals {
         charges.iter().zip(splits).fold(self, |mut totals, (charge, split)| {
             totals.paid = totals.paid.plus(*split);
-            match charge.meter {
-                Meter::Compute => totals.compute += charge.gross(),
-                Meter::SystemDisk => totals.system_disk += charge.gross(),
-                Meter::Subscription => totals.subscription += charge.gross(),
-            }
+            totals.sold[charge.meter] += charge.gross();
             totals
         })
     }
@@ -85,26 +79,24 @@ pub fn settle_with_vouchers(
     let used = |one: &VoucherUse| (Place::Voucher(one.voucher), one.after.posted() - one.before.posted());
     let used: Vec<(Place, Amount)> = vouchers.iter().map(used).collect();
     let by_vouchers: Amount = used.iter().map(|(_, amount)| *amount).sum();
-    let compute = moved(|t| t.compute);
-    let disk = moved(|t| t.system_disk);
-    let subscription = moved(|t| t.subscription);
+    let sold = |meter: Meter| totals.sold[meter].posted_since(before.sold[meter]);
+    let by_time: Amount = Meter::ALL.into_iter().map(sold).sum();
 
     let cash = payable.min(purse.cash).max(Amount::ZERO);
     let debt = payable - cash;
-    let rounding = (waived + grant + pools + by_vouchers + payable) - (compute + disk + subscription + sent);
+    let rounding = (waived + grant + pools + by_vouchers + payable) - (by_time + sent);
     let postings = [
         (Place::Waiver, waived),
         (Place::Grant(account), grant),
         (Place::TrafficPools, pools),
         (Place::Cash(account), cash),
         (Place::Receivable(account), debt),
-        (Place::Revenue(Revenue::Compute), -compute),
-        (Place::Revenue(Revenue::SystemDisk), -disk),
-        (Place::Revenue(Revenue::Subscription), -subscription),
         (Place::Revenue(Revenue::Traffic), -sent),
         (Place::Rounding, -rounding),
     ];
-    let entry = Entry::new(used.into_iter().chain(postings)).expect("parts, kinds and their difference balance");
+    let revenue = Meter::ALL.into_iter().map(|meter| (Place::Revenue(Revenue::Of(meter)), -sold(meter)));
+    let entry =
+        Entry::new(used.into_iter().chain(postings).chain(revenue)).expect("parts, kinds and their difference balance");
     Settlement { entry, totals, purse: Purse { cash: purse.cash - cash, debt: purse.debt + debt } }
 }
 

@@ -4,7 +4,7 @@
 //! so the last T that the cap allows is found by halving.
 
 use crate::forecast::{self, pays_until};
-use ebb_model::billing::Meter;
+use ebb_model::billing::{Meter, ResourceId};
 use ebb_model::calendar::Calendar;
 use ebb_model::id::{AddressId, InstanceId};
 use ebb_model::money::{Exact, Price};
@@ -20,7 +20,7 @@ pub const LONGEST_MONTH_SECONDS: i64 = 31 * 24 * HOUR + HOUR;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Draw {
     /// Whose record it will be; of what is only thought of, nobody's.
-    pub of: Option<InstanceId>,
+    pub of: Option<ResourceId>,
     /// What is used.
     pub meter: Meter,
     pub since: Second,
@@ -56,7 +56,7 @@ pub enum Whose {
 /// What is payable of one use in an hour that is not closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Record {
-    pub of: Option<InstanceId>,
+    pub of: Option<ResourceId>,
     pub meter: Meter,
     /// Used under the trial.
     pub covered: bool,

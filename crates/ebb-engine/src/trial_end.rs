@@ -20,7 +20,7 @@ pub(crate) fn become_on_demand(instance: &Instance, since: Second) -> Step {
     }
     let mut effects = vec![Effect::Log(Event::BecameOnDemand { since })];
     if instance.first_running.is_some() {
-        effects.insert(0, Effect::LeaveTrial { meters: Meter::ALL, since });
+        effects.insert(0, Effect::LeaveTrial { meters: Meter::OF_INSTANCE, since });
     }
     let mut step = change(instance, instance.state.clone(), effects);
     step.next.as_mut().expect("a changed instance").purchase = Purchase::OnDemand { price };
@@ -50,7 +50,7 @@ pub(crate) fn stop_with_the_trial(
     let mut next = step.next.unwrap_or_else(|| Instance { generation: instance.generation + 1, ..instance.clone() });
     next.purchase = Purchase::OnDemand { price };
     // Who made others go stays charged for a while, on demand.
-    let go_on = if until > at { Meter::ALL } else { economical::DISK };
+    let go_on = if until > at { Meter::OF_INSTANCE } else { economical::DISK };
     let close = Effect::CloseSpans { meters: economical::COMPUTE, until };
     let leave = Effect::LeaveTrial { meters: go_on, since: at };
     step.effects.splice(0..0, [leave, close, Effect::Log(Event::BecameOnDemand { since: at })]);
@@ -76,7 +76,8 @@ pub(crate) fn go_with_the_trial(instance: &Instance, at: Second, now: Timestamp,
         State::Lost { since, .. } => End { at: since.min(at.max(start)), ..asked },
         _ => asked,
     };
-    let sooner = || vec![Effect::CloseSpans { meters: Meter::ALL, until: end.at }, Effect::Log(Event::Ended(end))];
+    let sooner =
+        || vec![Effect::CloseSpans { meters: Meter::OF_INSTANCE, until: end.at }, Effect::Log(Event::Ended(end))];
     match &instance.state {
         State::Releasing { end: before } | State::Released { end: before, .. } if before.at <= end.at => unchanged(),
         State::Releasing { .. } => change(instance, State::Releasing { end }, sooner()),

@@ -19,7 +19,7 @@ pub const MOST: Amount = Amount::from_units(1_000_000 * 100_000_000);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Use {
     pub item: Item,
-    /// `None`: traffic, which is an address's and no instance's.
+    /// `None`: it is no instance's.
     pub option: Option<SoldAs>,
     pub flavor: Option<String>,
     pub region: String,
@@ -43,13 +43,21 @@ impl Use {
     pub fn of_traffic(region: &str) -> Use {
         Use { item: Item::Traffic, option: None, flavor: None, region: region.to_owned() }
     }
+
+    /// Of what is charged by time and is no instance: it has neither purchase option nor flavor.
+    pub fn of_resource(meter: Meter, region: &str) -> Use {
+        Use { item: item(meter), option: None, flavor: None, region: region.to_owned() }
+    }
 }
 
-fn item(meter: Meter) -> Item {
+pub(crate) fn item(meter: Meter) -> Item {
     match meter {
         Meter::Compute => Item::Compute,
         Meter::SystemDisk => Item::SystemDisk,
         Meter::Subscription => Item::Subscription,
+        Meter::DataDisk => Item::DataDisk,
+        Meter::Snapshot => Item::Snapshot,
+        Meter::Bandwidth => Item::Bandwidth,
     }
 }
 

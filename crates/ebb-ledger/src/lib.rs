@@ -2,6 +2,7 @@
 
 #![deny(clippy::float_arithmetic)]
 
+use ebb_model::billing::Meter;
 use ebb_model::id::{AccountId, NotAnId, VoucherId};
 use ebb_model::money::Amount;
 use std::fmt;
@@ -38,10 +39,8 @@ pub enum Place {
 /// What was sold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Revenue {
-    Compute,
-    SystemDisk,
-    /// Months paid in advance.
-    Subscription,
+    /// By time, or months paid in advance.
+    Of(Meter),
     Traffic,
 }
 
@@ -65,9 +64,7 @@ impl fmt::Display for Place {
             Place::Voucher(id) => write!(f, "voucher:{id}"),
             Place::Promotion => f.write_str("promotion"),
             Place::Cards => f.write_str("cards"),
-            Place::Revenue(Revenue::Compute) => f.write_str("revenue:compute"),
-            Place::Revenue(Revenue::SystemDisk) => f.write_str("revenue:system-disk"),
-            Place::Revenue(Revenue::Subscription) => f.write_str("revenue:subscription"),
+            Place::Revenue(Revenue::Of(meter)) => write!(f, "revenue:{}", meter.name()),
             Place::Revenue(Revenue::Traffic) => f.write_str("revenue:traffic"),
             Place::Waiver => f.write_str("waiver"),
             Place::TrafficPools => f.write_str("traffic-pools"),
@@ -95,10 +92,11 @@ impl FromStr for Place {
             Some(("receivable", id)) => Place::Receivable(id.parse()?),
             Some(("grant", id)) => Place::Grant(id.parse()?),
             Some(("voucher", id)) => Place::Voucher(id.parse()?),
-            Some(("revenue", "compute")) => Place::Revenue(Revenue::Compute),
-            Some(("revenue", "system-disk")) => Place::Revenue(Revenue::SystemDisk),
-            Some(("revenue", "subscription")) => Place::Revenue(Revenue::Subscription),
             Some(("revenue", "traffic")) => Place::Revenue(Revenue::Traffic),
+            Some(("revenue", sold)) => {
+                let meter = Meter::ALL.into_iter().find(|meter| meter.name() == sold);
+                Place::Revenue(Revenue::Of(meter.ok_or_else(|| UnknownPlace::Name(text.to_owned()))?))
+            }
             None if text == "bank" => Place::Bank,
             None if text == "promotion" => Place::Promotion,
             None if text == "cards" => Place::Cards,
@@ -163,8 +161,7 @@ mod tests {
     #[test]
     fn every_place_reads_back() {
         let id = AccountId::new(Default::default());
-        let revenue =
-            [Revenue::Compute, Revenue::SystemDisk, Revenue::Subscription, Revenue::Traffic].map(Place::Revenue);
+        let revenue = Meter::ALL.map(|meter| Place::Revenue(Revenue::Of(meter)));
         let voucher = Place::Voucher(VoucherId::new(Default::default()));
         let own = [Place::Cash(id), Place::Receivable(id), Place::Grant(id), voucher];
         let plain = [

@@ -1,14 +1,66 @@
 //! What was used, and what does a bill say about it?
 
-use crate::id::{AccountId, AdjustmentId, InstanceId, RecordId, SpanId, VoucherId};
+use crate::id::{
+    AccountId, AddressId, AdjustmentId, DiskId, InstanceId, NotAnId, RecordId, SnapshotId, SpanId, VoucherId,
+};
 use crate::instance::Cause;
 use crate::money::{Amount, Exact, Price};
 use crate::price::Prices;
 use crate::time::{HOUR, Period, Second, Timestamp};
 use crate::voucher::{Gone, VoucherKind};
 use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::ops::{Index, IndexMut};
+use std::str::FromStr;
 
-/// Which resource is measured.
+/// What is used and charged. Instances come first: a grant pays for them in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ResourceId {
+    Instance(InstanceId),
+    Disk(DiskId),
+    Snapshot(SnapshotId),
+    Address(AddressId),
+}
+
+impl ResourceId {
+    pub fn instance(self) -> Option<InstanceId> {
+        match self {
+            ResourceId::Instance(id) => Some(id),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for ResourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ResourceId::Instance(id) => id.fmt(f),
+            ResourceId::Disk(id) => id.fmt(f),
+            ResourceId::Snapshot(id) => id.fmt(f),
+            ResourceId::Address(id) => id.fmt(f),
+        }
+    }
+}
+
+impl FromStr for ResourceId {
+    type Err = NotAnId;
+
+    fn from_str(text: &str) -> Result<Self, NotAnId> {
+        let disk = |text: &str| text.parse().map(ResourceId::Disk);
+        let snapshot = |text: &str| text.parse().map(ResourceId::Snapshot);
+        let address = |text: &str| text.parse().map(ResourceId::Address);
+        let other = disk(text).or_else(|_| snapshot(text)).or_else(|_| address(text));
+        other.or_else(|_| text.parse().map(ResourceId::Instance))
+    }
+}
+
+impl From<InstanceId> for ResourceId {
+    fn from(id: InstanceId) -> Self {
+        ResourceId::Instance(id)
+    }
+}
+
+/// Which use of a resource is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Meter {
@@ -17,18 +69,54 @@ pub enum Meter {
     SystemDisk,
     /// Months of an instance with its system disk, paid in advance.
     Subscription,
+    /// The room of a data disk, attached or not.
+    DataDisk,
+    /// The room of a snapshot.
+    Snapshot,
+    /// The bandwidth of a public address that is paid by it.
+    Bandwidth,
 }
 
 impl Meter {
-    /// What is measured second by second.
-    pub const ALL: &[Meter] = &[Meter::Compute, Meter::SystemDisk];
+    pub const ALL: [Meter; 6] =
+        [Meter::Compute, Meter::SystemDisk, Meter::Subscription, Meter::DataDisk, Meter::Snapshot, Meter::Bandwidth];
+
+    /// What is measured of an instance second by second.
+    pub const OF_INSTANCE: &[Meter] = &[Meter::Compute, Meter::SystemDisk];
 
     pub fn name(self) -> &'static str {
         match self {
             Meter::Compute => "compute",
             Meter::SystemDisk => "system-disk",
             Meter::Subscription => "subscription",
+            Meter::DataDisk => "data-disk",
+            Meter::Snapshot => "snapshot",
+            Meter::Bandwidth => "bandwidth",
         }
+    }
+}
+
+/// A sum for each meter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ByMeter([Exact; Meter::ALL.len()]);
+
+impl ByMeter {
+    pub fn total(&self) -> Exact {
+        self.0.iter().copied().sum()
+    }
+}
+
+impl Index<Meter> for ByMeter {
+    type Output = Exact;
+
+    fn index(&self, meter: Meter) -> &Exact {
+        &self.0[meter as usize]
+    }
+}
+
+impl IndexMut<Meter> for ByMeter {
+    fn index_mut(&mut self, meter: Meter) -> &mut Exact {
+        &mut self.0[meter as usize]
     }
 }
 
@@ -49,7 +137,7 @@ pub enum Settled {
 pub struct Span {
     pub id: SpanId,
     pub account: AccountId,
-    pub instance: InstanceId,
+    pub resource: ResourceId,
     pub meter: Meter,
     /// What it costs, with the changes that are known.
     pub price: Prices,
@@ -58,6 +146,13 @@ pub struct Span {
     pub settled: Settled,
     pub since: Second,
     pub until: Option<Second>,
+}
+
+impl Span {
+    /// The instance, if it is one's.
+    pub fn instance(&self) -> Option<InstanceId> {
+        self.resource.instance()
+    }
 }
 
 /// An item of the price book, by its name, and so many units of it.
@@ -71,7 +166,7 @@ pub struct Follows {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Charge {
     pub account: AccountId,
-    pub instance: InstanceId,
+    pub resource: ResourceId,
     pub span: SpanId,
     pub meter: Meter,
     pub price: Price,
@@ -84,6 +179,11 @@ pub struct Charge {
 }
 
 impl Charge {
+    /// The instance, if it is one's.
+    pub fn instance(&self) -> Option<InstanceId> {
+        self.resource.instance()
+    }
+
     pub fn seconds(&self) -> i64 {
         self.period.seconds()
     }

@@ -32,6 +32,9 @@ pub struct Catalog {
     pub time_zone: Calendar,
     pub limits: Limits,
     pub system_disk: SystemDisk,
+    /// Absent: none are sold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_disk: Option<DataDisk>,
     #[serde(rename = "region")]
     pub regions: Vec<Region>,
     #[serde(rename = "zone")]
@@ -242,6 +245,24 @@ pub struct SystemDisk {
     pub subscription: Option<Prices>,
 }
 
+/// Data disks, and what may be made of disks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataDisk {
+    /// Per GiB and hour, attached or not.
+    pub price: Prices,
+    /// Of a snapshot, per GiB of its disk and hour; absent: none are made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<Prices>,
+    /// The largest that is sold.
+    #[serde(default = "largest_disk_gib")]
+    pub largest_gib: i64,
+}
+
+fn largest_disk_gib() -> i64 {
+    32_768
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Region {
@@ -250,6 +271,9 @@ pub struct Region {
     /// Per GB that leaves a public address; absent: there are none to be had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traffic: Option<Prices>,
+    /// Per Mbit/s and hour of a public address that is paid by its bandwidth; absent: none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bandwidth: Option<Prices>,
     /// Its traffic takes the trial's pool for overseas first (rules §3.6).
     #[serde(default)]
     pub overseas: bool,

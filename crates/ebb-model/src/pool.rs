@@ -138,6 +138,7 @@ mod tests {
             id: "here".to_owned(),
             name: String::new(),
             traffic: None,
+            bandwidth: None,
             overseas: false,
             private_range: "10.1.0.0/27".parse().unwrap(),
             public_addresses: ranges.iter().map(|range| range.parse().unwrap()).collect(),

@@ -21,6 +21,12 @@ pub enum Item {
     SystemDiskMonth,
     /// A GB that leaves a region.
     Traffic(String),
+    /// A GiB of a data disk per hour.
+    DataDisk,
+    /// A GiB of a snapshot per hour.
+    Snapshot,
+    /// A Mbit/s of a public address of a region per hour.
+    Bandwidth(String),
 }
 
 impl fmt::Display for Item {
@@ -32,6 +38,9 @@ impl fmt::Display for Item {
             Item::SystemDisk => f.write_str("system-disk"),
             Item::SystemDiskMonth => f.write_str("subscription system-disk"),
             Item::Traffic(region) => write!(f, "traffic {region}"),
+            Item::DataDisk => f.write_str("data-disk"),
+            Item::Snapshot => f.write_str("snapshot"),
+            Item::Bandwidth(region) => write!(f, "bandwidth {region}"),
         }
     }
 }
@@ -46,13 +55,16 @@ impl Item {
             Item::SystemDisk => ("system_disk".to_owned(), "price".to_owned()),
             Item::SystemDiskMonth => ("system_disk".to_owned(), "subscription".to_owned()),
             Item::Traffic(region) => (format!("region {region}"), "traffic".to_owned()),
+            Item::DataDisk => ("data_disk".to_owned(), "price".to_owned()),
+            Item::Snapshot => ("data_disk".to_owned(), "snapshot".to_owned()),
+            Item::Bandwidth(region) => (format!("region {region}"), "bandwidth".to_owned()),
         }
     }
 
     pub fn flavor(&self) -> Option<&str> {
         match self {
             Item::OnDemand(flavor) | Item::SpotBlock(flavor, _) | Item::Subscription(flavor) => Some(flavor),
-            Item::SystemDisk | Item::SystemDiskMonth | Item::Traffic(_) => None,
+            _ => None,
         }
     }
 }
@@ -61,8 +73,13 @@ impl Item {
 pub fn items(catalog: &Catalog) -> Vec<(Item, &Prices)> {
     let mut all = vec![(Item::SystemDisk, &catalog.system_disk.price)];
     all.extend(catalog.system_disk.subscription.as_ref().map(|prices| (Item::SystemDiskMonth, prices)));
+    if let Some(disk) = &catalog.data_disk {
+        all.push((Item::DataDisk, &disk.price));
+        all.extend(disk.snapshot.as_ref().map(|prices| (Item::Snapshot, prices)));
+    }
     for region in &catalog.regions {
         all.extend(region.traffic.as_ref().map(|prices| (Item::Traffic(region.id.clone()), prices)));
+        all.extend(region.bandwidth.as_ref().map(|prices| (Item::Bandwidth(region.id.clone()), prices)));
     }
     for flavor in &catalog.flavors {
         let id = || flavor.id.clone();
@@ -86,6 +103,9 @@ pub fn prices_mut<'a>(catalog: &'a mut Catalog, item: &Item) -> Option<&'a mut P
         Item::SystemDisk => Some(&mut catalog.system_disk.price),
         Item::SystemDiskMonth => catalog.system_disk.subscription.as_mut(),
         Item::Traffic(id) => catalog.regions.iter_mut().find(|region| region.id == *id)?.traffic.as_mut(),
+        Item::DataDisk => Some(&mut catalog.data_disk.as_mut()?.price),
+        Item::Snapshot => catalog.data_disk.as_mut()?.snapshot.as_mut(),
+        Item::Bandwidth(id) => catalog.regions.iter_mut().find(|region| region.id == *id)?.bandwidth.as_mut(),
     }
 }
 

@@ -152,6 +152,9 @@ named!(
         SystemDisk = "system-disk",
         Traffic = "traffic",
         Subscription = "subscription",
+        DataDisk = "data-disk",
+        Snapshot = "snapshot",
+        Bandwidth = "bandwidth",
     }
 );
 

@@ -7,11 +7,12 @@ use crate::voucher;
 use ebb_engine::expected::{Cap, Course, Expected, Funds, Held, Renewal, Sold, expected, held_until};
 use ebb_engine::outlays::going_on;
 use ebb_engine::spending::{Spending, Whose, month_of};
+use ebb_model::billing::ResourceId;
 use ebb_model::catalog::SYSTEM_DISK;
 use ebb_model::instance::Instance;
 use ebb_model::time::{Period, Second};
 use ebb_store::rows::account::{self, Account};
-use ebb_store::rows::{address, cap as cap_rows, instance};
+use ebb_store::rows::{cap as cap_rows, instance};
 use ebb_store::{Reads, StoreError};
 use std::collections::BTreeMap;
 
@@ -89,7 +90,7 @@ async fn funds(
     let mut regions = BTreeMap::new();
     if !vouchers.is_empty() {
         // What is gone may have been used in hours that are open.
-        for id in spending.draws.iter().filter_map(|draw| draw.of) {
+        for id in spending.draws.iter().filter_map(|draw| draw.of?.instance()) {
             if let std::collections::btree_map::Entry::Vacant(unknown) = sold.entry(id) {
                 let row = reads.row(instance::by_id(id)).await?.expect("instances are never deleted");
                 let gone = instance::read(&row);
@@ -97,11 +98,12 @@ async fn funds(
                 unknown.insert(Sold { purchase: gone.purchase, flavor: gone.flavor, region });
             }
         }
-        for one in &spending.flowed {
-            let Some(Whose::Address(id)) = one.of else { continue };
-            let row = reads.row(address::by_id(id)).await?.expect("addresses are never deleted");
-            regions.insert(id, address::read(&row).region);
-        }
+        let flowed = spending.flowed.iter().filter_map(|one| match one.of {
+            Some(Whose::Address(id)) => Some(ResourceId::Address(id)),
+            _ => None,
+        });
+        let others = spending.draws.iter().filter_map(|draw| draw.of).chain(flowed);
+        regions = voucher::regions(reads, others.collect()).await?;
     }
     let (arrears, graces) = arrears::standing(app, reads, of, now).await?;
     let settled = paid.payable - paid.vouchers;

@@ -251,7 +251,9 @@ impl App {
         let (mut all, mut after) = (vec![], String::new());
         loop {
             let query = match item {
-                Item::OnDemand(_) | Item::SystemDisk => price::users(&item.to_string(), &after, PAGE),
+                Item::OnDemand(_) | Item::SystemDisk | Item::DataDisk | Item::Snapshot | Item::Bandwidth(_) => {
+                    price::users(&item.to_string(), &after, PAGE)
+                }
                 Item::Subscription(flavor) => price::subscribers(Some(flavor), &after, PAGE),
                 Item::SystemDiskMonth => price::subscribers(None, &after, PAGE),
                 Item::Traffic(region) => price::senders(region, &after, PAGE),

@@ -338,7 +338,7 @@ impl Unit {
             Effect::OpenSpans { meters, since } => self.open_spans(next, meters, since).await?,
             Effect::CloseSpans { meters, until } => {
                 match meters {
-                    Meter::ALL => self.write(bill::close_spans(next.id, until)),
+                    Meter::OF_INSTANCE => self.write(bill::close_spans(next.id, until)),
                     _ => meters.iter().for_each(|meter| self.write(bill::close_spans_of(next.id, *meter, until))),
                 }
                 self.drawn_anew(next).await?;

@@ -13,8 +13,8 @@ use ebb_engine::funds::{self, Need};
 use ebb_engine::ordered;
 use ebb_engine::settlement;
 use ebb_engine::voucher::{Due, Owed, Payment, Use, pay, warns_at};
-use ebb_model::billing::{Charge, Split};
-use ebb_model::id::{AccountId, AddressId, InstanceId};
+use ebb_model::billing::{Charge, ResourceId, Split};
+use ebb_model::id::{AccountId, InstanceId};
 use ebb_model::instance::Instance;
 use ebb_model::money::{Amount, Exact};
 use ebb_model::time::{HOUR, Second};
@@ -44,27 +44,44 @@ pub async fn dues(
     traffic: &[TrafficCharge],
 ) -> Result<Vec<Due>, StoreError> {
     let charges: Vec<_> = charges.collect();
-    let ids: BTreeSet<InstanceId> = charges.iter().map(|(charge, _)| charge.instance).collect();
+    let ids: BTreeSet<InstanceId> = charges.iter().filter_map(|(charge, _)| charge.instance()).collect();
     let (mut known, mut dues) = (BTreeMap::<InstanceId, Instance>::new(), vec![]);
     for some in instance::by_ids(ids) {
         known.extend(reads.rows(some).await?.iter().map(instance::read).map(|one| (one.id, one)));
     }
+    let others = charges.iter().map(|(charge, _)| charge.resource);
+    let others = others.chain(traffic.iter().map(|charge| ResourceId::Address(charge.address)));
+    let regions = regions(reads, others.collect()).await?;
     for (charge, split) in charges {
-        let of = known.get(&charge.instance).expect("instances are never deleted");
-        let what = Use::of(charge, of, region(app, &of.zone));
+        let what = match charge.resource {
+            ResourceId::Instance(id) => {
+                let of = known.get(&id).expect("instances are never deleted");
+                Use::of(charge, of, region(app, &of.zone))
+            }
+            other => Use::of_resource(charge.meter, &regions[&other]),
+        };
         dues.push(Due { what, amount: Owed::Time(split.payable - split.vouchers) });
     }
-    let ids: BTreeSet<AddressId> = traffic.iter().map(|charge| charge.address).collect();
-    let mut regions = BTreeMap::new();
-    for some in address::by_ids(ids) {
-        regions.extend(reads.rows(some).await?.iter().map(address::read).map(|one| (one.id, one.region)));
-    }
     for charge in traffic {
-        let region = regions.get(&charge.address).expect("addresses are never deleted");
+        let region = &regions[&ResourceId::Address(charge.address)];
         let (what, paid) = (Use::of_traffic(region), charge.paid());
         dues.push(Due { what, amount: Owed::Traffic(paid.payable - paid.vouchers) });
     }
     Ok(dues)
+}
+
+/// Where things are that are no instances.
+pub async fn regions(reads: &Reads, of: BTreeSet<ResourceId>) -> Result<BTreeMap<ResourceId, String>, StoreError> {
+    let addresses = of.iter().filter_map(|one| match one {
+        ResourceId::Address(id) => Some(*id),
+        _ => None,
+    });
+    let mut regions = BTreeMap::new();
+    for some in address::by_ids(addresses) {
+        let known = reads.rows(some).await?;
+        regions.extend(known.iter().map(address::read).map(|one| (ResourceId::Address(one.id), one.region)));
+    }
+    Ok(regions)
 }
 
 fn region<'a>(app: &'a App, zone: &str) -> &'a str {

@@ -36,8 +36,12 @@ pub struct Record {
     /// Absent while accruing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    pub instance: String,
-    /// `compute`, `system-disk` or `subscription`.
+    /// What was used: an instance, a data disk, a snapshot or a public address.
+    pub resource: String,
+    /// The same, if it is an instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// `compute`, `system-disk`, `subscription`, `data-disk`, `snapshot` or `bandwidth`.
     pub meter: String,
     pub since: String,
     pub until: String,

@@ -10,11 +10,13 @@ pub struct Explanation {
     /// `hour`, `block`, `months` or `traffic`: when it is issued.
     pub kind: String,
     pub currency: String,
+    /// What was used: an instance, a data disk, a snapshot or a public address.
+    pub resource: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// `compute`, `system-disk`, `subscription` or `traffic`.
+    /// `compute`, `system-disk`, `subscription`, `data-disk`, `snapshot`, `bandwidth` or `traffic`.
     pub meter: String,
     pub since: String,
     pub until: String,

@@ -137,7 +137,7 @@ fn records_text(records: &[Record], nothing: &str) -> String {
             record.waived.clone(),
             record.reason.clone().unwrap_or_default(),
             record.meter.clone(),
-            short(&record.instance),
+            short(&record.resource),
             record.id.as_deref().map(short).unwrap_or_default(),
         ]);
     }
@@ -171,7 +171,7 @@ fn traffic_text(records: &[TrafficRecord]) -> String {
 
 /// What coupons and cards paid of these records. Nothing without any.
 fn paid_text(records: &[Record], traffic: &[TrafficRecord]) -> String {
-    let of_time = records.iter().map(|record| (&record.since, &record.meter[..], &record.instance, &record.vouchers));
+    let of_time = records.iter().map(|record| (&record.since, &record.meter[..], &record.resource, &record.vouchers));
     let of_traffic = traffic.iter().map(|record| (&record.since, "traffic", &record.address, &record.vouchers));
     let mut table = Table::new(&["SINCE", "METER", "OF", "PAID BY", "AMOUNT>"]);
     let mut any = false;

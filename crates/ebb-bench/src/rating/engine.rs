@@ -89,7 +89,7 @@ fn charges(instance: u32, life: &Life, calendar: &Calendar, grant: &Option<Trial
     let span = |since: u32, until: u32, settled| Span {
         id: SpanId::new(Uuid::from_u128(instance.into())),
         account: AccountId::new(Uuid::from_u128(life.account.into())),
-        instance: InstanceId::new(Uuid::from_u128(instance.into())),
+        resource: InstanceId::new(Uuid::from_u128(instance.into())).into(),
         meter: Meter::Compute,
         price: Price::from_micros(price as i64 * 100).into(),
         follows: None,
@@ -133,7 +133,7 @@ struct Bill<'a> {
 impl Bill<'_> {
     /// Hour by hour in the order of instances, as hours are closed.
     fn settle(&mut self, mut charges: Vec<Charge>, mut grant: Option<TrialGrant>) -> Result<()> {
-        charges.sort_by_key(|charge| (charge.period.since.hour(), charge.instance));
+        charges.sort_by_key(|charge| (charge.period.since.hour(), charge.resource));
         for hour in charges.chunk_by(|a, b| a.period.since.hour() == b.period.since.hour()) {
             let splits = deduct(hour, grant.as_ref());
             if let Some(grant) = &mut grant {
@@ -141,7 +141,7 @@ impl Bill<'_> {
             }
             let mut from = 0;
             // The check has one record per instance and hour, also where a stop cut it in two.
-            for one in hour.chunk_by(|a, b| a.instance == b.instance) {
+            for one in hour.chunk_by(|a, b| a.resource == b.resource) {
                 self.issue(one, &splits[from..from + one.len()])?;
                 from += one.len();
             }
@@ -157,7 +157,7 @@ impl Bill<'_> {
         let units = |exact: Exact| i64::try_from(exact.units()).map(|units| units / UNIT);
         let (waived, credit, payable) = (units(split.waived)?, units(split.grant)?, units(split.payable)?);
         let seconds: i64 = charges.iter().map(Charge::seconds).sum();
-        let instance = charges[0].instance.uuid().as_u128() as u32;
+        let instance = charges[0].instance().expect("a record of an instance").uuid().as_u128() as u32;
         let hour = (charges[0].period.since.unix() - MIDNIGHT) / HOUR;
         let row = [seconds, credit + payable, waived, credit, payable];
         self.file.write_all(&instance.to_le_bytes())?;

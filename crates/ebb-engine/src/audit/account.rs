@@ -9,7 +9,7 @@ use super::vouchers::Vouchers;
 use super::{Check, Counts, Found};
 use crate::event::Event;
 use crate::traffic::{Flow, Used};
-use ebb_model::billing::{Adjustment, BillRecord, Settled, Span};
+use ebb_model::billing::{Adjustment, BillRecord, ResourceId, Settled, Span};
 use ebb_model::calendar::Calendar;
 use ebb_model::catalog::TrafficAllowance;
 use ebb_model::id::{AccountId, EventId, InstanceId, SpanId, VoucherId};
@@ -96,6 +96,7 @@ impl<'a> AccountAudit<'a> {
     }
 
     pub fn address(&mut self, of: Address) {
+        self.vouchers.resource(ResourceId::Address(of.id), &of.region);
         self.sent.address(of);
     }
 
@@ -210,12 +211,16 @@ impl<'a> RecordAudit<'a> {
         self.of.counts.bill_record += 1;
         if let Some(span) = self.spans.get(&record.charge.span) {
             self.ledger.record(reason(span, &record), &record, paid, &mut self.of.found);
-            if let Settled::AtRelease { .. } = span.settled {
-                self.blocks.entry(record.charge.instance).or_default().add(&record);
+            if let Settled::AtRelease { .. } = span.settled
+                && let Some(block) = record.charge.instance()
+            {
+                self.blocks.entry(block).or_default().add(&record);
             }
             let at = match span.settled {
                 Settled::Hourly { .. } => Some(record.charge.period.since),
-                Settled::AtRelease { .. } => self.of.lives.settled_end(span.instance).map(|(end, _)| end.at),
+                Settled::AtRelease { .. } => {
+                    span.instance().and_then(|block| self.of.lives.settled_end(block)).map(|(end, _)| end.at)
+                }
                 Settled::InAdvance { .. } => Some(record.issued_at),
             };
             if let Some(at) = at {

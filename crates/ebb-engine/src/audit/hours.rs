@@ -4,9 +4,9 @@ use super::lives::Lives;
 use super::{Check, Found};
 use crate::rating;
 use crate::trial::deduct;
-use ebb_model::billing::{Adjustment, BillRecord, Charge, Meter, Settled, Span, Split};
+use ebb_model::billing::{Adjustment, BillRecord, Charge, Meter, ResourceId, Settled, Span, Split};
 use ebb_model::calendar::Calendar;
-use ebb_model::id::{AccountId, InstanceId, SpanId};
+use ebb_model::id::{AccountId, SpanId};
 use ebb_model::instance::End;
 use ebb_model::money::Exact;
 use ebb_model::time::{HOUR, Period, Second};
@@ -34,7 +34,7 @@ pub(super) struct Hours<'a> {
     closed_until: Second,
     /// In order of their first second.
     spans: Vec<Span>,
-    ends: BTreeMap<InstanceId, (End, Second)>,
+    ends: BTreeMap<ResourceId, (End, Second)>,
     next: usize,
     active: Vec<usize>,
     /// The first hour that was not looked at.
@@ -55,7 +55,7 @@ impl<'a> Hours<'a> {
     ) -> Self {
         spans.sort_by_key(|span| (span.since, span.id));
         let blocks = spans.iter().filter(|span| matches!(span.settled, Settled::AtRelease { .. }));
-        let ends = blocks.filter_map(|span| Some((span.instance, lives.settled_end(span.instance)?))).collect();
+        let ends = blocks.filter_map(|span| Some((span.resource, lives.settled_end(span.instance()?)?))).collect();
         let grant = grant.map(|grant| TrialGrant { used: Exact::ZERO, revoked: Exact::ZERO, ..grant.clone() });
         let at = spans.first().map_or(closed_until, |span| span.since.hour());
         Self {
@@ -104,7 +104,7 @@ impl<'a> Hours<'a> {
         let wanted = self.rate(window);
         let until = |span: &Span| match span.settled {
             Settled::Hourly { .. } => span.until.unwrap_or(self.closed_until).min(self.closed_until),
-            Settled::AtRelease { .. } => self.ends.get(&span.instance).map_or(span.since, |(end, _)| end.at),
+            Settled::AtRelease { .. } => self.ends.get(&span.resource).map_or(span.since, |(end, _)| end.at),
             Settled::InAdvance { .. } => span.since,
         };
         self.active.retain(|at| until(&self.spans[*at]) > window.until);
@@ -125,7 +125,7 @@ impl<'a> Hours<'a> {
         }
         let mut mine: Vec<&Span> = self.active.iter().map(|at| &self.spans[*at]).collect();
         // The order in which a grant pays.
-        mine.sort_by_key(|span| (span.instance, span.meter, span.since));
+        mine.sort_by_key(|span| (span.resource, span.meter, span.since));
         let closed = window.until <= self.closed_until;
         let hourly = mine.iter().filter(|span| closed && matches!(span.settled, Settled::Hourly { .. }));
         let grant = self.grant.as_ref();
@@ -139,7 +139,7 @@ impl<'a> Hours<'a> {
         let mut all: Vec<_> =
             hourly.into_iter().zip(splits).map(|(charge, split)| (charge, split, Some(window.until))).collect();
         for span in mine {
-            match (span.settled, self.ends.get(&span.instance)) {
+            match (span.settled, self.ends.get(&span.resource)) {
                 (Settled::AtRelease { .. }, Some((end, gone_at))) => {
                     let whole = Span { until: Some(end.at), ..span.clone() };
                     let charges = rating::charges(&whole, window, self.calendar, None, Some(end));
@@ -160,7 +160,7 @@ impl<'a> Hours<'a> {
 fn in_advance(span: &Span, months: i64) -> Charge {
     Charge {
         account: span.account,
-        instance: span.instance,
+        resource: span.resource,
         span: span.id,
         meter: span.meter,
         price: span.price.at(span.since),
@@ -192,7 +192,7 @@ fn compare(account: AccountId, wanted: Vec<(Charge, Split, Option<Second>)>, got
         let waiver = |of: &Charge| of.waiver.map_or("none", |cause| cause.name()).to_owned();
         let pairs = [
             ("account_id", is.account.to_string(), charge.account.to_string()),
-            ("instance_id", is.instance.to_string(), charge.instance.to_string()),
+            ("resource_id", is.resource.to_string(), charge.resource.to_string()),
             ("meter", is.meter.name().to_owned(), charge.meter.name().to_owned()),
             ("until", is.period.until.to_string(), charge.period.until.to_string()),
             ("price", is.price.to_string(), charge.price.to_string()),
@@ -224,8 +224,8 @@ pub(super) fn exact(of: Exact) -> String {
 pub(super) fn reason(span: &Span, record: &BillRecord) -> String {
     match span.settled {
         Settled::Hourly { .. } => format!("hour {}", record.issued_at),
-        Settled::AtRelease { .. } => format!("block {}", span.instance),
-        Settled::InAdvance { .. } => format!("subscription {} {}", span.instance, span.since),
+        Settled::AtRelease { .. } => format!("block {}", span.resource),
+        Settled::InAdvance { .. } => format!("subscription {} {}", span.resource, span.since),
     }
 }
 

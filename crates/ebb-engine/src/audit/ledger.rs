@@ -73,11 +73,7 @@ impl Ledger {
         self.vouchers.paid(Issued::of_time(&reason, record), paid, found);
         for totals in [self.settled.entry(reason).or_default(), &mut self.totals] {
             totals.paid = totals.paid.plus(record.split);
-            match record.charge.meter {
-                Meter::Compute => totals.compute += gross,
-                Meter::SystemDisk => totals.system_disk += gross,
-                Meter::Subscription => totals.subscription += gross,
-            }
+            totals.sold[record.charge.meter] += gross;
         }
         if let Some(back) = self.back.get_mut(&record.id) {
             back.paid = adjustment::Left::of(&record.split, &[], &GivenBack::default(), record.issued_at);
@@ -159,14 +155,15 @@ impl Ledger {
         };
         let sold = |kind: Revenue| -at(&[Place::Revenue(kind)]);
         let one = Amount::from_units(1);
-        let time = [
-            ("waiver", at(&[Place::Waiver]), settled.paid.waived),
-            ("grant", at(&[Place::Grant(account)]), settled.paid.grant),
-            ("revenue:compute", sold(Revenue::Compute), settled.compute),
-            ("revenue:system-disk", sold(Revenue::SystemDisk), settled.system_disk),
-            ("revenue:subscription", sold(Revenue::Subscription), settled.subscription),
+        let by_meter = Meter::ALL.into_iter().map(|meter| {
+            let kind = Revenue::Of(meter);
+            (Place::Revenue(kind).to_string(), sold(kind), settled.sold[meter])
+        });
+        let paid = [
+            ("waiver".to_owned(), at(&[Place::Waiver]), settled.paid.waived),
+            ("grant".to_owned(), at(&[Place::Grant(account)]), settled.paid.grant),
         ];
-        for (place, posted, comes_to) in time {
+        for (place, posted, comes_to) in paid.into_iter().chain(by_meter) {
             let off = posted.exact() - comes_to;
             if off >= one.exact() || Exact::ZERO - off >= one.exact() {
                 found.add(Check::Entry, Some(account), format!("{row} {place}"), posted, exact(comes_to));
@@ -212,9 +209,9 @@ impl Ledger {
         total(found, "grant_total", stored.paid.grant, sum.paid.grant);
         total(found, "payable_total", stored.paid.payable, sum.paid.payable);
         total(found, "voucher_total", stored.paid.vouchers, sum.paid.vouchers);
-        total(found, "compute_total", stored.compute, sum.compute);
-        total(found, "disk_total", stored.system_disk, sum.system_disk);
-        total(found, "subscription_total", stored.subscription, sum.subscription);
+        for meter in Meter::ALL {
+            total(found, &format!("total of {}", meter.name()), stored.sold[meter], sum.sold[meter]);
+        }
         let flowed = |of: &mut Found, name: &str, stored: TrafficExact, sum: TrafficExact| {
             let units = |of: TrafficExact| format!("{of} ({} exact)", of.units());
             of.compare(Check::Total, account, format!("account {name}"), units(stored), units(sum));
@@ -236,9 +233,10 @@ impl Ledger {
         let paid = at(settling, Place::Cash(account)) + at(settling, Place::Receivable(account));
         posted(found, "cash and receivable", paid, (payable - vouchers).posted() + (sent - sent_by).posted());
         let sold = |kind| -at(settling, Place::Revenue(kind));
-        posted(found, "revenue:compute", sold(Revenue::Compute), stored.compute.posted());
-        posted(found, "revenue:system-disk", sold(Revenue::SystemDisk), stored.system_disk.posted());
-        posted(found, "revenue:subscription", sold(Revenue::Subscription), stored.subscription.posted());
+        for meter in Meter::ALL {
+            let kind = Revenue::Of(meter);
+            posted(found, &Place::Revenue(kind).to_string(), sold(kind), stored.sold[meter].posted());
+        }
         posted(found, "revenue:traffic", sold(Revenue::Traffic), stored.traffic.total().posted());
 
         let purse = books.purse;

@@ -2,7 +2,7 @@
 
 use super::{Check, Found};
 use crate::event::Event;
-use ebb_model::billing::{Meter, Span};
+use ebb_model::billing::{Meter, ResourceId, Span};
 use ebb_model::id::{AccountId, InstanceId};
 use ebb_model::instance::{End, Instance, Purchase, State};
 use ebb_model::time::Second;
@@ -103,13 +103,13 @@ impl Lives {
 
     /// Looks at the spans of all of them.
     pub fn check(&self, account: AccountId, spans: &[Span], found: &mut Found) {
-        let mut of: BTreeMap<(InstanceId, Meter), Vec<&Span>> = BTreeMap::new();
+        let mut of: BTreeMap<(ResourceId, Meter), Vec<&Span>> = BTreeMap::new();
         for span in spans.iter().filter(|span| span.meter != Meter::Subscription) {
-            of.entry((span.instance, span.meter)).or_default().push(span);
+            of.entry((span.resource, span.meter)).or_default().push(span);
         }
         for (id, life) in &self.0 {
-            for meter in Meter::ALL {
-                let mut mine = of.remove(&(*id, *meter)).unwrap_or_default();
+            for meter in Meter::OF_INSTANCE {
+                let mut mine = of.remove(&((*id).into(), *meter)).unwrap_or_default();
                 mine.sort_by_key(|span| (span.since, span.until.is_none(), span.until));
                 let mut wrong = |row: String, stored: String, comes_to: String| {
                     found.add(Check::Span, Some(account), row, stored, comes_to);
@@ -119,7 +119,13 @@ impl Lives {
         }
         for ((_, _), spans) in of {
             let id = spans[0].id;
-            found.add(Check::Span, Some(account), format!("span {id}"), "there", "nothing: it is of no instance");
+            found.add(
+                Check::Span,
+                Some(account),
+                format!("span {id}"),
+                "there",
+                "nothing: it is of nothing that is there",
+            );
         }
     }
 }

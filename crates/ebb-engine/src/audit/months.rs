@@ -56,7 +56,7 @@ impl Months {
         let mut paid = self.paid.clone();
         for span in spans.iter().filter(|span| span.meter == Meter::Subscription) {
             let (Settled::InAdvance { months }, Some(until)) = (span.settled, span.until) else { continue };
-            let logged = paid.remove(&(span.instance, span.since));
+            let logged = span.instance().and_then(|of| paid.remove(&(of, span.since)));
             let stored = said((until, months, span.price.first().price));
             let comes_to = logged.map_or("nothing: the log has no such payment".to_owned(), said);
             found.compare(Check::Months, account, format!("span {}", span.id), stored, comes_to);

@@ -7,7 +7,7 @@ use crate::event::Event;
 use crate::settlement::{issue, source};
 use crate::voucher::{Use, may_pay};
 use ebb_ledger::{Entry, Place, Posting};
-use ebb_model::billing::{Adjustment, BillRecord, Charge};
+use ebb_model::billing::{Adjustment, BillRecord, Charge, ResourceId};
 use ebb_model::id::{AccountId, EventId, InstanceId, VoucherId};
 use ebb_model::instance::Purchase;
 use ebb_model::money::Amount;
@@ -23,6 +23,8 @@ pub(super) struct Vouchers {
     account: AccountId,
     all: BTreeMap<VoucherId, Seen>,
     sold: BTreeMap<InstanceId, Sold>,
+    /// Where everything else is that is charged by time.
+    regions: BTreeMap<ResourceId, String>,
     /// What each paid of what an entry settles, by the entry's reason.
     settled: BTreeMap<String, BTreeMap<VoucherId, Fine>>,
 }
@@ -94,11 +96,16 @@ impl<'a> Issued<'a> {
 
 impl Vouchers {
     pub fn new(account: AccountId) -> Self {
-        Self { account, all: BTreeMap::new(), sold: BTreeMap::new(), settled: BTreeMap::new() }
+        let (all, sold, regions, settled) = Default::default();
+        Self { account, all, sold, regions, settled }
     }
 
     pub fn instance(&mut self, id: InstanceId, region: &str) {
         self.sold.insert(id, Sold { region: region.to_owned(), was: vec![] });
+    }
+
+    pub fn resource(&mut self, id: ResourceId, region: &str) {
+        self.regions.insert(id, region.to_owned());
     }
 
     pub fn voucher(&mut self, stored: Voucher, live: bool) {
@@ -206,7 +213,14 @@ impl Vouchers {
             About::Traffic(region) => return vec![Use::of_traffic(region)],
             About::Instance(charge) => charge,
         };
-        let Some(sold) = self.sold.get(&charge.instance) else { return vec![] };
+        let sold = match charge.resource {
+            ResourceId::Instance(id) => self.sold.get(&id),
+            other => {
+                let region = self.regions.get(&other);
+                return region.map(|region| Use::of_resource(charge.meter, region)).into_iter().collect();
+            }
+        };
+        let Some(sold) = sold else { return vec![] };
         let millis = |place: u128| place >> 80;
         let until = sold.was.iter().skip(1).map(|(id, ..)| Some(id.uuid().as_u128())).chain([None]);
         let then = sold.was.iter().zip(until).filter(|((since, ..), until)| {

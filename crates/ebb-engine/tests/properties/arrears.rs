@@ -179,7 +179,7 @@ impl Tenant {
                     self.spans.push(Span {
                         id: SpanId::new(Uuid::from_u128(at)),
                         account: Self::account(),
-                        instance: InstanceId::new(Uuid::from_u128(at)),
+                        resource: InstanceId::new(Uuid::from_u128(at)).into(),
                         meter: Meter::Compute,
                         price: price.into(),
                         follows: None,

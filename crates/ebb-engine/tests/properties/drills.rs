@@ -35,7 +35,7 @@ fn bill(block: &Instance) -> (Exact, Exact) {
     let span = Span {
         id: SpanId::new(Default::default()),
         account: block.account,
-        instance: block.id,
+        resource: block.id.into(),
         meter: Meter::Compute,
         price: price.into(),
         follows: None,

@@ -274,7 +274,7 @@ proptest! {
         let count = |f: &dyn Fn(&Effect) -> bool| effects.iter().filter(|e| f(e)).count();
         // Charge begins with the first second, ends and begins again where a host was lost, and ends with the instance.
         let begins = |of: Meter| count(&|e| matches!(e, Effect::OpenSpans { meters, .. } if meters.contains(&of)));
-        for meter in Meter::ALL {
+        for meter in Meter::OF_INSTANCE {
             let (mut open, mut since) = (false, Second::from_unix(0));
             for effect in &effects {
                 match effect {

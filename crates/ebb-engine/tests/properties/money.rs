@@ -26,7 +26,7 @@ prop_compose! {
         let months = (meter == Meter::Subscription).then_some(seconds % 36 + 1);
         Charge {
             account: account(),
-            instance: InstanceId::new(Default::default()),
+            resource: InstanceId::new(Default::default()).into(),
             span: SpanId::new(Default::default()),
             meter,
             price: Price::from_micros(price),
@@ -95,6 +95,6 @@ proptest! {
         let issued = grant.issued.posted();
         prop_assert_eq!(-issued + at(Place::Grant(account())) + moves(Place::Grant(account())), Amount::ZERO);
         prop_assert_eq!(issued + moves(Place::Promotion), at(Place::Grant(account())));
-        prop_assert_eq!(totals.paid.total(), totals.compute + totals.system_disk + totals.subscription);
+        prop_assert_eq!(totals.paid.total(), totals.sold.total());
     }
 }

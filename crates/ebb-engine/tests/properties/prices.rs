@@ -27,7 +27,7 @@ fn span(prices: Prices, trial: bool, since: Second, until: Option<Second>) -> Sp
     Span {
         id: SpanId::new(Default::default()),
         account: AccountId::new(Default::default()),
-        instance: InstanceId::new(Default::default()),
+        resource: InstanceId::new(Default::default()).into(),
         meter: Meter::Compute,
         price: prices,
         follows: None,
@@ -157,7 +157,8 @@ proptest! {
         let splits = deduct(&all, None);
         // An account that has paid more than any column of the ledger holds goes on being billed to the last digit.
         let paid = Exact::from_units(i128::from(i64::MAX) * 36 * i128::from(years + 1));
-        let mut before = Totals { compute: paid, ..Totals::default() };
+        let mut before = Totals::default();
+        before.sold[Meter::Compute] = paid;
         before.paid.payable = paid;
         let purse = Purse { cash: Amount::from_units(cash * 4_000_000_000_000_000_000), debt: Amount::ZERO };
         let settled = settle(AccountId::new(Default::default()), before, purse, &all, &splits);

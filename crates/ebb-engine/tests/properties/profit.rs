@@ -36,7 +36,7 @@ struct Outcome {
 fn outcome(world: &World, of: &[AccountId]) -> Outcome {
     let mut sums = Outcome::default();
     for charge in world.bill().iter().filter(|charge| of.contains(&charge.account)) {
-        let work = charge.seconds() * world.all[&charge.instance].resources.get("vcpu");
+        let work = charge.seconds() * world.all[&charge.instance().unwrap()].resources.get("vcpu");
         sums.used += work;
         match charge.waiver {
             None => sums.paid += charge.gross(),
@@ -45,7 +45,7 @@ fn outcome(world: &World, of: &[AccountId]) -> Outcome {
                     (sums.drilled_free + work, sums.drill_seconds + charge.seconds());
                 sums.waived += charge.gross();
             }
-            Some(_) if world.taken_by.get(&charge.instance).is_some_and(|by| of.contains(by)) => {
+            Some(_) if world.taken_by.get(&charge.instance().unwrap()).is_some_and(|by| of.contains(by)) => {
                 sums.taken_free += work;
                 sums.waived += charge.gross();
             }
@@ -172,7 +172,7 @@ proptest! {
         let mut paid: BTreeMap<InstanceId, (i64, i64)> = BTreeMap::new();
         let bill = world.bill();
         for charge in &bill {
-            let (all, free) = paid.entry(charge.instance).or_default();
+            let (all, free) = paid.entry(charge.instance().unwrap()).or_default();
             *all += charge.seconds();
             *free += if charge.waiver.is_some() { charge.seconds() } else { 0 };
         }
@@ -180,7 +180,7 @@ proptest! {
             let taker = &world.all[id];
             // Each time it took room, up to the next: by an order, or by a start after an economical stop.
             let next = world.takings.iter().find(|(other, _, later)| other == id && later > at).map(|(.., later)| *later);
-            let of_it = bill.iter().filter(|charge| charge.instance == *id && charge.period.until > at.second());
+            let of_it = bill.iter().filter(|charge| charge.instance() == Some(*id) && charge.period.until > at.second());
             let all: i64 = of_it
                 .filter(|charge| next.is_none_or(|next| charge.period.since < next.second()))
                 .map(|charge| charge.seconds())

@@ -120,7 +120,7 @@ impl Life<'_> {
                 granted -= paid;
                 let trial = draw.trial && !over || *under && *early;
                 let option = if trial { SoldAs::Trial } else { SoldAs::OnDemand };
-                dues.push((self.what(draw.of, item, option), cost - paid));
+                dues.push((self.what(draw.of.and_then(|of| of.instance()), item, option), cost - paid));
             }
         }
         dues
@@ -315,7 +315,7 @@ prop_compose! {
         let price = Price::from_micros(1);
         for (n, draw) in spending.draws.iter_mut().enumerate() {
             let purchase = if draw.trial { Purchase::Trial { price } } else { Purchase::OnDemand { price } };
-            (draw.of, draw.least) = (Some(id(n)), draw.since);
+            (draw.of, draw.least) = (Some(id(n).into()), draw.since);
             funds.sold.insert(id(n), sold(n, purchase));
         }
         spending.blocks.retain(|one| one.lease_end > second(0));

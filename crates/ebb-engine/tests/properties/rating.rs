@@ -18,7 +18,7 @@ fn span(settled: Settled, price: i64, since: i64, seconds: i64) -> Span {
     Span {
         id: SpanId::new(Default::default()),
         account: AccountId::new(Default::default()),
-        instance: InstanceId::new(Default::default()),
+        resource: InstanceId::new(Default::default()).into(),
         meter: Meter::Compute,
         price: Price::from_micros(price).into(),
         follows: None,

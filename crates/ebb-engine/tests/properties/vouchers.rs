@@ -206,7 +206,17 @@ pub fn charge(what: &Use, units: i64) -> Charge {
     let months = (meter == Meter::Subscription).then_some(1);
     let (instance, span) = (InstanceId::new(Default::default()), SpanId::new(Default::default()));
     let price = Price::from_micros(units);
-    Charge { account: account(), instance, span, meter, price, period, months, waiver: None, covered: false }
+    Charge {
+        account: account(),
+        resource: instance.into(),
+        span,
+        meter,
+        price,
+        period,
+        months,
+        waiver: None,
+        covered: false,
+    }
 }
 
 pub fn sent(units: i64) -> TrafficCharge {

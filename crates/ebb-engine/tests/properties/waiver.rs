@@ -19,7 +19,7 @@ fn records(block: &Instance) -> (Vec<Charge>, Vec<Charge>) {
     let (end, since) = (*block.state.end().unwrap(), block.first_running.unwrap());
     let rate = |meter: Meter| {
         let mut span =
-            spans_of(block, &Tariff::kept(&block.purchase, block.disk_price), Meter::ALL, true, since, || {
+            spans_of(block, &Tariff::kept(&block.purchase, block.disk_price), Meter::OF_INSTANCE, true, since, || {
                 SpanId::new(Default::default())
             })
             .into_iter()

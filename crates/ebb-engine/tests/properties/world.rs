@@ -209,15 +209,17 @@ impl World {
                 self.spans.extend(spans);
             }
             Effect::CloseSpans { meters, until } => {
-                let these =
-                    self.spans.iter_mut().filter(|span| span.instance == next.id && meters.contains(&span.meter));
+                let these = self
+                    .spans
+                    .iter_mut()
+                    .filter(|span| span.instance() == Some(next.id) && meters.contains(&span.meter));
                 let open = these.filter(|span| span.until.is_none());
                 open.for_each(|span| span.until = Some(until.max(span.since)));
             }
             Effect::UseClaim => (room.used, room.claimed) = (room.used.plus(claimed), room.claimed.minus(claimed)),
             Effect::TakeRoom => room.used = room.used.plus(&next.used().minus(&before.used()).positive()),
             Effect::LeaveTrial { meters, since } => {
-                let own = |span: &&mut Span| span.instance == next.id && meters.contains(&span.meter);
+                let own = |span: &&mut Span| span.instance() == Some(next.id) && meters.contains(&span.meter);
                 let open = self.spans.iter_mut().filter(own).filter(|span| span.until.is_none());
                 let split = open.map(|span| {
                     let after = after_trial(span, since, SpanId::new(Uuid::nil()));
@@ -525,7 +527,7 @@ impl World {
         let compute = self.spans.iter().filter(|span| span.meter == Meter::Compute);
         let rate = |span: &Span| {
             let window = Period::new(span.since, span.until.unwrap_or(self.now.second()))?;
-            let end = self.all[&span.instance].state.end();
+            let end = self.all[&span.instance().unwrap()].state.end();
             Some(charges(span, window, &CALENDAR, None, end))
         };
         compute.filter_map(rate).flatten().collect()

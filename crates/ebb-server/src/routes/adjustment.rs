@@ -102,7 +102,7 @@ pub async fn left(reads: &Reads, id: RecordId, now: Second) -> Result<(Left, Opt
     let payers: Vec<_> = reads.rows(voucher::payers_of(id)).await?.iter().map(voucher::read_payer).collect();
     if let Some(row) = reads.row(bill::record_by_id(id)).await? {
         let record = bill::read_record(&row);
-        return Ok((Left::of(&record.split, &payers, &before, now), Some(record.charge.instance)));
+        return Ok((Left::of(&record.split, &payers, &before, now), record.charge.instance()));
     }
     let row = reads.row(traffic::record_by_id(id)).await?.expect("records are never deleted");
     Ok((Left::of_traffic(&traffic::read_record(&row).charge.paid(), &payers, &before, now), None))

@@ -186,7 +186,8 @@ fn shown(charge: &Charge, split: &Split) -> Record {
     let covered = if charge.covered { charge.gross() - split.waived } else { Exact::ZERO };
     Record {
         id: None,
-        instance: charge.instance.to_string(),
+        resource: charge.resource.to_string(),
+        instance: charge.instance().map(|id| id.to_string()),
         meter: charge.meter.name().to_owned(),
         since: charge.period.since.to_string(),
         until: charge.period.until.to_string(),

@@ -49,11 +49,18 @@ pub async fn show(
 async fn of_time(app: &App, reads: &Reads, record: BillRecord) -> Result<wire::Explanation, StoreError> {
     let charge = &record.charge;
     let (of, calendar) = (charge.account, &app.catalog.time_zone);
-    let known = reads.row(instance::by_id(charge.instance)).await?.expect("instances are never deleted");
-    let known = instance::read(&known);
+    let known = match charge.instance() {
+        Some(id) => reads.row(instance::by_id(id)).await?.map(|row| instance::read(&row)),
+        None => None,
+    };
+    let name = known.as_ref().map_or_else(|| charge.resource.to_string(), |known| known.name.clone());
+    let end = known.as_ref().and_then(|known| known.state.end());
     let span = reads.row(bill::span_by_id(charge.span)).await?.expect("spans are never deleted");
     let span = bill::read_span(&span);
-    let events = reads.rows(event::of_instance(of, charge.instance)).await?;
+    let events = match charge.instance() {
+        Some(id) => reads.rows(event::of_instance(of, id)).await?,
+        None => vec![],
+    };
     let events: Vec<_> = events.iter().map(event::read_told).collect();
     let grant = reads.row(account::grant(of)).await?.map(|row| account::read_grant(&row));
     let given_back = of_record(reads, record.id).await?;
@@ -65,10 +72,10 @@ async fn of_time(app: &App, reads: &Reads, record: BillRecord) -> Result<wire::E
     let facts = Facts {
         record: &record,
         span: &span,
-        name: &known.name,
-        flavor: &known.flavor,
+        name: &name,
+        flavor: known.as_ref().map(|known| known.flavor.as_str()),
         events: &events,
-        end: known.state.end(),
+        end,
         grant: grant.as_ref(),
         hour,
         calendar,
@@ -77,10 +84,9 @@ async fn of_time(app: &App, reads: &Reads, record: BillRecord) -> Result<wire::E
     };
     let (kind, reason) = match span.settled {
         Settled::Hourly { .. } => ("hour", format!("hour {}", record.issued_at)),
-        Settled::AtRelease { .. } => ("block", format!("block {}", charge.instance)),
-        Settled::InAdvance { .. } => ("months", format!("subscription {} {}", charge.instance, span.since)),
+        Settled::AtRelease { .. } => ("block", format!("block {}", charge.resource)),
+        Settled::InAdvance { .. } => ("months", format!("subscription {} {}", charge.resource, span.since)),
     };
-    let end = known.state.end();
     let waiver = charge.waiver.map(|cause| wire::Waiver {
         reason: cause.name().to_owned(),
         since: end.and_then(|end| end.waived_since).map(|at| at.to_string()),
@@ -103,7 +109,8 @@ async fn of_time(app: &App, reads: &Reads, record: BillRecord) -> Result<wire::E
     };
     let names = |bounds: Vec<explain::Bound>| bounds.iter().map(|bound| bound.name().to_owned()).collect();
     let shown = wire::Explanation {
-        instance: Some(charge.instance.to_string()),
+        instance: charge.instance().map(|id| id.to_string()),
+        resource: charge.resource.to_string(),
         address: None,
         meter: charge.meter.name().to_owned(),
         begins: names(explain::begins(&facts)),
@@ -143,6 +150,7 @@ async fn of_traffic(app: &App, reads: &Reads, record: TrafficRecord) -> Result<w
     let paid = charge.paid();
     let shown = wire::Explanation {
         instance: None,
+        resource: charge.address.to_string(),
         address: Some(charge.address.to_string()),
         meter: "traffic".to_owned(),
         begins: vec!["clock-hour".to_owned()],
@@ -228,6 +236,7 @@ fn blank(app: &App, record: RecordId, kind: &str, period: Period) -> wire::Expla
         record: record.to_string(),
         kind: kind.to_owned(),
         currency: app.catalog.currency.clone(),
+        resource: String::new(),
         instance: None,
         address: None,
         meter: String::new(),

@@ -11,6 +11,7 @@ use ebb_engine::arrears::By;
 use ebb_engine::expected::Coming;
 use ebb_engine::monthly;
 use ebb_engine::price::follows_book;
+use ebb_model::billing::Meter;
 use ebb_model::instance::{Instance, State as Life};
 use ebb_model::price_book::{Item, items};
 use ebb_model::time::{HOUR, Second};
@@ -150,11 +151,15 @@ fn assumptions(app: &App, seen: &Ahead, trial: Option<((Second, Over), AtEnd)>, 
 fn changes(app: &App, seen: &Ahead, now: Second) -> Vec<String> {
     let has = |test: &dyn Fn(&Instance) -> bool| seen.live.iter().any(|one| one.state.end().is_none() && test(one));
     let renews = |one: &Instance| monthly::renews(one).is_some();
+    let uses = |meter: Meter| seen.spending.draws.iter().any(|draw| draw.meter == meter && draw.until.is_none());
     let matters = |item: &Item| match item {
         Item::OnDemand(flavor) => has(&|one| follows_book(&one.purchase) && one.flavor == *flavor),
         Item::SystemDisk => has(&|one| follows_book(&one.purchase)),
         Item::Subscription(flavor) => has(&|one| renews(one) && one.flavor == *flavor),
         Item::SystemDiskMonth => has(&renews),
+        Item::DataDisk => uses(Meter::DataDisk),
+        Item::Snapshot => uses(Meter::Snapshot),
+        Item::Bandwidth(_) => uses(Meter::Bandwidth),
         // A block keeps its price, and traffic is what was read.
         Item::SpotBlock(..) | Item::Traffic(_) => false,
     };

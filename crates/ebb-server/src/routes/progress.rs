@@ -176,13 +176,14 @@ fn uses(
     let mut uses = BTreeMap::<InstanceId, Use>::new();
     for span in open.iter().filter(|span| of_trial(span)) {
         let (compute, disk) = (Prices::default(), Prices::default());
-        let nothing = Use { instance: span.instance, compute, disk, smaller: vec![] };
-        let one = uses.entry(span.instance).or_insert(nothing);
+        let Some(instance) = span.instance() else { continue };
+        let nothing = Use { instance, compute, disk, smaller: vec![] };
+        let one = uses.entry(instance).or_insert(nothing);
         match span.meter {
             Meter::Compute => one.compute = one.compute.plus(&span.price),
             Meter::SystemDisk => one.disk = one.disk.plus(&span.price),
-            // No grant pays months.
-            Meter::Subscription => {}
+            // No grant pays anything else.
+            _ => {}
         }
     }
     for one in uses.values_mut() {
@@ -212,9 +213,9 @@ fn hour_now(open: &[Span], seen: &Outlook, over: bool, now: Second) -> wire::Hou
 }
 
 fn running(open: &[Span], live: &BTreeMap<InstanceId, Instance>, over: bool, now: Second) -> Vec<wire::UseNow> {
-    let ids: BTreeSet<InstanceId> = open.iter().map(|span| span.instance).collect();
+    let ids: BTreeSet<InstanceId> = open.iter().filter_map(Span::instance).collect();
     let one = |id: &InstanceId| {
-        let mine = || open.iter().filter(|span| span.instance == *id);
+        let mine = || open.iter().filter(|span| span.instance() == Some(*id));
         let known = &live[id];
         wire::UseNow {
             instance: id.to_string(),

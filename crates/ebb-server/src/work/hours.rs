@@ -140,7 +140,7 @@ pub async fn accruing(app: &App, reads: &Reads, account: &Account, now: Second) 
     let spans = rows.iter().map(bill::read_span).filter(|span| matches!(span.settled, Settled::AtRelease { .. }));
     let blocks = spans.flat_map(|span| {
         let window = Period { since: span.since, until: now.max(span.since) };
-        rating::charges(&span, window, calendar, None, leaving.get(&span.instance))
+        rating::charges(&span, window, calendar, None, span.instance().and_then(|block| leaving.get(&block)))
     });
     let blocks: Vec<Charge> = blocks.collect();
     let splits = deduct(&blocks, None);
@@ -211,7 +211,8 @@ async fn close(mut unit: Unit, id: AccountId, at: Second) -> Outcome<Decision<Cl
         let computed = charges.iter().filter(|(charge, _)| charge.meter == Meter::Compute);
         let mut settled = BTreeMap::<InstanceId, Second>::new();
         for (charge, _) in computed {
-            let until = settled.entry(charge.instance).or_insert(charge.period.until);
+            let Some(of) = charge.instance() else { continue };
+            let until = settled.entry(of).or_insert(charge.period.until);
             *until = charge.period.until.max(*until);
         }
         let mut held: Vec<Hold> = holds.iter().map(account::read_hold).collect();
@@ -272,7 +273,7 @@ async fn hourly_spans(reads: &Reads, id: AccountId, since: Second) -> Result<Vec
     let rows = reads.rows(bill::spans_beyond(id, since)).await?;
     let spans = rows.iter().map(bill::read_span).filter(|span| matches!(span.settled, Settled::Hourly { .. }));
     let mut spans: Vec<Span> = spans.collect();
-    spans.sort_by_key(|span| (span.instance, span.meter, span.since));
+    spans.sort_by_key(|span| (span.resource, span.meter, span.since));
     Ok(spans)
 }
 

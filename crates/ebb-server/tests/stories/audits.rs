@@ -58,8 +58,8 @@ const TAMPERINGS: [[&str; 4]; 46] = [
     [
         "a record is there twice",
         "select 'r-000000000000000000000000000000aa' as k",
-        "insert into bill_record (id, account_id, instance_id, span_id, meter, price, since, until, covered, waived, granted, \
-         payable, issued_at) select $1, account_id, instance_id, span_id, meter, price, since + 1, until, covered, waived, \
+        "insert into bill_record (id, account_id, resource_id, span_id, meter, price, since, until, covered, waived, granted, \
+         payable, issued_at) select $1, account_id, resource_id, span_id, meter, price, since + 1, until, covered, waived, \
          granted, payable, issued_at from bill_record where id = (select max(id) from bill_record where meter = 'compute')",
         "record-extra",
     ],
@@ -121,7 +121,7 @@ const TAMPERINGS: [[&str; 4]; 46] = [
     ],
     [
         "a span ends earlier",
-        "select s.id as k from span s join instance i on i.id = s.instance_id where i.live = 0 and s.meter = 'system-disk' \
+        "select s.id as k from span s join instance i on i.id = s.resource_id where i.live = 0 and s.meter = 'system-disk' \
          order by s.id limit 1",
         "update span set until = until - 60 where id = $1",
         "span",
@@ -141,7 +141,7 @@ const TAMPERINGS: [[&str; 4]; 46] = [
     [
         "two spans overlap",
         "select id as k from span where since > (select min(since) from span) and id in (select max(s.id) from span s \
-         group by s.instance_id, s.meter having count(*) > 1) order by id limit 1",
+         group by s.resource_id, s.meter having count(*) > 1) order by id limit 1",
         "update span set since = since - 1 where id = $1",
         "span",
     ],

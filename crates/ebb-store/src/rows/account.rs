@@ -4,7 +4,7 @@ use super::many::Many;
 use super::{exact, own, own_json, units};
 use crate::{Query, Row, args, query};
 use ebb_engine::settlement::{Purse, Totals};
-use ebb_model::billing::Split;
+use ebb_model::billing::{ByMeter, Meter, Split};
 use ebb_model::id::{AccountId, ApiKeyId, InstanceId, KeyPairId};
 use ebb_model::money::{Amount, Exact, Price};
 use ebb_model::time::{Second, Timestamp};
@@ -51,9 +51,7 @@ pub fn read(row: &Row) -> Account {
                 payable: total(row, "payable_total"),
                 vouchers: total(row, "voucher_total"),
             },
-            compute: total(row, "compute_total"),
-            system_disk: total(row, "disk_total"),
-            subscription: total(row, "subscription_total"),
+            sold: sold(row),
             traffic: TrafficPaid {
                 pools: traffic_exact(row.text("traffic_pools_total")),
                 payable: traffic_exact(row.text("traffic_payable_total")),
@@ -63,6 +61,22 @@ pub fn read(row: &Row) -> Account {
         ran: row.int("ran") == 1,
         close_at: row.opt_int("close_at").map(Second::from_unix),
     }
+}
+
+fn sold(row: &Row) -> ByMeter {
+    let mut sold = ByMeter::default();
+    for meter in Meter::ALL {
+        let column = match meter {
+            Meter::Compute => "compute_total",
+            Meter::SystemDisk => "disk_total",
+            Meter::Subscription => "subscription_total",
+            Meter::DataDisk => "data_disk_total",
+            Meter::Snapshot => "snapshot_total",
+            Meter::Bandwidth => "bandwidth_total",
+        };
+        sold[meter] = total(row, column);
+    }
+    sold
 }
 
 /// A running total, which no column of 64 bits is sure to hold; the one of before it was text counts until it changes.
@@ -132,6 +146,7 @@ pub fn change(account: &Account) -> Query {
          grant_total_exact = $8, payable_total_exact = $9, compute_total_exact = $10, disk_total_exact = $11, ran = $12, close_at = $13, closed_at = $14, \
          subscription_total_exact = $15, traffic_pools_total = $16, traffic_payable_total = $17, \
          voucher_total_exact = $18, traffic_voucher_total = $19, \
+         data_disk_total_exact = $20, snapshot_total_exact = $21, bandwidth_total_exact = $22, \
          generation = generation + 1 where id = $1 and generation = $2",
         args![
             account.id.to_string(),
@@ -143,16 +158,19 @@ pub fn change(account: &Account) -> Query {
             totals.paid.waived.units().to_string(),
             totals.paid.grant.units().to_string(),
             totals.paid.payable.units().to_string(),
-            totals.compute.units().to_string(),
-            totals.system_disk.units().to_string(),
+            totals.sold[Meter::Compute].units().to_string(),
+            totals.sold[Meter::SystemDisk].units().to_string(),
             i64::from(account.ran),
             account.close_at.map(Second::unix),
             account.closed_at.map(|at| at.micros()),
-            totals.subscription.units().to_string(),
+            totals.sold[Meter::Subscription].units().to_string(),
             totals.traffic.pools.units().to_string(),
             totals.traffic.payable.units().to_string(),
             totals.paid.vouchers.units().to_string(),
             totals.traffic.vouchers.units().to_string(),
+            totals.sold[Meter::DataDisk].units().to_string(),
+            totals.sold[Meter::Snapshot].units().to_string(),
+            totals.sold[Meter::Bandwidth].units().to_string(),
         ],
     )
 }

@@ -5,8 +5,8 @@ use super::price::{read_prices, write_later};
 use super::{exact, json, own, own_json, units};
 use crate::{Query, Row, args, query};
 use ebb_ledger::Entry;
-use ebb_model::billing::{BillRecord, Charge, Follows, Meter, Settled, Span, Split};
-use ebb_model::id::{AccountId, EntryId, InstanceId, RecordId, SpanId};
+use ebb_model::billing::{BillRecord, Charge, Follows, Meter, ResourceId, Settled, Span, Split};
+use ebb_model::id::{AccountId, EntryId, RecordId, SpanId};
 use ebb_model::money::Price;
 use ebb_model::time::{Period, Second};
 use ebb_model::trial::Holder;
@@ -20,14 +20,14 @@ pub fn insert_span(span: &Span) -> Query {
 
 pub fn insert_spans<'a>(spans: impl IntoIterator<Item = &'a Span>) -> Vec<Query> {
     static INSERT: Many = Many::new(
-        "insert into span (id, account_id, instance_id, meter, price, settled, since, until, item, units, later) values",
+        "insert into span (id, account_id, resource_id, meter, price, settled, since, until, item, units, later) values",
         11,
     );
     let row = |span: &Span| {
         args![
             span.id.to_string(),
             span.account.to_string(),
-            span.instance.to_string(),
+            span.resource.to_string(),
             span.meter.name(),
             span.price.first().price.micros(),
             json(&span.settled),
@@ -41,36 +41,36 @@ pub fn insert_spans<'a>(spans: impl IntoIterator<Item = &'a Span>) -> Vec<Query>
     INSERT.rows(spans.into_iter().map(row))
 }
 
-/// What is measured of an instance ends; what was paid in advance stays paid.
-pub fn close_spans(instance: InstanceId, until: Second) -> Query {
+/// What is measured of something ends; what was paid in advance stays paid.
+pub fn close_spans(of: impl Into<ResourceId>, until: Second) -> Query {
     query(
         "update span set until = case when since > $2 then since else $2 end \
-         where instance_id = $1 and until > $2 and meter <> 'subscription'",
-        args![instance.to_string(), until.unix()],
+         where resource_id = $1 and until > $2 and meter <> 'subscription'",
+        args![of.into().to_string(), until.unix()],
     )
 }
 
 /// The same of one meter alone.
-pub fn close_spans_of(instance: InstanceId, meter: Meter, until: Second) -> Query {
+pub fn close_spans_of(of: impl Into<ResourceId>, meter: Meter, until: Second) -> Query {
     query(
         "update span set until = case when since > $3 then since else $3 end \
-         where instance_id = $1 and meter = $2 and until > $3",
-        args![instance.to_string(), meter.name(), until.unix()],
+         where resource_id = $1 and meter = $2 and until > $3",
+        args![of.into().to_string(), meter.name(), until.unix()],
     )
 }
 
-/// What is measured of an instance and open, or ends later than `at`.
-pub fn spans_after(instance: InstanceId, at: Second) -> Query {
+/// What is measured of something and open, or ends later than `at`.
+pub fn spans_after(of: impl Into<ResourceId>, at: Second) -> Query {
     query(
-        "select * from span where instance_id = $1 and until > $2 and meter <> 'subscription' order by meter, since",
-        args![instance.to_string(), at.unix()],
+        "select * from span where resource_id = $1 and until > $2 and meter <> 'subscription' order by meter, since",
+        args![of.into().to_string(), at.unix()],
     )
 }
 
 /// The spans of an account that reach beyond `since`.
 pub fn spans_beyond(account: AccountId, since: Second) -> Query {
     query(
-        "select * from span where account_id = $1 and until > $2 order by instance_id, meter, since",
+        "select * from span where account_id = $1 and until > $2 order by resource_id, meter, since",
         args![account.to_string(), since.unix()],
     )
 }
@@ -78,8 +78,8 @@ pub fn spans_beyond(account: AccountId, since: Second) -> Query {
 /// The spans of an account's instances that are not released.
 pub fn spans_unreleased(account: AccountId) -> Query {
     query(
-        "select s.* from span s join instance i on i.id = s.instance_id \
-         where s.account_id = $1 and i.live = 1 order by s.instance_id, s.meter, s.since",
+        "select s.* from span s join instance i on i.id = s.resource_id \
+         where s.account_id = $1 and i.live = 1 order by s.resource_id, s.meter, s.since",
         args![account.to_string()],
     )
 }
@@ -87,7 +87,7 @@ pub fn spans_unreleased(account: AccountId) -> Query {
 /// A page of the trial instances that are charged, each with its disk's terms as `settled` and the `holder` of its grant.
 pub fn charged_trials(after: &str, limit: i64) -> Query {
     query(
-        "select i.*, s.settled, g.holder from instance i join span s on s.instance_id = i.id \
+        "select i.*, s.settled, g.holder from instance i join span s on s.resource_id = i.id \
          join trial_grant g on g.account_id = i.account_id \
          where i.live = 1 and i.purchase like '%\"trial\"%' and s.meter = 'system-disk' and s.until = $3 and i.id > $1 \
          order by i.id limit $2",
@@ -101,15 +101,15 @@ pub fn read_covered(row: &Row) -> (bool, Holder) {
     (settled == Settled::Hourly { trial: true }, super::account::holder(row.text("holder")))
 }
 
-pub fn spans_of(instance: InstanceId) -> Query {
-    query("select * from span where instance_id = $1 order by meter, since", args![instance.to_string()])
+pub fn spans_of(of: impl Into<ResourceId>) -> Query {
+    query("select * from span where resource_id = $1 order by meter, since", args![of.into().to_string()])
 }
 
 pub fn read_span(row: &Row) -> Span {
     Span {
         id: own(row.text("id")),
         account: own(row.text("account_id")),
-        instance: own(row.text("instance_id")),
+        resource: own(row.text("resource_id")),
         meter: meter(row.text("meter")),
         price: read_prices(row),
         follows: row.opt_text("item").map(|item| Follows { item: item.to_owned(), units: row.int("units") }),
@@ -126,7 +126,7 @@ fn meter(name: &str) -> Meter {
 /// An hour of an account may have thousands.
 pub fn insert_records(records: impl IntoIterator<Item = BillRecord>) -> Vec<Query> {
     static INSERT: Many = Many::new(
-        "insert into bill_record (id, account_id, instance_id, span_id, meter, price, since, until, waiver, covered, \
+        "insert into bill_record (id, account_id, resource_id, span_id, meter, price, since, until, waiver, covered, \
          waived, granted, payable, issued_at, months, vouchers) values",
         16,
     );
@@ -135,7 +135,7 @@ pub fn insert_records(records: impl IntoIterator<Item = BillRecord>) -> Vec<Quer
         args![
             record.id.to_string(),
             charge.account.to_string(),
-            charge.instance.to_string(),
+            charge.resource.to_string(),
             charge.span.to_string(),
             charge.meter.name(),
             charge.price.micros(),
@@ -157,7 +157,7 @@ pub fn insert_records(records: impl IntoIterator<Item = BillRecord>) -> Vec<Quer
 pub fn records_of_account(account: AccountId, since: Second, until: Second, limit: i64) -> Query {
     query(
         "select * from bill_record where account_id = $1 and since >= $2 and since < $3 \
-         order by since, instance_id, meter limit $4",
+         order by since, resource_id, meter limit $4",
         args![account.to_string(), since.unix(), until.unix(), limit],
     )
 }
@@ -175,7 +175,7 @@ pub fn span_by_id(id: SpanId) -> Query {
 pub fn covered_of_hour(account: AccountId, hour: Period) -> Query {
     query(
         "select * from bill_record where account_id = $1 and since >= $2 and since < $3 and covered = 1 \
-         order by instance_id, meter, since",
+         order by resource_id, meter, since",
         args![account.to_string(), hour.since.unix(), hour.until.unix()],
     )
 }
@@ -208,7 +208,7 @@ pub fn read_record(row: &Row) -> BillRecord {
         id: own(row.text("id")),
         charge: Charge {
             account: own(row.text("account_id")),
-            instance: own(row.text("instance_id")),
+            resource: own(row.text("resource_id")),
             span,
             meter: meter(row.text("meter")),
             price: Price::from_micros(row.int("price")),

@@ -152,7 +152,7 @@ pub fn billed_hourly(account: AccountId, since: Second, until: Second) -> Query 
          cast(coalesce(sum(r.payable % 3600000000), 0) as bigint) as payable from bill_record r where r.account_id = $1 \
          and case when r.meter = 'subscription' then r.issued_at else r.since end >= $2 \
          and case when r.meter = 'subscription' then r.issued_at else r.since end < $3 \
-         and (r.meter <> 'compute' or not exists (select 1 from block b where b.instance_id = r.instance_id))",
+         and (r.meter <> 'compute' or not exists (select 1 from block b where b.instance_id = r.resource_id))",
         args![account.to_string(), since.unix(), until.unix()],
     )
 }
@@ -182,8 +182,8 @@ pub fn read_ended_at(row: &Row) -> Option<Second> {
 /// The spans of vCPU and memory of blocks that are not gone.
 pub fn block_spans(account: AccountId) -> Query {
     query(
-        "select s.* from block b join span s on s.instance_id = b.instance_id \
-         where b.account_id = $1 and b.gone_at is null and s.meter = 'compute' order by s.instance_id, s.since",
+        "select s.* from block b join span s on s.resource_id = b.instance_id \
+         where b.account_id = $1 and b.gone_at is null and s.meter = 'compute' order by s.resource_id, s.since",
         args![account.to_string()],
     )
 }

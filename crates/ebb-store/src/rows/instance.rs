@@ -101,7 +101,7 @@ pub fn trials_beyond(account: AccountId, at: Second) -> Query {
     query(
         "select * from instance where purchase like '%\"trial\"%' and id in \
          (select id from instance where account_id = $1 and live = 1 \
-         union select instance_id from span where account_id = $1 and until > $2) order by id",
+         union select resource_id from span where account_id = $1 and until > $2) order by id",
         args![account.to_string(), at.unix()],
     )
 }
@@ -110,7 +110,7 @@ pub fn trials_beyond(account: AccountId, at: Second) -> Query {
 pub fn beyond(account: AccountId, at: Second) -> Query {
     query(
         "select * from instance where id in (select id from instance where account_id = $1 and live = 1 \
-         union select instance_id from span where account_id = $1 and until > $2 and meter <> 'subscription') order by id",
+         union select resource_id from span where account_id = $1 and until > $2 and meter <> 'subscription') order by id",
         args![account.to_string(), at.unix()],
     )
 }

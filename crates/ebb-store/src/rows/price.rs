@@ -101,7 +101,7 @@ fn relearn(row: &Row, prices: &Prices, now: Second) -> Option<String> {
 /// their instances.
 pub fn unfollowing(limit: i64) -> Query {
     query(
-        "select s.id as span_id, s.meter, i.* from span s join instance i on i.id = s.instance_id \
+        "select s.id as span_id, s.meter, i.* from span s join instance i on i.id = s.resource_id \
          where s.until = $1 and s.item is null and s.settled like '%\"hourly\"%' and i.purchase not like '%\"spot-block\"%' \
          order by s.id limit $2",
         args![OPEN, limit],

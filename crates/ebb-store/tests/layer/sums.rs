@@ -64,7 +64,7 @@ async fn bought(home: &Home, id: AccountId, n: i64) -> String {
     .await
     .unwrap();
     home.write(
-        "insert into span (id, account_id, instance_id, meter, price, settled, since, until) values ($1, $2, $3, 'system-disk', 1, '{}', 0, 1)",
+        "insert into span (id, account_id, resource_id, meter, price, settled, since, until) values ($1, $2, $3, 'system-disk', 1, '{}', 0, 1)",
         args![format!("s-{n:032x}"), id.to_string(), name.as_str()],
     )
     .await
@@ -80,7 +80,7 @@ async fn records_and_blocks_add_up(home: Home) {
         let of = bought(&home, id, n).await;
         let (waived, granted, payable) = (i64::MAX, i64::MAX - n, i64::MAX - 2 * n);
         home.write(
-            "insert into bill_record (id, account_id, instance_id, span_id, meter, price, since, until, covered, waived, granted, \
+            "insert into bill_record (id, account_id, resource_id, span_id, meter, price, since, until, covered, waived, granted, \
              payable, issued_at) values ($1, $2, $3, $4, 'system-disk', 1, $5, 100, 1, $6, $7, $8, 100)",
             args![
                 format!("r-{n:032x}"),

@@ -138,7 +138,7 @@ pub async fn play(stage: &Stage, json: bool) -> Result<(), Failure> {
     act(stage, &customer, &day, &bought).await?;
 
     let bill: Bill = customer.client.get("/v1/bills", &[]).await?;
-    let mine = |id: &str| bill.records.iter().filter(|r| r.instance == id && r.meter == "compute").collect::<Vec<_>>();
+    let mine = |id: &str| bill.records.iter().filter(|r| r.resource == id && r.meter == "compute").collect::<Vec<_>>();
     let played: Vec<Played> = SAMPLES.iter().zip(&bought).map(|(s, id)| day.table(s, &mine(id))).collect();
     if json {
         print(&(serde_json::to_string_pretty(&played).expect("plain values") + "\n"))?;

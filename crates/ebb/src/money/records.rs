@@ -57,11 +57,10 @@ pub async fn run(session: &Session, command: &RecordCommand) -> Result<(), Failu
 fn explanation_text(record: &Explanation) -> String {
     let currency = &record.currency;
     let money = |amount: &String| format!("{amount} {currency}");
-    let of =
-        record.instance.as_ref().or(record.address.as_ref()).map_or(String::new(), |id| format!(" of {}", short(id)));
+    let of = short(&record.resource);
     let mut lines = vec![
         ("record", record.record.clone()),
-        ("use", format!("{}{of}", record.meter)),
+        ("use", format!("{} of {of}", record.meter)),
         ("local", format!("{} to {} {}", record.local_since, record.local_until, record.time_zone)),
         ("UTC", format!("{} to {}", instant(&record.since), instant(&record.until))),
         ("quantity", format!("{} {}", record.quantity, plural(&record.unit, &record.quantity))),
