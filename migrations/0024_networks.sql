@@ -43,6 +43,11 @@ create table security_group (
 -- its 32 bits; null: it is older than addresses that were given
 alter table address add column ip bigint;
 
+-- What it is paid by: so many Mbit/s, or null: what leaves it; since when, and what it was paid by before. No second: since ever.
+alter table address add column mbit bigint;
+alter table address add column paid_since bigint;
+alter table address add column mbit_before bigint;
+
 create index address_held on address (account_id) where released_at is null;
 
 -- Where other hosts of its region reach it; null: it carries no networks on.

@@ -249,6 +249,18 @@ pub enum Event {
         ip: Option<Ipv4Addr>,
         overseas: bool,
         price: Price,
+        /// It is to be paid by so many Mbit/s instead.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mbit: Option<i64>,
+    },
+    /// From this second on the address is paid by so many Mbit/s, each at this price per hour; without them by what leaves it, at this price
+    /// per GB.
+    AddressCharged {
+        address: AddressId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mbit: Option<i64>,
+        price: Price,
+        at: Second,
     },
     /// A public address that led nowhere leads to the instance from here on.
     AddressBound {
@@ -264,6 +276,9 @@ pub enum Event {
     },
     AddressReleased {
         address: AddressId,
+        /// Its bandwidth was charged up to here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<Second>,
     },
     /// From here on a security group says this, and nothing else; also when it is new.
     SecurityGroupChanged {
@@ -493,6 +508,7 @@ impl Event {
             Event::AddressKept { .. } => "address-kept",
             Event::AddressReleased { .. } => "address-released",
             Event::AddressBound { .. } => "address-bound",
+            Event::AddressCharged { .. } => "address-charged",
             Event::AddressUnbound { .. } => "address-unbound",
             Event::SecurityGroupChanged { .. } => "security-group-changed",
             Event::SecurityGroupDeleted { .. } => "security-group-deleted",

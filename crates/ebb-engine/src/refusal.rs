@@ -169,6 +169,12 @@ pub enum Refused {
     NoPrivateAddressLeft(String),
     #[error("region `{0}` has as many private networks as there can be; buy in another region")]
     NoNetworkLeft(String),
+    #[error("region `{0}` sells no bandwidth; take an address that is paid by traffic, or in another region")]
+    NoBandwidth(String),
+    #[error("an address has 1 to {most} Mbit/s of bandwidth, not {mbit}; name another number")]
+    Mbit { mbit: i64, most: i64 },
+    #[error("the public address is paid so already; `ebb addresses list` shows how each is")]
+    PaidSoAlready,
     #[error("region `{0}` is not in the catalog; `ebb catalog` lists the zones with their regions")]
     UnknownRegion(String),
     #[error("`{0}` is a security group of the account already; choose another name")]
@@ -342,6 +348,9 @@ impl Refused {
             Refused::NoPrivateAddressLeft(_) => "no-private-address-left",
             Refused::NoNetworkLeft(_) => "no-network-left",
             Refused::UnknownRegion(_) => "unknown-region",
+            Refused::NoBandwidth(_) => "no-bandwidth",
+            Refused::Mbit { .. } => "mbit-not-sold",
+            Refused::PaidSoAlready => "paid-so-already",
             Refused::GroupExists(_) => "security-group-exists",
             Refused::GroupInUse { .. } => "security-group-in-use",
             Refused::DefaultGroup => "security-group-default",

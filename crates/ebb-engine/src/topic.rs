@@ -103,6 +103,7 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::AddressKept { .. }
         | Event::AddressReleased { .. }
         | Event::AddressBound { .. }
+        | Event::AddressCharged { .. }
         | Event::AddressUnbound { .. }
         | Event::SecurityGroupChanged { .. }
         | Event::SecurityGroupDeleted { .. }

@@ -127,6 +127,9 @@ pub struct Limits {
     /// So many of them may lead to one instance.
     #[serde(default = "addresses_per_instance")]
     pub addresses_per_instance: i64,
+    /// So many Mbit/s may be bought for one.
+    #[serde(default = "mbit_per_address")]
+    pub mbit_per_address: i64,
     /// Its default group is one of them.
     #[serde(default = "security_groups_per_account")]
     pub security_groups_per_account: i64,
@@ -143,6 +146,10 @@ fn addresses_per_account() -> i64 {
 
 fn addresses_per_instance() -> i64 {
     5
+}
+
+fn mbit_per_address() -> i64 {
+    200
 }
 
 fn security_groups_per_account() -> i64 {
@@ -582,6 +589,7 @@ impl Catalog {
             ("drills_per_minute", limits.drills_per_minute, 0),
             ("addresses_per_account", limits.addresses_per_account, 0),
             ("addresses_per_instance", limits.addresses_per_instance, 0),
+            ("mbit_per_address", limits.mbit_per_address, 1),
             ("security_groups_per_account", limits.security_groups_per_account, 1),
             ("rules_per_security_group", limits.rules_per_security_group, 0),
             ("security_groups_per_instance", limits.security_groups_per_instance, 1),

@@ -12,6 +12,9 @@ pub const REST_SECONDS: i64 = 600;
 /// The smallest private range has room for a few guests beside the addresses that are nobody's.
 const LONGEST_PREFIX: u8 = 27;
 
+/// As much as all instances of an account may cost.
+const MOST_PER_HOUR: i128 = 1_000_000;
+
 /// The addresses that may be given for one purpose in one region, as if they stood in one row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pool {
@@ -93,6 +96,21 @@ pub(crate) fn problems(catalog: &Catalog) -> Vec<String> {
             found.push(format!(
                 "region {id}: private_range {private} is no range of 32 addresses or more within 10.0.0.0/8, 172.16.0.0/12 or \
                  192.168.0.0/16 that begins at its first address"
+            ));
+        }
+        if region.bandwidth.is_some() && region.traffic.is_none() {
+            found.push(format!("region {id}: bandwidth has a price, and traffic none: an address is paid by either"));
+        }
+        let limits = &catalog.limits;
+        let dearest = region.bandwidth.iter().flat_map(|prices| prices.iter()).map(|dated| dated.price.micros()).max();
+        let together = i128::from(dearest.unwrap_or_default())
+            * i128::from(limits.mbit_per_address)
+            * i128::from(limits.addresses_per_account);
+        if together > MOST_PER_HOUR * 1_000_000 {
+            found.push(format!(
+                "region {id}: bandwidth of mbit_per_address = {} for addresses_per_account = {} would cost an account more than \
+                 {MOST_PER_HOUR} an hour; allow less",
+                limits.mbit_per_address, limits.addresses_per_account
             ));
         }
         if region.traffic.is_some() && region.public_addresses.is_empty() {

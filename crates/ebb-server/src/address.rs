@@ -6,13 +6,15 @@ use crate::quota::Quota;
 use crate::unit::{Outcome, Unit, refuse};
 use ebb_engine::event::Event;
 use ebb_engine::refusal::Refused;
+use ebb_model::billing::{Meter, ResourceId};
 use ebb_model::catalog::{Catalog, Region};
 use ebb_model::id::{AccountId, AddressId};
 use ebb_model::instance::{Cause, Instance, State};
 use ebb_model::pool::Pool;
 use ebb_model::price::Prices;
-use ebb_model::traffic::{Address, Month};
-use ebb_store::rows::{address, host, ip};
+use ebb_model::time::Second;
+use ebb_model::traffic::{Address, Month, PaidBy};
+use ebb_store::rows::{address, bill, host, ip};
 
 /// The region of a zone, and what traffic costs there.
 ///
@@ -35,7 +37,14 @@ pub fn priced_in<'a>(catalog: &'a Catalog, region: &str) -> Result<(&'a Region, 
 
 impl Unit {
     /// A public address for an account that may have one more; it leads to an instance at once, or nowhere yet.
-    pub async fn allocate_address(&mut self, of: AccountId, region: &str, to: Option<&Instance>) -> Outcome<Address> {
+    /// One that is paid by its bandwidth is charged from now on, or from the first second of what it is bought with.
+    pub async fn allocate_address(
+        &mut self,
+        of: AccountId,
+        region: &str,
+        mbit: Option<i64>,
+        to: Option<&Instance>,
+    ) -> Outcome<Address> {
         let app = self.app.clone();
         let (region, price) = priced_in(&app.catalog, region).map_err(Denied::from)?;
         if let Some(to) = to {
@@ -53,6 +62,7 @@ impl Unit {
             ip: Some(ip),
             overseas: region.overseas,
             price: price.since(self.now.second()),
+            paid: PaidBy::new(mbit, self.now.second()),
             instance: to.map(|to| to.id),
             allocated_at: self.now,
             released_at: None,
@@ -62,7 +72,10 @@ impl Unit {
         self.write(address::insert(&new));
         let Address { id: address, region, ip, overseas, price, .. } = new.clone();
         let price = price.at(self.now.second());
-        self.log(of, new.instance, &Event::AddressAllocated { address, region, ip, overseas, price });
+        self.log(of, new.instance, &Event::AddressAllocated { address, region, ip, overseas, price, mbit });
+        if to.is_none() {
+            self.begin_bandwidth(&new, self.now.second()).await?;
+        }
         Ok(new)
     }
 
@@ -113,6 +126,10 @@ impl Unit {
         self.guard(address::unbind(known.id, from));
         self.log(known.account, Some(from), &Event::AddressUnbound { address: known.id });
         let about = self.instance(from).await?;
+        if about.first_running.is_none() {
+            // It goes on without what it was bought with.
+            self.begin_bandwidth(known, self.now.second()).await?;
+        }
         self.order(&about);
         Ok(())
     }
@@ -132,16 +149,24 @@ impl Unit {
                 self.guard(address::unbind(known.id, gone.id));
                 self.log(gone.account, Some(gone.id), &Event::AddressKept { address: known.id });
             } else {
-                self.release_address(&known);
+                // However late it is carried out; but hours that are closed stay closed.
+                let open = self.open_since(gone.account).await?.unwrap_or(end.at);
+                self.release_address(&known, end.at.max(open).min(self.now.second()));
             }
         }
         Ok(())
     }
 
-    pub fn release_address(&mut self, known: &Address) {
+    /// Its bandwidth is charged up to `at`.
+    pub fn release_address(&mut self, known: &Address, at: Second) {
         self.guard(address::release(known.id, self.now));
         self.write(ip::free(&known.id.to_string(), self.now));
-        self.log(known.account, known.instance, &Event::AddressReleased { address: known.id });
+        let at = known.paid.mbit.map(|_| at);
+        if let Some(at) = at {
+            self.write(bill::close_spans_of(ResourceId::Address(known.id), Meter::Bandwidth, at));
+            self.look_after_cap(known.account);
+        }
+        self.log(known.account, known.instance, &Event::AddressReleased { address: known.id, at });
     }
 }
 

@@ -92,6 +92,8 @@ impl Denied {
             Denied::Rule(refused) => match refused {
                 Refused::UnknownZone(_)
                 | Refused::UnknownRegion(_)
+                | Refused::NoBandwidth(_)
+                | Refused::Mbit { .. }
                 | Refused::UnknownFlavor(_)
                 | Refused::UnknownImage(_)
                 | Refused::NotOnSale { .. }

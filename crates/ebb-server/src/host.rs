@@ -332,7 +332,7 @@ fn desired(instance: &Instance, limits: &Limits) -> Option<(Want, Option<Planned
 
 /// One that is older than addresses which were given is counted on fake hosts, and leads nowhere on others.
 fn public(address: &Address) -> PublicAddress {
-    PublicAddress { id: address.id, ip: address.ip.unwrap_or(Ipv4Addr::UNSPECIFIED), mbit: None }
+    PublicAddress { id: address.id, ip: address.ip.unwrap_or(Ipv4Addr::UNSPECIFIED), mbit: address.paid.mbit }
 }
 
 /// The name as far as a host name may have its characters, else the id.

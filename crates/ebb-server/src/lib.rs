@@ -8,6 +8,7 @@ mod address;
 mod app;
 mod arrears;
 mod audit;
+mod bandwidth;
 mod block_debt;
 mod budget;
 mod call;

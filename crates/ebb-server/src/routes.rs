@@ -74,7 +74,7 @@ const DOCS: &str = "/docs";
         purchase::buy, instance::list, instance::show, instance::release, instance::stop, instance::start, resize::resize,
         instance::reclaim, instance::console_log, why::decisions, instance::change, permitted::operations, permitted::operate,
         conversion::convert, conversion::renew_instance, renewal::choose,
-        address::list, address::allocate, address::bind, address::unbind, address::release, address::send,
+        address::list, address::allocate, address::bind, address::unbind, address::charge, address::release, address::send,
         security_group::list, security_group::show, security_group::create, security_group::allow, security_group::deny,
         security_group::delete, security_group::choose,
         voucher::issue, voucher::list, voucher::show, voucher::revoke,
@@ -167,6 +167,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/addresses", get(address::list).post(address::allocate))
         .route("/v1/addresses/{id}/bind", post(address::bind))
         .route("/v1/addresses/{id}/unbind", post(address::unbind))
+        .route("/v1/addresses/{id}/charge", post(address::charge))
         .route("/v1/addresses/{id}", delete(address::release))
         .route("/v1/addresses/{id}/traffic", post(address::send))
         .route("/v1/security-groups", post(security_group::create).get(security_group::list))

@@ -55,6 +55,10 @@ pub struct Buy {
     /// With a public address, paid by what leaves it; where the catalog has a price of traffic.
     #[serde(default)]
     pub public_ip: bool,
+    /// The public address is paid by so many Mbit/s of bandwidth instead, whatever leaves it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub public_ip_mbit: Option<i64>,
     /// What may come in to it, by name or id: one to five groups of the account; `default` if none is given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub security_groups: Vec<String>,

@@ -44,6 +44,9 @@ pub struct Order {
     /// With a public address, paid by what leaves it
     #[arg(long)]
     public_ip: bool,
+    /// The public address is paid by so many Mbit/s of bandwidth instead
+    #[arg(long, value_name = "MBIT", requires = "public_ip", allow_negative_numbers = true)]
+    public_ip_mbit: Option<i64>,
     /// Let its public address go with it
     #[arg(long)]
     release_public_ip: bool,
@@ -187,6 +190,7 @@ async fn body(session: &Session, order: &Order) -> Result<Buy, Failure> {
         keep_data_disks: order.release_data_disks.then_some(false),
         keep_public_ip: order.release_public_ip.then_some(false),
         public_ip: order.public_ip,
+        public_ip_mbit: order.public_ip_mbit,
         ..Buy::default()
     })
 }
@@ -207,11 +211,13 @@ fn catalog_text(catalog: &Catalog) -> String {
             flavor.trial.join(", "),
         ]);
     }
-    let mut zones = Table::new(&["ZONE", "REGION", "NAME", "TRIAL", "TRAFFIC, A GB>"]);
+    let mut zones = Table::new(&["ZONE", "REGION", "NAME", "TRIAL", "TRAFFIC, A GB>", "A MBIT/S>"]);
     for zone in &catalog.zones {
         let trial = if zone.trial { "yes" } else { "" };
         let traffic = zone.traffic.clone().unwrap_or_default();
-        zones.row([zone.id.clone(), zone.region.clone(), zone.region_name.clone(), trial.to_owned(), traffic]);
+        let bandwidth = zone.bandwidth.clone().unwrap_or_default();
+        let (id, region, name) = (zone.id.clone(), zone.region.clone(), zone.region_name.clone());
+        zones.row([id, region, name, trial.to_owned(), traffic, bandwidth]);
     }
     let mut images = Table::new(&["IMAGE", "NAME"]);
     for image in &catalog.images {

@@ -38,6 +38,7 @@ pub static LIMITS: LazyLock<Limits> = LazyLock::new(|| Limits {
     voucher_warn_days: 7,
     addresses_per_account: 20,
     addresses_per_instance: 5,
+    mbit_per_address: 200,
     security_groups_per_account: 20,
     rules_per_security_group: 50,
     security_groups_per_instance: 5,

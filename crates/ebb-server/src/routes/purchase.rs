@@ -6,6 +6,7 @@ use super::json;
 use super::sale;
 use crate::address::priced;
 use crate::app::App;
+use crate::bandwidth;
 use crate::call::{Call, checked_name};
 use crate::cap;
 use crate::denied::Denied;
@@ -19,6 +20,7 @@ use ebb_engine::event::Event;
 use ebb_engine::outlays;
 use ebb_engine::price::of_order;
 use ebb_engine::quote::{Order, quote};
+use ebb_model::billing::Meter;
 use ebb_model::catalog::SYSTEM_DISK;
 use ebb_model::id::{AccountId, InstanceId};
 use ebb_model::instance::{Instance, Keep, Purchase, State as Life};
@@ -41,6 +43,7 @@ struct Wanted {
     key_pair: Option<String>,
     user_data: Option<String>,
     public_ip: bool,
+    mbit: Option<i64>,
     security_groups: Vec<String>,
 }
 
@@ -68,7 +71,13 @@ pub async fn buy(State(app): State<App>, call: Call<wire::Buy>) -> Result<Respon
     let tags = checked_tags(&buy.tags)?;
     let keep = keep(Keep::default(), buy.keep_data_disks, buy.keep_public_ip);
     let (order, public_ip, security_groups) = (order(&app, buy)?, buy.public_ip, buy.security_groups.clone());
-    let wanted = Arc::new(Wanted { order, name, tags, keep, key_pair, user_data, public_ip, security_groups });
+    let mbit = buy.public_ip_mbit;
+    if mbit.is_some() && !public_ip {
+        return Err(Denied::BadInput(
+            "public_ip_mbit: it belongs to a public address; ask for `public_ip`, too".to_owned(),
+        ));
+    }
+    let wanted = Arc::new(Wanted { order, name, tags, keep, key_pair, user_data, public_ip, mbit, security_groups });
     app.zones_loaded().await?;
     let answer = call.once(&app, "buy", id, move |unit| purchase(unit, id, wanted.clone()));
     Ok(json(StatusCode::CREATED, answer.await?))
@@ -84,6 +93,13 @@ async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome
     let now = unit.now.second();
     if let Some(refused) = sale::refused(&app, &unit.reads, &account, &wanted.order.flavor, &quote, now).await? {
         return refuse(refused);
+    }
+    let mut bandwidth = None;
+    if let Some(mbit) = wanted.mbit {
+        if let Some(refused) = bandwidth::refused(&app, &unit.reads, &account, &quote.region, mbit, now).await? {
+            return refuse(refused);
+        }
+        bandwidth = Some(bandwidth::sold(&app.catalog, &quote.region, mbit).map_err(Denied::from)?.times(mbit));
     }
     let key_pair = match &wanted.key_pair {
         Some(name) => match unit.reads.row(account::key_pair_named(id, name)).await? {
@@ -104,6 +120,9 @@ async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome
     cap::permit(&mut unit, id, |spending, now| {
         let (compute, disk) = (&tariff.compute.prices, &tariff.disk.prices);
         outlays::begin(spending, quote.purchase, compute, Some(disk), now, least);
+        if let Some(prices) = bandwidth {
+            outlays::cost_more(spending, Meter::Bandwidth, prices, now);
+        }
     })
     .await?;
     let new = Instance {
@@ -156,7 +175,7 @@ async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome
         unit.log(id, Some(new.id), &Event::SecurityGroupsChosen { groups: group_ids.clone() });
     }
     let address = match wanted.public_ip {
-        true => Some(unit.allocate_address(id, &quote.region, Some(&new)).await?),
+        true => Some(unit.allocate_address(id, &quote.region, wanted.mbit, Some(&new)).await?),
         false => None,
     };
     let seen = Seen { place: Some(place), security_groups: group_ids, ..Seen::default() };

@@ -6,6 +6,7 @@ mod arrears;
 mod arrears_ends;
 mod audit_vouchers;
 mod audits;
+mod bandwidth;
 mod budgets;
 mod cap;
 mod clock;

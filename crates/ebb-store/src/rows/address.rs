@@ -7,12 +7,12 @@ use crate::{Query, Row, args, query};
 use ebb_model::id::{AccountId, AddressId, HostId, InstanceId};
 use ebb_model::pool::{address as ip, number};
 use ebb_model::time::{Second, Timestamp};
-use ebb_model::traffic::{Address, Counter, Month};
+use ebb_model::traffic::{Address, Counter, Month, PaidBy};
 
 pub fn insert(new: &Address) -> Query {
     query(
-        "insert into address (id, account_id, region, overseas, price, instance_id, allocated_at, month, month_bytes, later, ip) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        "insert into address (id, account_id, region, overseas, price, instance_id, allocated_at, month, month_bytes, later, ip, \
+         mbit, paid_since, mbit_before) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         args![
             new.id.to_string(),
             new.account.to_string(),
@@ -25,11 +25,15 @@ pub fn insert(new: &Address) -> Query {
             new.month.bytes,
             write_later(&new.price),
             new.ip.map(number),
+            new.paid.mbit,
+            new.paid.since.unix(),
+            new.paid.before,
         ],
     )
 }
 
 pub fn read(row: &Row) -> Address {
+    let allocated_at = Timestamp::from_micros(row.int("allocated_at"));
     let counter = row.opt_int("epoch").zip(row.opt_int("bytes")).zip(row.opt_int("read_at"));
     Address {
         id: own(row.text("id")),
@@ -38,8 +42,13 @@ pub fn read(row: &Row) -> Address {
         ip: row.opt_int("ip").map(ip),
         overseas: row.int("overseas") == 1,
         price: read_prices(row),
+        paid: PaidBy {
+            mbit: row.opt_int("mbit"),
+            since: row.opt_int("paid_since").map_or(allocated_at.second(), Second::from_unix),
+            before: row.opt_int("mbit_before"),
+        },
         instance: row.opt_text("instance_id").map(own),
-        allocated_at: Timestamp::from_micros(row.int("allocated_at")),
+        allocated_at,
         released_at: row.opt_int("released_at").map(Timestamp::from_micros),
         counter: counter.map(|((epoch, bytes), read_at)| Counter {
             epoch,
@@ -127,6 +136,30 @@ pub fn release(id: AddressId, at: Timestamp) -> Query {
     query(
         "update address set instance_id = null, released_at = $2 where id = $1 and released_at is null",
         args![id.to_string(), at.micros()],
+    )
+}
+
+/// Guard: is paid otherwise, if nobody changed that since it was read.
+pub fn pay_by(of: &Address, next: &PaidBy) -> Query {
+    query(
+        "update address set mbit = $2, paid_since = $3, mbit_before = $4 where id = $1 and released_at is null \
+         and coalesce(mbit, 0) = $5 and coalesce(paid_since, $6) = $6",
+        args![
+            of.id.to_string(),
+            next.mbit,
+            next.since.unix(),
+            next.before,
+            of.paid.mbit.unwrap_or(0),
+            of.paid.since.unix()
+        ],
+    )
+}
+
+/// Those of an account that are paid by their bandwidth and not released.
+pub fn by_bandwidth(account: AccountId) -> Query {
+    query(
+        "select * from address where account_id = $1 and released_at is null and mbit is not null order by id",
+        args![account.to_string()],
     )
 }
 

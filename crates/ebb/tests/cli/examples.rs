@@ -37,7 +37,7 @@ fn every_example_runs_as_printed() {
             assert!(said.code == 0 && said.out.contains(sign), "{example}\n{said:?}");
             continue;
         }
-        let names = ["KEY", "RECORD", "VOUCHER", "ADDRESS"];
+        let names = ["KEY", "RECORD", "VOUCHER", "ADDRESS", "BANDWIDTH"];
         let mut variables: Vec<_> = names.iter().map(|name| (*name, key.as_str())).collect();
         variables.push(("GUEST", guest));
         let said = sandbox.run_with(example, &variables);
@@ -85,6 +85,10 @@ fn prepare(sandbox: &Sandbox, example: &str) -> String {
     if example.contains("$ADDRESS") {
         let free = sandbox.json("ebb addresses allocate cn-beijing");
         return free["ip"].as_str().expect("an address").to_owned();
+    }
+    if example.contains("$BANDWIDTH") {
+        let paid = sandbox.json("ebb addresses allocate cn-beijing --mbit 2");
+        return paid["ip"].as_str().expect("an address").to_owned();
     }
     if example.contains("games") {
         sandbox.ok("ebb security-groups create games");
