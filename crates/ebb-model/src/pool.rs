@@ -26,7 +26,8 @@ impl Pool {
     /// For guests, in the private networks of all accounts.
     pub fn private(region: &Region) -> Pool {
         let (first, end) = places(region.private_range);
-        Pool { name: format!("private {}", region.id), ranges: vec![number(first)..number(end)] }
+        let all = number(first)..number(end);
+        Pool { name: format!("private {}", region.id), ranges: std::iter::once(all).collect() }
     }
 
     /// For those who want to be reached from outside.

@@ -66,3 +66,78 @@ fn said(uses: &[Use]) -> String {
     let all: Vec<String> = uses.iter().map(one).collect();
     if all.is_empty() { "none".to_owned() } else { all.join(", ") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ebb_model::billing::{Follows, Settled};
+    use ebb_model::id::SpanId;
+    use ebb_model::money::Price;
+    use uuid::Uuid;
+
+    const THIS: u128 = 7;
+
+    fn address() -> AddressId {
+        AddressId::new(Uuid::from_u128(THIS))
+    }
+
+    fn at(second: i64) -> Second {
+        Second::from_unix(second)
+    }
+
+    fn paid_by(mbit: Option<i64>, second: i64) -> Event {
+        Event::AddressCharged { address: address(), mbit, price: Price::from_micros(1), at: at(second) }
+    }
+
+    /// The findings about these spans of the address: since, until and Mbit/s.
+    fn found(log: &[Event], spans: &[(i64, Option<i64>, i64)]) -> usize {
+        let account = AccountId::new(Uuid::from_u128(1));
+        let span = |(since, until, mbit): &(i64, Option<i64>, i64)| Span {
+            id: SpanId::new(Uuid::from_u128(*since as u128)),
+            account,
+            resource: ResourceId::Address(address()),
+            meter: Meter::Bandwidth,
+            price: Price::from_micros(*mbit).into(),
+            follows: Some(Follows { item: "bandwidth here".to_owned(), units: *mbit }),
+            settled: Settled::Hourly { trial: false },
+            since: at(*since),
+            until: until.map(at),
+        };
+        let mut by_log = Bandwidth::default();
+        log.iter().for_each(|event| by_log.event(event));
+        let (mut found, spans) = (Found::up_to(9), spans.iter().map(span).collect::<Vec<_>>());
+        by_log.check(account, &spans, &mut found);
+        found.findings.len()
+    }
+
+    #[test]
+    fn a_span_fits_what_the_log_says_and_nothing_else() {
+        let log = [
+            paid_by(Some(5), 100),
+            paid_by(Some(9), 160),
+            paid_by(None, 220),
+            paid_by(Some(1), 280),
+            Event::AddressReleased { address: address(), at: Some(at(300)) },
+        ];
+        let right = [(100, Some(160), 5), (160, Some(220), 9), (280, Some(300), 1)];
+        assert_eq!(found(&log, &right), 0);
+        for (place, wrong) in
+            [(0, (100, Some(161), 5)), (1, (160, Some(220), 8)), (2, (280, None, 1)), (2, (279, Some(300), 1))]
+        {
+            let mut spans = right;
+            spans[place] = wrong;
+            assert_eq!(found(&log, &spans), 1, "{wrong:?}");
+        }
+        assert_eq!(found(&log, &right[..2]), 1, "one is gone");
+        assert_eq!(found(&[], &right), 1, "nothing of it is in the log");
+    }
+
+    #[test]
+    fn a_freeze_ends_all_of_it() {
+        let by = crate::arrears::By::Grace;
+        let freeze = Event::AccountFrozen { at: at(200), by, release_at: at(900) };
+        let log = [paid_by(Some(5), 100), freeze, paid_by(Some(5), 400)];
+        assert_eq!(found(&log, &[(100, Some(200), 5), (400, None, 5)]), 0);
+        assert_eq!(found(&log, &[(100, None, 5)]), 1);
+    }
+}
