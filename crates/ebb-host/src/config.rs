@@ -143,11 +143,15 @@ impl NetworkConfig {
             Some(Uplink::Interface { address, .. }) => Some(address.trunc()),
             Some(Uplink::Machine) | None => None,
         };
-        let tunnel = match &self.tunnel {
+        uplink.into_iter().chain(self.tunnel_network()).collect()
+    }
+
+    /// The network that hosts have for themselves.
+    pub fn tunnel_network(&self) -> Option<Ipv4Net> {
+        match &self.tunnel {
             Some(Tunnel::Interface { address, .. }) => Some(address.trunc()),
             Some(Tunnel::Uplink) | None => None,
-        };
-        uplink.into_iter().chain(tunnel).collect()
+        }
     }
 
     /// Where the region's other hosts reach this one.

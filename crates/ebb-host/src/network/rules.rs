@@ -51,7 +51,7 @@ impl Frame {
     pub fn of(config: &NetworkConfig) -> Self {
         Self {
             outward: matches!(config.uplink, Some(Uplink::Interface { .. })),
-            closed: CLOSED.into_iter().chain(config.closed.iter().copied()).chain(config.own_networks()).collect(),
+            closed: CLOSED.into_iter().chain(config.closed.iter().copied()).chain(config.tunnel_network()).collect(),
             allowed: config.allowed.clone(),
             uplink: uplink::uplink(config),
             tunnel: uplink::tunnel(config),

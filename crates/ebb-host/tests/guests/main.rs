@@ -2,6 +2,9 @@
 
 mod bench;
 mod dialects;
+mod metering;
+mod outside;
+mod public;
 
 use bench::{Bench, account, guest};
 use ebb_driver::fake::Behaviour;
