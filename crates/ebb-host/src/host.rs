@@ -106,7 +106,7 @@ pub async fn run(config: HostConfig, qemu: QemuConfig, files: Arc<Files>) -> Res
     services.spawn(socket::serve(listener, door, calls));
     services.spawn(metadata::serve(doors, questions));
     services.spawn(network::dhcp::serve(dhcp, inside.leases, inside.mtu));
-    services.spawn(network::dns::serve(dns));
+    services.spawn(network::dns::serve(dns, host.shop.config.network.resolvers.clone()));
     services.spawn(scribe::write(files, to_write, move |then| drop(written.send(then))));
     loop {
         tokio::select! {

@@ -108,6 +108,16 @@ impl Bench {
         }
     }
 
+    /// The same, and returns when nothing of it is at work any more.
+    pub async fn stop_in_order(&mut self) {
+        self.stop().await;
+        let lock = std::fs::File::open(self.config.data.join("lock")).unwrap();
+        let is_free = || rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_ok();
+        while !is_free() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// Opens a control connection and says where the server stands.
     pub async fn call(&mut self) -> Hello {
         let (mut incoming, mut write) = link::control(&self.config.socket, installation()).await.unwrap();

@@ -2,9 +2,11 @@
 
 mod bench;
 mod dialects;
+mod machine;
 mod metering;
 mod outside;
 mod public;
+mod tunnel;
 
 use bench::{Bench, account, guest};
 use ebb_driver::fake::Behaviour;

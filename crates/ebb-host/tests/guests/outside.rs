@@ -95,7 +95,8 @@ impl Outside {
     pub fn ping(&self, to: &str) -> bool {
         use rustix::net::{AddressFamily, SendFlags, SocketType, ipproto, sockopt};
         let to: Ipv4Addr = to.parse().unwrap();
-        let socket = self.here(|| rustix::net::socket(AddressFamily::INET, SocketType::RAW, Some(ipproto::ICMP)).unwrap());
+        let socket =
+            self.here(|| rustix::net::socket(AddressFamily::INET, SocketType::RAW, Some(ipproto::ICMP)).unwrap());
         sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(Duration::from_secs(1))).unwrap();
         // Type 8, code 0, identifier 0x1234, sequence 1, and the sum of it.
         let sum = !(0x0800_u16 + 0x1234 + 1);
@@ -148,7 +149,20 @@ impl Outside {
         self.run(&["nft", "add", "table", "ip", "seen"]);
         self.run(&["nft", "add", "counter", "ip", "seen", "all_of_it"]);
         self.run(&["nft", "add", "chain", "ip", "seen", "arrives", "{ type filter hook prerouting priority -150; }"]);
-        self.run(&["nft", "add", "rule", "ip", "seen", "arrives", "ip", "saddr", address, "counter", "name", "all_of_it"]);
+        self.run(&[
+            "nft",
+            "add",
+            "rule",
+            "ip",
+            "seen",
+            "arrives",
+            "ip",
+            "saddr",
+            address,
+            "counter",
+            "name",
+            "all_of_it",
+        ]);
     }
 
     pub fn counted(&self) -> i64 {

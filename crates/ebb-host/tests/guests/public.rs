@@ -32,9 +32,8 @@ async fn a_public_address_leads_to_its_guest_as_its_rules_say() {
     let (one, two) = (guest(1), guest(2));
     // Somebody believes to know where the address is.
     outside.ip(&format!("neigh replace {FIRST} lladdr 02:00:00:00:00:99 dev world nud stale"));
-    let order = |bench: &Bench, generation| {
-        bench.order(one, account(1), generation).user_data(SERVERS).place(1, "10.64.0.16")
-    };
+    let order =
+        |bench: &Bench, generation| bench.order(one, account(1), generation).user_data(SERVERS).place(1, "10.64.0.16");
     let rules = [SSH, ECHO, ELSEWHERE, NAMES];
     bench
         .desire([
