@@ -255,6 +255,7 @@ fn running(id: InstanceId, charge: &Charge, host: HostId, at: Timestamp) -> Inst
         first_running: Some(at.second()),
         in_use_since: Some(at.second()),
         end_announced: false,
+        disk_revision: 0,
         frozen_since: None,
         generation: 2,
         state: State::Running,

@@ -100,6 +100,7 @@ impl Zone {
                 first_running: Some(created_at.plus_seconds(1).second()),
                 in_use_since: Some(created_at.plus_seconds(1).second()),
                 end_announced: false,
+                disk_revision: 0,
                 frozen_since: None,
                 generation: 2,
                 state: State::Running,

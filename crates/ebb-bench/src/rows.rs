@@ -155,6 +155,7 @@ impl Shop {
             first_running: None,
             in_use_since: None,
             end_announced: false,
+            disk_revision: 0,
             frozen_since: None,
             generation: 1,
             state: State::Starting { give_up_at: self.now.plus_seconds(self.limits.boot_timeout_seconds) },

@@ -241,6 +241,7 @@ impl Running {
             first_running: Some(since),
             in_use_since: Some(since),
             end_announced: false,
+            disk_revision: 0,
             frozen_since: None,
             generation: 2,
             state: State::Running,

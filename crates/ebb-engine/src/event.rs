@@ -83,6 +83,13 @@ pub enum Event {
     },
     /// What stays when it goes.
     KeepChanged(Keep),
+    /// Root has another password from the next start on.
+    PasswordReset,
+    /// The system disk is made anew of this image at the next start; what was on it is lost.
+    SystemDiskReplaced {
+        image: String,
+        revision: i64,
+    },
     StopAsked,
     /// It is to be off with its room given back, all but the disk.
     EconomicalStopAsked {
@@ -474,6 +481,8 @@ impl Event {
             Event::Bought { .. } => "bought",
             Event::Running { .. } => "running",
             Event::KeepChanged(_) => "keep-changed",
+            Event::PasswordReset => "password-reset",
+            Event::SystemDiskReplaced { .. } => "system-disk-replaced",
             Event::StopAsked => "stop-asked",
             Event::EconomicalStopAsked { .. } => "economical-stop-asked",
             Event::Stopped { .. } => "stopped",

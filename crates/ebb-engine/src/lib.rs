@@ -51,6 +51,7 @@ mod prospect;
 pub mod quote;
 pub mod rating;
 pub mod refusal;
+pub mod reinstall;
 pub mod renewal;
 pub mod reserve;
 pub mod resize;

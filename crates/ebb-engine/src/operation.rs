@@ -54,6 +54,7 @@ impl Operation {
             Operation::Resize => Some("`resize` with a flavor (`ebb instances resize`)"),
             Operation::ToSubscription => Some("`convert` to `subscription` (`ebb instances convert`)"),
             Operation::ToOnDemand => Some("`convert` to `on-demand` (`ebb instances convert`)"),
+            Operation::ChangeOs => Some("`system-disk` with an image (`ebb instances reinstall`)"),
             _ => None,
         }
     }
@@ -113,7 +114,8 @@ pub fn permit(instance: &Instance, operation: Operation) -> Result<(), Refused> 
         return Err(Refused::NeverForBlocks { what, code });
     }
     against_option(instance, operation)?;
-    if operation == Operation::Resize && !matches!(instance.state, State::Stopped | State::StoppedEconomically) {
+    let needs_off = matches!(operation, Operation::Resize | Operation::ChangeOs);
+    if needs_off && !matches!(instance.state, State::Stopped | State::StoppedEconomically) {
         return Err(Refused::NotStopped { state: instance.state.name() });
     }
     let State::Reclaiming { deadline, .. } = instance.state else { return Ok(()) };

@@ -91,6 +91,8 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::DeleteAsked
         | Event::Replanned { .. }
         | Event::KeepChanged(_)
+        | Event::PasswordReset
+        | Event::SystemDiskReplaced { .. }
         | Event::Approved { .. }
         | Event::TrialEndChosen { .. }
         | Event::BecameOnDemand { .. }

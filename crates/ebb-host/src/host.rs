@@ -4,6 +4,7 @@
 //! ([`crate::qemu::machine`]), by the scribe, or by the network thread.
 
 mod adoption;
+mod outside;
 mod questions;
 mod streams;
 
@@ -12,6 +13,7 @@ use crate::error::HostError;
 use crate::files::{self, Files};
 use crate::metadata;
 use crate::network::plan::Port;
+use crate::network::{Metered, Remembered, Then};
 use crate::qemu::console::Console;
 use crate::qemu::limits::Limits;
 use crate::qemu::machine::{Machine, News, Order, Workshop};
@@ -22,10 +24,12 @@ use crate::signal::Signal;
 use crate::socket::{self, Call, Door};
 use crate::{capacity, network, timer};
 use ebb_driver::agent::{Action, Agent, Seen, VolumeSeen};
+use ebb_driver::counters::next_minute;
 use ebb_driver::protocol::{Features, FromHost, Hello, Is, ToHost, Want};
 use ebb_driver::wall::Wall;
 use ebb_model::id::InstanceId;
 use ebb_model::resources::Resources;
+use ebb_model::time::Timestamp;
 use questions::Waiting;
 use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
@@ -76,7 +80,11 @@ pub async fn run(config: HostConfig, qemu: QemuConfig, files: Arc<Files>) -> Res
         streams: JoinSet::new(),
         news,
         pages,
+        metered: inside.metered,
+        remembered: inside.remembered,
+        next_reading: None,
     };
+    host.next_reading = host.has_uplink().then(|| next_minute(clock.now()));
     host.adopt(&inside.guests).await?;
     for (image, dir) in &host.shop.images {
         if !dir.join(command::KERNEL).is_file() || !dir.join(command::INITRAMFS).is_file() {
@@ -97,8 +105,8 @@ pub async fn run(config: HostConfig, qemu: QemuConfig, files: Arc<Files>) -> Res
     let mut services = JoinSet::new();
     services.spawn(socket::serve(listener, door, calls));
     services.spawn(metadata::serve(doors, questions));
-    services.spawn(network::dhcp::serve(dhcp, inside.leases));
-    services.spawn(network::dns::serve(dns));
+    services.spawn(network::dhcp::serve(dhcp, inside.leases, inside.mtu));
+    services.spawn(network::dns::serve(dns, host.shop.config.network.resolvers.clone()));
     services.spawn(scribe::write(files, to_write, move |then| drop(written.send(then))));
     loop {
         tokio::select! {
@@ -109,6 +117,8 @@ pub async fn run(config: HostConfig, qemu: QemuConfig, files: Arc<Files>) -> Res
                 host.carry_out(actions);
             }
             () = timer::until(&clock, host.patience_ends_at()) => host.lose_patience(),
+            () = timer::until(&clock, host.next_reading) => host.read_counters(),
+            Some(metered) = host.metered.recv() => host.say_metered(metered),
             Some((id, news)) = told.recv() => host.learn(id, news),
             Some(Ok((id, end))) = host.tasks.join_next() => host.ended(id, end),
             Some(_) = host.streams.join_next() => {}
@@ -164,6 +174,10 @@ struct Host {
     streams: JoinSet<()>,
     news: mpsc::UnboundedSender<(InstanceId, News)>,
     pages: mpsc::UnboundedSender<Page>,
+    /// What is read of the counters of public addresses.
+    metered: mpsc::UnboundedReceiver<Metered>,
+    remembered: Remembered,
+    next_reading: Option<Timestamp>,
 }
 
 /// The way to a guest's task.
@@ -216,7 +230,18 @@ impl Host {
         if let ToHost::ReadConsole { request, guest, bytes } = message {
             return self.read_console(request, guest, bytes);
         }
+        match &message {
+            // What is due is read first.
+            ToHost::Ping if self.has_uplink() => return self.shop.network.read(Then::SayAll),
+            ToHost::Peers { hosts } => return self.shop.network.peers(hosts.clone()),
+            _ => {}
+        }
+        let ordered: Vec<InstanceId> = match &message {
+            ToHost::Desire { guests, .. } => guests.iter().map(|guest| guest.id).collect(),
+            _ => vec![],
+        };
         let actions = self.agent.hear(message, now);
+        ordered.into_iter().for_each(|id| self.tell_network(id));
         self.carry_out(actions);
     }
 
@@ -231,7 +256,10 @@ impl Host {
                     page.records.insert(id, record);
                     changed.push(id);
                 }
-                Action::Forget(id) => drop(page.records.insert(id, None)),
+                Action::Forget(id) => {
+                    page.records.insert(id, None);
+                    self.shop.network.forget(id);
+                }
                 Action::SavePosition => page.position = Some(self.agent.position()),
                 Action::Start(_) | Action::Say(FromHost::Accepted { .. }) => page.then.push(action),
                 Action::Say(message) => self.say(message),
@@ -326,6 +354,10 @@ impl Host {
                 self.place(id, port);
             }
             News::Seen(seen) => {
+                // The last reading of its addresses comes before the word that it is gone.
+                while let Ok(metered) = self.metered.try_recv() {
+                    self.say_metered(metered);
+                }
                 if let Some(handle) = self.machines.get_mut(&id) {
                     handle.last = None;
                 }
@@ -342,8 +374,8 @@ impl Host {
     }
 
     fn place(&mut self, id: InstanceId, port: Port) {
-        self.addresses.insert(port.0, id);
-        self.agent.addressed(id, port.0.to_string());
+        self.addresses.insert(port.address(), id);
+        self.agent.addressed(id, port.address().to_string());
         if let Some(handle) = self.machines.get_mut(&id) {
             handle.port = Some(port);
         }
@@ -367,12 +399,18 @@ impl Host {
                 Accelerator::Tcg => "qemu-tcg".to_owned(),
             },
             capacity: self.capacity.clone(),
-            features: Features { notice_in_metadata: true, streams: true, ..Features::default() },
+            features: Features {
+                notice_in_metadata: true,
+                streams: true,
+                metered_traffic: self.has_uplink(),
+                public_addresses: self.has_uplink(),
+                ..Features::default()
+            },
             position: self.agent.position(),
             wanted_back: self.wanted_back,
             volumes: self.agent.volumes(),
-            tunnel: None,
-            readings: vec![],
+            tunnel: self.shop.config.network.tunnel_address(),
+            readings: self.remembered.read().unwrap_or_else(|e| e.into_inner()).clone(),
             guests: self.agent.observed(),
         }
     }

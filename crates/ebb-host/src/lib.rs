@@ -19,7 +19,7 @@ mod socket;
 mod timer;
 
 pub use clean::clean;
-pub use config::{Accelerator, Access, DriverConfig, HostConfig, NetworkConfig, QemuConfig};
+pub use config::{Accelerator, Access, DriverConfig, HostConfig, NetworkConfig, QemuConfig, Resolver, Tunnel, Uplink};
 pub use error::HostError;
 pub use network::namespace;
 

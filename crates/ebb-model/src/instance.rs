@@ -20,6 +20,8 @@ pub struct Instance {
     pub host: HostId,
     pub flavor: String,
     pub image: String,
+    /// Grows when its system disk is to be made anew of the image.
+    pub disk_revision: i64,
     pub key_pair: Option<KeyPairId>,
     /// vCPU, memory, system disk and whatever else its flavor has; how much of it its host keeps for it, [`Instance::used`] says.
     pub resources: Resources,

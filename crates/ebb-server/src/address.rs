@@ -14,7 +14,7 @@ use ebb_model::pool::Pool;
 use ebb_model::price::Prices;
 use ebb_model::time::Second;
 use ebb_model::traffic::{Address, Month, PaidBy};
-use ebb_store::rows::{address, bill, host, ip};
+use ebb_store::rows::{address, bill, host, ip, password};
 
 /// The region of a zone, and what traffic costs there.
 ///
@@ -137,6 +137,7 @@ impl Unit {
     /// An instance is gone: its addresses stay or go with it, as its owner wanted (rules §2.8). What never ran leaves nothing.
     pub async fn part_with_addresses(&mut self, gone: &Instance) -> Outcome<()> {
         let State::Released { end, .. } = gone.state else { return Ok(()) };
+        self.write(password::forget(gone.id));
         // With what was frozen for too long all goes.
         let all_goes = end.cause == Cause::Arrears && gone.frozen_since.is_some();
         let keep = gone.keep.public_ip && end.cause != Cause::NeverRan && !all_goes;

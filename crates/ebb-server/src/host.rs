@@ -22,7 +22,7 @@ use ebb_model::traffic::Address;
 use ebb_store::rows::host::Host;
 use ebb_store::rows::instance::Seen;
 use ebb_store::rows::lending;
-use ebb_store::rows::{account, address, alarm, drill, host, instance, notice};
+use ebb_store::rows::{account, address, alarm, drill, host, instance, notice, password};
 use ebb_store::{Decision, Halt, StoreError};
 use futures_util::future::try_join_all;
 use std::collections::{BTreeMap, BTreeSet};
@@ -229,6 +229,7 @@ impl App {
                     };
                     let public_keys = key.iter().map(account::read_key_pair).map(|key| (key.name, key.public_key));
                     let user_data = reads.row(instance::user_data(about.id)).await?;
+                    let password = reads.row(password::of(about.id)).await?;
                     let addresses = reads.rows(address::of_instance(about.id)).await?;
                     let seen = instance::read_seen(row);
                     let groups = security_group::of_instance(&reads, about.account, &seen.security_groups).await?;
@@ -240,7 +241,7 @@ impl App {
                         spec: GuestSpec {
                             resources: about.resources.clone(),
                             image: about.image.clone(),
-                            disk_revision: 0,
+                            disk_revision: about.disk_revision,
                             disposable: !about.purchase.is_firm(),
                         },
                         metadata: Metadata {
@@ -251,7 +252,7 @@ impl App {
                             name: about.name,
                             zone: about.zone,
                             flavor: about.flavor,
-                            password_hash: None,
+                            password_hash: password.map(|row| password::read(&row)),
                         },
                         end,
                         place: seen.place,

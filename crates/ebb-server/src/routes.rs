@@ -18,6 +18,7 @@ pub mod host;
 mod instance;
 mod key_pair;
 mod lending;
+mod login;
 mod offer;
 mod permitted;
 mod person;
@@ -73,7 +74,7 @@ const DOCS: &str = "/docs";
         catalog::show, catalog::quote, offer::list, offer::limits,
         purchase::buy, instance::list, instance::show, instance::release, instance::stop, instance::start, resize::resize,
         instance::reclaim, instance::console_log, why::decisions, instance::change, permitted::operations, permitted::operate,
-        conversion::convert, conversion::renew_instance, renewal::choose,
+        login::reset_password, login::replace_system_disk, conversion::convert, conversion::renew_instance, renewal::choose,
         address::list, address::allocate, address::bind, address::unbind, address::charge, address::release, address::send,
         security_group::list, security_group::show, security_group::create, security_group::allow, security_group::deny,
         security_group::delete, security_group::choose,
@@ -154,6 +155,8 @@ pub fn router(app: App) -> Router {
         .route("/v1/instances/{id}/stop", post(instance::stop))
         .route("/v1/instances/{id}/start", post(instance::start))
         .route("/v1/instances/{id}/resize", post(resize::resize))
+        .route("/v1/instances/{id}/password", post(login::reset_password))
+        .route("/v1/instances/{id}/system-disk", post(login::replace_system_disk))
         .route("/v1/instances/{id}/convert", post(conversion::convert))
         .route("/v1/instances/{id}/renew", post(conversion::renew_instance))
         .route("/v1/instances/{id}/renewal", post(renewal::choose))

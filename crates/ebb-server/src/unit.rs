@@ -18,6 +18,7 @@ use ebb_engine::lifecycle::{self, Command, Effect, Input, Reclaim, Step};
 use ebb_engine::ordered;
 use ebb_engine::placement::{Chosen, Decision as Plan, Room, Tenancy};
 use ebb_engine::refusal::Refused;
+use ebb_engine::reinstall::reinstall;
 use ebb_engine::resize::{self, Size};
 use ebb_engine::topic;
 use ebb_model::billing::Meter;
@@ -255,6 +256,17 @@ impl Unit {
         };
         let next = self.follow(before, step).await?.expect("another size is a change");
         self.write(instance::resize(&next));
+        Ok(next)
+    }
+
+    /// Has the system disk of a stopped instance made anew at its next start.
+    pub async fn reinstall(&mut self, before: &Instance, image: &str) -> Outcome<Instance> {
+        let step = match reinstall(before, image) {
+            Ok(step) => step,
+            Err(refused) => return refuse(refused),
+        };
+        let next = self.follow(before, step).await?.expect("another disk is a change");
+        self.write(instance::reinstall(&next));
         Ok(next)
     }
 

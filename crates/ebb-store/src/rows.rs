@@ -21,6 +21,7 @@ pub mod ip;
 pub mod lending;
 mod many;
 pub mod notice;
+pub mod password;
 pub mod person;
 pub mod price;
 pub mod security_group;

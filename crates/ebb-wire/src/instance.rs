@@ -76,6 +76,24 @@ pub struct Stop {
     pub economical: bool,
 }
 
+/// A password of root, from the next start on.
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResetPassword {
+    /// 8 to 72 visible ASCII characters, of at least three kinds.
+    #[schema(example = "Correct-horse7")]
+    pub password: String,
+}
+
+/// A system disk made anew at the next start.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplaceSystemDisk {
+    /// The same image as before, if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+}
+
 /// Another flavor for a stopped instance.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -2,6 +2,7 @@
 
 use crate::conversion::{self, ConvertArgs, RenewArgs, RenewalArgs};
 use crate::failure::Failure;
+use crate::login::{self, PasswordArgs, ReinstallArgs};
 use crate::session::{Session, print};
 use crate::table::{Table, facts, instant, optional_instant, plain, plain_lines};
 use crate::wait::{Until, wait};
@@ -64,6 +65,14 @@ pub enum Instances {
         #[arg(long)]
         quote: bool,
     },
+    /// Set root's password; it holds from the next start on
+    #[command(
+        after_help = "Asks for the password, or reads it from a file or from standard input.\n\nExample:\n  ebb instances reset-password web --from password.txt"
+    )]
+    ResetPassword(PasswordArgs),
+    /// Make the system disk of a stopped instance anew at its next start; what is on it is lost
+    #[command(after_help = "Example:\n  ebb instances reinstall web --yes")]
+    Reinstall(ReinstallArgs),
     /// Sell it otherwise from now on: out of the trial, or by the month, paid in advance
     #[command(
         after_help = "Example:\n  ebb instances convert web --to subscription --months 3 --quote\n  ebb instances convert trying --to on-demand"
@@ -145,6 +154,8 @@ pub async fn instances(session: &Session, command: &Instances) -> Result<(), Fai
             session.show(&instance, instance_text)
         }
         Instances::Stop(args) => stop(session, args).await,
+        Instances::ResetPassword(args) => login::reset_password(session, args).await,
+        Instances::Reinstall(args) => login::reinstall(session, args).await,
         Instances::Resize { id, flavor, quote } => {
             let id = which::instance(&session.client, id).await?;
             let to = Resize { flavor: flavor.clone(), quote: *quote };

@@ -21,6 +21,7 @@ mod host;
 mod hosts;
 mod instances;
 mod key_pairs;
+mod login;
 mod money;
 mod offers;
 mod profile;

@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use std::io::{BufRead, IsTerminal, Write};
+use std::path::Path;
 
 /// Warns and asks. Where nobody sits, `unasked` says what would happen and what to give instead of an answer; `refused` is what came
 /// of a no.
@@ -14,6 +15,42 @@ pub fn agreed(warning: &str, question: &str, unasked: String, refused: &str) -> 
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer).map_err(Failure::io("standard input"))?;
     if is_yes(&answer) { Ok(()) } else { Err(Failure::Outcome(refused.to_owned())) }
+}
+
+/// What must not be seen: the first line of a file, of standard input (`-`, or where nobody sits), or what is typed unseen.
+pub fn secret(from: Option<&Path>, prompt: &str) -> Result<String, Failure> {
+    let terminal = std::io::stdin().is_terminal();
+    let text = match from {
+        Some(file) if file != Path::new("-") => {
+            std::fs::read_to_string(file).map_err(Failure::io(format!("the file {}", file.display())))?
+        }
+        None if terminal => typed(prompt)?,
+        _ => {
+            let mut line = String::new();
+            std::io::stdin().lock().read_line(&mut line).map_err(Failure::io("standard input"))?;
+            line
+        }
+    };
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
+/// Reads a line that the terminal does not show.
+fn typed(prompt: &str) -> Result<String, Failure> {
+    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+    let failed = |e: rustix::io::Errno| Failure::io("the terminal")(e.into());
+    let stdin = std::io::stdin();
+    eprint!("{prompt}");
+    let shown = tcgetattr(&stdin).map_err(failed)?;
+    let mut hidden = shown.clone();
+    hidden.local_modes.remove(LocalModes::ECHO);
+    tcsetattr(&stdin, OptionalActions::Flush, &hidden).map_err(failed)?;
+    let mut line = String::new();
+    let read = stdin.lock().read_line(&mut line);
+    let restored = tcsetattr(&stdin, OptionalActions::Flush, &shown);
+    eprintln!();
+    read.map_err(Failure::io("standard input"))?;
+    restored.map_err(failed)?;
+    Ok(line)
 }
 
 fn is_yes(answer: &str) -> bool {

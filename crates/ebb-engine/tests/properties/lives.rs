@@ -70,6 +70,7 @@ pub fn instance(id: u128, purchase: Purchase) -> Instance {
         first_running: None,
         in_use_since: None,
         end_announced: false,
+        disk_revision: 0,
         frozen_since: None,
         generation: 1,
         state: State::Starting { give_up_at: created_at.plus_seconds(LIMITS.boot_timeout_seconds) },

@@ -69,6 +69,7 @@ impl Host {
                     actions.extend(self.agent.see(id, Seen::Off, at));
                 }
             }
+            self.tell_network(id);
             self.employ(id, machine, console, port);
             if let Some(port) = port {
                 self.place(id, port);

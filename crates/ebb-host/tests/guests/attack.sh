@@ -2,7 +2,7 @@
 # attacker
 # Tries, from inside a real guest, everything that must lead to nothing. Says one line each: own (its own user-data), nothing, or BREACH.
 me=@ME@ gateway=@GATEWAY@ gateway_mac=@GATEWAY_MAC@ sibling=@SIBLING@ sibling_mac=@SIBLING_MAC@
-victim=@VICTIM@ victim_gateway=@VICTIM_GATEWAY@ machine=@MACHINE@ outside=@OUTSIDE@ inside=@INSIDE@
+victim=@VICTIM@ machine=@MACHINE@ outside=@OUTSIDE@ inside=@INSIDE@
 metadata=169.254.169.254
 mac=$(cat /sys/class/net/eth0/address)
 
@@ -24,7 +24,7 @@ back_to_normal() {
   ip link set eth0 down
   ip link set eth0 address "$mac"
   ip addr flush dev eth0 scope global
-  ip addr add "$me/24" dev eth0
+  ip addr add "$me/@BITS@" dev eth0
   ip link set eth0 up
   ip route replace default via "$gateway" dev eth0
   ip route replace "$metadata/32" via "$gateway" dev eth0
@@ -55,7 +55,7 @@ ip link set eth0 up
 ip route replace default via "$gateway" dev eth0
 ip route replace "$metadata/32" via "$gateway" dev eth0
 fetch "mac" "$metadata"
-ip addr add "$sibling/24" dev eth0
+ip addr add "$sibling/@BITS@" dev eth0
 ip route replace "$metadata/32" via "$gateway" dev eth0 src "$sibling"
 fetch "mac and source" "$metadata"
 back_to_normal
@@ -86,14 +86,12 @@ expect_nothing ipv6 ping6 -c 2 -W 2 -I eth0 @GATEWAY_LINK_LOCAL@
 # Others' machines and services.
 fetch "victim's address" "$victim"
 expect_nothing "ping victim" ping -c 2 -W 2 "$victim"
-expect_nothing "ping victim's gateway" ping -c 2 -W 2 "$victim_gateway"
 expect_nothing "ping machine" ping -c 2 -W 2 "$machine"
-for target in "$gateway" "$victim_gateway" "$victim" "$machine" "$metadata" 100.100.100.200 169.254.0.23; do
+for target in "$gateway" "$victim" "$machine" "$metadata" 100.100.100.200 169.254.0.23; do
   for port in 22 53 67 111 "$outside" "$inside"; do knock "$target" "$port" & done
   wait
 done
 knock "$gateway" 80
-knock "$victim_gateway" 80
 
 fetch after "$metadata"
 echo "attack: over"

@@ -1,18 +1,19 @@
 //! A host on the bench: started, spoken to as a server would, and swept away with a check that nothing stays.
 
+use crate::outside;
 use ebb_driver::link::{self, Incoming};
 use ebb_driver::protocol::{
     DesiredGuest, FromHost, GuestSpec, Hello, Is, Metadata, ObservedGuest, Open, PlannedEnd, Position, Target, ToHost,
     Want,
 };
-use ebb_host::{Access, DriverConfig, HostConfig, HostError, QemuConfig};
-use ebb_model::id::{AccountId, InstanceId};
+use ebb_host::{Access, DriverConfig, HostConfig, HostError, NetworkConfig, QemuConfig};
+use ebb_model::id::{AccountId, AddressId, InstanceId};
+use ebb_model::network::{Place, PublicAddress};
 use ebb_model::resources::Resources;
 use ebb_model::time::Timestamp;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{TcpListener, UdpSocket};
-use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -31,7 +32,7 @@ pub struct Bench {
     pub config: HostConfig,
     host: Option<JoinHandle<Result<(), HostError>>>,
     server: Option<(Incoming<OwnedReadHalf>, OwnedWriteHalf)>,
-    heard: Vec<FromHost>,
+    pub heard: Vec<FromHost>,
     sequence: i64,
 }
 
@@ -39,6 +40,14 @@ impl Bench {
     /// A host that runs, and a server that has said hello.
     pub async fn new(name: &str) -> Self {
         let mut bench = Self::idle(name, DriverConfig::Qemu(QemuConfig::default()));
+        bench.start().await;
+        bench.call().await;
+        bench
+    }
+
+    /// The same with a network of its own.
+    pub async fn with(name: &str, network: NetworkConfig) -> Self {
+        let mut bench = Self::idle(name, DriverConfig::Qemu(QemuConfig { network, ..QemuConfig::default() }));
         bench.start().await;
         bench.call().await;
         bench
@@ -96,6 +105,16 @@ impl Bench {
         if let Some(host) = self.host.take() {
             host.abort();
             let _ = host.await;
+        }
+    }
+
+    /// The same, and returns when nothing of it is at work any more.
+    pub async fn stop_in_order(&mut self) {
+        self.stop().await;
+        let lock = std::fs::File::open(self.config.data.join("lock")).unwrap();
+        let is_free = || rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_ok();
+        while !is_free() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
@@ -164,7 +183,7 @@ impl Bench {
     }
 
     /// The first thing said since the connection began that `wanted` knows.
-    async fn hear<T>(&mut self, wanted: impl Fn(&FromHost) -> Option<T>) -> T {
+    pub async fn hear<T>(&mut self, wanted: impl Fn(&FromHost) -> Option<T>) -> T {
         if let Some(found) = self.heard.iter().find_map(&wanted) {
             return found;
         }
@@ -287,16 +306,31 @@ impl Bench {
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
     }
 
+    /// Until a program in the host's namespace says something.
+    pub async fn settled(&self, words: &[&str], wanted: &str) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let said = self.inside(words);
+            if said.contains(wanted) {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "no `{wanted}` in {said}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// The console of a guest, with its shell waiting.
+    pub async fn shell(&self, id: InstanceId) -> UnixStream {
+        let mut console = self.stream(id, Target::Console).await.unwrap();
+        write(&mut console, "\n").await;
+        let n = id.uuid().as_u128() & 0xff;
+        read_until(&mut console, &format!("guest-{n}:")).await;
+        console
+    }
+
     /// A service inside the host's namespace, on all its addresses.
     pub fn listen_inside(&self) -> TcpListener {
-        let path = Path::new("/run/netns").join(self.namespace());
-        let listen = move || {
-            let namespace = std::fs::File::open(path).unwrap();
-            let kind = Some(rustix::thread::LinkNameSpaceType::Network);
-            rustix::thread::move_into_link_name_space(namespace.as_fd(), kind).unwrap();
-            TcpListener::bind("0.0.0.0:0").unwrap()
-        };
-        std::thread::spawn(listen).join().unwrap()
+        outside::inside(&self.namespace(), || TcpListener::bind("0.0.0.0:0").unwrap())
     }
 
     /// Ends the host, cleans up, and looks for anything that stayed.
@@ -318,7 +352,16 @@ impl Bench {
         }
         let links = Command::new("ip").args(["-o", "link"]).output().unwrap();
         let links = String::from_utf8_lossy(&links.stdout).into_owned();
-        assert!(!links.contains("tap0a4d") && !links.contains("br0a4d"), "{links}");
+        let (device, table) = (name.replacen("ebb-", "eb", 1), name.replacen('-', "_", 1));
+        for ours in ["tap0a", "br00", "br1", "vx00", &device] {
+            assert!(!links.contains(&format!(" {ours}")), "{ours}: {links}");
+        }
+        let tables = Command::new("nft").args(["list", "tables"]).output().unwrap();
+        let tables = String::from_utf8_lossy(&tables.stdout).into_owned();
+        assert!(!tables.contains(&table) && !tables.contains("traffic"), "{tables}");
+        let routes = Command::new("ip").args(["route", "show", "table", "all"]).output().unwrap();
+        let routes = String::from_utf8_lossy(&routes.stdout).into_owned();
+        assert!(!routes.contains("203.0.113.") && !routes.contains("169.254.86."), "{routes}");
     }
 }
 
@@ -362,6 +405,23 @@ impl Order {
         self
     }
 
+    pub fn place(mut self, network: u32, address: &str) -> Self {
+        let range = "10.64.0.0/10".parse().unwrap();
+        self.0.place = Some(Place { network, address: address.parse().unwrap(), range });
+        self
+    }
+
+    /// One more public address.
+    pub fn public(mut self, id: u128, ip: &str, mbit: Option<i64>) -> Self {
+        self.0.addresses.push(PublicAddress { id: address(id), ip: ip.parse().unwrap(), mbit });
+        self
+    }
+
+    pub fn ingress(mut self, rules: &[&str]) -> Self {
+        self.0.ingress = rules.iter().map(|rule| serde_json::from_str(rule).unwrap()).collect();
+        self
+    }
+
     pub fn image(mut self, image: &str) -> Self {
         self.0.spec.image = image.to_owned();
         self
@@ -374,6 +434,10 @@ pub fn guest(n: u128) -> InstanceId {
 
 pub fn account(n: u128) -> AccountId {
     AccountId::new(Uuid::from_u128(n))
+}
+
+pub fn address(n: u128) -> AddressId {
+    AddressId::new(Uuid::from_u128(n))
 }
 
 pub fn installation() -> Uuid {
@@ -405,6 +469,15 @@ pub async fn read_until(stream: &mut UnixStream, wanted: &str) -> String {
         panic!("no `{wanted}` in {all}");
     }
     all
+}
+
+/// Types a line into a shell and gives what it says.
+pub async fn typed(console: &mut UnixStream, line: &str) -> String {
+    // What was typed comes back, too; the quotes keep these words from being found in that.
+    write(console, &format!("echo ' be'gun; {line}; echo ' sa'id\n")).await;
+    let said = read_until(console, " said\r\n").await;
+    let said = said.split_once(" begun\r\n").expect("the line was begun").1;
+    said.split_once(" said\r\n").expect("it was waited for").0.replace('\r', "").trim().to_owned()
 }
 
 pub async fn read_to_end(stream: &mut UnixStream) {

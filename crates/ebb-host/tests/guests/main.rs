@@ -2,6 +2,11 @@
 
 mod bench;
 mod dialects;
+mod machine;
+mod metering;
+mod outside;
+mod public;
+mod tunnel;
 
 use bench::{Bench, account, guest};
 use ebb_driver::fake::Behaviour;
@@ -199,13 +204,13 @@ async fn a_guest_gets_nothing_that_is_not_its_own() {
 
     let script = [
         ("ME", "10.77.1.11"),
-        ("GATEWAY", "10.77.1.1"),
-        ("GATEWAY_MAC", "52:54:0a:4d:01:01"),
-        ("GATEWAY_LINK_LOCAL", "fe80::5054:aff:fe4d:101"),
+        ("BITS", "16"),
+        ("GATEWAY", "10.77.0.1"),
+        ("GATEWAY_MAC", "52:54:0a:4d:00:01"),
+        ("GATEWAY_LINK_LOCAL", "fe80::5054:aff:fe4d:1"),
         ("SIBLING", &sibling_address),
         ("SIBLING_MAC", "52:54:0a:4d:01:0a"),
         ("VICTIM", &victim_address),
-        ("VICTIM_GATEWAY", "10.77.0.1"),
         ("MACHINE", &bench::address_of_this_machine()),
         ("OUTSIDE", &outside.local_addr().unwrap().port().to_string()),
         ("INSIDE", &inside.local_addr().unwrap().port().to_string()),
@@ -223,7 +228,7 @@ async fn a_guest_gets_nothing_that_is_not_its_own() {
     }
     let attacks: Vec<_> = said.iter().filter(|line| line.ends_with("nothing")).collect();
     assert_eq!(attacks.len(), said.len() - 6, "everything else led to nothing");
-    assert!(attacks.len() >= 45, "{}", attacks.len());
+    assert!(attacks.len() >= 38, "{}", attacks.len());
     assert!(!printed.contains("BREACH"));
     for listener in [outside, inside] {
         listener.set_nonblocking(true).unwrap();

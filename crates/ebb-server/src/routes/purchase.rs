@@ -145,6 +145,7 @@ async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome
         first_running: None,
         in_use_since: None,
         end_announced: false,
+        disk_revision: 0,
         frozen_since: None,
         generation: 1,
         state: begin.life,

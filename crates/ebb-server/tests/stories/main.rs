@@ -21,6 +21,7 @@ mod explanations;
 mod forecasts;
 mod foresight;
 mod hosts;
+mod login;
 mod mails;
 mod metadata;
 mod monthly;

@@ -44,6 +44,7 @@ pub fn read(row: &Row) -> Instance {
         first_running: row.opt_int("first_running").map(Second::from_unix),
         in_use_since: row.opt_int("in_use_since").map(Second::from_unix),
         end_announced: row.int("end_announced") == 1,
+        disk_revision: row.int("disk_revision"),
         frozen_since: row.opt_int("frozen_since").map(Second::from_unix),
         generation: row.int("generation"),
         state: own_json(row.text("state")),
@@ -299,6 +300,22 @@ pub fn resize(next: &Instance) -> Query {
     query(
         "update instance set flavor = $2, resources = $3, purchase = $4 where id = $1",
         args![next.id.to_string(), next.flavor.as_str(), json(&next.resources), json(&next.purchase)],
+    )
+}
+
+/// Of another image, and its disk to be made anew.
+pub fn reinstall(next: &Instance) -> Query {
+    query(
+        "update instance set image = $2, disk_revision = $3 where id = $1",
+        args![next.id.to_string(), next.image.as_str(), next.disk_revision],
+    )
+}
+
+/// Guard: it is as it was read.
+pub fn unchanged(seen: &Instance) -> Query {
+    query(
+        "update instance set generation = $2 where id = $1 and generation = $2",
+        args![seen.id.to_string(), seen.generation],
     )
 }
 

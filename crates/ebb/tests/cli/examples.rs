@@ -59,7 +59,8 @@ fn every_example_runs_as_printed() {
 
 /// What an example takes for granted. Gives the id of a key, a bill record or a voucher, or an address, where one is asked for.
 fn prepare(sandbox: &Sandbox, example: &str) -> String {
-    if example.contains("--economical") || example.contains("resize") || example.contains("convert web") {
+    let firm = ["--economical", "resize", "convert web", "reinstall"];
+    if firm.iter().any(|word| example.contains(word)) {
         sandbox.ok("ebb buy c6.large.2 --name web --wait");
     } else if example.contains(" web") && !example.contains(" buy ") && !example.contains("--bind web") {
         sandbox.ok("ebb buy c6.large.2 --spot 3 --name web --wait");
@@ -96,7 +97,13 @@ fn prepare(sandbox: &Sandbox, example: &str) -> String {
     if example.contains("end-shortage") {
         sandbox.ok("ebb zones shortage cn-beijing-a --free vcpu=1 --as operator");
     }
-    if example.starts_with("ebb start web") || example.contains("resize") {
+    if example.contains("password.txt") {
+        sandbox.run("echo Correct-horse7 >password.txt");
+    }
+    if ["ebb start web", "ebb instances resize", "ebb instances reinstall"]
+        .iter()
+        .any(|start| example.starts_with(start))
+    {
         sandbox.ok("ebb stop web --wait");
     }
     if example.contains("key-pairs delete") {
