@@ -28,6 +28,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, mpsc};
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
 use tracing::{error, warn};
 
 pub struct Wiring {
@@ -61,6 +62,9 @@ struct Tidying {
     home: String,
     rates: String,
 }
+
+/// A guest that is to be attached, and who waits for that.
+type Attaching = (InstanceId, AccountId, oneshot::Sender<Result<Plug, String>>);
 
 /// What is to become of guests: where each stands from now on; `None`: nowhere.
 type Next = BTreeMap<InstanceId, Option<Stay>>;
@@ -149,11 +153,7 @@ impl Wiring {
         links += &done(&BTreeMap::new(), &all.links);
         batch("ip", &links)?;
         self.at_home(&done(&BTreeMap::new(), &all.home))?;
-        if let Some((uplink, _)) = &self.frame.uplink {
-            // What waits in a queue of an earlier life is lost, as on any network.
-            let _ = run(Command::new("tc").args(["qdisc", "del", "dev", uplink, "root"]), "");
-            batch("tc", &self.pace.all(uplink))?;
-        }
+        self.put_rates()?;
         self.reach(&BTreeSet::new(), &self.plan.peers.clone(), &self.tunnels());
         if self.frame.uplink.is_some() {
             home::pass_on();
@@ -200,7 +200,7 @@ impl Wiring {
     }
 
     /// One that fails must not take the others with it, so after a failure each is tried alone.
-    fn attach_all(&mut self, attach: Vec<(InstanceId, AccountId, tokio::sync::oneshot::Sender<Result<Plug, String>>)>) {
+    fn attach_all(&mut self, attach: Vec<Attaching>) {
         let wanted: Vec<_> = attach.iter().map(|(guest, account, _)| (*guest, *account)).collect();
         match self.attach(&wanted) {
             Ok(plugs) => attach.into_iter().zip(plugs).for_each(|((.., reply), plug)| drop(reply.send(Ok(plug)))),
@@ -303,11 +303,12 @@ impl Wiring {
         let kept = self.standing_of(&next);
         let mut book = String::new();
         rules::take_away(&mut book, &stood, &kept);
-        let mut said = vec![];
+        let (mut said, mut counts) = (vec![], None);
         if self.frame.uplink.is_some() && leads_elsewhere(before, &next) {
             system::rules(&std::mem::take(&mut book))?;
-            let counts = meter::counts()?;
-            said = self.meter.look(&counts, now);
+            let found = meter::counts()?;
+            said = self.meter.look(&found, now);
+            counts = Some(found);
         }
         let mut metered = false;
         if self.frame.uplink.is_some() {
@@ -363,6 +364,9 @@ impl Wiring {
         }
         // The guard first: a tap that is up meets it.
         system::rules(&book)?;
+        if let Some(counts) = counts {
+            meter::sweep(&names, &counts);
+        }
         links += taps;
         links += &done(&stood.links, &stand.links);
         batch("ip", &links)?;
@@ -434,19 +438,27 @@ impl Wiring {
 
     /// Everything anew from the plan, after something went wrong.
     fn put_in_order(&mut self) {
-        let bridges = devices("bridge").unwrap_or_default();
+        let (bridges, here) = (devices("bridge").unwrap_or_default(), self.plan.networks());
         let mut links = String::new();
-        for (name, port) in self.plan.networks() {
-            if !bridges.contains(&name) {
-                self.bridge(&mut links, port);
-                tunnel::device(&mut links, port, &self.frame);
+        for (name, port) in &here {
+            if !bridges.contains(name) {
+                self.bridge(&mut links, *port);
+                tunnel::device(&mut links, *port, &self.frame);
             }
+        }
+        // What a change that failed has made would be in the way of the next one.
+        for stale in bridges.iter().filter(|name| !here.contains_key(*name)) {
+            let device = stale.replacen("br", "vx", 1);
+            writeln!(links, "link del {stale}\nlink del {device}").expect("a string takes everything");
         }
         let before = std::mem::take(&mut self.guests);
         let mut sum = Standing::default();
         before.values().for_each(|one| sum.add(one));
         if let Err(why) = self.put_rules() {
             error!("the rules could not be put in order: {why}");
+        }
+        if let Err(why) = self.put_rates() {
+            error!("addresses are not held to their rates: {why}");
         }
         let all = self.all();
         links += &undone(&sum.links, &all.links);
@@ -490,6 +502,13 @@ impl Wiring {
         let standing = self.networks.values().map(|(_, standing)| standing).chain(self.guests.values());
         text.push_str(&rules::all(&self.frame, &self.plan.peers, standing));
         system::rules(&text)
+    }
+
+    /// Makes the uplink's queue anew. What waits in it is lost, as on any network.
+    fn put_rates(&self) -> Result<(), String> {
+        let Some((uplink, _)) = &self.frame.uplink else { return Ok(()) };
+        let _ = run(Command::new("tc").args(["qdisc", "del", "dev", uplink, "root"]), "");
+        batch("tc", &self.pace.all(uplink))
     }
 
     /// Takes the counters up that are there; those that are not begin anew.
