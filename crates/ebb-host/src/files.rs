@@ -7,13 +7,15 @@
 //! position.json         how far the orders were obeyed
 //! records/ID.json       what should be and what is, of each guest; outlives the guest until the server forgets it
 //! guests/ID/            a guest's own things: its console's log, and in q/ what its QEMU may touch
+//! volumes/              disks, snapshots and images ([`crate::volumes`])
 //! trash/                what is being deleted
 //! ```
 
 use crate::error::HostError;
-use ebb_driver::agent::Guest;
+use ebb_driver::agent::{Guest, Volume};
 use ebb_driver::protocol::Position;
 use ebb_model::id::InstanceId;
+use ebb_model::volume::VolumeId;
 use rustix::fs::FlockOperation;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -53,7 +55,7 @@ impl Files {
         make(root, 0o711)?;
         let root = root.canonicalize().map_err(HostError::data("its path cannot be followed"))?;
         // Here stand the guests' secrets. No QEMU needs a way in: each begins in its own directory.
-        for dir in ["records", "guests", "trash"] {
+        for dir in ["records", "guests", "trash", "volumes", "volumes/records", "volumes/layers", "volumes/work"] {
             make(&root.join(dir), 0o700)?;
         }
         let lock = File::create(root.join("lock")).map_err(HostError::data("the lock cannot be made"))?;
@@ -73,6 +75,10 @@ impl Files {
 
     pub fn record(&self, id: InstanceId) -> PathBuf {
         self.root.join("records").join(format!("{id}.json"))
+    }
+
+    pub fn volume_record(&self, id: VolumeId) -> PathBuf {
+        self.root.join("volumes/records").join(format!("{id}.json"))
     }
 
     pub fn trash(&self) -> PathBuf {
@@ -115,9 +121,17 @@ impl Files {
 
     /// Every guest that was written down.
     pub fn records(&self) -> Result<Vec<Guest>, HostError> {
-        let dir = self.root.join("records");
-        let names = fs::read_dir(&dir).map_err(HostError::data("the records cannot be listed"))?;
-        let mut guests = vec![];
+        self.records_in("records")
+    }
+
+    /// Every volume that was written down.
+    pub fn volume_records(&self) -> Result<Vec<Volume>, HostError> {
+        self.records_in("volumes/records")
+    }
+
+    fn records_in<T: DeserializeOwned>(&self, dir: &str) -> Result<Vec<T>, HostError> {
+        let names = fs::read_dir(self.root.join(dir)).map_err(HostError::data("the records cannot be listed"))?;
+        let mut records = vec![];
         for name in names.flatten() {
             let path = name.path();
             // A file that was being written when the host died; the one that it was to replace is whole.
@@ -125,9 +139,9 @@ impl Files {
                 let _ = fs::remove_file(&path);
                 continue;
             }
-            guests.extend(read::<Guest>(&path)?);
+            records.extend(read(&path)?);
         }
-        Ok(guests)
+        Ok(records)
     }
 
     /// The guests that have a directory, with or without a record.

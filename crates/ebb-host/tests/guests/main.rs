@@ -2,6 +2,9 @@
 
 mod bench;
 mod dialects;
+mod disks;
+mod images;
+mod snapshots;
 
 use bench::{Bench, account, guest};
 use ebb_driver::fake::Behaviour;

@@ -1,0 +1,632 @@
+//! What lies on this host beside its guests' own things, and who has which disk?
+//!
+//! ```text
+//! volumes/graph.json      which layers make up which disk, snapshot and image
+//! volumes/records/ID.json what should be and what is, of each volume
+//! volumes/layers/N        the layers; nobody but root gets there
+//! volumes/work/           half-made things; emptied at each start
+//! ```
+//!
+//! A layer's file is on disk before the graph names it, and goes after the graph has forgotten it. So whatever the host was at
+//! when it died, each file in the graph is whole, and any other is nobody's and swept.
+
+mod catalog;
+pub mod header;
+pub mod import;
+pub mod layers;
+pub mod making;
+mod tool;
+
+use crate::error::HostError;
+use crate::files::{self, Files};
+use crate::qemu::disks::Chore;
+use ebb_driver::protocol::Stored;
+use ebb_model::id::InstanceId;
+use ebb_model::volume::{DiskOf, ImageFormat, VolumeId};
+use layers::{Boot, Disk, Graph, Kept, Layer, LayerId, System, named};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::sync::{Semaphore, mpsc};
+use tracing::{info, warn};
+
+/// Of a header that a guest's QEMU may have written on.
+const OWN_HEAD_BYTES: u64 = 64 << 10;
+
+/// The volumes of a host.
+#[derive(Debug)]
+pub struct Store {
+    dir: PathBuf,
+    trash: PathBuf,
+    state: Mutex<State>,
+    /// Whose turn it is to have strange files read; the user that reads them is no guest's.
+    tool: Semaphore,
+    tool_uid: u32,
+}
+
+#[derive(Debug)]
+struct State {
+    graph: Graph,
+    /// Who has a disk. It is nobody else's meanwhile.
+    claims: BTreeMap<DiskOf, Claim>,
+    /// Told to go: what is still being made of them does not come.
+    over: BTreeSet<VolumeId>,
+}
+
+#[derive(Debug, Clone)]
+pub enum Claim {
+    /// The task of a guest, which does what is to be done about its disks.
+    Guest { id: InstanceId, chores: mpsc::UnboundedSender<Chore> },
+    /// Somebody makes something of it that is off.
+    Maker,
+}
+
+/// What a guest's QEMU is to open, the lowest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chain {
+    pub bytes: u64,
+    pub layers: Vec<(LayerId, ImageFormat)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    Read,
+    Write,
+}
+
+/// What a new system disk begins with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Beginning {
+    /// Nothing; its guest is booted by the kernel of this image.
+    Blank { kernel: String },
+    /// A snapshot or an image.
+    Volume { id: VolumeId, boot: Boot },
+    /// A disk image that the operator gave the host under this name.
+    Taken { name: String },
+}
+
+impl Store {
+    /// Opens the room and sweeps what nobody refers to.
+    pub fn open(files: &Files, tool_uid: u32) -> Result<Self, HostError> {
+        let dir = files.root().join("volumes");
+        let mut graph: Graph = files::read(&dir.join("graph.json"))?.unwrap_or_default();
+        graph.sweep();
+        let store = Self {
+            trash: files.trash(),
+            state: Mutex::new(State { graph, claims: BTreeMap::new(), over: BTreeSet::new() }),
+            dir,
+            tool: Semaphore::new(1),
+            tool_uid,
+        };
+        store.sweep().map_err(HostError::data("the volumes cannot be swept"))?;
+        Ok(store)
+    }
+
+    fn sweep(&self) -> io::Result<()> {
+        let state = self.state();
+        self.write(&state.graph, Durable::Yes)?;
+        for half_made in fs::read_dir(self.dir.join("work"))?.flatten() {
+            self.put_aside(&half_made.path());
+        }
+        for file in fs::read_dir(self.dir.join("layers"))?.flatten() {
+            let id = file.file_name().to_str().and_then(|name| name.parse().ok()).map(LayerId);
+            if id.is_none_or(|id| !state.graph.layers().contains_key(&id)) {
+                info!("{} belongs to no volume and is swept", file.path().display());
+                self.put_aside(&file.path());
+            }
+        }
+        for id in state.graph.layers().keys().filter(|id| !self.path(**id).is_file()) {
+            // Not lost by us; whoever needs it fails, with a word about it.
+            warn!("{} is missing: what lies on it cannot be read", self.path(*id).display());
+        }
+        Ok(())
+    }
+
+    /// Takes a disk for somebody; else says who has it.
+    pub fn claim(&self, disk: DiskOf, by: &Claim) -> Result<(), Claim> {
+        let mut state = self.state();
+        match state.claims.get(&disk) {
+            Some(other) if !other.is(by) => Err(other.clone()),
+            _ => {
+                state.claims.insert(disk, by.clone());
+                Ok(())
+            }
+        }
+    }
+
+    pub fn release(&self, disk: DiskOf, by: &Claim) {
+        let mut state = self.state();
+        let is_theirs = match (state.claims.get(&disk), by) {
+            (Some(Claim::Maker), Claim::Maker) => true,
+            (Some(holder), by) => holder.is(by),
+            (None, _) => false,
+        };
+        if is_theirs {
+            state.claims.remove(&disk);
+        }
+    }
+
+    /// A guest's process is dead: it has nothing any more.
+    pub fn release_all(&self, guest: InstanceId) {
+        self.state().claims.retain(|_, claim| !matches!(claim, Claim::Guest { id, .. } if *id == guest));
+    }
+
+    pub fn claimed_by(&self, guest: InstanceId) -> Vec<DiskOf> {
+        let state = self.state();
+        let theirs = |claim: &Claim| matches!(claim, Claim::Guest { id, .. } if *id == guest);
+        state.claims.iter().filter(|(_, claim)| theirs(claim)).map(|(disk, _)| *disk).collect()
+    }
+
+    pub fn disk(&self, disk: DiskOf) -> Option<Disk> {
+        self.state().graph.disks.get(&disk).cloned()
+    }
+
+    pub fn kept(&self, volume: VolumeId) -> Option<Kept> {
+        self.state().graph.kept.get(&volume).cloned()
+    }
+
+    pub fn chain(&self, disk: DiskOf) -> Option<Chain> {
+        let state = self.state();
+        let found = state.graph.disks.get(&disk)?;
+        Some(chain(&state.graph, found.top, found.bytes))
+    }
+
+    pub fn chain_of(&self, kept: &Kept) -> Chain {
+        chain(&self.state().graph, kept.layer, kept.bytes)
+    }
+
+    /// Opens a layer for somebody who is to be handed it. Nobody is handed one that names other files.
+    pub fn layer(&self, id: LayerId, access: Access) -> io::Result<File> {
+        let file = OpenOptions::new().read(true).write(access == Access::Write).open(self.path(id))?;
+        let format = self.state().graph.layers().get(&id).map(|layer| layer.format);
+        if format == Some(ImageFormat::Qcow2) {
+            let mut head = vec![];
+            (&file).take(OWN_HEAD_BYTES).read_to_end(&mut head)?;
+            if let Some(unfit) = header::names_another(&head) {
+                return Err(io::Error::other(format!("layer {id} was tampered with: {unfit}")));
+            }
+        }
+        Ok(file)
+    }
+
+    /// The disks that a process can write to: what it says itself proves nothing, what it has open the kernel says.
+    pub fn open_in(&self, pid: u32) -> BTreeSet<DiskOf> {
+        let open = written_by(pid);
+        let state = self.state();
+        let has =
+            |layer: &LayerId| fs::metadata(self.path(*layer)).is_ok_and(|at| open.contains(&(at.dev(), at.ino())));
+        let disks = state.graph.disks.keys().copied();
+        disks.filter(|disk| state.graph.own(*disk).iter().any(has)).collect()
+    }
+
+    /// When a guest's system disk was last written to.
+    pub fn written_at(&self, guest: InstanceId) -> Option<std::time::SystemTime> {
+        let top = self.disk(DiskOf::System(guest))?.top;
+        fs::metadata(self.path(top)).ok()?.modified().ok()
+    }
+
+    /// Makes a data disk of nothing.
+    pub fn make_blank(&self, disk: DiskOf, bytes: u64) -> Result<(), String> {
+        if self.disk(disk).is_some() {
+            return Ok(());
+        }
+        let top = self.raw(bytes)?;
+        self.commit(&[top], |state| {
+            state.admits(disk)?;
+            state.graph.put(top, Layer { format: ImageFormat::Raw, below: None });
+            state.graph.disks.insert(disk, Disk { top, bytes, system: None });
+            Ok(())
+        })
+    }
+
+    /// Makes a data disk of what a snapshot or an image holds.
+    pub fn make_of(&self, disk: DiskOf, volume: VolumeId, bytes: u64) -> Result<(), String> {
+        if self.disk(disk).is_some() {
+            return Ok(());
+        }
+        let of = self.kept(volume).ok_or_else(|| format!("there is no {volume} on this host"))?;
+        if of.bytes > bytes {
+            let (has, asked) = (of.bytes, bytes);
+            return Err(format!("{volume} holds a disk of {has} bytes, which does not fit on one of {asked}"));
+        }
+        let top = self.overlay(bytes)?;
+        self.commit(&[top], |state| {
+            state.admits(disk)?;
+            state.lay_on(top, volume)?;
+            state.graph.disks.insert(disk, Disk { top, bytes, system: None });
+            Ok(())
+        })
+    }
+
+    /// Lets a disk grow that nobody has; a file that a guest's QEMU wrote follows when one opens it again.
+    pub fn grow(&self, disk: DiskOf, bytes: u64) -> Result<u64, String> {
+        let found = self.disk(disk).ok_or_else(|| format!("there is no disk {} here", named(disk)))?;
+        if bytes <= found.bytes {
+            return Ok(found.bytes);
+        }
+        let format = self.state().graph.layers().get(&found.top).map(|layer| layer.format);
+        if format == Some(ImageFormat::Raw) {
+            let grown = OpenOptions::new().write(true).open(self.path(found.top)).and_then(|file| {
+                // Never cut short: a guest may have been quicker.
+                if file.metadata()?.len() < bytes {
+                    file.set_len(bytes)?;
+                }
+                file.sync_all()
+            });
+            grown.map_err(|e| format!("the disk does not grow: {e}"))?;
+        }
+        self.commit(&[], |state| {
+            let disk = state.graph.disks.get_mut(&disk).ok_or("the disk is gone")?;
+            disk.bytes = disk.bytes.max(bytes);
+            Ok(disk.bytes)
+        })
+    }
+
+    /// Lays a new top on a disk, so that a snapshot or an image can be made of what lies below. Asked again it does nothing, so
+    /// that it may be cut short anywhere.
+    pub fn freeze(&self, disk: DiskOf, volume: VolumeId) -> Result<(), String> {
+        let bytes = {
+            let state = self.state();
+            if state.graph.freezing.contains_key(&volume) || state.graph.kept.contains_key(&volume) {
+                return Ok(());
+            }
+            let found = state.graph.disks.get(&disk).ok_or_else(|| format!("there is no disk {} here", named(disk)))?;
+            state.graph.carries(found.top)?;
+            found.bytes
+        };
+        let new = self.overlay(bytes)?;
+        self.commit(&[new], |state| {
+            if state.over.contains(&volume) {
+                return Err(GONE.to_owned());
+            }
+            state.graph.freeze(disk, volume, new)
+        })
+    }
+
+    /// What is frozen for a volume.
+    pub fn frozen(&self, volume: VolumeId) -> Option<Kept> {
+        self.state().graph.freezing.get(&volume).cloned()
+    }
+
+    /// Nobody writes to what was frozen for a snapshot any more: now it is one. Its bytes are on disk before it is.
+    pub fn keep(&self, volume: VolumeId) -> Result<Kept, String> {
+        if let Some(kept) = self.kept(volume) {
+            return Ok(kept);
+        }
+        let frozen = self.frozen(volume).ok_or("nothing was frozen for it")?;
+        self.settle_layer(&frozen)?;
+        self.commit(&[], |state| {
+            let kept = state.graph.freezing.remove(&volume).ok_or(GONE)?;
+            state.graph.kept.insert(volume, kept.clone());
+            Ok(kept)
+        })
+    }
+
+    /// Makes what was frozen durable.
+    pub fn settle_layer(&self, kept: &Kept) -> Result<(), String> {
+        self.settle(kept.layer).map_err(|e| format!("what it holds cannot be made durable: {e}"))
+    }
+
+    /// An image of a file that is whole, and not in the graph yet.
+    pub fn keep_image(
+        &self,
+        volume: VolumeId,
+        file: &Path,
+        stored: Stored,
+        bytes: u64,
+        boot: Option<Boot>,
+    ) -> Result<Kept, String> {
+        let layer = self.state().graph.reserve();
+        let moved = fs::rename(file, self.path(layer)).and_then(|()| self.take_in(layer));
+        moved.map_err(|e| self.unmade(layer, &e))?;
+        self.commit(&[layer], |state| {
+            if state.over.contains(&volume) {
+                return Err(GONE.to_owned());
+            }
+            state.graph.freezing.remove(&volume);
+            state.graph.put(layer, Layer { format: ImageFormat::Qcow2, below: None });
+            let kept = Kept { layer, bytes, boot, stored: Some(stored) };
+            state.graph.kept.insert(volume, kept.clone());
+            Ok(kept)
+        })
+    }
+
+    /// What is made of the volume from here on does not come.
+    pub fn give_up(&self, volume: VolumeId) {
+        self.state().over.insert(volume);
+    }
+
+    /// The server has written down that it is gone, and may ask for another by this id.
+    pub fn forget(&self, volume: VolumeId) {
+        self.state().over.remove(&volume);
+    }
+
+    /// Removes what nobody has; its room is free when this returns, but for what others share.
+    pub fn remove(&self, volume: VolumeId) -> Result<(), String> {
+        self.commit(&[], |state| {
+            state.graph.kept.remove(&volume);
+            state.graph.freezing.remove(&volume);
+            if let VolumeId::Disk(id) = volume {
+                state.graph.disks.remove(&DiskOf::Data(id));
+            }
+            Ok(())
+        })
+    }
+
+    /// Removes a guest's system disk at once: a release waits for no flush. Should the machine lose it again, the guest is known to
+    /// be gone all the same, and [`Store::remove_others`] follows.
+    pub fn remove_system(&self, guest: InstanceId) {
+        let mut state = self.state();
+        state.claims.remove(&DiskOf::System(guest));
+        if state.graph.disks.remove(&DiskOf::System(guest)).is_none() {
+            return;
+        }
+        let gone = state.graph.sweep();
+        if let Err(e) = self.write(&state.graph, Durable::Soon) {
+            warn!("that the disk of guest {guest} is gone cannot be written down, which the next start finds out: {e}");
+        }
+        gone.into_iter().for_each(|layer| self.put_aside(&self.path(layer)));
+    }
+
+    /// Removes the system disks of guests that nobody knows.
+    pub fn remove_others(&self, known: impl Fn(InstanceId) -> bool) {
+        let disks: Vec<DiskOf> = self.state().graph.disks.keys().copied().collect();
+        for disk in disks {
+            if let DiskOf::System(guest) = disk
+                && !known(guest)
+            {
+                info!("the disk of guest {guest} is swept");
+                self.remove_system(guest);
+            }
+        }
+    }
+
+    /// Sees to it that a guest has the system disk that it should have; how it is booted. The disk that it had before goes when the
+    /// new one is whole.
+    pub fn system(
+        &self,
+        guest: InstanceId,
+        revision: i64,
+        bytes: u64,
+        beginning: impl FnOnce() -> Result<Beginning, String>,
+    ) -> Result<Boot, String> {
+        let disk = DiskOf::System(guest);
+        if let Some(Disk { system: Some(system), .. }) = self.disk(disk).filter(|disk| disk.is_of(revision)) {
+            self.grow(disk, bytes)?;
+            return Ok(system.boot);
+        }
+        let (top, below, boot) = match beginning()? {
+            Beginning::Blank { kernel } => {
+                let boot = Boot::Kernel(kernel);
+                if bytes == 0 {
+                    return Ok(boot);
+                }
+                (self.raw(bytes)?, None, boot)
+            }
+            Beginning::Volume { id, boot } => {
+                let of = self.kept(id).ok_or_else(|| format!("there is no {id} on this host"))?;
+                fits(&id.to_string(), of.bytes, bytes)?;
+                (self.overlay(bytes)?, Some(of.layer), boot)
+            }
+            Beginning::Taken { name } => {
+                let of = self.state().graph.taken.get(&name).cloned();
+                let of = of.ok_or_else(|| format!("the image `{name}` is not here any more"))?;
+                fits(&format!("`{name}`"), of.bytes, bytes)?;
+                (self.overlay(bytes)?, Some(of.layer), Boot::Disk)
+            }
+        };
+        let format = if below.is_some() { ImageFormat::Qcow2 } else { ImageFormat::Raw };
+        self.commit(&[top], |state| {
+            if let Some(below) = below {
+                if !state.graph.layers().contains_key(&below) {
+                    return Err("what it is made of is gone".to_owned());
+                }
+                state.graph.carries(below)?;
+            }
+            state.graph.put(top, Layer { format, below });
+            let system = Some(System { revision, boot: boot.clone() });
+            state.graph.disks.insert(disk, Disk { top, bytes, system });
+            Ok(boot)
+        })
+    }
+
+    /// Takes a raw file over as the system disk of a guest.
+    pub fn take_over(&self, guest: InstanceId, file: &Path, image: String) -> Result<(), String> {
+        let top = self.state().graph.reserve();
+        // A second name first: the old one goes when the graph knows the new one.
+        let linked = fs::hard_link(file, self.path(top)).and_then(|()| self.take_in(top));
+        let bytes = linked.and_then(|()| fs::metadata(file)).map_err(|e| self.unmade(top, &e))?.len();
+        self.commit(&[top], |state| {
+            state.graph.put(top, Layer { format: ImageFormat::Raw, below: None });
+            let system = Some(System { revision: 0, boot: Boot::Kernel(image) });
+            state.graph.disks.insert(DiskOf::System(guest), Disk { top, bytes, system });
+            Ok(())
+        })?;
+        let _ = fs::remove_file(file);
+        Ok(())
+    }
+
+    /// Changes the graph: on disk first, then for all. `made` are files that it is about to name; they go if it does not.
+    fn commit<T>(&self, made: &[LayerId], change: impl FnOnce(&mut State) -> Result<T, String>) -> Result<T, String> {
+        let mut state = self.state();
+        let before = state.graph.clone();
+        let changed = change(&mut state).and_then(|result| {
+            let gone = state.graph.sweep();
+            self.write(&state.graph, Durable::Yes).map_err(|e| format!("the volumes cannot be written down: {e}"))?;
+            Ok((result, gone))
+        });
+        match changed {
+            Ok((result, gone)) => {
+                gone.into_iter().for_each(|layer| self.put_aside(&self.path(layer)));
+                Ok(result)
+            }
+            Err(why) => {
+                state.graph = before;
+                made.iter().for_each(|layer| drop(fs::remove_file(self.path(*layer))));
+                Err(why)
+            }
+        }
+    }
+
+    fn write(&self, graph: &Graph, durable: Durable) -> io::Result<()> {
+        let (path, json) = (self.dir.join("graph.json"), files::json(graph));
+        match durable {
+            Durable::Yes => files::write(&path, &json),
+            Durable::Soon => {
+                let new = path.with_extension("new");
+                fs::write(&new, json)?;
+                fs::rename(new, path)
+            }
+        }
+    }
+
+    /// A new file that reads as zeros and takes no room.
+    fn raw(&self, bytes: u64) -> Result<LayerId, String> {
+        let id = self.state().graph.reserve();
+        let make = || {
+            let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.path(id))?;
+            file.set_len(bytes)?;
+            file.sync_all()?;
+            files::settle(&self.dir.join("layers"))
+        };
+        make().map_err(|e| self.unmade(id, &e)).map(|()| id)
+    }
+
+    /// A new file to be laid on another. It does not say on which: that stands in the graph.
+    fn overlay(&self, bytes: u64) -> Result<LayerId, String> {
+        let id = self.state().graph.reserve();
+        let make = || {
+            // Only ours to read from the first moment on.
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.path(id))?;
+            let output = Command::new("qemu-img")
+                .args(["create", "-q", "-f", "qcow2", &id.to_string(), &bytes.to_string()])
+                .current_dir(self.dir.join("layers"))
+                .stdin(Stdio::null())
+                .output()?;
+            if !output.status.success() {
+                return Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+            }
+            self.settle(id)
+        };
+        make().map_err(|e| self.unmade(id, &e)).map(|()| id)
+    }
+
+    fn unmade(&self, id: LayerId, error: &io::Error) -> String {
+        let _ = fs::remove_file(self.path(id));
+        format!("no layer can be made: {error}")
+    }
+
+    /// A file that somebody else wrote: nobody's but ours from here on, and durable.
+    fn take_in(&self, id: LayerId) -> io::Result<()> {
+        std::os::unix::fs::chown(self.path(id), Some(0), Some(0))?;
+        fs::set_permissions(self.path(id), fs::Permissions::from_mode(0o600))?;
+        self.settle(id)
+    }
+
+    /// Makes a layer's bytes and its name durable.
+    fn settle(&self, id: LayerId) -> io::Result<()> {
+        File::open(self.path(id))?.sync_all()?;
+        files::settle(&self.dir.join("layers"))
+    }
+
+    /// How a guest is booted that begins with a volume; nothing, if it has no boot loader and nobody knows of a kernel.
+    pub fn boot_of(&self, volume: VolumeId) -> Result<Option<Boot>, String> {
+        let kept = self.kept(volume).ok_or_else(|| format!("there is no {volume} on this host"))?;
+        Ok(kept.boot)
+    }
+
+    /// Takes a file out of the way in constant time; what it takes is given back in the background.
+    fn put_aside(&self, path: &Path) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let aside = self.trash.join(format!("volume-{name}-{}", uuid::Uuid::new_v4()));
+        match fs::rename(path, &aside) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return,
+            Err(e) => return warn!("{} cannot be put aside: {e}", path.display()),
+            Ok(()) => {}
+        }
+        std::thread::spawn(move || {
+            let deleted = if aside.is_dir() { fs::remove_dir_all(&aside) } else { fs::remove_file(&aside) };
+            if let Err(e) = deleted {
+                warn!("{} cannot be deleted: {e}", aside.display());
+            }
+        });
+    }
+
+    fn path(&self, id: LayerId) -> PathBuf {
+        self.dir.join("layers").join(id.to_string())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const GONE: &str = "it is to go";
+
+enum Durable {
+    Yes,
+    Soon,
+}
+
+impl State {
+    fn admits(&self, disk: DiskOf) -> Result<(), String> {
+        match disk {
+            DiskOf::Data(id) if self.over.contains(&VolumeId::Disk(id)) => Err(GONE.to_owned()),
+            _ => Ok(()),
+        }
+    }
+
+    fn lay_on(&mut self, top: LayerId, volume: VolumeId) -> Result<(), String> {
+        let of = self.graph.kept.get(&volume).ok_or_else(|| format!("there is no {volume} on this host"))?.layer;
+        self.graph.carries(of)?;
+        self.graph.put(top, Layer { format: ImageFormat::Qcow2, below: Some(of) });
+        Ok(())
+    }
+}
+
+impl Claim {
+    fn is(&self, other: &Claim) -> bool {
+        match (self, other) {
+            (Claim::Guest { id, .. }, Claim::Guest { id: other, .. }) => id == other,
+            _ => false,
+        }
+    }
+}
+
+impl Disk {
+    fn is_of(&self, revision: i64) -> bool {
+        self.system.as_ref().is_some_and(|system| system.revision >= revision)
+    }
+}
+
+fn chain(graph: &Graph, top: LayerId, bytes: u64) -> Chain {
+    let format = |id: &LayerId| graph.layers().get(id).map_or(ImageFormat::Raw, |layer| layer.format);
+    Chain { bytes, layers: graph.chain(top).into_iter().map(|id| (id, format(&id))).collect() }
+}
+
+fn fits(what: &str, has: u64, bytes: u64) -> Result<(), String> {
+    match has > bytes {
+        true => Err(format!(
+            "{what} holds a disk of {} GiB, and the system disk has {}",
+            has.div_ceil(1 << 30),
+            bytes >> 30
+        )),
+        false => Ok(()),
+    }
+}
+
+/// What a process has open for writing, by device and number.
+fn written_by(pid: u32) -> BTreeSet<(u64, u64)> {
+    let of = PathBuf::from(format!("/proc/{pid}"));
+    let writes = |fd: &std::ffi::OsStr| {
+        let info = fs::read_to_string(of.join("fdinfo").join(fd)).unwrap_or_default();
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap_or_default();
+        u32::from_str_radix(flags.trim(), 8).is_ok_and(|flags| flags & 0o3 != 0)
+    };
+    let open = fs::read_dir(of.join("fd")).into_iter().flatten().flatten().filter(|fd| writes(&fd.file_name()));
+    open.filter_map(|fd| fs::metadata(fd.path()).ok().map(|at| (at.dev(), at.ino()))).collect()
+}
