@@ -58,7 +58,13 @@ impl Files {
         for dir in ["records", "guests", "trash", "volumes", "volumes/records", "volumes/layers", "volumes/work"] {
             make(&root.join(dir), 0o700)?;
         }
-        let lock = File::create(root.join("lock")).map_err(HostError::data("the lock cannot be made"))?;
+        let lock = File::options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(root.join("lock"))
+            .map_err(HostError::data("the lock cannot be made"))?;
         match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Self { root, _lock: lock }),
             Err(_) => Err(HostError::InUse(root)),
@@ -190,7 +196,8 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Like [`write`], but the new name is durable only after [`settle`] on the directory.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
-    let mut file = File::create(&new)?;
+    // Its directory may be passed through by others.
+    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&new, path)

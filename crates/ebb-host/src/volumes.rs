@@ -479,6 +479,7 @@ impl Store {
             Durable::Soon => {
                 let new = path.with_extension("new");
                 fs::write(&new, json)?;
+                fs::set_permissions(&new, fs::Permissions::from_mode(0o600))?;
                 fs::rename(new, path)
             }
         }

@@ -18,6 +18,9 @@ use tracing::{debug, warn};
 
 /// Of a disk's id, what a guest sees as its serial number: the device has no room for more.
 const SERIAL_BYTES: usize = 20;
+/// Of each layer's own tables, kept in memory: enough for 8 GiB, and for 2 GiB of what is below.
+const TOP_CACHE_BYTES: u32 = 1 << 20;
+const CACHE_BYTES: u32 = 256 << 10;
 /// The system disk, to QEMU and to the guest.
 const ROOT: &str = "root";
 
@@ -198,6 +201,9 @@ impl Bay {
             "driver": format.name(), "node-name": node(id), "file": file(id), "read-only": !writes, "discard": "unmap",
         });
         if format == ImageFormat::Qcow2 {
+            // QEMU would take up to 32 MiB for each, and a guest has many.
+            on_top["l2-cache-size"] =
+                json!(if index + 1 == chain.layers.len() { TOP_CACHE_BYTES } else { CACHE_BYTES });
             on_top["backing"] = match index.checked_sub(1) {
                 Some(below) => json!(node(chain.layers[below].0)),
                 None => Value::Null,

@@ -535,6 +535,11 @@ impl Order {
         self
     }
 
+    pub fn password(mut self, hash: &str) -> Self {
+        self.0.metadata.password_hash = Some(hash.to_owned());
+        self
+    }
+
     pub fn image(mut self, image: &str) -> Self {
         self.0.spec.image = image.to_owned();
         self
@@ -564,6 +569,11 @@ pub fn there(id: VolumeId, source: Source, gib: i64) -> (VolumeId, WantVolume) {
 
 pub fn gone(id: VolumeId) -> (VolumeId, WantVolume) {
     (id, WantVolume::Gone)
+}
+
+/// Guests run under users from here on.
+pub fn first_uid() -> u32 {
+    QemuConfig::default().first_uid
 }
 
 pub fn account(n: u128) -> AccountId {

@@ -1,9 +1,13 @@
 //! Do real guests do what the host promises? Needs root, QEMU, nft and ip; boots the built-in guest without KVM.
 
 mod bench;
+mod debian;
 mod dialects;
 mod disks;
 mod images;
+mod memory;
+mod passwords;
+mod privacy;
 mod snapshots;
 
 use bench::{Bench, account, guest};
