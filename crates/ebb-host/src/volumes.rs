@@ -43,6 +43,8 @@ pub struct Store {
     dir: PathBuf,
     trash: PathBuf,
     state: Mutex<State>,
+    /// Whose turn it is to change the graph.
+    turn: Mutex<()>,
     /// Whose turn it is to have strange files read; the user that reads them is no guest's.
     tool: Semaphore,
     tool_uid: u32,
@@ -55,6 +57,8 @@ struct State {
     claims: BTreeMap<DiskOf, Claim>,
     /// Told to go: what is still being made of them does not come.
     over: BTreeSet<VolumeId>,
+    /// Guests that went: a start of theirs that is still under way makes no disk any more.
+    departed: BTreeSet<DiskOf>,
 }
 
 #[derive(Debug, Clone)]
@@ -97,8 +101,14 @@ impl Store {
         graph.sweep();
         let store = Self {
             trash: files.trash(),
-            state: Mutex::new(State { graph, claims: BTreeMap::new(), over: BTreeSet::new() }),
+            state: Mutex::new(State {
+                graph,
+                claims: BTreeMap::new(),
+                over: BTreeSet::new(),
+                departed: BTreeSet::new(),
+            }),
             dir,
+            turn: Mutex::new(()),
             tool: Semaphore::new(1),
             tool_uid,
         };
@@ -108,7 +118,7 @@ impl Store {
 
     fn sweep(&self) -> io::Result<()> {
         let state = self.state();
-        self.write(&state.graph, Durable::Yes)?;
+        self.write(&state.graph)?;
         for half_made in fs::read_dir(self.dir.join("work"))?.flatten() {
             self.put_aside(&half_made.path());
         }
@@ -215,10 +225,10 @@ impl Store {
             return Ok(());
         }
         let top = self.raw(bytes)?;
-        self.commit(&[top], |state| {
-            state.admits(disk)?;
-            state.graph.put(top, Layer { format: ImageFormat::Raw, below: None });
-            state.graph.disks.insert(disk, Disk { top, bytes, system: None });
+        self.commit(&[top], |draft| {
+            draft.admits(disk)?;
+            draft.graph.put(top, Layer { format: ImageFormat::Raw, below: None });
+            draft.graph.disks.insert(disk, Disk { top, bytes, system: None });
             Ok(())
         })
     }
@@ -234,10 +244,10 @@ impl Store {
             return Err(format!("{volume} holds a disk of {has} bytes, which does not fit on one of {asked}"));
         }
         let top = self.overlay(bytes)?;
-        self.commit(&[top], |state| {
-            state.admits(disk)?;
-            state.lay_on(top, volume)?;
-            state.graph.disks.insert(disk, Disk { top, bytes, system: None });
+        self.commit(&[top], |draft| {
+            draft.admits(disk)?;
+            draft.lay_on(top, volume)?;
+            draft.graph.disks.insert(disk, Disk { top, bytes, system: None });
             Ok(())
         })
     }
@@ -259,8 +269,8 @@ impl Store {
             });
             grown.map_err(|e| format!("the disk does not grow: {e}"))?;
         }
-        self.commit(&[], |state| {
-            let disk = state.graph.disks.get_mut(&disk).ok_or("the disk is gone")?;
+        self.commit(&[], |draft| {
+            let disk = draft.graph.disks.get_mut(&disk).ok_or("the disk is gone")?;
             disk.bytes = disk.bytes.max(bytes);
             Ok(disk.bytes)
         })
@@ -279,11 +289,11 @@ impl Store {
             found.bytes
         };
         let new = self.overlay(bytes)?;
-        self.commit(&[new], |state| {
-            if state.over.contains(&volume) {
+        self.commit(&[new], |draft| {
+            if draft.over.contains(&volume) {
                 return Err(GONE.to_owned());
             }
-            state.graph.freeze(disk, volume, new)
+            draft.graph.freeze(disk, volume, new)
         })
     }
 
@@ -299,9 +309,9 @@ impl Store {
         }
         let frozen = self.frozen(volume).ok_or("nothing was frozen for it")?;
         self.settle_layer(&frozen)?;
-        self.commit(&[], |state| {
-            let kept = state.graph.freezing.remove(&volume).ok_or(GONE)?;
-            state.graph.kept.insert(volume, kept.clone());
+        self.commit(&[], |draft| {
+            let kept = draft.graph.freezing.remove(&volume).ok_or(GONE)?;
+            draft.graph.kept.insert(volume, kept.clone());
             Ok(kept)
         })
     }
@@ -323,14 +333,14 @@ impl Store {
         let layer = self.state().graph.reserve();
         let moved = fs::rename(file, self.path(layer)).and_then(|()| self.take_in(layer));
         moved.map_err(|e| self.unmade(layer, &e))?;
-        self.commit(&[layer], |state| {
-            if state.over.contains(&volume) {
+        self.commit(&[layer], |draft| {
+            if draft.over.contains(&volume) {
                 return Err(GONE.to_owned());
             }
-            state.graph.freezing.remove(&volume);
-            state.graph.put(layer, Layer { format: ImageFormat::Qcow2, below: None });
+            draft.graph.freezing.remove(&volume);
+            draft.graph.put(layer, Layer { format: ImageFormat::Qcow2, below: None });
             let kept = Kept { layer, bytes, boot, stored: Some(stored) };
-            state.graph.kept.insert(volume, kept.clone());
+            draft.graph.kept.insert(volume, kept.clone());
             Ok(kept)
         })
     }
@@ -347,28 +357,28 @@ impl Store {
 
     /// Removes what nobody has; its room is free when this returns, but for what others share.
     pub fn remove(&self, volume: VolumeId) -> Result<(), String> {
-        self.commit(&[], |state| {
-            state.graph.kept.remove(&volume);
-            state.graph.freezing.remove(&volume);
+        self.commit(&[], |draft| {
+            draft.graph.kept.remove(&volume);
+            draft.graph.freezing.remove(&volume);
             if let VolumeId::Disk(id) = volume {
-                state.graph.disks.remove(&DiskOf::Data(id));
+                draft.graph.disks.remove(&DiskOf::Data(id));
             }
             Ok(())
         })
     }
 
-    /// Removes a guest's system disk at once: a release waits for no flush. Should the machine lose it again, the guest is known to
-    /// be gone all the same, and [`Store::remove_others`] follows.
+    /// Removes a guest's system disk at once: a release waits for nothing to be written. That is done with the next change; until
+    /// then the guest is known to be gone all the same, and [`Store::remove_others`] follows at a start.
     pub fn remove_system(&self, guest: InstanceId) {
-        let mut state = self.state();
-        state.claims.remove(&DiskOf::System(guest));
-        if state.graph.disks.remove(&DiskOf::System(guest)).is_none() {
-            return;
-        }
-        let gone = state.graph.sweep();
-        if let Err(e) = self.write(&state.graph, Durable::Soon) {
-            warn!("that the disk of guest {guest} is gone cannot be written down, which the next start finds out: {e}");
-        }
+        let gone = {
+            let mut state = self.state();
+            state.claims.remove(&DiskOf::System(guest));
+            state.departed.insert(DiskOf::System(guest));
+            if state.graph.disks.remove(&DiskOf::System(guest)).is_none() {
+                return;
+            }
+            state.graph.sweep()
+        };
         gone.into_iter().for_each(|layer| self.put_aside(&self.path(layer)));
     }
 
@@ -395,6 +405,7 @@ impl Store {
         beginning: impl FnOnce() -> Result<Beginning, String>,
     ) -> Result<Boot, String> {
         let disk = DiskOf::System(guest);
+        self.state().departed.remove(&disk);
         if let Some(Disk { system: Some(system), .. }) = self.disk(disk).filter(|disk| disk.is_of(revision)) {
             self.grow(disk, bytes)?;
             return Ok(system.boot);
@@ -420,16 +431,16 @@ impl Store {
             }
         };
         let format = if below.is_some() { ImageFormat::Qcow2 } else { ImageFormat::Raw };
-        self.commit(&[top], |state| {
+        self.commit(&[top], |draft| {
             if let Some(below) = below {
-                if !state.graph.layers().contains_key(&below) {
+                if !draft.graph.layers().contains_key(&below) {
                     return Err("what it is made of is gone".to_owned());
                 }
-                state.graph.carries(below)?;
+                draft.graph.carries(below)?;
             }
-            state.graph.put(top, Layer { format, below });
+            draft.graph.put(top, Layer { format, below });
             let system = Some(System { revision, boot: boot.clone() });
-            state.graph.disks.insert(disk, Disk { top, bytes, system });
+            draft.graph.disks.insert(disk, Disk { top, bytes, system });
             Ok(boot)
         })
     }
@@ -440,23 +451,26 @@ impl Store {
         // A second name first: the old one goes when the graph knows the new one.
         let linked = fs::hard_link(file, self.path(top)).and_then(|()| self.take_in(top));
         let bytes = linked.and_then(|()| fs::metadata(file)).map_err(|e| self.unmade(top, &e))?.len();
-        self.commit(&[top], |state| {
-            state.graph.put(top, Layer { format: ImageFormat::Raw, below: None });
+        self.commit(&[top], |draft| {
+            draft.graph.put(top, Layer { format: ImageFormat::Raw, below: None });
             let system = Some(System { revision: 0, boot: Boot::Kernel(image) });
-            state.graph.disks.insert(DiskOf::System(guest), Disk { top, bytes, system });
+            draft.graph.disks.insert(DiskOf::System(guest), Disk { top, bytes, system });
             Ok(())
         })?;
         let _ = fs::remove_file(file);
         Ok(())
     }
 
-    /// Changes the graph: on disk first, then for all. `made` are files that it is about to name; they go if it does not.
-    fn commit<T>(&self, made: &[LayerId], change: impl FnOnce(&mut State) -> Result<T, String>) -> Result<T, String> {
-        let mut state = self.state();
-        let before = state.graph.clone();
-        let changed = change(&mut state).and_then(|result| {
-            let gone = state.graph.sweep();
-            self.write(&state.graph, Durable::Yes).map_err(|e| format!("the volumes cannot be written down: {e}"))?;
+    /// Changes the graph: on disk first, then for all. `made` are files that it is about to name; they go if it does not. Nobody
+    /// who only looks waits for the disk meanwhile, nor does a release.
+    fn commit<T>(&self, made: &[LayerId], change: impl FnOnce(&mut Draft) -> Result<T, String>) -> Result<T, String> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.state().graph.clone();
+        let mut draft = Draft { graph: before.clone(), over: self.state().over.clone() };
+        let changed = change(&mut draft).and_then(|result| {
+            let mut gone = draft.graph.sweep();
+            self.write(&draft.graph).map_err(|e| format!("the volumes cannot be written down: {e}"))?;
+            gone.extend(self.state().take(&before, draft.graph)?);
             Ok((result, gone))
         });
         match changed {
@@ -465,24 +479,17 @@ impl Store {
                 Ok(result)
             }
             Err(why) => {
-                state.graph = before;
+                // Should the draft be on disk, it is not for long.
+                let graph = self.state().graph.clone();
+                let _ = self.write(&graph);
                 made.iter().for_each(|layer| drop(fs::remove_file(self.path(*layer))));
                 Err(why)
             }
         }
     }
 
-    fn write(&self, graph: &Graph, durable: Durable) -> io::Result<()> {
-        let (path, json) = (self.dir.join("graph.json"), files::json(graph));
-        match durable {
-            Durable::Yes => files::write(&path, &json),
-            Durable::Soon => {
-                let new = path.with_extension("new");
-                fs::write(&new, json)?;
-                fs::set_permissions(&new, fs::Permissions::from_mode(0o600))?;
-                fs::rename(new, path)
-            }
-        }
+    fn write(&self, graph: &Graph) -> io::Result<()> {
+        files::write(&self.dir.join("graph.json"), &files::json(graph))
     }
 
     /// A new file that reads as zeros and takes no room.
@@ -568,12 +575,29 @@ impl Store {
 
 const GONE: &str = "it is to go";
 
-enum Durable {
-    Yes,
-    Soon,
+/// The graph as it will be.
+struct Draft {
+    graph: Graph,
+    over: BTreeSet<VolumeId>,
 }
 
 impl State {
+    /// Takes over a graph that was changed while guests may have gone; the layers that nobody needs any more.
+    fn take(&mut self, before: &Graph, mut graph: Graph) -> Result<Vec<LayerId>, String> {
+        graph.disks.retain(|disk, _| !self.departed.contains(disk));
+        let gone = graph.sweep();
+        // What went with a guest is deleted by now.
+        let lost = |layer: &LayerId| before.layers().contains_key(layer) && !self.graph.layers().contains_key(layer);
+        if graph.layers().keys().any(lost) {
+            return Err("the disk went with its guest".to_owned());
+        }
+        graph.follow(&self.graph);
+        self.graph = graph;
+        Ok(gone)
+    }
+}
+
+impl Draft {
     fn admits(&self, disk: DiskOf) -> Result<(), String> {
         match disk {
             DiskOf::Data(id) if self.over.contains(&VolumeId::Disk(id)) => Err(GONE.to_owned()),
@@ -631,3 +655,6 @@ fn written_by(pid: u32) -> BTreeSet<(u64, u64)> {
     let open = fs::read_dir(of.join("fd")).into_iter().flatten().flatten().filter(|fd| writes(&fd.file_name()));
     open.filter_map(|fd| fs::metadata(fd.path()).ok().map(|at| (at.dev(), at.ino()))).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,9 +49,9 @@ impl Store {
             let _ = fs::remove_file(self.path(layer));
             return Err(why);
         }
-        self.commit(&[layer], |state| {
-            state.graph.put(layer, Layer { format, below: None });
-            state.graph.taken.insert(name.to_owned(), Taken { layer, bytes, mark });
+        self.commit(&[layer], |draft| {
+            draft.graph.put(layer, Layer { format, below: None });
+            draft.graph.taken.insert(name.to_owned(), Taken { layer, bytes, mark });
             Ok(())
         })
     }

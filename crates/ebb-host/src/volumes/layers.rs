@@ -97,6 +97,11 @@ impl Graph {
         LayerId(self.next)
     }
 
+    /// Gives out no number that the other has given out.
+    pub fn follow(&mut self, other: &Graph) {
+        self.next = self.next.max(other.next);
+    }
+
     pub fn put(&mut self, id: LayerId, layer: Layer) {
         debug_assert!(layer.below.is_none_or(|below| below < id), "{id} lies on {layer:?}");
         self.next = self.next.max(id.0);
