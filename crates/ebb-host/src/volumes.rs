@@ -345,6 +345,26 @@ impl Store {
         })
     }
 
+    /// Whether no further layer may lie on a disk.
+    pub fn is_deep(&self, disk: DiskOf) -> bool {
+        let state = self.state();
+        state.graph.disks.get(&disk).is_some_and(|found| state.graph.carries(found.top).is_err())
+    }
+
+    /// Puts a file in the place of all layers of a disk, which it holds together.
+    pub fn replace(&self, disk: DiskOf, of: &Chain, file: &Path) -> Result<(), String> {
+        let layer = self.state().graph.reserve();
+        let moved = fs::rename(file, self.path(layer)).and_then(|()| self.take_in(layer));
+        moved.map_err(|e| self.unmade(layer, &e))?;
+        self.commit(&[layer], |draft| {
+            let found =
+                draft.graph.disks.get_mut(&disk).filter(|found| of.layers.last().is_some_and(|top| top.0 == found.top));
+            found.ok_or("the disk is not what it was")?.top = layer;
+            draft.graph.put(layer, Layer { format: ImageFormat::Qcow2, below: None });
+            Ok(())
+        })
+    }
+
     /// What is made of the volume from here on does not come.
     pub fn give_up(&self, volume: VolumeId) {
         self.state().over.insert(volume);

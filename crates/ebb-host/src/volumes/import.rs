@@ -10,7 +10,7 @@ use super::layers::{Boot, Kept};
 use super::tool::Scratch;
 use super::{Chain, Store};
 use ebb_driver::protocol::Stored;
-use ebb_model::volume::{ImageFormat, VolumeId};
+use ebb_model::volume::{DiskOf, ImageFormat, VolumeId};
 use sha2::{Digest, Sha256};
 use std::fs::{File, Permissions};
 use std::io::{self, Read, Seek, Write};
@@ -59,6 +59,30 @@ pub async fn make(store: Arc<Store>, id: VolumeId, of: Kept) -> Result<Kept, Str
     let scratch = Scratch::new(&store).map_err(|e| e.to_string())?;
     let call = scratch.lend(&store, &chain).map_err(|e| e.to_string())?;
     flatten(store, scratch, id, &call, of.bytes, of.boot).await
+}
+
+/// Makes one layer of all those of a disk that nobody has. What snapshots refer to stays as it is.
+pub async fn lay_together(store: &Arc<Store>, disk: DiskOf) -> Result<(), String> {
+    let chain = store.chain(disk).ok_or("the disk is gone")?;
+    let scratch = Scratch::new(store).map_err(|e| e.to_string())?;
+    let call = scratch.lend(store, &chain).map_err(|e| e.to_string())?;
+    let out = convert(store, &scratch, &call, chain.bytes).await?;
+    let store = store.clone();
+    let replace = move || {
+        let done = fits(&out, ImageFormat::Qcow2, chain.bytes).and_then(|_| store.replace(disk, &chain, &out));
+        drop(scratch);
+        done
+    };
+    spawn_blocking(replace).await.map_err(|e| e.to_string())?
+}
+
+/// Copies what a guest would see into a file of its own.
+async fn convert(store: &Store, scratch: &Scratch, call: &str, most: u64) -> Result<PathBuf, String> {
+    let _turn = store.tool.acquire().await.expect("it is never closed");
+    // The tables of a full disk are a small part of it.
+    let largest = (most + most / 256 + (16 << 20)).min(free(&scratch.path("."))?);
+    scratch.qemu_img(&["convert", "-q", "-O", "qcow2", call, "out"], largest).await?;
+    Ok(scratch.path("out"))
 }
 
 /// Sends an image as it is stored.
@@ -152,16 +176,11 @@ async fn flatten(
     most: u64,
     boot: Option<Boot>,
 ) -> Result<Kept, String> {
-    let turn = store.tool.acquire().await.expect("it is never closed");
-    let out = scratch.path("out");
-    // The tables of a full disk are a small part of it.
-    let largest = (most + most / 256 + (16 << 20)).min(free(&scratch.path("."))?);
-    scratch.qemu_img(&["convert", "-q", "-O", "qcow2", call, "out"], largest).await?;
+    let out = convert(&store, &scratch, call, most).await?;
     let boot = match boot {
         Some(boot) => Some(boot),
-        None => boots(&scratch).await?.then_some(Boot::Disk),
+        None => boots(&store, &scratch).await?.then_some(Boot::Disk),
     };
-    drop(turn);
     let keep = move || {
         let bytes = fits(&out, ImageFormat::Qcow2, most).map_err(|why| format!("what came of it is unfit: {why}"))?;
         let stored = summed(&out).map_err(|e| e.to_string())?;
@@ -174,7 +193,8 @@ async fn flatten(
 }
 
 /// Whether firmware finds something on the disk that it can boot.
-async fn boots(scratch: &Scratch) -> Result<bool, String> {
+async fn boots(store: &Store, scratch: &Scratch) -> Result<bool, String> {
+    let _turn = store.tool.acquire().await.expect("it is never closed");
     let input = format!("if={}", Scratch::call("out", ImageFormat::Qcow2));
     scratch.qemu_img(&["dd", "-O", "raw", "bs=512", "count=1", &input, "of=sector"], 1 << 20).await?;
     let sector = std::fs::read(scratch.path("sector")).map_err(|e| e.to_string())?;

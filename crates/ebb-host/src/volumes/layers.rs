@@ -129,8 +129,8 @@ impl Graph {
     pub fn carries(&self, top: LayerId) -> Result<(), String> {
         match self.chain(top).len() {
             deep if deep >= DEEPEST => Err(format!(
-                "the disk has {deep} layers, and no more than {DEEPEST} are laid on one another: make an image of it and go on \
-                 with that"
+                "the disk has {deep} layers, and no more than {DEEPEST} are laid on one another: ask again while its guest is \
+                 off, and they are laid together first"
             )),
             _ => Ok(()),
         }

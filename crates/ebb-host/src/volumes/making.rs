@@ -85,7 +85,14 @@ pub async fn unmake(store: Arc<Store>, id: VolumeId) {
 
 async fn freeze(store: &Arc<Store>, disk: DiskOf, id: VolumeId) -> Result<(), String> {
     let ask = |done| Chore::Freeze { disk, volume: id, done };
-    with_holder(store, disk, ask, move |store| store.freeze(disk, id)).await
+    let done = with_holder(store, disk, ask, move |store| store.freeze(disk, id)).await;
+    if done.is_err() && store.is_deep(disk) && store.claim(disk, &Claim::Maker).is_ok() {
+        let held = Held { store, disk };
+        import::lay_together(store, disk).await?;
+        drop(held);
+        return with_holder(store, disk, ask, move |store| store.freeze(disk, id)).await;
+    }
+    done
 }
 
 /// Has something done about a disk: by the guest that has it, else by `alone`.

@@ -440,6 +440,11 @@ impl Bench {
         for root in ["/sys/fs/cgroup", "/sys/fs/cgroup/memory", "/sys/fs/cgroup/cpu", "/sys/fs/cgroup/pids"] {
             assert!(!Path::new(root).join(&name).exists(), "{root}/{name}");
         }
+        let held = |file: &str| std::fs::read_to_string(file).unwrap_or_default().contains(&data.display().to_string());
+        assert!(!held("/proc/mounts"), "something of it is mounted");
+        let loops =
+            std::fs::read_dir("/sys/block").unwrap().flatten().map(|block| block.path().join("loop/backing_file"));
+        assert!(!loops.into_iter().any(|file| held(&file.display().to_string())), "a loop device has a file of it");
         let links = Command::new("ip").args(["-o", "link"]).output().unwrap();
         let links = String::from_utf8_lossy(&links.stdout).into_owned();
         assert!(!links.contains("tap0a4d") && !links.contains("br0a4d"), "{links}");

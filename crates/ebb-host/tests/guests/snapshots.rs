@@ -1,6 +1,6 @@
 //! Is a snapshot what a disk held then, whatever happens to the disk, to its guest and to its host?
 
-use crate::bench::{self, Bench, account, disk, gone, guest, snapshot, there};
+use crate::bench::{self, Bench, account, disk, gone, guest, image_id, snapshot, there};
 use ebb_driver::protocol::{FromHost, Is, Source, VolumeIs, Want};
 use ebb_host::{DriverConfig, QemuConfig};
 use ebb_model::volume::{DiskOf, VolumeId};
@@ -131,10 +131,19 @@ async fn what_cannot_be_made_says_why() {
         bench.desire_with([], [there(VolumeId::Snapshot(snapshot(n)), of(1), 1)]).await;
         bench.until_there(VolumeId::Snapshot(snapshot(n))).await;
     }
-    let one_more = VolumeId::Snapshot(snapshot(31));
+    // A guest that runs with it keeps its layers; once it is off they are laid together.
+    let (one_more, another, id) = (VolumeId::Snapshot(snapshot(31)), VolumeId::Snapshot(snapshot(32)), guest(1));
+    bench.desire([bench.order(id, account(1), 1).disks([disk(1)])]).await;
+    bench.until_holding(id, [disk(1)]).await;
     bench.desire_with([], [there(one_more, of(1), 1)]).await;
     let why = failed(&mut bench, one_more).await;
     assert!(why.contains("no more than 32"), "{why}");
+    assert_eq!(bench.layers(), 33, "and the guest's system disk");
+    bench.desire([bench.order(id, account(1), 2).want(Want::Gone)]).await;
+    bench.until(id, |is| matches!(is, Is::Gone { .. })).await;
+    bench.desire_with([], [there(another, of(1), 1)]).await;
+    bench.until_there(another).await;
+    assert_eq!(bench.layers(), 33, "31 snapshots, what they came to, and a new top");
     // The other snapshots still serve.
     let (early, late) = (VolumeId::Disk(disk(2)), VolumeId::Disk(disk(3)));
     bench.desire_with([], [there(early, Source::Snapshot { snapshot: snapshot(3) }, 1)]).await;
@@ -147,6 +156,44 @@ async fn what_cannot_be_made_says_why() {
     let system = VolumeId::Snapshot(snapshot(41));
     bench.desire_with([], [there(system, Source::Disk { disk: DiskOf::System(guest(5)) }, 1)]).await;
     assert!(failed(&mut bench, system).await.contains("there is no disk of guest i-"));
-    assert_eq!(bench.layers(), 33);
+    assert_eq!(bench.layers(), 34);
+    bench.leave_no_trace().await;
+}
+
+/// The host dies while a guest starts, and while an image is made: the next one begins again what was not finished, once.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_under_way_when_the_host_died_is_begun_again() {
+    let mut bench = Bench::idle("again", DriverConfig::Qemu(QemuConfig::default()));
+    bench.start_in_another_process().await;
+    bench.call().await;
+    for (n, millis) in [0, 15, 40, 80, 130, 200].into_iter().enumerate() {
+        let n = 1 + n as u128;
+        let (id, a, image) = (guest(n), disk(n), VolumeId::Image(image_id(n)));
+        let order = |bench: &Bench, generation| bench.order(id, account(1), generation).disks([a]);
+        let blank = there(VolumeId::Disk(a), Source::Blank, 1);
+        let of = there(image, Source::Disk { disk: DiskOf::Data(a) }, 1);
+        bench.desire_with([order(&bench, 1)], [blank, of]).await;
+        tokio::time::sleep(std::time::Duration::from_millis(millis)).await;
+        bench.kill_host();
+        bench.start_in_another_process().await;
+        let hello = bench.call().await;
+        let guest = hello.guests.iter().find(|guest| guest.id == id).unwrap();
+        if !matches!(guest.is, Is::Running { .. }) || !guest.disks.contains(&a) {
+            bench.until_holding(id, [a]).await;
+        }
+        if !hello.volumes.iter().any(|seen| seen.id == image && matches!(seen.is, VolumeIs::There { .. })) {
+            bench.until_there(image).await;
+        }
+        let seen = bench.until_known(id, |is| matches!(is, Is::Running { .. })).await;
+        assert_eq!((seen.disks, bench.processes(id).len()), ([a].into(), 1), "after {millis} ms");
+        assert!(bench.fetch(image).await.unwrap().starts_with(b"QFI\xfb"));
+        let orders = [gone(VolumeId::Disk(a)), gone(image)];
+        bench.desire_with([order(&bench, 2).want(Want::Gone)], orders).await;
+        bench.until_volume_is_gone(VolumeId::Disk(a)).await;
+        bench.until_volume_is_gone(image).await;
+        bench.until_known(id, |is| matches!(is, Is::Gone { .. })).await;
+        assert_eq!((bench.layers(), bench.in_work()), (0, 0), "after {millis} ms");
+    }
+    bench.kill_host();
     bench.leave_no_trace().await;
 }
