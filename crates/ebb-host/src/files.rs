@@ -55,7 +55,7 @@ impl Files {
         make(root, 0o711)?;
         let root = root.canonicalize().map_err(HostError::data("its path cannot be followed"))?;
         // Here stand the guests' secrets. No QEMU needs a way in: each begins in its own directory.
-        for dir in ["records", "guests", "trash", "volumes", "volumes/records", "volumes/layers", "volumes/work"] {
+        for dir in ["records", "guests", "trash", "volumes", "volumes/records", "volumes/layers", "volumes/scratch"] {
             make(&root.join(dir), 0o700)?;
         }
         let lock = File::options()
@@ -65,10 +65,14 @@ impl Files {
             .mode(0o600)
             .open(root.join("lock"))
             .map_err(HostError::data("the lock cannot be made"))?;
-        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { root, _lock: lock }),
-            Err(_) => Err(HostError::InUse(root)),
+        // A host that was killed may have been about to start a program, which holds its lock until it is that program.
+        for _ in 0..20 {
+            if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+                return Ok(Self { root, _lock: lock });
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
         }
+        Err(HostError::InUse(root))
     }
 
     pub fn root(&self) -> &Path {

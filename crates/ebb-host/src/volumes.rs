@@ -4,26 +4,27 @@
 //! volumes/graph.json      which layers make up which disk, snapshot and image
 //! volumes/records/ID.json what should be and what is, of each volume
 //! volumes/layers/N        the layers; nobody but root gets there
-//! volumes/work/           half-made things; emptied at each start
+//! volumes/scratch/        half-made things; emptied at each start
 //! ```
 //!
 //! A layer's file is on disk before the graph names it, and goes after the graph has forgotten it. So whatever the host was at
 //! when it died, each file in the graph is whole, and any other is nobody's and swept.
 
 mod catalog;
+mod deeds;
 pub mod header;
 pub mod import;
 pub mod layers;
 pub mod making;
+pub mod system;
 mod tool;
 
 use crate::error::HostError;
 use crate::files::{self, Files};
 use crate::qemu::disks::Chore;
-use ebb_driver::protocol::Stored;
 use ebb_model::id::InstanceId;
 use ebb_model::volume::{DiskOf, ImageFormat, VolumeId};
-use layers::{Boot, Disk, Graph, Kept, Layer, LayerId, System, named};
+use layers::{Disk, Graph, Kept, LayerId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
@@ -82,17 +83,6 @@ pub enum Access {
     Write,
 }
 
-/// What a new system disk begins with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Beginning {
-    /// Nothing; its guest is booted by the kernel of this image.
-    Blank { kernel: String },
-    /// A snapshot or an image.
-    Volume { id: VolumeId, boot: Boot },
-    /// A disk image that the operator gave the host under this name.
-    Taken { name: String },
-}
-
 impl Store {
     /// Opens the room and sweeps what nobody refers to.
     pub fn open(files: &Files, tool_uid: u32) -> Result<Self, HostError> {
@@ -119,7 +109,7 @@ impl Store {
     fn sweep(&self) -> io::Result<()> {
         let state = self.state();
         self.write(&state.graph)?;
-        for half_made in fs::read_dir(self.dir.join("work"))?.flatten() {
+        for half_made in fs::read_dir(self.dir.join("scratch"))?.flatten() {
             self.put_aside(&half_made.path());
         }
         for file in fs::read_dir(self.dir.join("layers"))?.flatten() {
@@ -213,274 +203,6 @@ impl Store {
         disks.filter(|disk| state.graph.own(*disk).iter().any(has)).collect()
     }
 
-    /// When a guest's system disk was last written to.
-    pub fn written_at(&self, guest: InstanceId) -> Option<std::time::SystemTime> {
-        let top = self.disk(DiskOf::System(guest))?.top;
-        fs::metadata(self.path(top)).ok()?.modified().ok()
-    }
-
-    /// Makes a data disk of nothing.
-    pub fn make_blank(&self, disk: DiskOf, bytes: u64) -> Result<(), String> {
-        if self.disk(disk).is_some() {
-            return Ok(());
-        }
-        let top = self.raw(bytes)?;
-        self.commit(&[top], |draft| {
-            draft.admits(disk)?;
-            draft.graph.put(top, Layer { format: ImageFormat::Raw, below: None });
-            draft.graph.disks.insert(disk, Disk { top, bytes, system: None });
-            Ok(())
-        })
-    }
-
-    /// Makes a data disk of what a snapshot or an image holds.
-    pub fn make_of(&self, disk: DiskOf, volume: VolumeId, bytes: u64) -> Result<(), String> {
-        if self.disk(disk).is_some() {
-            return Ok(());
-        }
-        let of = self.kept(volume).ok_or_else(|| format!("there is no {volume} on this host"))?;
-        if of.bytes > bytes {
-            let (has, asked) = (of.bytes, bytes);
-            return Err(format!("{volume} holds a disk of {has} bytes, which does not fit on one of {asked}"));
-        }
-        let top = self.overlay(bytes)?;
-        self.commit(&[top], |draft| {
-            draft.admits(disk)?;
-            draft.lay_on(top, volume)?;
-            draft.graph.disks.insert(disk, Disk { top, bytes, system: None });
-            Ok(())
-        })
-    }
-
-    /// Lets a disk grow that nobody has; a file that a guest's QEMU wrote follows when one opens it again.
-    pub fn grow(&self, disk: DiskOf, bytes: u64) -> Result<u64, String> {
-        let found = self.disk(disk).ok_or_else(|| format!("there is no disk {} here", named(disk)))?;
-        if bytes <= found.bytes {
-            return Ok(found.bytes);
-        }
-        let format = self.state().graph.layers().get(&found.top).map(|layer| layer.format);
-        if format == Some(ImageFormat::Raw) {
-            let grown = OpenOptions::new().write(true).open(self.path(found.top)).and_then(|file| {
-                // Never cut short: a guest may have been quicker.
-                if file.metadata()?.len() < bytes {
-                    file.set_len(bytes)?;
-                }
-                file.sync_all()
-            });
-            grown.map_err(|e| format!("the disk does not grow: {e}"))?;
-        }
-        self.commit(&[], |draft| {
-            let disk = draft.graph.disks.get_mut(&disk).ok_or("the disk is gone")?;
-            disk.bytes = disk.bytes.max(bytes);
-            Ok(disk.bytes)
-        })
-    }
-
-    /// Lays a new top on a disk, so that a snapshot or an image can be made of what lies below. Asked again it does nothing, so
-    /// that it may be cut short anywhere.
-    pub fn freeze(&self, disk: DiskOf, volume: VolumeId) -> Result<(), String> {
-        let bytes = {
-            let state = self.state();
-            if state.graph.freezing.contains_key(&volume) || state.graph.kept.contains_key(&volume) {
-                return Ok(());
-            }
-            let found = state.graph.disks.get(&disk).ok_or_else(|| format!("there is no disk {} here", named(disk)))?;
-            state.graph.carries(found.top)?;
-            found.bytes
-        };
-        let new = self.overlay(bytes)?;
-        self.commit(&[new], |draft| {
-            if draft.over.contains(&volume) {
-                return Err(GONE.to_owned());
-            }
-            draft.graph.freeze(disk, volume, new)
-        })
-    }
-
-    /// What is frozen for a volume.
-    pub fn frozen(&self, volume: VolumeId) -> Option<Kept> {
-        self.state().graph.freezing.get(&volume).cloned()
-    }
-
-    /// Nobody writes to what was frozen for a snapshot any more: now it is one. Its bytes are on disk before it is.
-    pub fn keep(&self, volume: VolumeId) -> Result<Kept, String> {
-        if let Some(kept) = self.kept(volume) {
-            return Ok(kept);
-        }
-        let frozen = self.frozen(volume).ok_or("nothing was frozen for it")?;
-        self.settle_layer(&frozen)?;
-        self.commit(&[], |draft| {
-            let kept = draft.graph.freezing.remove(&volume).ok_or(GONE)?;
-            draft.graph.kept.insert(volume, kept.clone());
-            Ok(kept)
-        })
-    }
-
-    /// Makes what was frozen durable.
-    pub fn settle_layer(&self, kept: &Kept) -> Result<(), String> {
-        self.settle(kept.layer).map_err(|e| format!("what it holds cannot be made durable: {e}"))
-    }
-
-    /// An image of a file that is whole, and not in the graph yet.
-    pub fn keep_image(
-        &self,
-        volume: VolumeId,
-        file: &Path,
-        stored: Stored,
-        bytes: u64,
-        boot: Option<Boot>,
-    ) -> Result<Kept, String> {
-        let layer = self.state().graph.reserve();
-        let moved = fs::rename(file, self.path(layer)).and_then(|()| self.take_in(layer));
-        moved.map_err(|e| self.unmade(layer, &e))?;
-        self.commit(&[layer], |draft| {
-            if draft.over.contains(&volume) {
-                return Err(GONE.to_owned());
-            }
-            draft.graph.freezing.remove(&volume);
-            draft.graph.put(layer, Layer { format: ImageFormat::Qcow2, below: None });
-            let kept = Kept { layer, bytes, boot, stored: Some(stored) };
-            draft.graph.kept.insert(volume, kept.clone());
-            Ok(kept)
-        })
-    }
-
-    /// Whether no further layer may lie on a disk.
-    pub fn is_deep(&self, disk: DiskOf) -> bool {
-        let state = self.state();
-        state.graph.disks.get(&disk).is_some_and(|found| state.graph.carries(found.top).is_err())
-    }
-
-    /// Puts a file in the place of all layers of a disk, which it holds together.
-    pub fn replace(&self, disk: DiskOf, of: &Chain, file: &Path) -> Result<(), String> {
-        let layer = self.state().graph.reserve();
-        let moved = fs::rename(file, self.path(layer)).and_then(|()| self.take_in(layer));
-        moved.map_err(|e| self.unmade(layer, &e))?;
-        self.commit(&[layer], |draft| {
-            let found =
-                draft.graph.disks.get_mut(&disk).filter(|found| of.layers.last().is_some_and(|top| top.0 == found.top));
-            found.ok_or("the disk is not what it was")?.top = layer;
-            draft.graph.put(layer, Layer { format: ImageFormat::Qcow2, below: None });
-            Ok(())
-        })
-    }
-
-    /// What is made of the volume from here on does not come.
-    pub fn give_up(&self, volume: VolumeId) {
-        self.state().over.insert(volume);
-    }
-
-    /// The server has written down that it is gone, and may ask for another by this id.
-    pub fn forget(&self, volume: VolumeId) {
-        self.state().over.remove(&volume);
-    }
-
-    /// Removes what nobody has; its room is free when this returns, but for what others share.
-    pub fn remove(&self, volume: VolumeId) -> Result<(), String> {
-        self.commit(&[], |draft| {
-            draft.graph.kept.remove(&volume);
-            draft.graph.freezing.remove(&volume);
-            if let VolumeId::Disk(id) = volume {
-                draft.graph.disks.remove(&DiskOf::Data(id));
-            }
-            Ok(())
-        })
-    }
-
-    /// Removes a guest's system disk at once: a release waits for nothing to be written. That is done with the next change; until
-    /// then the guest is known to be gone all the same, and [`Store::remove_others`] follows at a start.
-    pub fn remove_system(&self, guest: InstanceId) {
-        let gone = {
-            let mut state = self.state();
-            state.claims.remove(&DiskOf::System(guest));
-            state.departed.insert(DiskOf::System(guest));
-            if state.graph.disks.remove(&DiskOf::System(guest)).is_none() {
-                return;
-            }
-            state.graph.sweep()
-        };
-        gone.into_iter().for_each(|layer| self.put_aside(&self.path(layer)));
-    }
-
-    /// Removes the system disks of guests that nobody knows.
-    pub fn remove_others(&self, known: impl Fn(InstanceId) -> bool) {
-        let disks: Vec<DiskOf> = self.state().graph.disks.keys().copied().collect();
-        for disk in disks {
-            if let DiskOf::System(guest) = disk
-                && !known(guest)
-            {
-                info!("the disk of guest {guest} is swept");
-                self.remove_system(guest);
-            }
-        }
-    }
-
-    /// Sees to it that a guest has the system disk that it should have; how it is booted. The disk that it had before goes when the
-    /// new one is whole.
-    pub fn system(
-        &self,
-        guest: InstanceId,
-        revision: i64,
-        bytes: u64,
-        beginning: impl FnOnce() -> Result<Beginning, String>,
-    ) -> Result<Boot, String> {
-        let disk = DiskOf::System(guest);
-        self.state().departed.remove(&disk);
-        if let Some(Disk { system: Some(system), .. }) = self.disk(disk).filter(|disk| disk.is_of(revision)) {
-            self.grow(disk, bytes)?;
-            return Ok(system.boot);
-        }
-        let (top, below, boot) = match beginning()? {
-            Beginning::Blank { kernel } => {
-                let boot = Boot::Kernel(kernel);
-                if bytes == 0 {
-                    return Ok(boot);
-                }
-                (self.raw(bytes)?, None, boot)
-            }
-            Beginning::Volume { id, boot } => {
-                let of = self.kept(id).ok_or_else(|| format!("there is no {id} on this host"))?;
-                fits(&id.to_string(), of.bytes, bytes)?;
-                (self.overlay(bytes)?, Some(of.layer), boot)
-            }
-            Beginning::Taken { name } => {
-                let of = self.state().graph.taken.get(&name).cloned();
-                let of = of.ok_or_else(|| format!("the image `{name}` is not here any more"))?;
-                fits(&format!("`{name}`"), of.bytes, bytes)?;
-                (self.overlay(bytes)?, Some(of.layer), Boot::Disk)
-            }
-        };
-        let format = if below.is_some() { ImageFormat::Qcow2 } else { ImageFormat::Raw };
-        self.commit(&[top], |draft| {
-            if let Some(below) = below {
-                if !draft.graph.layers().contains_key(&below) {
-                    return Err("what it is made of is gone".to_owned());
-                }
-                draft.graph.carries(below)?;
-            }
-            draft.graph.put(top, Layer { format, below });
-            let system = Some(System { revision, boot: boot.clone() });
-            draft.graph.disks.insert(disk, Disk { top, bytes, system });
-            Ok(boot)
-        })
-    }
-
-    /// Takes a raw file over as the system disk of a guest.
-    pub fn take_over(&self, guest: InstanceId, file: &Path, image: String) -> Result<(), String> {
-        let top = self.state().graph.reserve();
-        // A second name first: the old one goes when the graph knows the new one.
-        let linked = fs::hard_link(file, self.path(top)).and_then(|()| self.take_in(top));
-        let bytes = linked.and_then(|()| fs::metadata(file)).map_err(|e| self.unmade(top, &e))?.len();
-        self.commit(&[top], |draft| {
-            draft.graph.put(top, Layer { format: ImageFormat::Raw, below: None });
-            let system = Some(System { revision: 0, boot: Boot::Kernel(image) });
-            draft.graph.disks.insert(DiskOf::System(guest), Disk { top, bytes, system });
-            Ok(())
-        })?;
-        let _ = fs::remove_file(file);
-        Ok(())
-    }
-
     /// Changes the graph: on disk first, then for all. `made` are files that it is about to name; they go if it does not. Nobody
     /// who only looks waits for the disk meanwhile, nor does a release.
     fn commit<T>(&self, made: &[LayerId], change: impl FnOnce(&mut Draft) -> Result<T, String>) -> Result<T, String> {
@@ -561,12 +283,6 @@ impl Store {
         files::settle(&self.dir.join("layers"))
     }
 
-    /// How a guest is booted that begins with a volume; nothing, if it has no boot loader and nobody knows of a kernel.
-    pub fn boot_of(&self, volume: VolumeId) -> Result<Option<Boot>, String> {
-        let kept = self.kept(volume).ok_or_else(|| format!("there is no {volume} on this host"))?;
-        Ok(kept.boot)
-    }
-
     /// Takes a file out of the way in constant time; what it takes is given back in the background.
     fn put_aside(&self, path: &Path) {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -593,8 +309,6 @@ impl Store {
     }
 }
 
-const GONE: &str = "it is to go";
-
 /// The graph as it will be.
 struct Draft {
     graph: Graph,
@@ -617,22 +331,6 @@ impl State {
     }
 }
 
-impl Draft {
-    fn admits(&self, disk: DiskOf) -> Result<(), String> {
-        match disk {
-            DiskOf::Data(id) if self.over.contains(&VolumeId::Disk(id)) => Err(GONE.to_owned()),
-            _ => Ok(()),
-        }
-    }
-
-    fn lay_on(&mut self, top: LayerId, volume: VolumeId) -> Result<(), String> {
-        let of = self.graph.kept.get(&volume).ok_or_else(|| format!("there is no {volume} on this host"))?.layer;
-        self.graph.carries(of)?;
-        self.graph.put(top, Layer { format: ImageFormat::Qcow2, below: Some(of) });
-        Ok(())
-    }
-}
-
 impl Claim {
     fn is(&self, other: &Claim) -> bool {
         match (self, other) {
@@ -642,26 +340,9 @@ impl Claim {
     }
 }
 
-impl Disk {
-    fn is_of(&self, revision: i64) -> bool {
-        self.system.as_ref().is_some_and(|system| system.revision >= revision)
-    }
-}
-
 fn chain(graph: &Graph, top: LayerId, bytes: u64) -> Chain {
     let format = |id: &LayerId| graph.layers().get(id).map_or(ImageFormat::Raw, |layer| layer.format);
     Chain { bytes, layers: graph.chain(top).into_iter().map(|id| (id, format(&id))).collect() }
-}
-
-fn fits(what: &str, has: u64, bytes: u64) -> Result<(), String> {
-    match has > bytes {
-        true => Err(format!(
-            "{what} holds a disk of {} GiB, and the system disk has {}",
-            has.div_ceil(1 << 30),
-            bytes >> 30
-        )),
-        false => Ok(()),
-    }
 }
 
 /// What a process has open for writing, by device and number.

@@ -81,8 +81,17 @@ impl Bay {
     }
 
     async fn nodes(&mut self) -> io::Result<BTreeSet<LayerId>> {
+        self.nodes_called("layer").await
+    }
+
+    async fn nodes_called(&mut self, what: &str) -> io::Result<BTreeSet<LayerId>> {
         let answer = self.session.run("query-named-block-nodes", json!({ "flat": true })).await?;
-        Ok(answer.as_array().into_iter().flatten().filter_map(|node| layer(node["node-name"].as_str()?)).collect())
+        Ok(answer
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|node| numbered(node["node-name"].as_str()?, what))
+            .collect())
     }
 
     /// Gives the guest a disk.
@@ -117,11 +126,13 @@ impl Bay {
         let tops: BTreeSet<LayerId> = self.devices().await?.into_values().collect();
         for layer in self.nodes().await?.into_iter().rev().filter(|layer| !tops.contains(layer)) {
             // QEMU keeps what another layer lies on.
-            let name = json!({ "node-name": node(layer) });
-            if self.session.run("blockdev-del", name).await.is_ok() {
-                self.session.run("blockdev-del", json!({ "node-name": file(layer) })).await?;
-                self.session.run("remove-fd", json!({ "fdset-id": layer.0 })).await?;
-            }
+            let _ = self.session.run("blockdev-del", json!({ "node-name": node(layer) })).await;
+        }
+        // Also a file whose format an attempt that was cut short did not come to.
+        let kept = self.nodes().await?;
+        for layer in self.nodes_called("file").await?.into_iter().filter(|layer| !kept.contains(layer)) {
+            self.session.run("blockdev-del", json!({ "node-name": file(layer) })).await?;
+            self.session.run("remove-fd", json!({ "fdset-id": layer.0 })).await?;
         }
         Ok(())
     }
@@ -177,6 +188,7 @@ impl Bay {
         let (id, _) = chain.layers[index];
         let is_top = index + 1 == chain.layers.len() || under == Under::Nothing;
         // What an attempt left that was cut short.
+        let _ = self.session.run("blockdev-del", json!({ "node-name": file(id) })).await;
         let _ = self.session.run("remove-fd", json!({ "fdset-id": id.0 })).await;
         let accesses: &[_] = if is_top { &[Access::Read, Access::Write] } else { &[Access::Read] };
         for access in accesses {
@@ -251,7 +263,11 @@ fn file(layer: LayerId) -> String {
 }
 
 fn layer(node: &str) -> Option<LayerId> {
-    node.strip_prefix("layer")?.parse().ok().map(LayerId)
+    numbered(node, "layer")
+}
+
+fn numbered(node: &str, what: &str) -> Option<LayerId> {
+    node.strip_prefix(what)?.parse().ok().map(LayerId)
 }
 
 fn word(access: Access) -> &'static str {

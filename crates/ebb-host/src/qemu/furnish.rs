@@ -1,8 +1,9 @@
 //! What does a guest's QEMU find in its directory? Its kernel, and nothing of anybody else's; its disks it is handed.
 
 use super::command;
+use crate::volumes::Store;
 use crate::volumes::layers::Boot;
-use crate::volumes::{Beginning, Store};
+use crate::volumes::system::Beginning;
 use ebb_driver::protocol::GuestSpec;
 use ebb_model::id::InstanceId;
 use ebb_model::volume::{DiskOf, ImageFormat, VolumeId};

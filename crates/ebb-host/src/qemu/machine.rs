@@ -3,6 +3,8 @@
 //! One task per guest takes its orders one after another; a new order ends a start that is under way. So a slow start delays
 //! nobody else, and not even its own release.
 
+mod disks;
+
 use super::command;
 use super::console::Console;
 use super::disks::{Bay, Chore, Flushes};
@@ -14,8 +16,8 @@ use crate::config::{Accelerator, QemuConfig};
 use crate::files::Files;
 use crate::network::plan::Port;
 use crate::network::{Network, Plug};
-use crate::volumes::layers::{Boot, named};
-use crate::volumes::{Claim, Store};
+use crate::volumes::Store;
+use crate::volumes::layers::Boot;
 use ebb_driver::agent::Seen;
 use ebb_driver::protocol::GuestSpec;
 use ebb_model::id::{AccountId, DiskId, InstanceId};
@@ -35,8 +37,10 @@ use tracing::{debug, error, warn};
 /// From the call of QEMU until its guest's processor runs.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 const MONITOR_PATIENCE: Duration = Duration::from_secs(2);
-/// Until a guest is asked again for a disk that it has not given back, and a disk is looked for again that was not there.
+/// Until a guest is asked again for a disk that it has not given back, and a disk is looked for again that was not there; longer
+/// each time.
 const DISK_PATIENCE: Duration = Duration::from_millis(500);
+const SLOWEST: u32 = 10;
 /// How much of QEMU's complaints is kept.
 const COMPLAINT_BYTES: usize = 2048;
 
@@ -85,12 +89,26 @@ pub struct Machine {
     chores: (mpsc::UnboundedSender<Chore>, mpsc::UnboundedReceiver<Chore>),
     /// It has the disks that it should have.
     in_line: bool,
+    /// How often it was looked at in vain.
+    vain: u32,
 }
 
 impl Machine {
     pub fn new(id: InstanceId, shop: Arc<Workshop>, console: Arc<Console>) -> Self {
         let (chores, disks) = (mpsc::unbounded_channel(), watch::channel(vec![]));
-        Self { id, shop, console, uid: None, process: None, up: false, pump: None, disks, chores, in_line: true }
+        Self {
+            id,
+            shop,
+            console,
+            uid: None,
+            process: None,
+            up: false,
+            pump: None,
+            disks,
+            chores,
+            in_line: true,
+            vain: 0,
+        }
     }
 
     /// Takes the data disks that it should have.
@@ -132,6 +150,7 @@ impl Machine {
                     }
                     Ok(()) = self.disks.1.changed() => {
                         self.in_line = false;
+                        self.vain = 0;
                         continue;
                     }
                     Some(chore) = self.chores.1.recv() => {
@@ -143,7 +162,7 @@ impl Machine {
                         }
                         continue;
                     }
-                    () = tokio::time::sleep(DISK_PATIENCE), if self.up && !self.in_line => {
+                    () = tokio::time::sleep(DISK_PATIENCE * self.vain.clamp(1, SLOWEST)), if self.up && !self.in_line => {
                         tokio::select! {
                             biased;
                             Some(order) = orders.recv() => next = Some(order),
@@ -264,110 +283,6 @@ impl Machine {
         drop(bay);
         self.wait_until_up(uid).await;
         Ok(())
-    }
-
-    /// Whether the guest has got it.
-    async fn plug(&self, bay: &mut Bay, disk: DiskOf) -> bool {
-        let store = &self.shop.store;
-        if store.disk(disk).is_none() || store.claim(disk, &self.claim()).is_err() {
-            return false;
-        }
-        match bay.plug(disk, Flushes::Count).await {
-            Ok(()) => true,
-            Err(e) => {
-                // It stays claimed: perhaps QEMU has got hold of it already.
-                warn!("guest {} does not get {}: {e}", self.id, named(disk));
-                false
-            }
-        }
-    }
-
-    /// Gives the guest the data disks that it should have and takes back the others.
-    async fn bring_into_line(&mut self, tell: &impl Fn(News)) {
-        let wanted: Vec<DiskOf> = self.disks.1.borrow_and_update().iter().copied().map(DiskOf::Data).collect();
-        match self.align(&wanted).await {
-            Ok(in_line) => self.in_line = in_line,
-            Err(e) => warn!("the disks of guest {} cannot be seen to: {e}; trying again", self.id),
-        }
-        tell(News::Holds(self.holds()));
-    }
-
-    /// Whether nothing is left to be done.
-    async fn align(&self, wanted: &[DiskOf]) -> io::Result<bool> {
-        let uid = self.uid.filter(|_| self.process.is_some()).ok_or(io::ErrorKind::NotConnected)?;
-        let mut bay = Bay::open(&self.dir(), uid, self.shop.store.clone()).await?;
-        let has = bay.has().await?;
-        for disk in has.iter().filter(|disk| !wanted.contains(disk)) {
-            bay.ask_back(*disk).await;
-        }
-        bay.tidy().await?;
-        let mut in_line = has.iter().all(|disk| wanted.contains(disk));
-        for disk in wanted.iter().filter(|disk| !has.contains(disk)) {
-            in_line &= self.plug(&mut bay, *disk).await;
-        }
-        // What was taken back before, or was never given, is free for others once the process cannot write to it any more.
-        let open = self.open();
-        for disk in self.shop.store.claimed_by(self.id) {
-            if matches!(disk, DiskOf::Data(_)) && !wanted.contains(&disk) && !has.contains(&disk) {
-                match open.contains(&disk) {
-                    true => in_line = false,
-                    false => self.shop.store.release(disk, &self.claim()),
-                }
-            }
-        }
-        Ok(in_line)
-    }
-
-    /// Does what somebody asks about a disk that this guest has.
-    async fn attend_to(&mut self, chore: Chore) {
-        let store = self.shop.store.clone();
-        match chore {
-            Chore::Freeze { disk, volume, done } => {
-                let frozen = spawn_blocking(move || store.freeze(disk, volume)).await;
-                let frozen = frozen.unwrap_or_else(|e| Err(e.to_string()));
-                let followed = match frozen {
-                    Ok(()) => self.with_bay(async |bay| bay.follow(disk).await).await,
-                    Err(why) => Err(why),
-                };
-                let _ = done.send(followed);
-            }
-            Chore::Grow { disk, bytes, done } => {
-                let grown = spawn_blocking(move || store.grow(disk, bytes)).await;
-                let grown = match grown.unwrap_or_else(|e| Err(e.to_string())) {
-                    Ok(bytes) => self.with_bay(async |bay| bay.grow(disk).await).await.map(|()| bytes),
-                    Err(why) => Err(why),
-                };
-                let _ = done.send(grown);
-            }
-        }
-    }
-
-    async fn with_bay(&self, what: impl AsyncFnOnce(&mut Bay) -> io::Result<()>) -> Result<(), String> {
-        let uid = self.uid.filter(|_| self.process.is_some()).ok_or("the guest is off")?;
-        let bay = Bay::open(&self.dir(), uid, self.shop.store.clone()).await;
-        let done = match bay {
-            Ok(mut bay) => what(&mut bay).await,
-            Err(e) => Err(e),
-        };
-        done.map_err(|e| e.to_string())
-    }
-
-    fn claim(&self) -> Claim {
-        Claim::Guest { id: self.id, chores: self.chores.0.clone() }
-    }
-
-    /// The disks that the process can write to.
-    fn open(&self) -> BTreeSet<DiskOf> {
-        self.process.as_ref().map(|process| self.shop.store.open_in(process.pid())).unwrap_or_default()
-    }
-
-    /// The data disks among them.
-    fn holds(&self) -> BTreeSet<DiskId> {
-        let data = |disk| match disk {
-            DiskOf::Data(id) => Some(id),
-            DiskOf::System(_) => None,
-        };
-        self.open().into_iter().filter_map(data).collect()
     }
 
     /// From here to the end there is no point at which a start can be given up, so no process is ever lost from sight.

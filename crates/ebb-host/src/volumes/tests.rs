@@ -1,5 +1,6 @@
 //! The store without guests: what is there after it was opened anew, whatever it was at.
 
+use super::system::Beginning;
 use super::*;
 use ebb_model::id::{DiskId, SnapshotId};
 use uuid::Uuid;
@@ -69,11 +70,11 @@ fn what_the_graph_names_is_there_and_nothing_else() {
     // The host dies here: the snapshot is finished by the next one; half-made files are nobody's.
     fs::write(room.dir.join("volumes/layers/77"), "half").unwrap();
     fs::write(room.dir.join("volumes/layers/stray"), "half").unwrap();
-    fs::create_dir(room.dir.join("volumes/work/half")).unwrap();
+    fs::create_dir(room.dir.join("volumes/scratch/half")).unwrap();
     drop(store);
     let store = room.open();
     assert_eq!(
-        (room.layers(), fs::read_dir(room.dir.join("volumes/work")).unwrap().count()),
+        (room.layers(), fs::read_dir(room.dir.join("volumes/scratch")).unwrap().count()),
         (vec!["1".into(), "2".into()], 0)
     );
     assert!(store.kept(snapshot(1)).is_none());

@@ -24,14 +24,14 @@ const COMPLAINT_BYTES: usize = 500;
 const SEALED: &str = r#"set -e
 root=$1; shift
 mount -t tmpfs -o size=1m,mode=755 none "$root"
-mkdir "$root/usr" "$root/work"
+mkdir "$root/usr" "$root/files"
 mount --rbind /usr "$root/usr"
-mount --bind . "$root/work"
+mount --bind . "$root/files"
 for dir in bin sbin lib lib64; do
   if [ -L "/$dir" ]; then ln -s "usr/$dir" "$root/$dir"
   elif [ -d "/$dir" ]; then mkdir "$root/$dir"; mount --rbind "/$dir" "$root/$dir"; fi
 done
-exec chroot "$root" env -C /work "$@""#;
+exec chroot "$root" env -C /files "$@""#;
 
 /// A directory to work in, which goes when it is dropped.
 #[derive(Debug)]
@@ -42,17 +42,17 @@ pub struct Scratch {
 
 impl Scratch {
     pub fn new(store: &Store) -> io::Result<Self> {
-        let dir = store.dir.join("work").join(uuid::Uuid::new_v4().to_string());
+        let dir = store.dir.join("scratch").join(uuid::Uuid::new_v4().to_string());
         let scratch = Self { dir, uid: store.tool_uid };
-        for dir in [scratch.dir.clone(), scratch.dir.join("root"), scratch.dir.join("work")] {
+        for dir in [scratch.dir.clone(), scratch.dir.join("root"), scratch.dir.join("files")] {
             DirBuilder::new().mode(0o700).create(dir)?;
         }
-        chown(scratch.dir.join("work"), Some(scratch.uid), Some(scratch.uid))?;
+        chown(scratch.dir.join("files"), Some(scratch.uid), Some(scratch.uid))?;
         Ok(scratch)
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
-        self.dir.join("work").join(name)
+        self.dir.join("files").join(name)
     }
 
     /// Lets the tool read the layers of a chain that nobody writes to any more; what it is called with to see them.
@@ -95,7 +95,7 @@ impl Scratch {
             .arg(self.dir.join("root"))
             .args(line.split_whitespace())
             .args(words)
-            .current_dir(self.dir.join("work"))
+            .current_dir(self.dir.join("files"))
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .env("LC_ALL", "C")

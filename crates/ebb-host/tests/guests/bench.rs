@@ -80,6 +80,8 @@ impl Bench {
 
     /// The same in a process of its own, which can be killed.
     pub async fn start_in_a_process(&self) -> Started {
+        // One that was killed may seem to listen until the program that it was about to start has begun.
+        let _ = std::fs::remove_file(&self.config.socket);
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "a_host_in_a_process", "--ignored", "--nocapture"])
             .env("EBB_TEST_HOST", serde_json::to_string(&self.config).unwrap())
@@ -280,9 +282,9 @@ impl Bench {
         after_echo.trim_end_matches('e').trim().to_owned()
     }
 
-    /// What is half made.
-    pub fn in_work(&self) -> usize {
-        std::fs::read_dir(self.config.data.join("volumes/work")).unwrap().count()
+    /// How much is half made.
+    pub fn half_made(&self) -> usize {
+        std::fs::read_dir(self.config.data.join("volumes/scratch")).unwrap().count()
     }
 
     /// The files of the layers that the host has.

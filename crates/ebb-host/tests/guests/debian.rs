@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Without KVM it takes a minute and a half on an idle machine.
-const PATIENCE: Duration = Duration::from_secs(500);
+const PATIENCE: Duration = Duration::from_secs(900);
 /// Of `horse`.
 const HORSE: &str = "$6$ebb$ADADiyC8TosnRiIXDyfNGn8iTG6sLV0A.ROcl5k81tCfADMEP1B6Z97nEp7C4Lk.HuHeNd2T8tNHOZg9zajTe.";
 

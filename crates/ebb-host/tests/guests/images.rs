@@ -285,7 +285,7 @@ async fn what_was_made_to_harm_is_refused_or_harmless() {
     bench.until_volume_is_gone(coming).await;
     drop(open);
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-    assert_eq!((bench.layers(), bench.in_work()), (3, 0), "the two harmless and the raw one, and nothing half made");
+    assert_eq!((bench.layers(), bench.half_made()), (3, 0), "the two harmless and the raw one, and nothing half made");
     bench.leave_no_trace().await;
 }
 
@@ -348,5 +348,35 @@ async fn what_a_guest_writes_on_its_disk_is_nothing_but_bytes() {
     bench.until_running(two).await;
     bench.until_printed(two, "ebb-guest: ready").await;
     assert!(bench.sh(two, "cat /data/note").await.ends_with("left"));
+    bench.leave_no_trace().await;
+}
+
+/// A guest that does not hear it is asked for a disk keeps it, and nobody else gets it, until its process is dead.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_does_not_react_keeps_its_disk_until_it_is_off() {
+    let room = Room::new("deaf");
+    room.write("disk.raw", &speaking("deaf\r\n"));
+    let mut bench = Bench::idle("deaf", DriverConfig::Qemu(ebb_host::QemuConfig::default()));
+    bench.config.images.insert("deaf".to_owned(), room.0.clone());
+    bench.start().await;
+    bench.call().await;
+    let (one, two, a) = (guest(1), guest(2), disk(1));
+    let order = |bench: &Bench, id, generation| bench.order(id, account(1), generation).image("deaf");
+    let first = order(&bench, one, 1).disks([a]);
+    bench.desire_with([first], [there(VolumeId::Disk(a), Source::Blank, 1)]).await;
+    assert_eq!(bench.until_running(one).await.disks, [a].into());
+    bench.until_printed(one, "deaf").await;
+    bench.desire_with([order(&bench, one, 2), order(&bench, two, 1).disks([a])], [gone(VolumeId::Disk(a))]).await;
+    bench.until_running(two).await;
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    let holds =
+        |hello: &ebb_driver::protocol::Hello, id| hello.guests.iter().find(|guest| guest.id == id).unwrap().disks.len();
+    let hello = bench.call().await;
+    assert_eq!((holds(&hello, one), holds(&hello, two)), (1, 0));
+    assert!(matches!(hello.volumes[0].is, VolumeIs::There { .. }), "{:?}", hello.volumes);
+    let force_at = bench::now();
+    bench.desire([order(&bench, two, 2), order(&bench, one, 3).want(Want::Off { force_at })]).await;
+    bench.until(one, |is| matches!(is, Is::Off { .. })).await;
+    bench.until_volume_is_gone(VolumeId::Disk(a)).await;
     bench.leave_no_trace().await;
 }

@@ -192,7 +192,7 @@ async fn what_was_under_way_when_the_host_died_is_begun_again() {
         bench.until_volume_is_gone(VolumeId::Disk(a)).await;
         bench.until_volume_is_gone(image).await;
         bench.until_known(id, |is| matches!(is, Is::Gone { .. })).await;
-        assert_eq!((bench.layers(), bench.in_work()), (0, 0), "after {millis} ms");
+        assert_eq!((bench.layers(), bench.half_made()), (0, 0), "after {millis} ms");
     }
     bench.kill_host();
     bench.leave_no_trace().await;
