@@ -20,7 +20,8 @@ pub struct HostConfig {
     pub socket: PathBuf,
     #[serde(default)]
     pub access: Access,
-    /// The directory of each image: it holds `vmlinuz` and `initramfs.img`, as `guest/build` makes them.
+    /// The directory of each image: it holds `vmlinuz` and `initramfs.img`, as `guest/build` makes them, or `disk.qcow2` or
+    /// `disk.raw`, which firmware boots.
     #[serde(default)]
     pub images: BTreeMap<String, PathBuf>,
     /// What is lent; computed from the machine when absent.
@@ -55,7 +56,7 @@ pub struct QemuConfig {
     /// `None`: KVM where a probe shows that guests boot with it, else TCG.
     pub accelerator: Option<Accelerator>,
     pub network: NetworkConfig,
-    /// Guests run under uids from here on, one each: as many as `network` has addresses.
+    /// Guests run under uids from here on, one each: as many as `network` has addresses. The one before reads strange images.
     pub first_uid: u32,
 }
 

@@ -17,6 +17,7 @@ mod scribe;
 mod signal;
 mod socket;
 mod timer;
+mod volumes;
 
 pub use clean::clean;
 pub use config::{Accelerator, Access, DriverConfig, HostConfig, NetworkConfig, QemuConfig, Resolver, Tunnel, Uplink};

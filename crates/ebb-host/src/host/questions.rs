@@ -81,6 +81,7 @@ fn reply(guest: &Guest, question: &Question, waiting: Option<Wait>, secret: &[u8
         network: Some(Network { address: question.from, mac: Mac::of(question.from).0 }),
         public_keys: &metadata.public_keys,
         user_data: metadata.user_data.as_deref(),
+        password_hash: metadata.password_hash.as_deref(),
         tokens_required: false,
         end: guest.desired.end.map(|end| End { notice_at: end.notice_at, at: end.at }),
     };

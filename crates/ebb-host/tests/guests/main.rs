@@ -2,11 +2,18 @@
 
 mod attacks;
 mod bench;
+mod debian;
 mod dialects;
+mod disks;
+mod images;
 mod machine;
+mod memory;
 mod metering;
 mod outside;
+mod passwords;
+mod privacy;
 mod public;
+mod snapshots;
 mod tunnel;
 
 use bench::{Bench, account, guest};
