@@ -41,7 +41,7 @@ async fn guests_of_one_account_meet_across_hosts_of_their_region() {
     assert_eq!(mtu, "1450");
 
     // Hosts that were not told of each other: another region, say.
-    let call = |to: &str| format!("echo | nc -w 3 {to} 22 2>/dev/null | head -c 8; echo");
+    let call = |to: &str| format!("echo | nc -w 6 {to} 22 2>/dev/null | head -c 8; echo");
     assert_eq!(bench::typed(&mut first, &call("10.64.0.17")).await, "");
     peers(&mut there, &HOSTS[..1]).await;
     assert_eq!(bench::typed(&mut first, &call("10.64.0.17")).await, "", "one knows, the other does not");
