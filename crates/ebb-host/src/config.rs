@@ -163,8 +163,19 @@ impl NetworkConfig {
         }
     }
 
+    /// May it be a guest's public address?
+    pub(crate) fn may_bind(&self, ip: Ipv4Addr) -> bool {
+        let own = match &self.uplink {
+            Some(Uplink::Interface { address, gateway, .. }) => address.addr() == ip || *gateway == ip,
+            Some(Uplink::Machine) | None => false,
+        };
+        let nobodys =
+            ip.is_loopback() || ip.is_link_local() || ip.is_multicast() || ip.is_broadcast() || ip.octets()[0] == 0;
+        !own && !nobodys && self.tunnel_address() != Some(ip)
+    }
+
     /// What cannot work.
-    pub(crate) fn check(&self) -> Result<(), String> {
+    pub fn check(&self) -> Result<(), String> {
         if !self.has_range() {
             return Err(format!(
                 "the network `{}/{}` is not one: `base` must begin a block of `prefix` bits, with a prefix from 8 to 24",
@@ -247,6 +258,12 @@ mod tests {
         }
         let same =
             Tunnel::Interface { interface: "eth1".to_owned(), address: "10.0.0.1/24".parse().unwrap(), gateway: None };
+        let config = NetworkConfig { uplink: uplink.clone(), ..NetworkConfig::default() };
+        for (ip, may) in
+            [([192, 0, 2, 1], false), ([192, 0, 2, 2], false), ([192, 0, 2, 3], true), ([169, 254, 86, 1], false)]
+        {
+            assert_eq!(config.may_bind(ip.into()), may, "{ip:?}");
+        }
         assert!(with(uplink, Some(same)).unwrap_err().contains("is the uplink"));
     }
 

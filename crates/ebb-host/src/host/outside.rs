@@ -6,6 +6,7 @@ use crate::network::{Metered, Then, Told};
 use ebb_driver::counters::next_minute;
 use ebb_driver::protocol::{FromHost, Is};
 use ebb_model::id::InstanceId;
+use tracing::error;
 
 impl Host {
     /// Guests' public addresses lead somewhere, and are metered.
@@ -18,7 +19,15 @@ impl Host {
         let Some(guest) = self.agent.guest(id) else { return };
         if !matches!(guest.observed.is, Is::Gone { .. } | Is::Failed { .. }) {
             let desired = &guest.desired;
-            let around = Surroundings { ingress: desired.ingress.clone(), addresses: desired.addresses.clone() };
+            let network = &self.shop.config.network;
+            let (addresses, odd): (Vec<_>, Vec<_>) =
+                desired.addresses.iter().copied().partition(|address| network.may_bind(address.ip));
+            if self.has_uplink() && !odd.is_empty() {
+                error!(
+                    "guest {id} is to have addresses that are the host's own or nobody's: {odd:?}; they lead nowhere"
+                );
+            }
+            let around = Surroundings { ingress: desired.ingress.clone(), addresses };
             self.shop.network.tell(id, Told { place: desired.place, around });
         }
     }

@@ -27,11 +27,10 @@ pub async fn serve(socket: UdpSocket, resolvers: Vec<Resolver>) {
             // A full queue is the guest's own loss: it asks again.
             Ok((length, from)) => match said_to(&buffer[..length]) {
                 Some(Said::Answer(answer)) => drop(socket.try_send_to(&answer, from)),
-                Some(Said::NotMine(refusal)) => {
-                    if !forwarder.ask(&buffer[..length], from) {
-                        let _ = socket.try_send_to(&refusal, from);
-                    }
-                }
+                Some(Said::NotMine(refusal)) => match forwarder.ask(&buffer[..length], from) {
+                    true => {}
+                    false => drop(socket.try_send_to(&refusal, from)),
+                },
                 None => {}
             },
             Err(e) => {

@@ -66,6 +66,8 @@ pub fn settings() {
 pub fn pass_on() {
     // This sets some of the others back.
     system::set(&[
+        // By default what is forgotten at both ends is remembered here for days. So long is the least (RFC 5382).
+        ("netfilter/nf_conntrack_tcp_timeout_established", "7500"),
         ("ipv4/ip_forward", "1"),
         ("ipv4/conf/all/accept_redirects", "0"),
         ("ipv4/conf/default/accept_redirects", "0"),

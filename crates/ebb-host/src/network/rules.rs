@@ -83,7 +83,8 @@ pub fn all<'a>(
 
 /// `prerouting` of the bridge sees every frame that a tap hands to the kernel, before anything else does. `ether type` looks at
 /// the frame's own bytes, so a tagged frame is neither `ip` nor `arp`. What other hosts carry here was judged there; it comes to
-/// no one but guests, and not in the name of anybody who is here. Neither questions for an address nor for the gateway leave the host.
+/// no one but guests, and not in the name of anybody who is here. Who asks for an address asks the host alone, and nobody else
+/// answers; nor do questions for the gateway leave the host.
 const GUARD: &str = r#"
 table bridge guard {
   counter refused { }
@@ -97,6 +98,7 @@ table bridge guard {
     iifname "vx*" ether type { ip, arp } accept
     iifname "vx*" counter name refused drop
     iifname != "tap*" accept
+    ether type ip udp sport 67 udp dport 68 counter name refused drop
     ether type ip iifname . ether saddr . ip saddr @guests accept
     ether type ip ip saddr 0.0.0.0 ip daddr 255.255.255.255 udp sport 68 udp dport 67 update @asking { iifname limit rate 5/second burst 20 packets } accept
     ether type arp arp htype 1 arp ptype ip arp operation { request, reply } iifname . arp saddr ether . arp saddr ip @guests accept
@@ -105,7 +107,7 @@ table bridge guard {
   chain between_guests {
     type filter hook forward priority 0; policy accept;
     oifname . arp daddr ip @beyond drop
-    oifname "vx*" ip daddr 255.255.255.255 drop
+    udp sport 68 udp dport 67 drop
   }
   chain to_host {
     type filter hook input priority 0; policy accept;

@@ -66,14 +66,22 @@ async fn what_leaves_an_address_is_metered_whatever_becomes_of_the_host() {
     let mut console = bench.shell(id).await;
     bench.desire([order(&bench, 2, Some(10))]).await;
     bench.settled(&["nft", "list", "map", "inet", "host", "classes"], PUBLIC).await;
-    bench::write(&mut console, &format!("head -c 40000000 /dev/zero | nc -w 5 {NEIGHBOUR} 9000 &\n")).await;
+    bench::write(&mut console, &format!("head -c 200000000 /dev/zero | nc -w 5 {NEIGHBOUR} 9000 &\n")).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let (from, began) = (outside.counted(), Instant::now());
-    tokio::time::sleep(Duration::from_secs(9)).await;
-    let (bytes, took) = (outside.counted() - from, began.elapsed());
-    let kbit = bytes * 8 / i64::try_from(took.as_millis()).unwrap();
-    println!("{bytes} bytes within {took:?}: {kbit} kbit/s");
-    assert!((9_000..=11_000).contains(&kbit), "{kbit} kbit/s");
+    // A guest whose machine has no time for it sends less, but never more.
+    let mut kbit = 0;
+    for _ in 0..4 {
+        let (from, began) = (outside.counted(), Instant::now());
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        let (bytes, took) = (outside.counted() - from, began.elapsed());
+        kbit = bytes * 8 / i64::try_from(took.as_millis()).unwrap();
+        println!("{bytes} bytes within {took:?}: {kbit} kbit/s");
+        assert!(kbit <= 11_000, "{kbit} kbit/s");
+        if kbit >= 9_000 {
+            break;
+        }
+    }
+    assert!(kbit >= 9_000, "{kbit} kbit/s");
 
     // Somebody takes all rules away: they are there again, with a new counter of a larger epoch.
     bench::typed(&mut console, "killall nc").await;

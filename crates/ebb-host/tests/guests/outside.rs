@@ -71,7 +71,7 @@ impl Outside {
     pub fn call(&self, to: &str, port: u16) -> io::Result<TcpStream> {
         let to: SocketAddr = format!("{to}:{port}").parse().unwrap();
         let stream = self.here(|| TcpStream::connect_timeout(&to, Duration::from_secs(3)))?;
-        stream.set_read_timeout(Some(Duration::from_secs(3)))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
         Ok(stream)
     }
 
