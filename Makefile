@@ -6,13 +6,15 @@ CACHE := .cache
 EBB := target/release/ebb
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help run stop clean test bench packages image
+.PHONY: help run stop clean test bench packages image images test-images
 
 help:
 	@echo 'make run     install what is missing, build, start, show the main job, stay up'
 	@echo 'make stop    release all guests; bills and accounts stay'
 	@echo 'make test    install what is missing, run every check and test'
 	@echo 'make bench   print the measurements'
+	@echo 'make images  make a Debian 12 that boots as any cloud image does; needs root and some minutes'
+	@echo 'make test-images   the same, and a guest that boots it'
 	@echo 'make clean   remove every trace, the database included'
 
 run: packages image
@@ -28,6 +30,14 @@ packages:
 
 image:
 	@guest/build $(CACHE)/guest
+
+images:
+	@scripts/packages images
+	@$(SUDO) images/build $(CACHE)/debian
+
+test-images: images
+	@scripts/packages test
+	EBB_DEBIAN=$(CURDIR)/$(CACHE)/debian cargo test -p ebb-host --test guests --locked debian -- --ignored --nocapture
 
 test:
 	@scripts/packages test

@@ -30,7 +30,7 @@ FREE_CAUSES = {"capacity", "reserve", "shortage", "drain", "host-return", "opera
 URGENT_CAUSES = {"shortage", "drain", "host-return", "operator"}  # these may come without notice [2.6]
 LATE = 10  # so many seconds beyond the notice a drill is free, if the machine is slow [2.10]; a cap sets as many aside [3.8]
 METERS = ("compute", "system-disk")  # the order in which a grant pays [3.3]
-ORDER = (*METERS, "subscription")
+ORDER = (*METERS, "subscription", "bandwidth")
 DAY = 24 * HOUR
 GB_PARTS = 1_000_000  # traffic is charged in millionths of a GB, each 1000 bytes [1.2, 3.6]
 POOLS = ("anywhere", "overseas")
@@ -301,9 +301,14 @@ class Life:
         return self.start + max(at - self.start, 0) // self.period * self.period
 
 
+REST = 600  # an address goes to nobody for so long after somebody had it
+
+
 @dataclass
 class Address:
-    """One public address, and what was read off its counter."""
+    """One public address: what was read off its counter, and when its bandwidth was charged [3.6, 4.4].
+
+    As the life of what its bandwidth costs it comes after all instances, and has neither purchase option nor flavor."""
 
     id: str
     account: str
@@ -312,9 +317,35 @@ class Address:
     since: int
     instance: str
     region: str
+    ip: str = None
+    mbit: int = None  # it is paid by so many, or to be
+    before: int = None  # and was, up to `changed`
+    changed: int = 0
+    bands: list = field(default_factory=list)  # its bandwidth was charged: [since, until, Mbit/s]
     released: bool = False
+    gone_at: int = None
     read: int = 0  # the second of the newest reading
     readings: list = field(default_factory=list)  # [second, bytes, covered or not]
+    option = "bandwidth"
+    cut = False
+
+    @property
+    def order(self):
+        return 10**9 + int(self.id.split("-")[1], 16)
+
+    def cease(self, at):
+        if self.bands and self.bands[-1][1] is None:
+            self.bands[-1][1] = max(at, self.bands[-1][0])
+
+    def by_bandwidth(self, read):
+        return (self.mbit if read > self.changed else self.before) is not None
+
+    def costs(self, book):
+        """Its bandwidth in stretches of one price, the last one open: since, until, price for all of it."""
+        for since, until, mbit in self.bands:
+            marks = [mark for mark in book.changes(f"bandwidth {self.region}") if since < mark and (until is None or mark < until)]
+            for a, b in zip([since, *marks], [*marks, until]):
+                yield a, b, book.at(f"bandwidth {self.region}", a) * mbit
 
 
 @dataclass
@@ -458,6 +489,9 @@ class Log:
         """Who uses a thing now by the hour, sends from there, or has a subscription to it."""
         if item.startswith("traffic "):
             yield from (address.account for address in self.addresses.values() if address.item == item and not address.released)
+        if item.startswith("bandwidth "):
+            yield from (address.account for address in self.addresses.values()
+                        if item == f"bandwidth {address.region}" and address.bands and address.bands[-1][1] is None)
         monthly = item.startswith("subscription ")
         for life in self.lives.values():
             meter = "system-disk" if item == "system-disk" else "compute"
@@ -581,7 +615,7 @@ class Log:
             if person.expired is not None:
                 self.complain(account, "its grant expired twice")
             person.expired = amount(body["amount"])
-        elif kind in ("address-allocated", "address-kept", "address-released", "traffic-counted", "traffic-low"):
+        elif kind.startswith("address-") or kind in ("traffic-counted", "traffic-low"):
             self.traffic(event, kind, body, at // 1_000_000, person)
         elif kind in ("cap-set", "cap-removed"):
             if kind == "cap-removed" and person.cap is None:
@@ -597,7 +631,7 @@ class Log:
             if person.cap is None or not person.caps[-1][0] <= second(body["at"]) <= at // 1_000_000:
                 self.complain(account, "a spending cap acted that there was not, or before its time")
             there = [copy.deepcopy(life) for life in self.lives.values() if life.account == account]
-            person.acts.append({"at": second(body["at"]), "now": at // 1_000_000, "cap": person.cap, "lives": there,
+            person.acts.append({"at": second(body["at"]), "now": at // 1_000_000, "cap": person.cap, "lives": there, "bands": self.bands(account),
                                 "grant": copy.copy(person.grant), "at_end": person.at_end, "over": person.ended is not None,
                                 "open": person.closed[-1][1] if person.closed else 0})
         elif kind.startswith("voucher-"):
@@ -685,8 +719,8 @@ class Log:
 
     def in_arrears(self, event, owing, kind, body):
         """Nothing that costs more begins while an account owes, and one that is frozen releases and nothing else [5.2]."""
-        more = ("bought", "start-asked", "firm-start-asked", "resized", "converted", "renewed", "trial-claimed")
-        any_verb = ("stop-asked", "keep-changed", "trial-end-chosen", "renewal-chosen")
+        more = ("bought", "start-asked", "firm-start-asked", "resized", "converted", "renewed", "trial-claimed", "address-allocated", "address-bound")
+        any_verb = ("stop-asked", "keep-changed", "trial-end-chosen", "renewal-chosen", "address-unbound", "address-charged")
         drill = kind == "interruptServer" and body["cause"] == "drill" and second(body["notice_at"]) * 1_000_000 == micros(event["at"])
         by_owner = kind == "economical-stop-asked" and "charged_until" not in body
         if kind in more or drill:
@@ -724,7 +758,7 @@ class Log:
             must(at - body["days"] * DAY <= now, "it was told before its time")
             told.append(body["days"])
         elif kind == "account-frozen":
-            at = second(body["at"])
+            at, mine = second(body["at"]), [a for a in self.addresses.values() if a.account == person.id]
             must(owing["frozen"] is None, "it was frozen twice")
             must(owing["since"] <= at <= owing["until"] and at < now, "it was frozen before its time, or after its grace")
             begins = now if now > at + HOUR else at  # one that is carried out late leaves all of its days
@@ -732,6 +766,8 @@ class Log:
             due = [days for days in terms["arrears_warn_days_before"] if at - days * DAY > owing["since"]]
             must(body["by"] != "grace" or not due or min(owing["told"], default=1000) <= min(due), "it was not told before it was frozen")
             owing.update(frozen=at, by=body["by"], release=second(body["release_at"]), frozen_place=event["id"], **self.as_it_stands(person))
+            for address in mine:
+                address.cease(at)
         elif kind == "arrears-released":
             at = second(body["at"])
             must(owing["frozen"] is not None and owing["released"] is None and at == owing["release"] and at < now, "it is released at another second")
@@ -757,11 +793,15 @@ class Log:
                 if life.start is not None and life.start < at and all(n[0] == "lease-end" for n in life.notices):
                     life.limited_at = at
 
+    def bands(self, account):
+        """What the bandwidth of its addresses costs, as it is known now: since, until, price."""
+        return [band for address in self.addresses.values() if address.account == account for band in address.costs(self.book)]
+
     def as_it_stands(self, person):
         """What an account's use is worked out from, as it is known now."""
         lives = [copy.deepcopy(life) for life in self.lives.values() if life.account == person.id]
-        return {"lives": lives, "grant": copy.copy(person.grant), "at_end": person.at_end, "over": person.ended is not None,
-                "paid_in": person.paid_in, "revoked": bool(person.revoked_at)}
+        return {"lives": lives, "bands": self.bands(person.id), "grant": copy.copy(person.grant), "at_end": person.at_end,
+                "over": person.ended is not None, "paid_in": person.paid_in, "revoked": bool(person.revoked_at)}
 
     def budget(self, place, account, person, kind, body, now):
         """It was told of a budget: once a month and share, and not before its time [4.3]."""
@@ -776,7 +816,7 @@ class Log:
         there = [copy.deepcopy(life) for life in self.lives.values() if life.account == account]
         open_ = person.closed[-1][1] if person.closed else 0
         # An hour without anything in it is closed without a word.
-        person.shares.append({"place": place, "at": at, "now": now, "share": share, "body": body, "lives": there, "budget": budget, "month": key[0],
+        person.shares.append({"place": place, "at": at, "now": now, "share": share, "body": body, "lives": there, "bands": self.bands(account), "budget": budget, "month": key[0],
                               "grant": copy.copy(person.grant), "at_end": person.at_end, "over": person.ended is not None,
                               "capped": person.cap is not None, "open": open_})
 
@@ -797,28 +837,58 @@ class Log:
             return
         known = self.addresses.get(body["address"])
         if kind == "address-allocated":
-            life = self.lives.get(event["instance"])
+            life = self.lives.get(event.get("instance"))
             zone = next((z for z in self.catalog["zones"] if life and z["id"] == life.zone), None)
+            if life is None:
+                zone = next((z for z in self.catalog["zones"] if z["region"] == body["region"]), None)
             must(known is None, "it was allocated twice")
             must(zone and zone["region"] == body["region"] and zone.get("traffic"), "there are no public addresses in its region")
+            others = [a for a in self.addresses.values() if body.get("ip") is not None and a.ip == body["ip"]]
+            must(all(a.released and now >= a.gone_at + REST for a in others), "another has that address, or had it a short while ago")
             item = f"traffic {body['region']}"
             must(zone and zone.get("traffic") and self.book.at(item, now) == price(body["price"]), "its price is another")
             must(zone and zone["overseas"] == body["overseas"], "its region is not where it is said to be")
-            must(life and life.account == person.id, "it leads to an instance of somebody else")
+            must(event.get("instance") is None or life and life.account == person.id, "it leads to an instance of somebody else")
             self.addresses[body["address"]] = Address(
-                body["address"], person.id, item, body["overseas"], now, event["instance"], body["region"])
+                body["address"], person.id, item, body["overseas"], now, event.get("instance"), body["region"], body.get("ip"),
+                body.get("mbit"), body.get("mbit"), now)
             return
         if known is None or known.account != person.id:
             return must(False, f"{kind}, and this account never had it")
+        must(kind == "traffic-counted" or not known.released, f"{kind}, and it was released")
+        if kind == "address-bound":
+            life = self.lives.get(event.get("instance"))
+            must(known.instance is None, "it is bound, and leads to an instance already")
+            must(life and life.account == person.id and region_of(life.zone, self.catalog) == known.region, "it is bound to what is elsewhere")
+            must(life and life.released is None, "it is bound to an instance that is gone")
+            known.instance = event.get("instance")
+            return
+        if kind == "address-charged":
+            return self.pays_by(known, body, now, must)
+        if kind != "traffic-counted":
+            must(known.instance == event.get("instance"), f"{kind}, and it leads elsewhere")
+        if kind == "address-unbound":
+            must(known.instance is not None, "it is unbound, and leads nowhere")
+            known.instance = None
+            return
         if kind in ("address-kept", "address-released"):
-            life = self.lives.get(known.instance)
-            must(not known.released, f"{kind}, and it was released")
+            life, frozen = self.lives.get(known.instance), person.owing and person.owing["frozen"] is not None
             must(kind == "address-released" or life and life.released is not None and life.cause != "never-ran",
                  "it is kept of an instance that is there, or never ran")
+            if kind == "address-released":
+                open_ = bool(known.bands) and known.bands[-1][1] is None
+                until = second(body["at"]) if "at" in body else None
+                must((known.mbit is None) == (until is None), "its bandwidth ends, and it has none; or the other way round")
+                must(known.mbit is None or open_ or frozen or life and life.start is None, "its bandwidth was not charged before it went")
+                gone = now if life is None or life.released is None else min(max(life.end, person.closed[-1][1] if person.closed else 0), now)
+                must(until is None or frozen or until == gone, "its bandwidth ends at another second")
+                known.cease(until or now)
+                known.gone_at = now
             known.released, known.instance = kind == "address-released", None
             return
         read = second(body["at"])
         must(body["bytes"] > 0, "a reading counted nothing")
+        must(not known.by_bandwidth(read), "traffic is charged of what is paid by bandwidth")
         must(known.read <= read <= now + 1 and known.since < read, "it was read before it was, or will be")
         known.read = read
         leads_to = self.lives.get(known.instance)
@@ -838,6 +908,25 @@ class Log:
                 if left * 100 < size * percent and (pool, month) not in person.low_told:
                     person.low_told.add((pool, month))
                     person.low_due.append((pool, month, percent, left, read))
+
+    def pays_by(self, known, body, now, must):
+        """Its bandwidth begins to be charged, or it is paid otherwise from the full minute on [4.4]."""
+        at, mbit, life = second(body["at"]), body.get("mbit"), self.lives.get(known.instance)
+        open_ = bool(known.bands) and known.bands[-1][1] is None
+        item = f"bandwidth {known.region}" if mbit else known.item
+        must(self.book.at(item, at) == price(body["price"]), "its price is another")
+        if mbit is not None and mbit == known.mbit:
+            must(not open_, "its bandwidth begins twice")
+            must(at == now or not known.bands and life and at == life.start, "its bandwidth begins at another second")
+        else:
+            last = max([known.changed] + [until or since for since, until, _ in known.bands])
+            must(at == max(now // 60 * 60, last), "it is paid otherwise from another second on than its full minute")
+            must(mbit != known.mbit, "it is paid otherwise, and as before")
+            known.mbit, known.before, known.changed = mbit, known.mbit, at
+        known.cease(at)
+        if mbit is not None:
+            must(mbit > 0, "it has no bandwidth")
+            known.bands.append([at, None, mbit])
 
     def pools_used(self, account, month):
         """What of a month's pools is used by all readings up to now: it follows from the sums alone."""
@@ -1493,6 +1582,8 @@ def about(thing, place, catalog):
     """What a record is about: item, purchase option, flavor, region, as they are when it is settled [5.1]."""
     if isinstance(thing, Flow):
         return "traffic", None, None, thing.address.region
+    if thing.meter == "bandwidth":
+        return "bandwidth", None, None, thing.life.region
     sold, flavor = thing.life.as_of(place)
     if thing.months is not None:
         option = "subscription"
@@ -1821,6 +1912,8 @@ def stopped_at(act, at, zone, catalog, taking_minimum, keep=False, to_come=True)
             owed += life.price * life.terms["months"] * HOUR if to_come and life.start is None and not gone else 0
         elif not block and not gone and life.took_room and (life.start is None or life.power == "again" and not lost):
             owed += life.now_price * taking_minimum
+    # The bandwidth of addresses goes on, and no grant pays for it.
+    uses += [[since, until, cost, None, False, False, since] for since, until, cost in act["bands"]]
     return uses, blocks, owed
 
 
@@ -1847,6 +1940,7 @@ def payable_by(act, at, month, zone, catalog):
         to = None if not may else life.left_trial if life.left_trial is not None else grant["until"]
         if since < until:
             mine.append((since, until, cost, to))
+    mine += [(since, at if until is None else min(until, at), cost, None) for since, until, cost in act["bands"] if since < at]
     if grant:
         paid = [(max(a, grant["since"]), min(b, to, grant["until"]), p) for a, b, p, to in mine if to is not None]
         paid = [use for use in paid if use[0] < use[1]]
@@ -1863,7 +1957,7 @@ def payable_by(act, at, month, zone, catalog):
     return total + sum(cost for when, cost in paid if month[0] <= when < min(at, month[1]))
 
 
-def check_budget(money, person, lives, flowed, zone, catalog, now, complain):
+def check_budget(money, person, lives, bands, flowed, zone, catalog, now, complain):
     """Was each share of a budget told with the first second with so much, and each that was reached? Of the second nothing is said where
     traffic was payable, which comes in leaps, or a grant was taken. [4.3]"""
 
@@ -1893,7 +1987,7 @@ def check_budget(money, person, lives, flowed, zone, catalog, now, complain):
         must(first or payable_by(told, at - 1, month, zone, catalog) < wanted, f"{share} % of its budget were payable before {clock(at)}")
     if person.budget and not person.gone:
         month = (zone.month(now), zone.next_month(now))
-        there = {"lives": lives, "grant": person.grant, "at_end": person.at_end, "over": person.ended is not None, "open": 0}
+        there = {"lives": lives, "bands": bands, "grant": person.grant, "at_end": person.at_end, "over": person.ended is not None, "open": 0}
         payable = payable_by(there, now, month, zone, catalog)
         for share in person.budget["alerts"]:
             due = payable > -(-person.budget["amount"] * share // 100) and not excused(month)
@@ -2045,6 +2139,8 @@ def check_arrears(person, lives, mine, flowed, zone, catalog, taking_minimum, no
                     least = max(least, was.took_since + taking_minimum if was.took_since is not None else 0)
                     charged = min(until, last) - max(since, at, min(least, last))
                     must(life.id, charged <= 0, "it is charged while its account is frozen")
+        for piece in (p for p in mine if p.meter == "bandwidth"):
+            must(piece.life.id, min(piece.until, last) <= max(piece.since, at), "its bandwidth is charged while its account is frozen")
         for life in owing.get("held", ()):
             must(life.id, life.end is not None and life.end <= owing["release"], "it should have been released with all that was frozen")
     for act in person.limits:
@@ -2342,6 +2438,16 @@ def pieces(life, grant, zone, catalog, now):
             since = until
 
 
+def band_pieces(address, zone, book, now):
+    """All that its bandwidth was used, cut at clock hours, midnight and prices [1.1, 4.4]."""
+    for since, until, cost in address.costs(book):
+        until = now if until is None else min(until, now)
+        while since < until:
+            cut, closes = min(until, zone.next_cut(since)), (since // HOUR + 1) * HOUR
+            yield Piece(address, "bandwidth", cost, since, cut, None, False, settled_at=closes if closes <= now else None)
+            since = cut
+
+
 def deduct(all_pieces, grant):
     """Lets the grant pay, hour by hour: min(covered charges, cap, what is left), oldest instance first [3.3]."""
     hours, left = {}, grant["issued"]
@@ -2459,6 +2565,13 @@ def check_addresses(log, person, shown, zone, now, complain):
         known = mine.get(one["id"])
         if known is None:
             continue
+        frozen = person.owing and person.owing["frozen"] is not None
+        life = log.lives.get(known.instance)
+        charged, begun = known.bands and known.bands[-1][1] is None, life is None or life.start is not None or known.bands
+        if (one.get("ip"), one.get("mbit")) != (known.ip, known.mbit):
+            complain(one["id"], "it is another address than in the log, or paid otherwise")
+        if bool(charged) != bool(known.mbit is not None and not frozen and begun):
+            complain(one["id"], "its bandwidth is not charged, or is charged and should not be")
         month = sum(count for read, count, _ in known.readings if zone.month(read - 1) == zone.month(now))
         if one["bytes_this_month"] != month or one.get("instance") != known.instance:
             complain(one["id"], f"{one['bytes_this_month']} bytes left it this month, by the log {month}; or it leads elsewhere")
@@ -2603,6 +2716,8 @@ def check(dump, first=False):
         now = second(books["bill"]["as_of"])
         lives = [life for life in log.lives.values() if life.account == person.id]
         mine = [piece for life in lives for piece in pieces(life, person.grant, zone, dump["catalog"], now)]
+        there = [a for a in log.addresses.values() if a.account == person.id]
+        mine += [piece for address in there for piece in band_pieces(address, zone, log.book, now)]
         if person.grant:
             deduct(mine, person.grant)
         flowed = flows([a for a in log.addresses.values() if a.account == person.id], zone, dump["catalog"], log.book)
@@ -2632,7 +2747,7 @@ def check(dump, first=False):
             complain(person.id, "the closed hours in the log are not those in which something was used")
         check_books(log, person, books, mine, lives, now, complain, flowed, closed)
         check_arrears(person, lives, mine, flowed, zone, dump["catalog"], log.taking_minimum, now, complain)
-        check_budget(money, person, lives, flowed, zone, dump["catalog"], now, complain)
+        check_budget(money, person, lives, log.bands(person.id), flowed, zone, dump["catalog"], now, complain)
         check_cap(person, lives, mine, flowed, zone, dump["catalog"], log.taking_minimum, now, complain)
         if person.grant:
             person.taking_minimum = log.taking_minimum
@@ -3226,6 +3341,18 @@ def tamperings(dump):
     yield from copies("the release of an address is left out of the log", events("address-released"), lambda of, n: of["events"].pop(n))
     yield from copies("a kept address is called released", events("address-kept"),
                       lambda of, n: body(of, n).update(event="address-released"))
+    charged = events("address-charged", lambda b: "mbit" in b)
+    yield from copies("an address has a Mbit/s more", charged, lambda of, n: body(of, n).update(mbit=body(of, n)["mbit"] + 1))
+    yield from copies("a Mbit/s is a millionth dearer", charged, lambda of, n: millionth(body(of, n), "price", 1))
+    yield from copies("bandwidth begins a second early", charged, lambda of, n: shift(body(of, n), "at", -1))
+    yield from copies("bandwidth begins a second late", charged, lambda of, n: shift(body(of, n), "at", 1))
+    yield from copies("how an address is paid is left out of the log", events("address-charged"), lambda of, n: of["events"].pop(n))
+    yield from copies("bandwidth ends a second later", events("address-released", lambda b: "at" in b), lambda of, n: shift(body(of, n), "at", 1))
+    yield from copies("a bound address is left out of the log", events("address-bound"), lambda of, n: of["events"].pop(n))
+    yield from copies("an unbound address is left out of the log", events("address-unbound"), lambda of, n: of["events"].pop(n))
+    here = lambda of: {one["id"] for books in of["accounts"] for one in books["addresses"]}
+    yield from copies("an address has another number", lambda of: (
+        n for n in events("address-allocated")(of) if body(of, n)["address"] in here(of)), lambda of, n: body(of, n).update(ip="192.0.2.1"))
     yield from copies("nobody was told that a pool is low", events("traffic-low"), lambda of, n: of["events"].pop(n))
     yield from copies("a pool that is low is told of twice", events("traffic-low"),
                       lambda of, n: of["events"].insert(n + 1, dict(of["events"][n], id=of["events"][n]["id"] + "x")))

@@ -1,4 +1,5 @@
-//! What left the public addresses of a fake host, and when does it say so? Nothing leaves but what tests let leave.
+//! What left the public addresses of a host, and when does it say so? A real host looks at its counters; from a fake one nothing
+//! leaves but what tests let leave.
 
 use ebb_model::id::{AddressId, InstanceId};
 use ebb_model::time::Timestamp;
@@ -9,6 +10,11 @@ use std::collections::BTreeMap;
 /// So many hours of readings are remembered for a server that was away.
 const HOURS_REMEMBERED: usize = 48;
 const MINUTE_MICROS: i64 = 60_000_000;
+
+/// The next full minute; full hours are among them.
+pub fn next_minute(now: Timestamp) -> Timestamp {
+    Timestamp::from_micros((now.micros().div_euclid(MINUTE_MICROS) + 1) * MINUTE_MICROS)
+}
 
 /// The counters of a host's public addresses.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -40,7 +46,13 @@ impl Counters {
         for id in addresses {
             // Whoever begins later has a larger one, on whichever host.
             let fresh = Counter { guest, epoch: now.micros(), bytes: 0, due: None, gone: false, readings: vec![] };
-            self.0.entry(*id).or_insert(fresh);
+            let counter = self.0.entry(*id).or_insert_with(|| fresh.clone());
+            if counter.guest != guest || counter.gone {
+                // It led to another guest, or to none for a while: what is counted now is another's.
+                said.extend(counter.read(*id, now));
+                let epoch = fresh.epoch.max(counter.epoch + 1);
+                *counter = Counter { epoch, readings: std::mem::take(&mut counter.readings), ..fresh };
+            }
         }
         said
     }
@@ -61,10 +73,27 @@ impl Counters {
     fn change(&mut self, address: AddressId, now: Timestamp, change: impl FnOnce(&mut Counter)) -> bool {
         let Some(counter) = self.0.get_mut(&address).filter(|counter| !counter.gone) else { return false };
         change(counter);
-        // The next full minute; full hours are among them.
-        let next = (now.micros().div_euclid(MINUTE_MICROS) + 1) * MINUTE_MICROS;
-        counter.due.get_or_insert(Timestamp::from_micros(next));
+        counter.due.get_or_insert(next_minute(now));
         true
+    }
+
+    /// The counters that count now: of which address, for which guest, in which epoch.
+    pub fn counting(&self) -> impl Iterator<Item = (AddressId, InstanceId, i64)> {
+        let counting = self.0.iter().filter(|(_, counter)| !counter.gone);
+        counting.map(|(id, counter)| (*id, counter.guest, counter.epoch))
+    }
+
+    /// Where they stood when they were last looked at.
+    pub fn standing(&self) -> BTreeMap<AddressId, i64> {
+        self.0.iter().map(|(id, counter)| (*id, counter.bytes)).collect()
+    }
+
+    /// So much stands on a counter, says whoever looked; a reading if that is news.
+    pub fn look(&mut self, address: AddressId, bytes: i64, at: Timestamp) -> Option<Reading> {
+        let counter = self.0.get_mut(&address).filter(|counter| !counter.gone && counter.bytes != bytes)?;
+        counter.bytes = bytes;
+        counter.due = Some(at);
+        counter.read(address, at)
     }
 
     pub fn next_due(&self) -> Option<Timestamp> {
@@ -140,6 +169,38 @@ mod tests {
         assert_eq!(counters.readings().len(), 2, "one per hour");
         counters.forget(guest);
         assert_eq!(counters.readings(), []);
+    }
+
+    #[test]
+    fn a_counter_that_is_looked_at_is_read_when_it_stands_elsewhere() {
+        let ((here, guest), mut counters) = (ids(), Counters::default());
+        counters.lead(guest, &[here], at(5));
+        assert_eq!(counters.counting().collect::<Vec<_>>(), [(here, guest, 5_000_000)]);
+        assert_eq!(counters.look(here, 0, at(60)), None);
+        let reading = Reading { address: here, epoch: 5_000_000, bytes: 70, at: at(120) };
+        assert_eq!(counters.look(here, 70, at(120)), Some(reading));
+        assert_eq!(counters.look(here, 70, at(180)), None);
+        assert_eq!(counters.lead(guest, &[], at(190)), [], "it was just looked at");
+        assert_eq!((counters.look(here, 71, at(200)), counters.counting().count()), (None, 0));
+    }
+
+    #[test]
+    fn an_address_that_leads_elsewhere_counts_from_nothing() {
+        let ((here, guest), mut counters) = (ids(), Counters::default());
+        let other = InstanceId::new(Uuid::from_u128(3));
+        counters.lead(guest, &[here], at(0));
+        counters.send(here, 5, at(1));
+        let last = Reading { address: here, epoch: 0, bytes: 5, at: at(2) };
+        assert_eq!(counters.lead(other, &[here], at(2)), [last], "the first guest's last");
+        assert_eq!(counters.lead(guest, &[], at(2)), []);
+        counters.send(here, 7, at(3));
+        let first = Reading { epoch: 2_000_000, bytes: 7, at: at(60), ..last };
+        assert_eq!(counters.read_due(at(60), at(60)), [first]);
+        // Taken away and given back.
+        counters.lead(other, &[], at(61));
+        counters.lead(other, &[here], at(61));
+        assert!(counters.send(here, 1, at(62)), "it leads there again");
+        assert_eq!(counters.read_due(at(120), at(120)), [Reading { epoch: 61_000_000, bytes: 1, at: at(120), ..last }]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use ebb_model::traffic::Reading;
 use ebb_model::volume::{DiskOf, VolumeId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 
 /// The SHA-256 of no bytes.
 const NO_BYTES_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -28,6 +29,12 @@ pub struct FakeHost {
     /// A sandbox's network cable: since then nothing is heard of it, and it hears nothing.
     #[serde(default)]
     pub unplugged_at: Option<Timestamp>,
+    /// Where the other hosts of its region would reach it.
+    #[serde(default)]
+    pub tunnel: Option<Ipv4Addr>,
+    /// Where it was told that it reaches them.
+    #[serde(default)]
+    pub peers: BTreeSet<Ipv4Addr>,
     agent: Agent,
     /// What will be seen, and when.
     coming: BTreeSet<(Timestamp, InstanceId, Coming)>,
@@ -98,6 +105,8 @@ impl FakeHost {
             behaviour,
             wanted_back: false,
             unplugged_at: None,
+            tunnel: None,
+            peers: BTreeSet::new(),
             agent: Agent::default(),
             coming: BTreeSet::new(),
             volumes_coming: BTreeSet::new(),
@@ -124,7 +133,7 @@ impl FakeHost {
             readings: self.counters.readings(),
             guests: self.agent.observed(),
             volumes: self.agent.volumes(),
-            tunnel: None,
+            tunnel: self.tunnel,
         }
     }
 
@@ -132,6 +141,9 @@ impl FakeHost {
     pub fn hear(&mut self, message: ToHost, now: Timestamp) -> Vec<FromHost> {
         if let ToHost::ReadConsole { request, guest, bytes } = message {
             return vec![self.console(request, guest, bytes)];
+        }
+        if let ToHost::Peers { hosts } = &message {
+            self.peers.clone_from(hosts);
         }
         let mut said = vec![];
         if message == ToHost::Ping {
@@ -381,7 +393,6 @@ mod tests {
     use crate::protocol::{DesiredGuest, GuestSpec, Metadata, PlannedEnd, Want};
     use ebb_model::id::AccountId;
     use ebb_model::network::PublicAddress;
-    use std::net::Ipv4Addr;
     use uuid::Uuid;
 
     const NOTICE_AT: Timestamp = Timestamp::from_micros(10_000_000);

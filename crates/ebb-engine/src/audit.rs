@@ -17,6 +17,7 @@
 //! A further kind of money is a line in [`ledger`] where the others are compared.
 
 pub mod account;
+mod bandwidth;
 mod budget;
 mod hours;
 mod ledger;

@@ -2,15 +2,17 @@
 
 use crate::arrears::By;
 use ebb_model::billing::GivenBack;
-use ebb_model::id::{AccountId, AddressId, AdjustmentId, DecisionId, ImageId, RecordId, VoucherId};
+use ebb_model::id::{AccountId, AddressId, AdjustmentId, DecisionId, ImageId, RecordId, SecurityGroupId, VoucherId};
 use ebb_model::instance::{Cause, End, Keep, Purchase};
 use ebb_model::money::{Amount, Price};
+use ebb_model::network::Ingress;
 use ebb_model::person::Source;
 use ebb_model::time::{Period, Second, Timestamp};
 use ebb_model::traffic::Pool;
 use ebb_model::trial::{AtEnd, Holder, Over};
 use ebb_model::voucher::{Scope, VoucherKind};
 use serde::{Deserialize, Serialize};
+use std::net::Ipv4Addr;
 
 /// One fact about an account or one of its instances. Appended, never changed; no personal fields, no secrets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -269,12 +271,34 @@ pub enum Event {
     TrialExpired {
         amount: Amount,
     },
-    /// A public address leads to the instance from here on; what leaves it is charged at this price per GB.
+    /// A public address leads to the instance from here on, if to any; what leaves it is charged at this price per GB.
     AddressAllocated {
         address: AddressId,
         region: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ip: Option<Ipv4Addr>,
         overseas: bool,
         price: Price,
+        /// It is to be paid by so many Mbit/s instead.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mbit: Option<i64>,
+    },
+    /// From this second on the address is paid by so many Mbit/s, each at this price per hour; without them by what leaves it, at this price
+    /// per GB.
+    AddressCharged {
+        address: AddressId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mbit: Option<i64>,
+        price: Price,
+        at: Second,
+    },
+    /// A public address that led nowhere leads to the instance from here on.
+    AddressBound {
+        address: AddressId,
+    },
+    /// It leads there no more, and is kept.
+    AddressUnbound {
+        address: AddressId,
     },
     /// The instance is gone, and its public address is kept.
     AddressKept {
@@ -282,6 +306,22 @@ pub enum Event {
     },
     AddressReleased {
         address: AddressId,
+        /// Its bandwidth was charged up to here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<Second>,
+    },
+    /// From here on a security group says this, and nothing else; also when it is new.
+    SecurityGroupChanged {
+        group: SecurityGroupId,
+        name: String,
+        rules: Vec<Ingress>,
+    },
+    SecurityGroupDeleted {
+        group: SecurityGroupId,
+    },
+    /// From here on these groups say what may come in to the instance.
+    SecurityGroupsChosen {
+        groups: Vec<SecurityGroupId>,
     },
     /// So much more had left the address when its counter was read at `at`. What is read of a closed hour counts in the open one.
     TrafficCounted {
@@ -505,6 +545,12 @@ impl Event {
             Event::AddressAllocated { .. } => "address-allocated",
             Event::AddressKept { .. } => "address-kept",
             Event::AddressReleased { .. } => "address-released",
+            Event::AddressBound { .. } => "address-bound",
+            Event::AddressCharged { .. } => "address-charged",
+            Event::AddressUnbound { .. } => "address-unbound",
+            Event::SecurityGroupChanged { .. } => "security-group-changed",
+            Event::SecurityGroupDeleted { .. } => "security-group-deleted",
+            Event::SecurityGroupsChosen { .. } => "security-groups-chosen",
             Event::TrafficCounted { .. } => "traffic-counted",
             Event::TrafficLow { .. } => "traffic-low",
             Event::Adjusted { .. } => "adjusted",

@@ -188,7 +188,7 @@ pub fn may_buy(catalog: &Catalog, buyer: &Buyer, quote: &Quote) -> Result<(), Re
         return Err(Refused::Arrears(buyer.debt));
     }
     if buyer.instances >= catalog.limits.instances_per_account {
-        return Err(Refused::Quota(catalog.limits.instances_per_account));
+        return Err(Refused::Quota { what: "instances", most: catalog.limits.instances_per_account });
     }
     if let Purchase::SpotBlock { .. } = quote.purchase {
         let mut wanted = buyer.spot.plus(&quote.resources);

@@ -2,6 +2,7 @@
 
 use ebb_model::id::InstanceId;
 use ebb_model::money::Amount;
+use ebb_model::pool::REST_SECONDS;
 use ebb_model::time::Timestamp;
 
 /// What a request may be refused for. The sentence names the rule and the way out.
@@ -23,8 +24,6 @@ pub enum Refused {
     ImageDeleted,
     #[error("the image is {state}: its bytes are sent once, while it is importing; begin another import")]
     ImageHasBytes { state: &'static str },
-    #[error("the account has {most} images, as many as it may have; delete one first")]
-    ImageQuota { most: i64 },
     #[error("no host that keeps images is connected; try again shortly")]
     NoHostForImages,
     #[error("flavor `{flavor}` is not sold as {option}; `ebb catalog` shows what is")]
@@ -105,8 +104,8 @@ pub enum Refused {
         "this needs {needed} of unbound money (one hour, or one whole period of a block); {available} is there, with the vouchers that may pay it (rules §5.2): top up"
     )]
     InsufficientFunds { needed: Amount, available: Amount },
-    #[error("the account may have {0} instances and has as many; release one first")]
-    Quota(i64),
+    #[error("the account may have {most} {what} and has as many; release one first")]
+    Quota { what: &'static str, most: i64 },
     #[error("zone `{0}` has no room for this now, and none can be made; try another zone, a smaller flavor or later")]
     NoCapacity(String),
     #[error(
@@ -158,11 +157,49 @@ pub enum Refused {
     )]
     NoPublicAddresses(String),
     #[error(
-        "the host that has room, of driver `{driver}`, cannot count traffic, so it takes no public address; buy without one, or in another zone"
+        "its host, of driver `{driver}`, takes no public addresses or cannot count what leaves them; do without one, or buy in another zone"
     )]
     NotMetered { driver: String },
-    #[error("the public address is released already; `ebb addresses` lists those that are there")]
+    #[error("the public address is released already; `ebb addresses list` shows those that are there")]
     AddressReleased,
+    #[error("the public address leads to an instance already; unbind it first (`ebb addresses unbind`)")]
+    AddressBound,
+    #[error("the public address leads nowhere; `ebb addresses list` shows what each leads to")]
+    AddressUnbound,
+    #[error("the public address is of region `{address}` and the instance in region `{instance}`; they must be in one")]
+    OtherRegion { address: String, instance: String },
+    #[error("{most} public addresses may lead to one instance, and as many do; unbind one first")]
+    TooManyAddresses { most: i64 },
+    #[error(
+        "all public addresses of region `{0}` are given, or were until {rest} minutes ago; try later, or another region",
+        rest = REST_SECONDS / 60
+    )]
+    NoPublicAddressLeft(String),
+    #[error(
+        "all private addresses of region `{0}` are given, or were until {rest} minutes ago; try later, or another region",
+        rest = REST_SECONDS / 60
+    )]
+    NoPrivateAddressLeft(String),
+    #[error("region `{0}` has as many private networks as there can be; buy in another region")]
+    NoNetworkLeft(String),
+    #[error("region `{0}` sells no bandwidth; take an address that is paid by traffic, or in another region")]
+    NoBandwidth(String),
+    #[error("an address has 1 to {most} Mbit/s of bandwidth, not {mbit}; name another number")]
+    Mbit { mbit: i64, most: i64 },
+    #[error("the public address is paid so already; `ebb addresses list` shows how each is")]
+    PaidSoAlready,
+    #[error("region `{0}` is not in the catalog; `ebb catalog` lists the zones with their regions")]
+    UnknownRegion(String),
+    #[error("`{0}` is a security group of the account already; choose another name")]
+    GroupExists(String),
+    #[error("security group `{name}` says what may come in to {instances} instances; put them into another one first")]
+    GroupInUse { name: String, instances: usize },
+    #[error("every account keeps its security group `default`; change its rules instead")]
+    DefaultGroup,
+    #[error("a security group has at most {most} rules; deny one first, or make another group")]
+    TooManyRules { most: i64 },
+    #[error("an instance is in one to {most} security groups, not in {given}; name others, or put rules together")]
+    NumberOfGroups { given: usize, most: i64 },
     #[error("the instance is released")]
     Released,
     #[error("only a spot block can be reclaimed; this instance is {option}")]
@@ -279,7 +316,6 @@ impl Refused {
             Refused::ImageInUse { .. } => "image-in-use",
             Refused::ImageDeleted => "image-deleted",
             Refused::ImageHasBytes { .. } => "image-has-bytes",
-            Refused::ImageQuota { .. } => "over-quota",
             Refused::NoHostForImages => "no-host-for-images",
             Refused::NotOnSale { .. } => "not-on-sale",
             Refused::Hours { .. } => "hours-not-sold",
@@ -303,7 +339,7 @@ impl Refused {
             Refused::Arrears(_) => "arrears",
             Refused::AccountFrozen { .. } => "account-frozen",
             Refused::InsufficientFunds { .. } => "insufficient-funds",
-            Refused::Quota(_) => "over-quota",
+            Refused::Quota { .. } => "over-quota",
             Refused::NoCapacity(_) | Refused::NoRoomToStart => "no-capacity",
             Refused::HostOfDisk { .. } => "host-of-disk-closed",
             Refused::RoomWasTaken { .. } => "room-was-taken",
@@ -323,6 +359,22 @@ impl Refused {
             Refused::NoPublicAddresses(_) => "no-public-addresses",
             Refused::NotMetered { .. } => "traffic-not-metered",
             Refused::AddressReleased => "address-released",
+            Refused::AddressBound => "address-bound",
+            Refused::AddressUnbound => "address-unbound",
+            Refused::OtherRegion { .. } => "other-region",
+            Refused::TooManyAddresses { .. } => "too-many-addresses",
+            Refused::NoPublicAddressLeft(_) => "no-public-address-left",
+            Refused::NoPrivateAddressLeft(_) => "no-private-address-left",
+            Refused::NoNetworkLeft(_) => "no-network-left",
+            Refused::UnknownRegion(_) => "unknown-region",
+            Refused::NoBandwidth(_) => "no-bandwidth",
+            Refused::Mbit { .. } => "mbit-not-sold",
+            Refused::PaidSoAlready => "paid-so-already",
+            Refused::GroupExists(_) => "security-group-exists",
+            Refused::GroupInUse { .. } => "security-group-in-use",
+            Refused::DefaultGroup => "security-group-default",
+            Refused::TooManyRules { .. } => "too-many-rules",
+            Refused::NumberOfGroups { .. } => "number-of-security-groups",
             Refused::NotABlock { .. } => "not-a-spot-block",
             Refused::WrongState { .. } => "wrong-state",
             Refused::LeaseEndsFirst { .. } => "lease-ends-first",

@@ -283,8 +283,13 @@ impl Spending {
         let mut draws = together(draws, self.open_since);
         let Some(window) = Period::new(month.since.max(self.open_since), month.until) else { return Used::default() };
         let of = |draws: &[Draw], grant| {
-            let meter = |wanted| gross(draws.iter().filter(|draw| draw.meter == wanted), window);
-            Used { compute: meter(Meter::Compute), disks: meter(Meter::SystemDisk), grant }
+            let by = |test: fn(Meter) -> bool| gross(draws.iter().filter(|draw| test(draw.meter)), window);
+            Used {
+                compute: by(|meter| meter == Meter::Compute),
+                disks: by(|meter| meter == Meter::SystemDisk),
+                others: by(|meter| !Meter::OF_INSTANCE.contains(&meter)),
+                grant,
+            }
         };
         let Some(Allowance { grant, at_end, over }) = &self.allowance else { return of(&draws, Exact::ZERO) };
         let valid = Period { since: grant.claimed_at, until: grant.valid_until };
@@ -309,13 +314,16 @@ fn ends_at(grant: &TrialGrant, draws: &[Draw], open_since: Second) -> Second {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Used {
     pub compute: Exact,
+    /// System disks.
     pub disks: Exact,
+    /// What is no instance's.
+    pub others: Exact,
     pub grant: Exact,
 }
 
 impl Used {
     pub fn payable(&self) -> Exact {
-        self.compute + self.disks - self.grant
+        self.compute + self.disks + self.others - self.grant
     }
 }
 

@@ -110,6 +110,12 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::AddressAllocated { .. }
         | Event::AddressKept { .. }
         | Event::AddressReleased { .. }
+        | Event::AddressBound { .. }
+        | Event::AddressCharged { .. }
+        | Event::AddressUnbound { .. }
+        | Event::SecurityGroupChanged { .. }
+        | Event::SecurityGroupDeleted { .. }
+        | Event::SecurityGroupsChosen { .. }
         | Event::TrafficCounted { .. }
         | Event::Adjusted { .. }
         | Event::BudgetSet { .. }

@@ -217,6 +217,13 @@ fn pays_something(kind: VoucherKind, pays: &Scope, catalog: &Catalog) -> bool {
     let mut uses = by_time.chain([(Item::Subscription, SoldAs::Subscription)]);
     uses.any(|(item, option)| sold(option) && may_pay(kind, pays, &of(item, Some(option))))
         || may_pay(kind, pays, &Use::of_traffic(&region))
+        || others(catalog).any(|meter| may_pay(kind, pays, &Use::of_resource(meter, &region)))
+}
+
+/// What is sold by time and is no instance.
+fn others(catalog: &Catalog) -> impl Iterator<Item = Meter> {
+    let bandwidth = catalog.regions.iter().any(|region| region.bandwidth.is_some());
+    bandwidth.then_some(Meter::Bandwidth).into_iter()
 }
 
 /// When its owner is told that it expires soon: so many days before, or when it becomes valid, if that is later.

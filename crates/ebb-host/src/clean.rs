@@ -11,7 +11,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Kills all guests of the host with this data directory and removes its namespace, its control groups and every file. Refused
+/// Kills all guests of the host with this data directory and removes its namespace, what it has on the machine beside that, its
+/// control groups and every file. Refused
 /// while the host runs.
 pub fn clean(data: &Path) -> Result<(), HostError> {
     if !data.exists() {
@@ -29,6 +30,7 @@ pub fn clean(data: &Path) -> Result<(), HostError> {
             return Err(HostError::Network(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
         }
     }
+    network::uplink::part(&name);
     Limits::clean(&name);
     if let Some(socket) = files.belonging()?.socket {
         let _ = fs::remove_file(socket);

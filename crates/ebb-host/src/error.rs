@@ -21,8 +21,8 @@ pub enum HostError {
         "`{path}` is not what this host wrote: {why}; restore it, or move it away and let the operator take up the guests"
     )]
     Damaged { path: PathBuf, why: String },
-    #[error("the network `{0}` is not one: `base` must begin a block of `prefix` bits, with a prefix from 8 to 24")]
-    NetworkRange(String),
+    #[error("the host's network is not configured right: {0}")]
+    NetworkConfig(String),
     #[error(
         "the guests' network cannot be set up: {0} (in a container the host needs CAP_NET_ADMIN and CAP_SYS_ADMIN)"
     )]

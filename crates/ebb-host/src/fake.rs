@@ -66,6 +66,9 @@ pub async fn run(config: HostConfig, behaviour: Behaviour, files: Arc<Files>) ->
                 Call::Ended { number } => {
                     control.take_if(|(n, _)| *n == number);
                 }
+                Call::Bytes { mut client, volume, .. } => {
+                    let _ = socket::answer(&mut client, Some(format!("this host has no place for {volume}"))).await;
+                }
                 Call::Stream { mut client, .. } => {
                     let why = "this host's guests are made of nothing: they have neither console nor ports".to_owned();
                     let _ = socket::answer(&mut client, Some(why)).await;

@@ -7,13 +7,15 @@
 //! position.json         how far the orders were obeyed
 //! records/ID.json       what should be and what is, of each guest; outlives the guest until the server forgets it
 //! guests/ID/            a guest's own things: its console's log, and in q/ what its QEMU may touch
+//! volumes/              disks, snapshots and images ([`crate::volumes`])
 //! trash/                what is being deleted
 //! ```
 
 use crate::error::HostError;
-use ebb_driver::agent::Guest;
+use ebb_driver::agent::{Guest, Volume};
 use ebb_driver::protocol::Position;
 use ebb_model::id::InstanceId;
+use ebb_model::volume::VolumeId;
 use rustix::fs::FlockOperation;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -53,14 +55,24 @@ impl Files {
         make(root, 0o711)?;
         let root = root.canonicalize().map_err(HostError::data("its path cannot be followed"))?;
         // Here stand the guests' secrets. No QEMU needs a way in: each begins in its own directory.
-        for dir in ["records", "guests", "trash"] {
+        for dir in ["records", "guests", "trash", "volumes", "volumes/records", "volumes/layers", "volumes/scratch"] {
             make(&root.join(dir), 0o700)?;
         }
-        let lock = File::create(root.join("lock")).map_err(HostError::data("the lock cannot be made"))?;
-        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { root, _lock: lock }),
-            Err(_) => Err(HostError::InUse(root)),
+        let lock = File::options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(root.join("lock"))
+            .map_err(HostError::data("the lock cannot be made"))?;
+        // A host that was killed may have been about to start a program, which holds its lock until it is that program.
+        for _ in 0..20 {
+            if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+                return Ok(Self { root, _lock: lock });
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
         }
+        Err(HostError::InUse(root))
     }
 
     pub fn root(&self) -> &Path {
@@ -73,6 +85,10 @@ impl Files {
 
     pub fn record(&self, id: InstanceId) -> PathBuf {
         self.root.join("records").join(format!("{id}.json"))
+    }
+
+    pub fn volume_record(&self, id: VolumeId) -> PathBuf {
+        self.root.join("volumes/records").join(format!("{id}.json"))
     }
 
     pub fn trash(&self) -> PathBuf {
@@ -115,9 +131,17 @@ impl Files {
 
     /// Every guest that was written down.
     pub fn records(&self) -> Result<Vec<Guest>, HostError> {
-        let dir = self.root.join("records");
-        let names = fs::read_dir(&dir).map_err(HostError::data("the records cannot be listed"))?;
-        let mut guests = vec![];
+        self.records_in("records")
+    }
+
+    /// Every volume that was written down.
+    pub fn volume_records(&self) -> Result<Vec<Volume>, HostError> {
+        self.records_in("volumes/records")
+    }
+
+    fn records_in<T: DeserializeOwned>(&self, dir: &str) -> Result<Vec<T>, HostError> {
+        let names = fs::read_dir(self.root.join(dir)).map_err(HostError::data("the records cannot be listed"))?;
+        let mut records = vec![];
         for name in names.flatten() {
             let path = name.path();
             // A file that was being written when the host died; the one that it was to replace is whole.
@@ -125,9 +149,9 @@ impl Files {
                 let _ = fs::remove_file(&path);
                 continue;
             }
-            guests.extend(read::<Guest>(&path)?);
+            records.extend(read(&path)?);
         }
-        Ok(guests)
+        Ok(records)
     }
 
     /// The guests that have a directory, with or without a record.
@@ -176,7 +200,8 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Like [`write`], but the new name is durable only after [`settle`] on the directory.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
-    let mut file = File::create(&new)?;
+    // Its directory may be passed through by others.
+    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&new, path)

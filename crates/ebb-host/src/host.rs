@@ -4,41 +4,48 @@
 //! ([`crate::qemu::machine`]), by the scribe, or by the network thread.
 
 mod adoption;
+mod outside;
 mod questions;
 mod streams;
+mod volumes;
 
 use crate::config::{Accelerator, HostConfig, QemuConfig};
 use crate::error::HostError;
 use crate::files::{self, Files};
 use crate::metadata;
 use crate::network::plan::Port;
+use crate::network::{Metered, Remembered, Then};
 use crate::qemu::console::Console;
 use crate::qemu::limits::Limits;
 use crate::qemu::machine::{Machine, News, Order, Workshop};
 use crate::qemu::process::{self, Process};
-use crate::qemu::{accelerator, command};
+use crate::qemu::{accelerator, command, furnish};
 use crate::scribe::{self, Page};
 use crate::signal::Signal;
 use crate::socket::{self, Call, Door};
+use crate::volumes::Store;
 use crate::{capacity, network, timer};
-use ebb_driver::agent::{Action, Agent, Seen, VolumeSeen};
+use ebb_driver::agent::{Action, Agent, Seen};
+use ebb_driver::counters::next_minute;
 use ebb_driver::protocol::{Features, FromHost, Hello, Is, ToHost, Want};
 use ebb_driver::wall::Wall;
-use ebb_model::id::InstanceId;
+use ebb_model::id::{DiskId, InstanceId};
 use ebb_model::resources::Resources;
+use ebb_model::time::Timestamp;
 use questions::Waiting;
 use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 use tracing::{error, info, warn};
+use volumes::Works;
 
 pub async fn run(config: HostConfig, qemu: QemuConfig, files: Arc<Files>) -> Result<(), HostError> {
     preflight()?;
     let clock = Arc::new(Wall::default());
-    let agent = Agent::restore(files.position()?, files.records()?, []);
+    let agent = Agent::restore(files.position()?, files.records()?, files.volume_records()?);
     let door = Door::new(files.clone(), &config.socket)?;
     let inside = {
         let (files, qemu, clock) = (files.clone(), qemu.clone(), clock.clone());
@@ -48,6 +55,7 @@ pub async fn run(config: HostConfig, qemu: QemuConfig, files: Arc<Files>) -> Res
         Some(told) => told,
         None => accelerator::find(files.root(), config.images.values().next().map(|dir| dir.as_path())).await,
     };
+    let store = Arc::new(Store::open(&files, qemu.first_uid.saturating_sub(1))?);
     let shop = Arc::new(Workshop {
         limits: Limits::open(&network::namespace(files.root())),
         files: files.clone(),
@@ -55,6 +63,7 @@ pub async fn run(config: HostConfig, qemu: QemuConfig, files: Arc<Files>) -> Res
         accelerator,
         config: qemu,
         images: config.images,
+        store,
     });
     let (news, mut told) = mpsc::unbounded_channel();
     let (pages, to_write) = mpsc::unbounded_channel();
@@ -74,13 +83,18 @@ pub async fn run(config: HostConfig, qemu: QemuConfig, files: Arc<Files>) -> Res
         control: None,
         tasks: JoinSet::new(),
         streams: JoinSet::new(),
+        works: Works::default(),
         news,
         pages,
+        metered: inside.metered,
+        remembered: inside.remembered,
+        next_reading: None,
     };
+    host.next_reading = host.has_uplink().then(|| next_minute(clock.now()));
     host.adopt(&inside.guests).await?;
     for (image, dir) in &host.shop.images {
-        if !dir.join(command::KERNEL).is_file() || !dir.join(command::INITRAMFS).is_file() {
-            warn!("the image `{image}` is not complete, its guests will not start: run guest/build {}", dir.display());
+        if let Some(why) = furnish::lacks(image, dir) {
+            warn!("its guests will not start: {why}");
         }
     }
     info!("host {} has {} guests, lends {:?}", host.name, host.machines.len(), host.capacity);
@@ -97,8 +111,8 @@ pub async fn run(config: HostConfig, qemu: QemuConfig, files: Arc<Files>) -> Res
     let mut services = JoinSet::new();
     services.spawn(socket::serve(listener, door, calls));
     services.spawn(metadata::serve(doors, questions));
-    services.spawn(network::dhcp::serve(dhcp, inside.leases));
-    services.spawn(network::dns::serve(dns));
+    services.spawn(network::dhcp::serve(dhcp, inside.leases, inside.mtu));
+    services.spawn(network::dns::serve(dns, host.shop.config.network.resolvers.clone()));
     services.spawn(scribe::write(files, to_write, move |then| drop(written.send(then))));
     loop {
         tokio::select! {
@@ -109,9 +123,12 @@ pub async fn run(config: HostConfig, qemu: QemuConfig, files: Arc<Files>) -> Res
                 host.carry_out(actions);
             }
             () = timer::until(&clock, host.patience_ends_at()) => host.lose_patience(),
+            () = timer::until(&clock, host.next_reading) => host.read_counters(),
+            Some(metered) = host.metered.recv() => host.say_metered(metered),
             Some((id, news)) = told.recv() => host.learn(id, news),
             Some(Ok((id, end))) = host.tasks.join_next() => host.ended(id, end),
             Some(_) = host.streams.join_next() => {}
+            (id, seen) = host.works.next() => host.made(id, seen),
             wanted = signal.changed() => {
                 host.wanted_back = wanted;
                 host.say(FromHost::WantedBack { wanted: host.wanted_back });
@@ -129,7 +146,8 @@ fn preflight() -> Result<(), HostError> {
     if !rustix::process::geteuid().is_root() {
         return Err(HostError::NotRoot);
     }
-    let qemu = [(command::PROGRAM, "qemu-system-x86"), ("ip", "iproute2"), ("nft", "nftables")];
+    let qemu =
+        [(command::PROGRAM, "qemu-system-x86"), ("ip", "iproute2"), ("nft", "nftables"), ("qemu-img", "qemu-utils")];
     let path = std::env::var_os("PATH").unwrap_or_default();
     for (program, package) in qemu.into_iter().chain(command::BEFORE_QEMU.map(|program| (program, "util-linux"))) {
         if !std::env::split_paths(&path).any(|dir| dir.join(program).is_file()) {
@@ -162,8 +180,13 @@ struct Host {
     control: Option<Control>,
     tasks: JoinSet<(InstanceId, TaskEnd)>,
     streams: JoinSet<()>,
+    works: Works,
     news: mpsc::UnboundedSender<(InstanceId, News)>,
     pages: mpsc::UnboundedSender<Page>,
+    /// What is read of the counters of public addresses.
+    metered: mpsc::UnboundedReceiver<Metered>,
+    remembered: Remembered,
+    next_reading: Option<Timestamp>,
 }
 
 /// The way to a guest's task.
@@ -171,6 +194,8 @@ struct Handle {
     orders: mpsc::UnboundedSender<Order>,
     console: Arc<Console>,
     port: Option<Port>,
+    /// The data disks that it should have.
+    disks: watch::Sender<Vec<DiskId>>,
     /// The order that is perhaps not carried out yet, should the task come to grief.
     last: Option<Order>,
 }
@@ -208,6 +233,7 @@ impl Host {
             },
             Call::Ended { number } => drop(self.control.take_if(|control| control.number == number)),
             Call::Stream { guest, target, client } => self.join(guest, target, client),
+            Call::Bytes { volume, way, client } => self.pass(volume, way, client),
         }
     }
 
@@ -216,7 +242,18 @@ impl Host {
         if let ToHost::ReadConsole { request, guest, bytes } = message {
             return self.read_console(request, guest, bytes);
         }
+        match &message {
+            // What is due is read first.
+            ToHost::Ping if self.has_uplink() => return self.shop.network.read(Then::SayAll),
+            ToHost::Peers { hosts } => return self.shop.network.peers(hosts.clone()),
+            _ => {}
+        }
+        let ordered: Vec<InstanceId> = match &message {
+            ToHost::Desire { guests, .. } => guests.iter().map(|guest| guest.id).collect(),
+            _ => vec![],
+        };
         let actions = self.agent.hear(message, now);
+        ordered.into_iter().for_each(|id| self.tell_network(id));
         self.carry_out(actions);
     }
 
@@ -231,7 +268,10 @@ impl Host {
                     page.records.insert(id, record);
                     changed.push(id);
                 }
-                Action::Forget(id) => drop(page.records.insert(id, None)),
+                Action::Forget(id) => {
+                    page.records.insert(id, None);
+                    self.shop.network.forget(id);
+                }
                 Action::SavePosition => page.position = Some(self.agent.position()),
                 Action::Start(_) | Action::Say(FromHost::Accepted { .. }) => page.then.push(action),
                 Action::Say(message) => self.say(message),
@@ -239,12 +279,16 @@ impl Host {
                 Action::PowerDown(id) => self.order(id, Order::PowerDown),
                 Action::PowerOff(id) => self.order(id, Order::PowerOff),
                 Action::Remove(id) => self.order(id, Order::Remove),
-                Action::Make(id) => {
-                    let why = VolumeSeen::Failed("this host keeps no volumes".to_owned());
-                    let actions = self.agent.see_volume(id, why, self.clock.now());
-                    self.carry_out(actions);
+                Action::SaveVolume(id) => {
+                    let record = self.agent.volume(id).map(files::json);
+                    page.volumes.insert(id, record);
                 }
-                Action::Adjust(_) | Action::SaveVolume(_) | Action::Unmake(_) | Action::ForgetVolume(_) => {}
+                Action::ForgetVolume(id) => {
+                    page.volumes.insert(id, None);
+                    self.shop.store.forget(id);
+                }
+                Action::Make(_) | Action::Unmake(_) => page.then.push(action),
+                Action::Adjust(id) => self.adjust(id),
             }
         }
         if !page.is_empty() {
@@ -258,6 +302,8 @@ impl Host {
             match action {
                 Action::Start(id) => self.start(id),
                 Action::Say(message) => self.say(message),
+                Action::Make(id) => self.make(id),
+                Action::Unmake(id) => self.unmake(id),
                 other => unreachable!("nothing else waits for the disk: {other:?}"),
             }
         }
@@ -269,6 +315,15 @@ impl Host {
         if let Some(guest) = wanted {
             let order = Order::Start { account: guest.desired.account, spec: guest.desired.spec.clone() };
             self.order(id, order);
+            self.adjust(id);
+        }
+    }
+
+    /// Something beside it changed.
+    fn adjust(&mut self, id: InstanceId) {
+        let disks = self.disks_of(id);
+        if let Some(handle) = self.machines.get(&id) {
+            handle.disks.send_replace(disks);
         }
     }
 
@@ -286,7 +341,8 @@ impl Host {
     /// Gives a machine a task of its own.
     fn employ(&mut self, id: InstanceId, machine: Machine, console: Arc<Console>, port: Option<Port>) {
         let (orders, taken) = mpsc::unbounded_channel();
-        let news = self.news.clone();
+        let (news, disks) = (self.news.clone(), machine.wishes());
+        disks.send_replace(self.disks_of(id));
         self.tasks.spawn(async move {
             // In a set of its own, so that it ends with this task, and its panic here.
             let mut life = JoinSet::new();
@@ -296,7 +352,7 @@ impl Host {
                 _ => (id, TaskEnd::Finished),
             }
         });
-        self.machines.insert(id, Handle { orders, console, port, last: None });
+        self.machines.insert(id, Handle { orders, console, port, disks, last: None });
     }
 
     /// A guest's task is over. One that panicked is our mistake, not the guest's: it is taken up again as after a restart, and
@@ -325,7 +381,15 @@ impl Host {
             News::Placed(port) => {
                 self.place(id, port);
             }
+            News::Holds(disks) => {
+                let actions = self.agent.holds(id, disks);
+                self.carry_out(actions);
+            }
             News::Seen(seen) => {
+                // The last reading of its addresses comes before the word that it is gone.
+                while let Ok(metered) = self.metered.try_recv() {
+                    self.say_metered(metered);
+                }
                 if let Some(handle) = self.machines.get_mut(&id) {
                     handle.last = None;
                 }
@@ -342,8 +406,8 @@ impl Host {
     }
 
     fn place(&mut self, id: InstanceId, port: Port) {
-        self.addresses.insert(port.0, id);
-        self.agent.addressed(id, port.0.to_string());
+        self.addresses.insert(port.address(), id);
+        self.agent.addressed(id, port.address().to_string());
         if let Some(handle) = self.machines.get_mut(&id) {
             handle.port = Some(port);
         }
@@ -367,19 +431,25 @@ impl Host {
                 Accelerator::Tcg => "qemu-tcg".to_owned(),
             },
             capacity: self.capacity.clone(),
-            features: Features { notice_in_metadata: true, streams: true, ..Features::default() },
+            features: Features {
+                notice_in_metadata: true,
+                streams: true,
+                metered_traffic: self.has_uplink(),
+                public_addresses: self.has_uplink(),
+                volumes: true,
+            },
             position: self.agent.position(),
             wanted_back: self.wanted_back,
             volumes: self.agent.volumes(),
-            tunnel: None,
-            readings: vec![],
+            tunnel: self.shop.config.network.tunnel_address(),
+            readings: self.remembered.read().unwrap_or_else(|e| e.into_inner()).clone(),
             guests: self.agent.observed(),
         }
     }
 }
 
 /// The newest sign of life that a guest left in its files.
-fn last_sign_of_life(dir: &Path) -> Option<std::time::SystemTime> {
-    let files = ["console.log", "q/disk"];
-    files.iter().filter_map(|file| std::fs::metadata(dir.join(file)).ok()?.modified().ok()).max()
+fn last_sign_of_life(dir: &Path, disk: Option<std::time::SystemTime>) -> Option<std::time::SystemTime> {
+    let log = std::fs::metadata(dir.join("console.log")).and_then(|log| log.modified()).ok();
+    log.into_iter().chain(disk).max()
 }

@@ -17,9 +17,10 @@ mod scribe;
 mod signal;
 mod socket;
 mod timer;
+mod volumes;
 
 pub use clean::clean;
-pub use config::{Accelerator, Access, DriverConfig, HostConfig, NetworkConfig, QemuConfig};
+pub use config::{Accelerator, Access, DriverConfig, HostConfig, NetworkConfig, QemuConfig, Resolver, Tunnel, Uplink};
 pub use error::HostError;
 pub use network::namespace;
 

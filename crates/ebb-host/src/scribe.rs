@@ -7,6 +7,7 @@ use crate::files::{self, Files};
 use ebb_driver::agent::Action;
 use ebb_driver::protocol::Position;
 use ebb_model::id::InstanceId;
+use ebb_model::volume::VolumeId;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
@@ -20,13 +21,15 @@ use tracing::error;
 pub struct Page {
     /// New contents by guest; `None`: to be forgotten.
     pub records: BTreeMap<InstanceId, Option<Vec<u8>>>,
+    /// The same by volume.
+    pub volumes: BTreeMap<VolumeId, Option<Vec<u8>>>,
     pub position: Option<Position>,
     pub then: Vec<Action>,
 }
 
 impl Page {
     pub fn is_empty(&self) -> bool {
-        self.records.is_empty() && self.position.is_none() && self.then.is_empty()
+        self.records.is_empty() && self.volumes.is_empty() && self.position.is_none() && self.then.is_empty()
     }
 }
 
@@ -35,6 +38,7 @@ pub async fn write(files: Arc<Files>, mut pages: mpsc::UnboundedReceiver<Page>, 
     while let Some(mut page) = pages.recv().await {
         while let Ok(next) = pages.try_recv() {
             page.records.extend(next.records);
+            page.volumes.extend(next.volumes);
             page.position = next.position.or(page.position);
             page.then.extend(next.then);
         }
@@ -50,11 +54,15 @@ pub async fn write(files: Arc<Files>, mut pages: mpsc::UnboundedReceiver<Page>, 
 
 async fn attempt(files: Arc<Files>, page: Arc<Page>) -> io::Result<()> {
     tokio::task::spawn_blocking(move || {
-        let records: Vec<(PathBuf, Option<&[u8]>)> =
+        let mut records: Vec<(PathBuf, Option<&[u8]>)> =
             page.records.iter().map(|(id, bytes)| (files.record(*id), bytes.as_deref())).collect();
+        records.extend(page.volumes.iter().map(|(id, bytes)| (files.volume_record(*id), bytes.as_deref())));
         put_all(&records)?;
-        if !records.is_empty() {
+        if !page.records.is_empty() {
             files::settle(&files.root().join("records"))?;
+        }
+        if !page.volumes.is_empty() {
+            files::settle(&files.root().join("volumes/records"))?;
         }
         // Last: it says that everything up to it is there.
         page.position.map_or(Ok(()), |position| files::write(&files.position_file(), &files::json(&position)))

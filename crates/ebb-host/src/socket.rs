@@ -7,8 +7,9 @@ use crate::config::Access;
 use crate::error::HostError;
 use crate::files::{Belonging, Files};
 use ebb_driver::link::{self, Incoming};
-use ebb_driver::protocol::{FromHost, Open, StreamAnswer, Target, ToHost};
+use ebb_driver::protocol::{FromHost, Open, StreamAnswer, Target, ToHost, Way};
 use ebb_model::id::InstanceId;
+use ebb_model::volume::VolumeId;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown};
 use std::path::Path;
@@ -45,6 +46,12 @@ pub enum Call {
     Stream {
         guest: InstanceId,
         target: Target,
+        client: UnixStream,
+    },
+    /// Somebody brings the bytes of an image, or wants them; answered likewise.
+    Bytes {
+        volume: VolumeId,
+        way: Way,
         client: UnixStream,
     },
 }
@@ -163,7 +170,10 @@ async fn receive(mut stream: UnixStream, number: u64, door: &Door, calls: &mpsc:
             let _ = calls.send(Call::Stream { guest, target, client: stream }).await;
             Ok(())
         }
-        Open::Bytes { volume, .. } => answer(&mut stream, Some(format!("this host has no place for {volume}"))).await,
+        Open::Bytes { volume, way, .. } => {
+            let _ = calls.send(Call::Bytes { volume, way, client: stream }).await;
+            Ok(())
+        }
     }
 }
 

@@ -4,12 +4,15 @@ use crate::calendar::Calendar;
 use crate::currency;
 use crate::money::{AMOUNT_PER_UNIT, Amount, Price};
 use crate::person::PersonTerms;
+use crate::pool;
 use crate::price::Prices;
 use crate::price_book;
 use crate::resources::Resources;
 use crate::trial::Holder;
+use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 
 /// The most kinds of resources that a catalog may have.
 pub const KINDS: usize = 8;
@@ -124,6 +127,23 @@ pub struct Limits {
     /// … and so large one may be, in GiB.
     #[serde(default = "image_gib")]
     pub image_gib: i64,
+    /// Public addresses not yet released.
+    #[serde(default = "addresses_per_account")]
+    pub addresses_per_account: i64,
+    /// So many of them may lead to one instance.
+    #[serde(default = "addresses_per_instance")]
+    pub addresses_per_instance: i64,
+    /// So many Mbit/s may be bought for one.
+    #[serde(default = "mbit_per_address")]
+    pub mbit_per_address: i64,
+    /// Its default group is one of them.
+    #[serde(default = "security_groups_per_account")]
+    pub security_groups_per_account: i64,
+    #[serde(default = "rules_per_security_group")]
+    pub rules_per_security_group: i64,
+    /// So many of them may say together what comes in to one instance.
+    #[serde(default = "security_groups_per_instance")]
+    pub security_groups_per_instance: i64,
 }
 
 fn images_per_account() -> i64 {
@@ -132,6 +152,30 @@ fn images_per_account() -> i64 {
 
 fn image_gib() -> i64 {
     512
+}
+
+fn addresses_per_account() -> i64 {
+    20
+}
+
+fn addresses_per_instance() -> i64 {
+    5
+}
+
+fn mbit_per_address() -> i64 {
+    200
+}
+
+fn security_groups_per_account() -> i64 {
+    20
+}
+
+fn rules_per_security_group() -> i64 {
+    50
+}
+
+fn security_groups_per_instance() -> i64 {
+    5
 }
 
 fn clock_jump_seconds() -> i64 {
@@ -254,6 +298,16 @@ pub struct Region {
     /// Its traffic takes the trial's pool for overseas first (rules §3.6).
     #[serde(default)]
     pub overseas: bool,
+    /// Guests have their private addresses of it, whoever's they are (rules §4.5).
+    #[serde(default = "private_range")]
+    pub private_range: Ipv4Net,
+    /// All addresses of these are given to those who want public ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub public_addresses: Vec<Ipv4Net>,
+}
+
+fn private_range() -> Ipv4Net {
+    Ipv4Net::new_assert(Ipv4Addr::new(10, 64, 0, 0), 10)
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -547,6 +601,12 @@ impl Catalog {
             ("drill_free_percent", limits.drill_free_percent.unwrap_or(0), 0),
             ("drills_per_day", limits.drills_per_day, 0),
             ("drills_per_minute", limits.drills_per_minute, 0),
+            ("addresses_per_account", limits.addresses_per_account, 0),
+            ("addresses_per_instance", limits.addresses_per_instance, 0),
+            ("mbit_per_address", limits.mbit_per_address, 1),
+            ("security_groups_per_account", limits.security_groups_per_account, 1),
+            ("rules_per_security_group", limits.rules_per_security_group, 0),
+            ("security_groups_per_instance", limits.security_groups_per_instance, 1),
         ] {
             check(
                 (least..=86_400 * 366).contains(&value),
@@ -604,6 +664,7 @@ impl Catalog {
             );
             check((1..=120).contains(&trial.months), format!("trial.{holder}: months is not from 1 to 120"));
         }
+        found.extend(pool::problems(self));
         found.extend(self.person.problems());
         found.extend(price_book::problems(self));
         found

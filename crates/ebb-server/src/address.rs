@@ -1,54 +1,137 @@
-//! When is a public address allocated, kept and released?
+//! When is a public address allocated, bound to an instance, kept and released?
 
 use crate::app::App;
 use crate::denied::Denied;
+use crate::quota::Quota;
 use crate::unit::{Outcome, Unit, refuse};
 use ebb_engine::event::Event;
 use ebb_engine::refusal::Refused;
+use ebb_model::billing::{Meter, ResourceId};
 use ebb_model::catalog::{Catalog, Region};
-use ebb_model::id::AddressId;
+use ebb_model::id::{AccountId, AddressId};
 use ebb_model::instance::{Cause, Instance, State};
+use ebb_model::pool::Pool;
 use ebb_model::price::Prices;
-use ebb_model::traffic::{Address, Month};
-use ebb_store::rows::{address, host, password};
+use ebb_model::time::Second;
+use ebb_model::traffic::{Address, Month, PaidBy};
+use ebb_store::rows::{address, bill, host, ip, password};
 
 /// The region of a zone, and what traffic costs there.
 ///
 /// # Errors
 /// There are no public addresses in the region.
 pub fn priced<'a>(catalog: &'a Catalog, zone: &str) -> Result<(&'a Region, &'a Prices), Refused> {
-    let region = catalog.zone(zone).and_then(|zone| catalog.region(&zone.region));
-    let region = region.ok_or_else(|| Refused::UnknownZone(zone.to_owned()))?;
+    let zone = catalog.zone(zone).ok_or_else(|| Refused::UnknownZone(zone.to_owned()))?;
+    priced_in(catalog, &zone.region)
+}
+
+/// The same of a region.
+///
+/// # Errors
+/// There are no public addresses in it.
+pub fn priced_in<'a>(catalog: &'a Catalog, region: &str) -> Result<(&'a Region, &'a Prices), Refused> {
+    let region = catalog.region(region).ok_or_else(|| Refused::UnknownRegion(region.to_owned()))?;
     let price = region.traffic.as_ref().ok_or_else(|| Refused::NoPublicAddresses(region.id.clone()))?;
     Ok((region, price))
 }
 
 impl Unit {
-    /// A public address for an instance that is being bought, if what leaves it can be counted where the instance goes.
-    pub async fn allocate_address(&mut self, to: &Instance) -> Outcome<AddressId> {
+    /// A public address for an account that may have one more; it leads to an instance at once, or nowhere yet.
+    /// One that is paid by its bandwidth is charged from now on, or from the first second of what it is bought with.
+    pub async fn allocate_address(
+        &mut self,
+        of: AccountId,
+        region: &str,
+        mbit: Option<i64>,
+        to: Option<&Instance>,
+    ) -> Outcome<Address> {
         let app = self.app.clone();
-        let (region, price) = priced(&app.catalog, &to.zone).map_err(Denied::from)?;
-        let row = self.reads.row(host::by_id(to.host)).await?.expect("hosts are never deleted");
-        if !address::is_metered(&row) {
-            return refuse(Refused::NotMetered { driver: host::read(&row).driver });
+        let (region, price) = priced_in(&app.catalog, region).map_err(Denied::from)?;
+        if let Some(to) = to {
+            self.takes_addresses(to).await?;
         }
+        self.one_more(of, Quota::Addresses).await?;
+        let id = AddressId::new(app.mint.uuid(self.now));
+        let Some(ip) = self.take_ip(&Pool::public(region), &id.to_string(), id.uuid()).await? else {
+            return refuse(Refused::NoPublicAddressLeft(region.id.clone()));
+        };
         let new = Address {
-            id: AddressId::new(app.mint.uuid(self.now)),
-            account: to.account,
+            id,
+            account: of,
             region: region.id.clone(),
+            ip: Some(ip),
             overseas: region.overseas,
             price: price.since(self.now.second()),
-            instance: Some(to.id),
+            paid: PaidBy::new(mbit, self.now.second()),
+            instance: to.map(|to| to.id),
             allocated_at: self.now,
             released_at: None,
             counter: None,
             month: Month { since: app.catalog.time_zone.month(self.now.second()), bytes: 0 },
         };
         self.write(address::insert(&new));
-        let Address { id: address, region, overseas, price, .. } = new;
+        let Address { id: address, region, ip, overseas, price, .. } = new.clone();
         let price = price.at(self.now.second());
-        self.log(to.account, Some(to.id), &Event::AddressAllocated { address, region, overseas, price });
-        Ok(address)
+        self.log(of, new.instance, &Event::AddressAllocated { address, region, ip, overseas, price, mbit });
+        if to.is_none() {
+            self.begin_bandwidth(&new, self.now.second()).await?;
+        }
+        Ok(new)
+    }
+
+    /// Whether public addresses may lead to an instance where it is.
+    async fn takes_addresses(&self, to: &Instance) -> Outcome<()> {
+        let row = self.reads.row(host::by_id(to.host)).await?.expect("hosts are never deleted");
+        match address::is_metered(&row) {
+            true => Ok(()),
+            false => refuse(Refused::NotMetered { driver: host::read(&row).driver }),
+        }
+    }
+
+    /// An address that leads nowhere leads to an instance from here on.
+    pub async fn bind_address(&mut self, known: &Address, to: &Instance) -> Outcome<()> {
+        if known.released_at.is_some() {
+            return refuse(Refused::AddressReleased);
+        }
+        if known.instance.is_some() {
+            return refuse(Refused::AddressBound);
+        }
+        if let State::Releasing { .. } | State::Released { .. } = to.state {
+            return refuse(Refused::Released);
+        }
+        let zone = self.app.catalog.zone(&to.zone).map_or_else(String::new, |zone| zone.region.clone());
+        if zone != known.region {
+            return refuse(Refused::OtherRegion { address: known.region.clone(), instance: zone });
+        }
+        self.takes_addresses(to).await?;
+        let (most, there) = (self.app.catalog.limits.addresses_per_instance, address::of_instance(to.id));
+        if i64::try_from(self.reads.rows(there).await?.len()).is_ok_and(|there| there >= most) {
+            return refuse(Refused::TooManyAddresses { most });
+        }
+        // Of two that bind to one instance one sees the other, since both change the account.
+        self.change_account(known.account).await?;
+        self.guard(address::may_lead_to(to.id));
+        self.guard(address::bind(known.id, to.id));
+        self.log(known.account, Some(to.id), &Event::AddressBound { address: known.id });
+        self.order(to);
+        Ok(())
+    }
+
+    /// An address leads nowhere from here on, and is kept. Its host reads the counter first.
+    pub async fn unbind_address(&mut self, known: &Address) -> Outcome<()> {
+        if known.released_at.is_some() {
+            return refuse(Refused::AddressReleased);
+        }
+        let Some(from) = known.instance else { return refuse(Refused::AddressUnbound) };
+        self.guard(address::unbind(known.id, from));
+        self.log(known.account, Some(from), &Event::AddressUnbound { address: known.id });
+        let about = self.instance(from).await?;
+        if about.first_running.is_none() {
+            // It goes on without what it was bought with.
+            self.begin_bandwidth(known, self.now.second()).await?;
+        }
+        self.order(&about);
+        Ok(())
     }
 
     /// An instance is gone: its addresses stay or go with it, as its owner wanted (rules §2.8). What never ran leaves nothing.
@@ -58,21 +141,33 @@ impl Unit {
         // With what was frozen for too long all goes.
         let all_goes = end.cause == Cause::Arrears && gone.frozen_since.is_some();
         let keep = gone.keep.public_ip && end.cause != Cause::NeverRan && !all_goes;
-        for row in self.reads.rows(address::of_instance(gone.id)).await? {
+        self.write(ip::free(&gone.id.to_string(), self.now));
+        let there = self.reads.rows(address::of_instance(gone.id)).await?;
+        self.guard(address::lead_to(gone.id, there.len()));
+        for row in there {
             let known = address::read(&row);
             if keep {
-                self.guard(address::keep(known.id));
+                self.guard(address::unbind(known.id, gone.id));
                 self.log(gone.account, Some(gone.id), &Event::AddressKept { address: known.id });
             } else {
-                self.release_address(&known);
+                // However late it is carried out; but hours that are closed stay closed.
+                let open = self.open_since(gone.account).await?.unwrap_or(end.at);
+                self.release_address(&known, end.at.max(open).min(self.now.second()));
             }
         }
         Ok(())
     }
 
-    pub fn release_address(&mut self, known: &Address) {
+    /// Its bandwidth is charged up to `at`.
+    pub fn release_address(&mut self, known: &Address, at: Second) {
         self.guard(address::release(known.id, self.now));
-        self.log(known.account, known.instance, &Event::AddressReleased { address: known.id });
+        self.write(ip::free(&known.id.to_string(), self.now));
+        let at = known.paid.mbit.map(|_| at);
+        if let Some(at) = at {
+            self.write(bill::close_spans_of(ResourceId::Address(known.id), Meter::Bandwidth, at));
+            self.look_after_cap(known.account);
+        }
+        self.log(known.account, known.instance, &Event::AddressReleased { address: known.id, at });
     }
 }
 

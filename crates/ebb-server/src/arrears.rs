@@ -12,6 +12,7 @@ use ebb_engine::arrears::{self, By, Deed, Standing, due_at, freezes_at, next};
 use ebb_engine::event::Event;
 use ebb_engine::lifecycle::{Input, step};
 use ebb_engine::refusal::Refused;
+use ebb_model::billing::Meter;
 use ebb_model::id::AccountId;
 use ebb_model::instance::{Instance, State};
 use ebb_model::money::Amount;
@@ -187,6 +188,9 @@ impl Unit {
         self.guard(rows::clear(&known, at));
         self.write(alarm::clear(ALARM, &id.to_string()));
         self.log_and_tell_account(id, &Event::ArrearsCleared { at });
+        if known.arrears.frozen.is_some() {
+            self.thaw_bandwidth(id, at).await?;
+        }
         for one in self.reads.rows(instance::live_of_account(id)).await?.iter().map(instance::read) {
             self.step(&one, Input::Thawed { at }).await?;
         }
@@ -346,6 +350,7 @@ async fn tend(mut unit: Unit, id: AccountId, hosts: Hosts) -> Outcome<Decision<T
             unit.guard(rows::freeze(&seen.known, &frozen));
             let (by, release_at) = (seen.freeze.1, frozen.until);
             unit.log_and_tell_account(id, &Event::AccountFrozen { at, by, release_at });
+            unit.write(bill::close_spans_by(id, Meter::Bandwidth, at));
         }
         Deed::Release => {
             unit.guard(rows::release(&seen.known, at));
@@ -353,7 +358,7 @@ async fn tend(mut unit: Unit, id: AccountId, hosts: Hosts) -> Outcome<Decision<T
             for row in unit.reads.rows(address::page_of(id, "", PAGE)).await? {
                 let known = address::read(&row);
                 if known.instance.is_none() {
-                    unit.release_address(&known);
+                    unit.release_address(&known, at);
                 }
             }
         }

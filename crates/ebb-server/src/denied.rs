@@ -91,6 +91,9 @@ impl Denied {
         match self {
             Denied::Rule(refused) => match refused {
                 Refused::UnknownZone(_)
+                | Refused::UnknownRegion(_)
+                | Refused::NoBandwidth(_)
+                | Refused::Mbit { .. }
                 | Refused::UnknownFlavor(_)
                 | Refused::UnknownImage(_)
                 | Refused::NotOnSale { .. }
@@ -104,6 +107,7 @@ impl Denied {
                 | Refused::Evidence { .. }
                 | Refused::TooMuchEvidence { .. }
                 | Refused::NoPublicAddresses(_)
+                | Refused::NumberOfGroups { .. }
                 | Refused::VerifiedByNothing
                 | Refused::VoucherFace { .. }
                 | Refused::VoucherPeriod(_)

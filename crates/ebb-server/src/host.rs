@@ -3,11 +3,13 @@
 use crate::app::App;
 use crate::denied::Denied;
 use crate::lending::{ALARM, ITSELF, log};
+use crate::peers::Peers;
+use crate::security_group;
 use crate::unit::{Outcome, Unit, settled_already};
 use ebb_driver::fake::FakeHost;
 use ebb_driver::protocol::{
-    DesiredGuest, FromHost, GuestSpec, Hello, Is, Metadata, ObservedGuest, ObservedVolume, PlannedEnd, Position,
-    ToHost, Want,
+    DesiredGuest, Features, FromHost, GuestSpec, Hello, Is, Metadata, ObservedGuest, ObservedVolume, PlannedEnd,
+    Position, ToHost, Want,
 };
 use ebb_engine::lending::{HostEvent, Lending};
 use ebb_engine::lifecycle::{Input, Report};
@@ -15,6 +17,7 @@ use ebb_model::catalog::Limits;
 use ebb_model::id::{HostId, InstanceId};
 use ebb_model::instance::{Instance, State};
 use ebb_model::network::PublicAddress;
+use ebb_model::security_group::ingress;
 use ebb_model::time::{Second, Timestamp};
 use ebb_model::traffic::Address;
 use ebb_model::volume::VolumeId;
@@ -45,6 +48,7 @@ pub struct Hosts {
     pub unplugged: Mutex<BTreeMap<HostId, Timestamp>>,
     /// Those that are connected now.
     pub links: Mutex<BTreeMap<HostId, Link>>,
+    pub peers: Peers,
 }
 
 impl Hosts {
@@ -226,7 +230,8 @@ impl App {
                 let volumes = copies.iter().filter(within).map(image::read_joined);
                 let volumes = volumes.map(|(copy, of)| crate::image::desired(&copy, &of, largest)).collect();
                 let mut guests = vec![];
-                for about in rows.iter().filter(within).map(instance::read) {
+                for row in rows.iter().filter(within) {
+                    let about = instance::read(row);
                     let Some((want, end)) = desired(&about, &app.catalog.limits) else { continue };
                     let key = match about.key_pair {
                         Some(id) => reads.row(account::key_pair_by_id(id)).await?,
@@ -236,6 +241,8 @@ impl App {
                     let user_data = reads.row(instance::user_data(about.id)).await?;
                     let password = reads.row(password::of(about.id)).await?;
                     let addresses = reads.rows(address::of_instance(about.id)).await?;
+                    let seen = instance::read_seen(row);
+                    let groups = security_group::of_instance(&reads, about.account, &seen.security_groups).await?;
                     guests.push(DesiredGuest {
                         id: about.id,
                         generation: about.generation,
@@ -258,8 +265,8 @@ impl App {
                             password_hash: password.map(|row| password::read(&row)),
                         },
                         end,
-                        place: None,
-                        ingress: vec![],
+                        place: seen.place,
+                        ingress: ingress(&groups),
                         addresses: addresses.iter().map(|row| public(&address::read(row))).collect(),
                         disks: vec![],
                     });
@@ -337,7 +344,6 @@ fn desired(instance: &Instance, limits: &Limits) -> Option<(Want, Option<Planned
     })
 }
 
-/// The name as far as a host name may have its characters, else the id.
 /// The sequence up to which all kinds of orders are known of which these are pages; `None`: there are none.
 fn up_to(pages: &[&Vec<Row>]) -> Option<i64> {
     let last = |page: &&Vec<Row>| page.last().map(|row| row.int("sequence"));
@@ -349,10 +355,12 @@ fn up_to(pages: &[&Vec<Row>]) -> Option<i64> {
     }
 }
 
+/// One that is older than addresses which were given is counted on fake hosts, and leads nowhere on others.
 fn public(address: &Address) -> PublicAddress {
-    PublicAddress { id: address.id, ip: Ipv4Addr::UNSPECIFIED, mbit: None }
+    PublicAddress { id: address.id, ip: address.ip.unwrap_or(Ipv4Addr::UNSPECIFIED), mbit: address.paid.mbit }
 }
 
+/// The name as far as a host name may have its characters, else the id.
 fn hostname(instance: &Instance) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let name: String = instance.name.chars().map(plain).collect();
@@ -396,7 +404,9 @@ async fn greet(mut unit: Unit, hello: Hello) -> Outcome<Decision<Greeted>> {
     if known.is_some() {
         unit.write(host::update(&host));
     }
-    unit.write(address::set_metered(host.id, hello.features.metered_traffic));
+    let Features { metered_traffic, public_addresses, .. } = hello.features;
+    unit.write(address::set_metered(host.id, metered_traffic && public_addresses));
+    unit.write(host::set_tunnel(host.id, hello.tunnel));
     if host.lending != before {
         unit.guard(lending::say(host.id, &before, &host.lending));
         let event = if hello.wanted_back { HostEvent::WantedBack } else { HostEvent::NoLongerWanted };
@@ -428,9 +438,11 @@ async fn observe(mut unit: Unit, from: HostId, observed: ObservedGuest) -> Outco
     };
     let seen_before = instance::read_seen(row.as_ref().expect("an instance that was just read"));
     let seen = Seen {
-        address: observed.address.clone(),
+        // What was told where it stands needs no word about that.
+        address: observed.address.clone().filter(|_| seen_before.place.is_none()),
         notice_readable_at: observed.notice_readable_at,
         notice_read_at: observed.notice_read_at,
+        ..Seen::default()
     };
     let fresh = (seen.address.is_some() && seen.address != seen_before.address)
         || (seen.notice_readable_at.is_some() && seen_before.notice_readable_at.is_none())

@@ -5,7 +5,7 @@
 
 use crate::app::App;
 use crate::denied::Denied;
-use crate::unit::{Outcome, Unit, refuse};
+use crate::unit::{Outcome, Unit};
 use ebb_driver::link;
 use ebb_driver::protocol::{
     DesiredVolume, ObservedVolume, Open, Source, Stored, ToHost, VolumeIs, VolumeSize, WantVolume, Way,
@@ -265,18 +265,6 @@ async fn observe(mut unit: Unit, from: HostId, id: ImageId, seen: ObservedVolume
         unit.log(of.account, None, &event);
     }
     Ok(unit.done(()))
-}
-
-/// Whether an account may have one more.
-pub async fn permit_one_more(unit: &mut Unit, by: AccountId) -> Outcome<()> {
-    let most = unit.app.catalog.limits.images_per_account;
-    let live = unit.reads.row(image::count_of(by)).await?.map_or(0, |row| row.int("live"));
-    if live >= most {
-        return refuse(Refused::ImageQuota { most });
-    }
-    // Counted under the account's generation, so that two at once cannot both pass the limit.
-    unit.change_account(by).await?;
-    Ok(())
 }
 
 /// Whether whoever asks could buy with an image that is no catalog's.

@@ -103,6 +103,7 @@ impl App {
             done = self.replan(waiting, known.state == LOST).await.and(done);
         }
         if known.state == LOST {
+            self.tell_peers(None).await?;
             for lost in there.iter().filter(|one| !waits(one)) {
                 done = self.lose(lost, known.seen_at).await.and(done);
             }

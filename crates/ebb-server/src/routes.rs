@@ -30,6 +30,7 @@ mod report;
 mod resize;
 mod sale;
 mod sandbox;
+mod security_group;
 mod stream;
 mod subscription;
 mod trial;
@@ -76,13 +77,15 @@ const DOCS: &str = "/docs";
         instance::reclaim, instance::console_log, why::decisions, instance::change, permitted::operations, permitted::operate,
         image::add, image::content, image::list, image::show, image::share, image::unshare, image::delete,
         login::reset_password, login::replace_system_disk, conversion::convert, conversion::renew_instance, renewal::choose,
-        address::list, address::release, address::send,
+        address::list, address::allocate, address::bind, address::unbind, address::charge, address::release, address::send,
+        security_group::list, security_group::show, security_group::create, security_group::allow, security_group::deny,
+        security_group::delete, security_group::choose,
         voucher::issue, voucher::list, voucher::show, voucher::revoke,
         bill::bill, bill::events, explanation::show, adjustment::adjust, audit::show, cap::show, cap::set, cap::remove,
         budget::show, budget::set, budget::remove, forecast::show,
         drill::run, drill::list, drill::show, drill::schedule, drill::schedules, drill::unschedule,
         zone::list, zone::declare, zone::end, report::spot,
-        host::list, host::show, host::accept_gap, host::destroy_guest,
+        host::list, host::show, host::told, host::accept_gap, host::destroy_guest,
         lending::drain, lending::take_back, lending::resume, lending::calendar, lending::lost,
         lending::unplug, lending::plug, lending::return_file,
         subscription::add, subscription::list, subscription::show, subscription::delete, subscription::confirm,
@@ -171,9 +174,17 @@ pub fn router(app: App) -> Router {
         .route("/v1/instances/{id}/console-log", get(instance::console_log))
         .route("/v1/instances/{id}/decisions", get(why::decisions))
         .route("/v1/instances/{id}/streams/{target}", get(stream::stream))
-        .route("/v1/addresses", get(address::list))
+        .route("/v1/addresses", get(address::list).post(address::allocate))
+        .route("/v1/addresses/{id}/bind", post(address::bind))
+        .route("/v1/addresses/{id}/unbind", post(address::unbind))
+        .route("/v1/addresses/{id}/charge", post(address::charge))
         .route("/v1/addresses/{id}", delete(address::release))
         .route("/v1/addresses/{id}/traffic", post(address::send))
+        .route("/v1/security-groups", post(security_group::create).get(security_group::list))
+        .route("/v1/security-groups/{group}", get(security_group::show).delete(security_group::delete))
+        .route("/v1/security-groups/{group}/allow", post(security_group::allow))
+        .route("/v1/security-groups/{group}/deny", post(security_group::deny))
+        .route("/v1/instances/{id}/security-groups", post(security_group::choose))
         .route("/v1/bills", get(bill::bill))
         .route("/v1/events", get(bill::events))
         .route("/v1/records/{id}/explanation", get(explanation::show))
@@ -207,6 +218,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/hosts/{name}/plug", post(lending::plug))
         .route("/v1/hosts/{name}/return-file", post(lending::return_file))
         .route("/v1/hosts/{name}/accept-gap", post(host::accept_gap))
+        .route("/v1/hosts/{name}/guests/{id}", get(host::told))
         .route("/v1/hosts/{name}/guests/{id}/destroy", post(host::destroy_guest))
         .route("/v1/clock", get(sandbox::clock))
         .route("/v1/clock/accept", post(sandbox::accept))

@@ -82,7 +82,9 @@ async fn read_counter(mut unit: Unit, from: HostId, reading: Reading) -> Outcome
     unit.guard(address::counted(known.id, known.counter.as_ref(), &now));
     if bytes > 0 && !arrears::is_free(&unit, &known, &reading).await? {
         let at = counts_at(&mut unit, &known, reading.at.second()).await?;
-        count_bytes(&mut unit, &known, bytes, at).await?;
+        if !known.paid.bandwidth_pays(at) {
+            count_bytes(&mut unit, &known, bytes, at).await?;
+        }
     }
     Ok(unit.done(()))
 }

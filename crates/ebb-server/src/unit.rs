@@ -230,6 +230,9 @@ impl Unit {
                 Err(refused) => return refuse(refused),
             };
             let Some(next) = self.follow(before, step).await? else { return Ok(before.clone()) };
+            if let (None, Some(since)) = (before.first_running, next.first_running) {
+                self.begin_bandwidth_of(&next, since).await?;
+            }
             let removed = matches!((&before.state, &next.state), (State::Lost { .. }, State::Releasing { .. }));
             if removed && self.is_lost(next.host).await? {
                 // Nobody is there to remove it, and nobody will say that it is gone.

@@ -31,7 +31,8 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0022_terms.sql"),
     include_str!("../../../migrations/0023_resources.sql"),
     include_str!("../../../migrations/0024_login.sql"),
-    include_str!("../../../migrations/0025_images.sql"),
+    include_str!("../../../migrations/0025_networks.sql"),
+    include_str!("../../../migrations/0026_images.sql"),
 ];
 
 pub(crate) const CREATE_VERSION_TABLE: &str = "create table if not exists schema_version (number bigint primary key)";

@@ -4,17 +4,26 @@ use crate::voucher::VoucherPaid;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// A public address, paid by traffic.
+/// A public address, paid by traffic or by bandwidth.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Address {
     pub id: String,
     pub account: String,
     pub region: String,
+    /// The address itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip: Option<String>,
     /// Whether its traffic takes the trial's pool for overseas first.
     pub overseas: bool,
-    /// Per GB that leaves it, fixed when it was allocated.
+    /// Per GB that leaves it, while it is paid by that.
     pub price: String,
-    /// What it leads to; absent: it was kept when that went.
+    /// It is paid by so many Mbit/s instead, to which what leaves it is held …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mbit: Option<i64>,
+    /// … at this price per hour for all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bandwidth_price: Option<String>,
+    /// What it leads to; absent: it was kept when that went, was unbound, or was never bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -26,6 +35,42 @@ pub struct Address {
     pub bytes_this_month: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_at: Option<String>,
+}
+
+/// A new public address, which leads nowhere yet. `region`, or a `zone` of it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Allocate {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "cn-beijing")]
+    pub region: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// `traffic`, by what leaves it, if nothing else is said; or `bandwidth`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charge: Option<String>,
+    /// Of bandwidth: so many Mbit/s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub mbit: Option<i64>,
+}
+
+/// How an address is paid from now on: `traffic`, by what leaves it, or `bandwidth`, by so many Mbit/s while it is there.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PayBy {
+    #[schema(example = "bandwidth")]
+    pub charge: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub mbit: Option<i64>,
+}
+
+/// The instance that an address leads to from now on: its id.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Bind {
+    pub instance: String,
 }
 
 /// What leaves an address of a sandbox, whose guests send nothing by themselves.

@@ -95,6 +95,9 @@ pub struct Zone {
     /// Per GB that leaves a public address there; absent: there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traffic: Option<String>,
+    /// Per Mbit/s and hour of one that is paid by its bandwidth; absent: none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bandwidth: Option<String>,
     /// What leaves from there takes the trial's pool for overseas first.
     #[serde(default)]
     pub overseas: bool,
@@ -173,7 +176,7 @@ pub struct Quote {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DatedPrice {
     /// What it is of: `on-demand FLAVOR`, `spot-block FLAVOR 6h` and `system-disk` (a GiB) per hour, `subscription FLAVOR` and
-    /// `subscription system-disk` per month, `traffic REGION` per GB.
+    /// `subscription system-disk` per month, `traffic REGION` per GB, `bandwidth REGION` per Mbit/s and hour.
     pub item: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flavor: Option<String>,

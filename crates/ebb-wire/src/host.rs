@@ -1,5 +1,6 @@
 //! Hosts, as the operator sees them.
 
+use crate::security_group::Rule;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -43,6 +44,28 @@ pub struct Quarantined {
     pub instance: String,
     pub found_at: String,
     pub observed: serde_json::Value,
+}
+
+/// What a host of a sandbox was told of a guest's surroundings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ToldGuest {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private_address: Option<String>,
+    /// What may come in through its public addresses.
+    pub ingress: Vec<Rule>,
+    pub public_addresses: Vec<ToldAddress>,
+}
+
+/// A public address, as a host is told of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ToldAddress {
+    pub id: String,
+    pub ip: String,
+    /// What leaves it is held to so much, in Mbit/s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mbit: Option<i64>,
 }
 
 /// One host, what is on it, and what was said about it, oldest first.

@@ -55,6 +55,13 @@ pub struct Buy {
     /// With a public address, paid by what leaves it; where the catalog has a price of traffic.
     #[serde(default)]
     pub public_ip: bool,
+    /// The public address is paid by so many Mbit/s of bandwidth instead, whatever leaves it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub public_ip_mbit: Option<i64>,
+    /// What may come in to it, by name or id: one to five groups of the account; `default` if none is given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub security_groups: Vec<String>,
     /// Not for spot blocks, and not offered otherwise.
     #[serde(default)]
     pub auto_recovery: bool,
@@ -319,13 +326,29 @@ pub struct Instance {
     /// Its account was frozen for arrears then; until that pays nothing of it is charged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frozen_since: Option<String>,
+    /// By which guests of the account reach it in its region, until it is released.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub address: Option<String>,
-    /// The id of its public address, if it has one.
+    pub private_address: Option<String>,
+    /// The id of its public address, if it has one; of several the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public_address: Option<String>,
+    /// All public addresses that lead to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub public_addresses: Vec<PublicAddress>,
+    /// The names of those that say what may come in through public addresses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub security_groups: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_pair: Option<String>,
+}
+
+/// A public address of an instance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PublicAddress {
+    pub id: String,
+    /// The address itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip: Option<String>,
 }
 
 /// The notice of a reclaim, and when it reached the guest.

@@ -20,6 +20,7 @@ pub mod problem;
 pub mod record;
 pub mod report;
 pub mod sandbox;
+pub mod security_group;
 pub mod subscription;
 pub mod trial;
 pub mod voucher;

@@ -37,6 +37,8 @@ pub struct Visible<'a> {
     /// SSH public keys by their names.
     pub public_keys: &'a BTreeMap<String, String>,
     pub user_data: Option<&'a str>,
+    /// Of root, hashed as `crypt(3)` does.
+    pub password_hash: Option<&'a str>,
     /// Where a dialect has tokens, nothing is told without one.
     pub tokens_required: bool,
     /// The end that is planned for it, whether it is to know yet or not.

@@ -9,7 +9,7 @@ use crate::wait::{Until, wait};
 use crate::which::{self, short};
 use ebb_model::money::Exact;
 use ebb_wire::instance::{
-    Change, ConsoleLog, Decided, Instance, PaidMonths, Permitted, Resize, Resized, Stop, TakeBack,
+    Change, ConsoleLog, Decided, Instance, PaidMonths, Permitted, PublicAddress, Resize, Resized, Stop, TakeBack,
 };
 use ebb_wire::problem::Page;
 use serde_json::Value;
@@ -244,7 +244,9 @@ pub async fn console_log(session: &Session, id: &str) -> Result<(), Failure> {
 async fn list(session: &Session, state: &str) -> Result<(), Failure> {
     let page: Page<Instance> = session.client.all("/v1/instances", &[("state", state)]).await?;
     session.show(&page, |page| {
-        let mut table = Table::new(&["ID", "NAME", "STATE", "OPTION", "ZONE", "FLAVOR", "PRICE>", "CREATED", "ENDS"]);
+        let mut table = Table::new(&[
+            "ID", "NAME", "STATE", "OPTION", "ZONE", "FLAVOR", "PRICE>", "ADDRESS", "PUBLIC", "CREATED", "ENDS",
+        ]);
         for one in &page.items {
             let deadline = one.interruption.as_ref().and_then(|notice| notice.deadline.as_ref());
             let paid = one.subscription.as_ref().map(|paid| if paid.ended { &paid.kept_until } else { &paid.until });
@@ -257,6 +259,8 @@ async fn list(session: &Session, state: &str) -> Result<(), Failure> {
                 one.zone.clone(),
                 one.flavor.clone(),
                 price_text(one),
+                one.private_address.clone().unwrap_or_default(),
+                one.public_addresses.iter().filter_map(|public| public.ip.clone()).collect::<Vec<_>>().join(", "),
                 instant(&one.created_at),
                 optional_instant(ends),
             ]);
@@ -299,8 +303,9 @@ pub fn instance_text(one: &Instance) -> String {
         ("months ordered", one.ordered_months.map(|months| months.to_string()).unwrap_or_default()),
         ("kept until", paid(|paid| if paid.ended { instant(&paid.kept_until) } else { String::new() })),
         ("ICP filing", if one.icp_eligible { "eligible" } else { "not eligible" }.to_owned()),
-        ("address", one.address.clone().unwrap_or_default()),
-        ("public address", one.public_address.clone().unwrap_or_default()),
+        ("private address", one.private_address.clone().unwrap_or_default()),
+        ("public address", public_text(one)),
+        ("security groups", one.security_groups.join(", ")),
         ("key pair", one.key_pair.clone().unwrap_or_default()),
         ("created", instant(&one.created_at)),
         ("charged since", optional_instant(one.started_at.as_ref())),
@@ -325,6 +330,15 @@ pub fn instance_text(one: &Instance) -> String {
     lines.push(("frozen since", optional_instant(one.frozen_since.as_ref())));
     lines.push(("ended by", one.end_cause.clone().unwrap_or_default()));
     facts(&lines)
+}
+
+/// `198.18.0.7 (g-…)`, of each.
+fn public_text(one: &Instance) -> String {
+    let text = |public: &PublicAddress| match &public.ip {
+        Some(ip) => format!("{ip} ({})", short(&public.id)),
+        None => short(&public.id),
+    };
+    one.public_addresses.iter().map(text).collect::<Vec<_>>().join(", ")
 }
 
 /// `0.39`, or `176.40/month`.

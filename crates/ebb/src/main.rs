@@ -30,6 +30,7 @@ mod question;
 mod report;
 mod sale;
 mod sandbox;
+mod security_groups;
 mod serve;
 mod session;
 mod ssh;
@@ -151,9 +152,12 @@ enum Command {
     /// Say whose key this is
     #[command(after_help = "Example:\n  ebb whoami")]
     Whoami,
-    /// Public addresses, and what left them
+    /// Public addresses: what they lead to, and what left them
     #[command(subcommand)]
     Addresses(addresses::Addresses),
+    /// What may come in to instances through their public addresses
+    #[command(subcommand)]
+    SecurityGroups(security_groups::SecurityGroups),
     /// Customers and their API keys
     #[command(subcommand)]
     Accounts(accounts::Accounts),
@@ -255,6 +259,7 @@ async fn talk(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Subscriptions(command) => subscriptions::subscriptions(session, &command).await,
         Command::Whoami => accounts::whoami(session).await,
         Command::Addresses(command) => addresses::addresses(session, &command).await,
+        Command::SecurityGroups(command) => security_groups::security_groups(session, &command).await,
         Command::Accounts(command) => accounts::accounts(session, &command).await,
         Command::Evidence(command) => evidence::run(session, &command).await,
         Command::Hosts(command) => hosts::hosts(session, &command).await,

@@ -44,6 +44,9 @@ pub struct Order {
     /// With a public address, paid by what leaves it
     #[arg(long)]
     public_ip: bool,
+    /// The public address is paid by so many Mbit/s of bandwidth instead
+    #[arg(long, value_name = "MBIT", requires = "public_ip", allow_negative_numbers = true)]
+    public_ip_mbit: Option<i64>,
     /// Let its public address go with it
     #[arg(long)]
     release_public_ip: bool,
@@ -65,6 +68,9 @@ pub struct BuyArgs {
     /// The key pair that may log in; `ebb key-pairs add` adds one
     #[arg(long, value_name = "NAME")]
     key_pair: Option<String>,
+    /// A group that says what may come in through public addresses; may be repeated [default: default]
+    #[arg(long, value_name = "NAME")]
+    security_group: Vec<String>,
     /// A script (`#!`) that the guest runs once, at most 32 KiB
     #[arg(long, value_name = "FILE")]
     user_data: Option<PathBuf>,
@@ -147,7 +153,8 @@ pub async fn buy(session: &Session, args: &BuyArgs) -> Result<(), Failure> {
     };
     let name = args.name.clone();
     let key_pair = args.key_pair.clone();
-    let order = Buy { name, key_pair, user_data, ..body(session, &args.order).await? };
+    let security_groups = args.security_group.clone();
+    let order = Buy { name, key_pair, user_data, security_groups, ..body(session, &args.order).await? };
     let mut instance: Instance = session.client.post("/v1/instances", &order).await?;
     if args.wait {
         instance = wait(session, instance, Until::Running).await?;
@@ -183,6 +190,7 @@ async fn body(session: &Session, order: &Order) -> Result<Buy, Failure> {
         keep_data_disks: order.release_data_disks.then_some(false),
         keep_public_ip: order.release_public_ip.then_some(false),
         public_ip: order.public_ip,
+        public_ip_mbit: order.public_ip_mbit,
         ..Buy::default()
     })
 }
@@ -203,11 +211,13 @@ fn catalog_text(catalog: &Catalog) -> String {
             flavor.trial.join(", "),
         ]);
     }
-    let mut zones = Table::new(&["ZONE", "REGION", "NAME", "TRIAL", "TRAFFIC, A GB>"]);
+    let mut zones = Table::new(&["ZONE", "REGION", "NAME", "TRIAL", "TRAFFIC, A GB>", "A MBIT/S>"]);
     for zone in &catalog.zones {
         let trial = if zone.trial { "yes" } else { "" };
         let traffic = zone.traffic.clone().unwrap_or_default();
-        zones.row([zone.id.clone(), zone.region.clone(), zone.region_name.clone(), trial.to_owned(), traffic]);
+        let bandwidth = zone.bandwidth.clone().unwrap_or_default();
+        let (id, region, name) = (zone.id.clone(), zone.region.clone(), zone.region_name.clone());
+        zones.row([id, region, name, trial.to_owned(), traffic, bandwidth]);
     }
     let mut images = Table::new(&["IMAGE", "NAME"]);
     for image in &catalog.images {

@@ -78,7 +78,7 @@ pub async fn subscription(client: &Client, text: &str) -> Result<String, Failure
     found("subscription", text, "ebb subscriptions list", pick("subscription", text, "n-", all.collect()))
 }
 
-/// Finds a public address by its id, an unambiguous start of it, or the name of the instance that it leads to.
+/// Finds a public address by itself, its id, an unambiguous start of that, or the name of the instance that it leads to.
 ///
 /// # Errors
 /// None or several match; the sentence lists them.
@@ -87,6 +87,10 @@ pub async fn address(client: &Client, text: &str) -> Result<String, Failure> {
         return Ok(text.to_owned());
     }
     let all: Page<Address> = client.all("/v1/addresses", &[]).await?;
+    let itself = |one: &Address| one.ip.as_deref() == Some(text);
+    if let Some(one) = all.items.iter().find(|one| itself(one)) {
+        return found("public address", text, "ebb addresses list", Ok(Some(one.id.clone())));
+    }
     let named = |one: Address| Candidate { name: one.instance_name.unwrap_or_default(), id: one.id };
     let all = all.items.into_iter().map(named).collect();
     found("public address", text, "ebb addresses list", pick("public address", text, "g-", all))

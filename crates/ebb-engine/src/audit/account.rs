@@ -1,5 +1,6 @@
 //! Does all that is stored of one account agree? What is fed comes in the order of the functions here.
 
+use super::bandwidth::Bandwidth;
 use super::hours::{BlockSums, Hours, exact, moves, reason};
 use super::ledger::{Books, Ledger};
 use super::lives::Lives;
@@ -49,6 +50,7 @@ pub struct AccountAudit<'a> {
     counts: Counts,
     lives: Lives,
     months: Months,
+    bandwidth: Bandwidth,
     /// As the log has them.
     budget: Told,
     owing: Owing,
@@ -75,6 +77,7 @@ impl<'a> AccountAudit<'a> {
             counts,
             lives,
             months,
+            bandwidth: Bandwidth::default(),
             budget,
             owing,
             sent,
@@ -138,6 +141,7 @@ impl<'a> AccountAudit<'a> {
         self.vouchers.event(id, about, event);
         self.budget.event(at, event);
         self.owing.event(at, event);
+        self.bandwidth.event(event);
         match event {
             Event::TrialClaimed { amount, .. } => self.issued += amount.exact(),
             Event::TrialRevoked { at, amount, .. } => self.revoked.push((*at, amount.exact())),
@@ -153,6 +157,7 @@ impl<'a> AccountAudit<'a> {
     pub fn records(mut self) -> RecordAudit<'a> {
         self.lives.check(self.id, &self.spans, &mut self.found);
         self.months.check(self.id, &self.spans, &mut self.found);
+        self.bandwidth.check(self.id, &self.spans, &mut self.found);
         self.budget.check(self.id, &self.account.budget, &mut self.found);
         self.owing.check(self.id, self.account.money.purse.debt, &self.account.owing, &mut self.found);
         self.found.compare(Check::Held, self.id, "account held", self.account.held, self.held);

@@ -104,7 +104,8 @@ impl Lives {
     /// Looks at the spans of all of them.
     pub fn check(&self, account: AccountId, spans: &[Span], found: &mut Found) {
         let mut of: BTreeMap<(ResourceId, Meter), Vec<&Span>> = BTreeMap::new();
-        for span in spans.iter().filter(|span| span.meter != Meter::Subscription) {
+        // Of bandwidth the addresses' own check says more.
+        for span in spans.iter().filter(|span| !matches!(span.meter, Meter::Subscription | Meter::Bandwidth)) {
             of.entry((span.resource, span.meter)).or_default().push(span);
         }
         for (id, life) in &self.0 {

@@ -69,6 +69,7 @@ impl Host {
                     actions.extend(self.agent.see(id, Seen::Off, at));
                 }
             }
+            self.tell_network(id);
             self.employ(id, machine, console, port);
             if let Some(port) = port {
                 self.place(id, port);
@@ -108,7 +109,13 @@ impl Host {
                 let found = |answers| Some((id, Found { process, answers }));
                 let Some(uid) = uid else { return found(Answers::No) };
                 match monitor::ask(&dir, uid, "query-uuid", UUID_PATIENCE).await {
-                    Ok(answer) if answer["UUID"] == id.uuid().to_string() => found(Answers::Yes),
+                    Ok(answer) if answer["UUID"] == id.uuid().to_string() => {
+                        match monitor::ask(&dir, uid, "query-status", UUID_PATIENCE).await {
+                            // It waits for its disks, which nobody gives it any more.
+                            Ok(status) if status["status"] == "prelaunch" => found(Answers::No),
+                            _ => found(Answers::Yes),
+                        }
+                    }
                     Ok(answer) => {
                         error!("process {pid} works for guest {id} and says that it is {answer}: it is left alone");
                         None
@@ -125,7 +132,9 @@ impl Host {
 
     /// When a guest that is found dead was last alive, as far as anybody knows.
     fn last_seen(&self, guest: &Guest, now: Timestamp) -> Timestamp {
-        let sign = last_sign_of_life(&self.shop.files.guest(guest.desired.id)).map_or(now, wall::of_file);
+        let id = guest.desired.id;
+        let sign =
+            last_sign_of_life(&self.shop.files.guest(id), self.shop.store.written_at(id)).map_or(now, wall::of_file);
         match guest.observed.is {
             Is::Running { since } => sign.clamp(since.min(now), now),
             _ => now,
@@ -145,10 +154,12 @@ impl Host {
             self.shop.files.discard(*id).map_err(HostError::data("a dead guest's files cannot be put aside"))?;
             self.shop.limits.release(*id);
         }
+        self.shop.store.remove_others(|id| is_known(&id) || alive.contains_key(&id));
         let trash = self.shop.files.trash();
         drop(spawn_blocking(move || {
             for entry in fs::read_dir(trash).into_iter().flatten().flatten() {
-                if let Err(e) = fs::remove_dir_all(entry.path()) {
+                let path = entry.path();
+                if let Err(e) = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) } {
                     warn!("{} cannot be deleted: {e}", entry.path().display());
                 }
             }

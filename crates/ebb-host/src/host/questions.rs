@@ -5,7 +5,7 @@
 
 use super::Host;
 use crate::metadata::Question;
-use crate::network::plan::Port;
+use crate::network::plan::Mac;
 use ebb_driver::agent::Guest;
 use ebb_model::id::InstanceId;
 use ebb_model::time::Timestamp;
@@ -78,9 +78,10 @@ fn reply(guest: &Guest, question: &Question, waiting: Option<Wait>, secret: &[u8
         zone: &metadata.zone,
         flavor: &metadata.flavor,
         image: &guest.desired.spec.image,
-        network: Some(Network { address: question.from, mac: Port(question.from).mac().0 }),
+        network: Some(Network { address: question.from, mac: Mac::of(question.from).0 }),
         public_keys: &metadata.public_keys,
         user_data: metadata.user_data.as_deref(),
+        password_hash: metadata.password_hash.as_deref(),
         tokens_required: false,
         end: guest.desired.end.map(|end| End { notice_at: end.notice_at, at: end.at }),
     };

@@ -27,7 +27,7 @@ impl Host {
                 });
             }
             (Target::Port(port), Some(Handle { port: Some(place), .. })) => {
-                let (network, to) = (self.shop.network.clone(), (place.0, port));
+                let (network, to) = (self.shop.network.clone(), (place.address(), port));
                 self.streams.spawn(async move { join_port(network, to, client).await });
             }
             _ => {

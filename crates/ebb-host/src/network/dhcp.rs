@@ -9,7 +9,6 @@ use tokio::net::UdpSocket;
 use tracing::warn;
 
 const COOKIE: [u8; 4] = [99, 130, 83, 99];
-const MTU: u16 = 1500;
 /// Long, since a lease never changes; not for ever, since some clients take that badly.
 const LEASE_SECONDS: u32 = 86_400;
 
@@ -24,7 +23,7 @@ pub type Leases = Arc<RwLock<BTreeMap<Mac, Port>>>;
 
 /// Answers until it is dropped. One socket serves all accounts: the answer goes to the address of the guest whose MAC asked, and
 /// that leads through its own bridge to its own pinned neighbour, whoever sent the question.
-pub async fn serve(socket: UdpSocket, leases: Leases) {
+pub async fn serve(socket: UdpSocket, leases: Leases, mtu: u16) {
     let mut buffer = [0; 1500];
     loop {
         let length = match socket.recv_from(&mut buffer).await {
@@ -37,10 +36,10 @@ pub async fn serve(socket: UdpSocket, leases: Leases) {
         };
         let Some(question) = parse(&buffer[..length]) else { continue };
         let Some(port) = leases.read().unwrap_or_else(|e| e.into_inner()).get(&question.mac).copied() else { continue };
-        let Some(answer) = answer(&question, port) else { continue };
+        let Some(answer) = answer(&question, port, mtu) else { continue };
         // The guest has no address yet, but its neighbour entry is pinned, so the frame finds it. A full queue is the guest's
         // own loss: it asks again.
-        let _ = socket.try_send_to(&answer, (port.0, 68).into());
+        let _ = socket.try_send_to(&answer, (port.address(), 68).into());
     }
 }
 
@@ -97,7 +96,7 @@ fn parse(bytes: &[u8]) -> Option<Question> {
 }
 
 /// What is said to a guest whose place is `port`.
-fn answer(question: &Question, port: Port) -> Option<Vec<u8>> {
+fn answer(question: &Question, port: Port, mtu: u16) -> Option<Vec<u8>> {
     if question.server.is_some_and(|server| server != port.gateway()) {
         return None;
     }
@@ -105,7 +104,7 @@ fn answer(question: &Question, port: Port) -> Option<Vec<u8>> {
         DISCOVER => OFFER,
         REQUEST => {
             let believed = question.requested.unwrap_or(question.current);
-            if believed == port.0 { ACK } else { NAK }
+            if believed == port.address() { ACK } else { NAK }
         }
         _ => return None,
     };
@@ -114,7 +113,7 @@ fn answer(question: &Question, port: Port) -> Option<Vec<u8>> {
     bytes.extend([0, 0]);
     bytes.extend(question.flags);
     bytes.extend([0; 4]);
-    bytes.extend(if kind == NAK { [0; 4] } else { port.0.octets() });
+    bytes.extend(if kind == NAK { [0; 4] } else { port.address().octets() });
     bytes.extend([0; 8]);
     bytes.extend(question.mac.0);
     bytes.resize(236, 0);
@@ -123,10 +122,10 @@ fn answer(question: &Question, port: Port) -> Option<Vec<u8>> {
     option(&mut bytes, 54, &port.gateway().octets());
     if kind != NAK {
         option(&mut bytes, 51, &LEASE_SECONDS.to_be_bytes());
-        option(&mut bytes, 1, &[255, 255, 255, 0]);
+        option(&mut bytes, 1, &port.0.range.netmask().octets());
         option(&mut bytes, 3, &port.gateway().octets());
         option(&mut bytes, 6, &SHARED.octets());
-        option(&mut bytes, 26, &MTU.to_be_bytes());
+        option(&mut bytes, 26, &mtu.to_be_bytes());
         option(&mut bytes, 121, &routes(port.gateway()));
     }
     bytes.push(255);
@@ -157,8 +156,14 @@ fn option(bytes: &mut Vec<u8>, code: u8, value: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ebb_model::network::Place;
+    use ipnet::Ipv4Net;
 
-    const PORT: Port = Port(Ipv4Addr::new(10, 77, 0, 10));
+    const PORT: Port = Port(Place {
+        network: 7,
+        address: Ipv4Addr::new(10, 77, 0, 10),
+        range: Ipv4Net::new_assert(Ipv4Addr::new(10, 77, 0, 0), 16),
+    });
 
     fn question(kind: u8, more: &[u8]) -> Vec<u8> {
         let mut bytes = vec![1, 1, 6, 0, 9, 8, 7, 6];
@@ -173,7 +178,7 @@ mod tests {
     }
 
     fn said(kind: u8, more: &[u8]) -> Option<(u8, Ipv4Addr)> {
-        let bytes = answer(&parse(&question(kind, more)).unwrap(), PORT)?;
+        let bytes = answer(&parse(&question(kind, more)).unwrap(), PORT, 1500)?;
         assert_eq!(bytes[4..8], [9, 8, 7, 6]);
         assert!(bytes.len() >= 300);
         Some((bytes[242], <[u8; 4]>::try_from(&bytes[16..20]).unwrap().into()))
@@ -181,9 +186,9 @@ mod tests {
 
     #[test]
     fn a_guest_is_offered_its_own_address_and_no_other() {
-        assert_eq!(said(DISCOVER, &[]), Some((OFFER, PORT.0)));
-        assert_eq!(said(DISCOVER, &[50, 4, 10, 77, 0, 99]), Some((OFFER, PORT.0)));
-        assert_eq!(said(REQUEST, &[50, 4, 10, 77, 0, 10]), Some((ACK, PORT.0)));
+        assert_eq!(said(DISCOVER, &[]), Some((OFFER, PORT.address())));
+        assert_eq!(said(DISCOVER, &[50, 4, 10, 77, 0, 99]), Some((OFFER, PORT.address())));
+        assert_eq!(said(REQUEST, &[50, 4, 10, 77, 0, 10]), Some((ACK, PORT.address())));
         assert_eq!(said(REQUEST, &[50, 4, 10, 77, 0, 99]), Some((NAK, Ipv4Addr::UNSPECIFIED)));
         assert_eq!(said(REQUEST, &[50, 4, 10, 77, 0, 10, 54, 4, 10, 77, 0, 2]), None, "another server's");
         assert_eq!(said(7, &[]), None, "a release needs no answer");
@@ -191,9 +196,13 @@ mod tests {
 
     #[test]
     fn it_is_told_the_way_to_the_metadata_and_who_knows_names() {
-        let bytes = answer(&parse(&question(DISCOVER, &[])).unwrap(), PORT).unwrap();
+        let bytes = answer(&parse(&question(DISCOVER, &[])).unwrap(), PORT, 1450).unwrap();
         let has = |wanted: &[u8]| bytes.windows(wanted.len()).any(|window| window == wanted);
         assert!(has(&[6, 4, 169, 254, 169, 254]));
+        assert!(
+            has(&[1, 4, 255, 255, 0, 0]) && has(&[26, 2, 5, 170]),
+            "its range's mask, and how large a packet may be"
+        );
         for address in [[169, 254, 169, 254], [100, 100, 100, 200], [169, 254, 0, 23]] {
             assert!(has(&[&[32][..], &address, &[10, 77, 0, 1]].concat()), "{address:?}");
         }
@@ -220,7 +229,7 @@ mod tests {
             }
             bytes.truncate(236 + usize::from(dice()));
             if let Some(question) = parse(&bytes) {
-                let _ = answer(&question, PORT);
+                let _ = answer(&question, PORT, 1500);
             }
         }
     }

@@ -1,24 +1,38 @@
-//! Which names does a guest find here? Those under which clouds' programs look for the metadata, and no other: nothing that a guest
-//! asks leaves the host.
+//! Which names does a guest find here? Those under which clouds' programs look for the metadata, and others if the host was told
+//! whom to ask; else nothing that a guest asks leaves the host.
 
+mod forward;
+
+use crate::config::Resolver;
 use ebb_wire::metadata::cloud::Cloud;
+use forward::Forwarder;
 use simple_dns::rdata::{A, RData};
 use simple_dns::{CLASS, OPCODE, Packet, PacketFlag, QCLASS, QTYPE, RCODE, ResourceRecord, TYPE};
+use std::sync::Arc;
 use tokio::net::UdpSocket;
 use tracing::warn;
 
 /// They never change.
 const SECONDS: u32 = 3600;
-/// What fits without the extensions that nobody needs for one name.
+/// What fits without the extensions that nobody needs for one name, and what a question may take.
 const BYTES: usize = 512;
 
 /// Answers until it is dropped.
-pub async fn serve(socket: UdpSocket) {
+pub async fn serve(socket: UdpSocket, resolvers: Vec<Resolver>) {
+    let socket = Arc::new(socket);
+    let mut forwarder = Forwarder::new(socket.clone(), resolvers);
     let mut buffer = [0; BYTES];
     loop {
         match socket.recv_from(&mut buffer).await {
             // A full queue is the guest's own loss: it asks again.
-            Ok((length, from)) => drop(answer(&buffer[..length]).map(|answer| socket.try_send_to(&answer, from))),
+            Ok((length, from)) => match said_to(&buffer[..length]) {
+                Some(Said::Answer(answer)) => drop(socket.try_send_to(&answer, from)),
+                Some(Said::NotMine(refusal)) => match forwarder.ask(&buffer[..length], from) {
+                    true => {}
+                    false => drop(socket.try_send_to(&refusal, from)),
+                },
+                None => {}
+            },
             Err(e) => {
                 warn!("a question for a name was lost: {e}");
                 tokio::time::sleep(std::time::Duration::from_millis(100)).await;
@@ -27,8 +41,15 @@ pub async fn serve(socket: UdpSocket) {
     }
 }
 
+/// What there is to say to a question.
+enum Said {
+    Answer(Vec<u8>),
+    /// It is about a name that others know, perhaps; what is said if nobody is asked.
+    NotMine(Vec<u8>),
+}
+
 /// What is said to a question; nothing to what is none, so that two servers never talk to each other.
-fn answer(bytes: &[u8]) -> Option<Vec<u8>> {
+fn said_to(bytes: &[u8]) -> Option<Said> {
     let question = Packet::parse(bytes).ok()?;
     if question.has_flags(PacketFlag::RESPONSE) {
         return None;
@@ -39,7 +60,7 @@ fn answer(bytes: &[u8]) -> Option<Vec<u8>> {
     }
     let [asked] = &question.questions[..] else {
         *reply.rcode_mut() = RCODE::FormatError;
-        return reply.build_bytes_vec().ok();
+        return reply.build_bytes_vec().ok().map(Said::Answer);
     };
     reply.questions.push(asked.clone());
     let name = asked.qname.to_string();
@@ -47,7 +68,10 @@ fn answer(bytes: &[u8]) -> Option<Vec<u8>> {
     match Cloud::ALL.into_iter().find(is_known) {
         _ if question.opcode() != OPCODE::StandardQuery => *reply.rcode_mut() = RCODE::NotImplemented,
         // It is not for us to say that there is no such name.
-        None => *reply.rcode_mut() = RCODE::Refused,
+        None => {
+            *reply.rcode_mut() = RCODE::Refused;
+            return reply.build_bytes_vec().ok().map(Said::NotMine);
+        }
         Some(cloud) => {
             reply.set_flags(PacketFlag::AUTHORITATIVE_ANSWER);
             let internet = matches!(asked.qclass, QCLASS::ANY | QCLASS::CLASS(CLASS::IN));
@@ -57,13 +81,28 @@ fn answer(bytes: &[u8]) -> Option<Vec<u8>> {
             }
         }
     }
-    reply.build_bytes_vec().ok()
+    reply.build_bytes_vec().ok().map(Said::Answer)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use simple_dns::{Name, Question};
+
+    fn answer(bytes: &[u8]) -> Option<Vec<u8>> {
+        said_to(bytes).map(|said| match said {
+            Said::Answer(bytes) | Said::NotMine(bytes) => bytes,
+        })
+    }
+
+    #[test]
+    fn its_own_names_are_never_asked_of_others() {
+        let goes_on = |name: &str, kind| matches!(said_to(&question(name, kind)), Some(Said::NotMine(_)));
+        for own in ["metadata.google.internal", "METADATA.tencentyun.com"] {
+            assert!(!goes_on(own, TYPE::A) && !goes_on(own, TYPE::AAAA) && !goes_on(own, TYPE::TXT), "{own}");
+        }
+        assert!(goes_on("example.com", TYPE::A) && goes_on("google.internal", TYPE::MX));
+    }
 
     fn question(name: &str, kind: TYPE) -> Vec<u8> {
         let mut packet = Packet::new_query(7);

@@ -2,6 +2,7 @@
 
 use crate::config::Accelerator;
 use crate::network::plan::Mac;
+use crate::volumes::layers::Boot;
 use ebb_driver::protocol::GuestSpec;
 use ebb_model::id::InstanceId;
 use std::ffi::OsString;
@@ -13,7 +14,8 @@ pub const BEFORE_QEMU: [&str; 4] = ["unshare", "setsid", "setpriv", "prlimit"];
 /// The names of the files in QEMU's own directory; it works there, so they need no path.
 pub const KERNEL: &str = "vmlinuz";
 pub const INITRAMFS: &str = "initramfs.img";
-pub const DISK: &str = "disk";
+/// Where the system disk lay before disks had layers.
+pub const OLD_DISK: &str = "disk";
 pub const MONITOR: &str = "qmp";
 pub const CONSOLE: &str = "console";
 
@@ -21,7 +23,14 @@ pub const CONSOLE: &str = "console";
 const TRANSLATION_MIB: u32 = 32;
 
 /// Program and arguments, from the first that is executed by root to QEMU itself.
-pub fn of(id: InstanceId, spec: &GuestSpec, accelerator: Accelerator, uid: u32, mac: Mac) -> Vec<OsString> {
+pub fn of(
+    id: InstanceId,
+    spec: &GuestSpec,
+    boot: &Boot,
+    accelerator: Accelerator,
+    uid: u32,
+    mac: Mac,
+) -> Vec<OsString> {
     let mut words = confinement(uid, accelerator);
     let mut put = |line: String| words.extend(line.split_whitespace().map(OsString::from));
     put(format!("{PROGRAM} -name guest={id} -uuid {}", id.uuid()));
@@ -32,18 +41,15 @@ pub fn of(id: InstanceId, spec: &GuestSpec, accelerator: Accelerator, uid: u32, 
     // leaves no paused guest in memory.
     put("-action reboot=reset,shutdown=poweroff".to_owned());
     put("-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny".to_owned());
-    put(format!("-kernel {KERNEL} -initrd {INITRAMFS} -append"));
-    words.push("console=ttyS0 quiet panic=-1".into());
-    let mut put = |line: String| words.extend(line.split_whitespace().map(OsString::from));
-    if spec.resources.get("disk_gib") > 0 {
-        // A disk that is thrown away anyhow need not survive the host's own crash.
-        let cache = if spec.disposable { "unsafe" } else { "writeback" };
-        // When the host's disk is full the guest sees an error; by default QEMU would stop it, and nobody would know.
-        let errors = "werror=report,rerror=report";
-        // The format is named: QEMU would otherwise believe what the guest has written there.
-        put(format!("-drive file={DISK},format=raw,if=none,id=root,cache={cache},discard=unmap,{errors}"));
-        put("-device virtio-blk-pci,drive=root,serial=root".to_owned());
+    if let Boot::Kernel(_) = boot {
+        put(format!("-kernel {KERNEL} -initrd {INITRAMFS} -append"));
+        words.push("console=ttyS0 quiet panic=-1".into());
     }
+    // By this the readers of other clouds' images know whom to ask.
+    words.extend(["-smbios".into(), "type=1,product=OpenStack Compute".into()]);
+    let mut put = |line: String| words.extend(line.split_whitespace().map(OsString::from));
+    // It waits to be given its disks: each as an open file, since it may open none itself.
+    put("-S".to_owned());
     // The tap is standard input, the one descriptor that no other child can get by accident.
     put("-netdev tap,id=net,fd=0,vhost=off".to_owned());
     put(format!("-device virtio-net-pci,netdev=net,mac={mac},romfile="));

@@ -3,8 +3,11 @@
 //! One task per guest takes its orders one after another; a new order ends a start that is under way. So a slow start delays
 //! nobody else, and not even its own release.
 
-use super::command::{self, DISK};
+mod disks;
+
+use super::command;
 use super::console::Console;
+use super::disks::{Bay, Chore, Flushes};
 use super::furnish::Furnish;
 use super::limits::Limits;
 use super::monitor;
@@ -13,10 +16,13 @@ use crate::config::{Accelerator, QemuConfig};
 use crate::files::Files;
 use crate::network::plan::Port;
 use crate::network::{Network, Plug};
+use crate::volumes::Store;
+use crate::volumes::layers::Boot;
 use ebb_driver::agent::Seen;
 use ebb_driver::protocol::GuestSpec;
-use ebb_model::id::{AccountId, InstanceId};
-use std::collections::BTreeMap;
+use ebb_model::id::{AccountId, DiskId, InstanceId};
+use ebb_model::volume::DiskOf;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -24,13 +30,17 @@ use std::process::{ChildStderr, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, spawn_blocking};
 use tracing::{debug, error, warn};
 
 /// From the call of QEMU until its guest's processor runs.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 const MONITOR_PATIENCE: Duration = Duration::from_secs(2);
+/// Until a guest is asked again for a disk that it has not given back, and a disk is looked for again that was not there; longer
+/// each time.
+const DISK_PATIENCE: Duration = Duration::from_millis(500);
+const SLOWEST: u32 = 10;
 /// How much of QEMU's complaints is kept.
 const COMPLAINT_BYTES: usize = 2048;
 
@@ -47,6 +57,8 @@ pub enum Order {
 pub enum News {
     Placed(Port),
     Seen(Seen),
+    /// The data disks that its process holds.
+    Holds(BTreeSet<DiskId>),
 }
 
 /// What all machines of a host share.
@@ -58,6 +70,7 @@ pub struct Workshop {
     pub accelerator: Accelerator,
     pub config: QemuConfig,
     pub images: BTreeMap<String, PathBuf>,
+    pub store: Arc<Store>,
 }
 
 pub struct Machine {
@@ -70,18 +83,49 @@ pub struct Machine {
     /// It was seen running, so its guest may have a power button.
     up: bool,
     pump: Option<AbortHandle>,
+    /// The data disks that it should have, in this order.
+    disks: (watch::Sender<Vec<DiskId>>, watch::Receiver<Vec<DiskId>>),
+    /// What of its disks is in other hands or to be done here goes through here.
+    chores: (mpsc::UnboundedSender<Chore>, mpsc::UnboundedReceiver<Chore>),
+    /// It has the disks that it should have.
+    in_line: bool,
+    /// How often it was looked at in vain.
+    vain: u32,
 }
 
 impl Machine {
     pub fn new(id: InstanceId, shop: Arc<Workshop>, console: Arc<Console>) -> Self {
-        Self { id, shop, console, uid: None, process: None, up: false, pump: None }
+        let (chores, disks) = (mpsc::unbounded_channel(), watch::channel(vec![]));
+        Self {
+            id,
+            shop,
+            console,
+            uid: None,
+            process: None,
+            up: false,
+            pump: None,
+            disks,
+            chores,
+            in_line: true,
+            vain: 0,
+        }
+    }
+
+    /// Takes the data disks that it should have.
+    pub fn wishes(&self) -> watch::Sender<Vec<DiskId>> {
+        self.disks.0.clone()
     }
 
     /// A machine whose QEMU was started by an earlier host.
     pub fn adopted(mut self, port: Port, process: Process) -> Self {
         self.uid = Some(port.uid(&self.shop.config));
+        for disk in self.shop.store.open_in(process.pid()) {
+            // Nobody else can have it: this process has held it all the time.
+            let _ = self.shop.store.claim(disk, &self.claim());
+        }
         self.process = Some(process);
         self.up = true;
+        self.in_line = false;
         self.listen();
         self
     }
@@ -100,7 +144,30 @@ impl Machine {
                     () = ended(&self.process) => {
                         self.process = None;
                         self.up = false;
+                        self.shop.store.release_all(self.id);
                         tell(News::Seen(Seen::Off));
+                        continue;
+                    }
+                    Ok(()) = self.disks.1.changed() => {
+                        self.in_line = false;
+                        self.vain = 0;
+                        continue;
+                    }
+                    Some(chore) = self.chores.1.recv() => {
+                        tokio::select! {
+                            biased;
+                            // The chore is given up, and whoever waits for it sees to it.
+                            Some(order) = orders.recv() => next = Some(order),
+                            () = self.attend_to(chore) => {}
+                        }
+                        continue;
+                    }
+                    () = tokio::time::sleep(DISK_PATIENCE * self.vain.clamp(1, SLOWEST)), if self.up && !self.in_line => {
+                        tokio::select! {
+                            biased;
+                            Some(order) = orders.recv() => next = Some(order),
+                            () = self.bring_into_line(&tell) => {}
+                        }
                         continue;
                     }
                 },
@@ -119,6 +186,8 @@ impl Machine {
                     match started {
                         Ok(()) => {
                             self.up = true;
+                            self.in_line = false;
+                            tell(News::Holds(self.holds()));
                             tell(News::Seen(Seen::Running));
                         }
                         Err(Failure::DiskKept(why)) => {
@@ -153,7 +222,7 @@ impl Machine {
     }
 
     async fn start(&mut self, account: AccountId, spec: &GuestSpec, tell: &impl Fn(News)) -> Result<(), Failure> {
-        let had_disk = self.dir().join(DISK).exists();
+        let had_disk = self.shop.store.disk(DiskOf::System(self.id)).is_some();
         let fail = |why: String| if had_disk { Failure::DiskKept(why) } else { Failure::Nothing(why) };
         // A start that was given up may have left its process.
         self.stop().await;
@@ -162,14 +231,16 @@ impl Machine {
         self.uid = Some(uid);
         tell(News::Placed(plug.port));
         let furnish = Furnish {
+            id: self.id,
             outer: self.shop.files.guest(self.id),
-            image: self.shop.images.get(&spec.image).cloned(),
+            images: self.shop.images.clone(),
+            store: self.shop.store.clone(),
             spec: spec.clone(),
             uid,
         };
-        spawn_blocking(move || furnish.run()).await.map_err(|e| fail(e.to_string()))?.map_err(&fail)?;
+        let boot = spawn_blocking(move || furnish.run()).await.map_err(|e| fail(e.to_string()))?.map_err(&fail)?;
 
-        let complaint = self.spawn(spec, plug).map_err(|e| fail(format!("{}: {e}", command::PROGRAM)))?;
+        let complaint = self.spawn(spec, &boot, plug).map_err(|e| fail(format!("{}: {e}", command::PROGRAM)))?;
         self.listen();
         let process = self.process.as_ref().expect("a process that was just started");
         tokio::select! {
@@ -179,16 +250,45 @@ impl Machine {
                 let words = complaint.lock().unwrap_or_else(|e| e.into_inner()).trim().to_owned();
                 Err(fail(format!("QEMU ended at once: {words}")))
             }
-            up = tokio::time::timeout(START_PATIENCE, self.wait_until_up(uid)) => {
-                up.map_err(|_| fail(format!("QEMU did not run within {START_PATIENCE:?}")))
+            up = tokio::time::timeout(START_PATIENCE, self.bring_up(uid, spec)) => match up {
+                Ok(up) => up.map_err(|e| fail(format!("its disk: {e}"))),
+                Err(_) => Err(fail(format!("QEMU did not run within {START_PATIENCE:?}"))),
             }
         }
     }
 
+    /// Gives a QEMU that waits its disks, and lets its guest run. A data disk that is not to be had keeps no guest from starting.
+    async fn bring_up(&self, uid: u32, spec: &GuestSpec) -> io::Result<()> {
+        let store = &self.shop.store;
+        let mut bay = loop {
+            match Bay::open(&self.dir(), uid, store.clone()).await {
+                Ok(bay) => break bay,
+                Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        };
+        let system = DiskOf::System(self.id);
+        if store.disk(system).is_some() {
+            // Somebody may be making something of it, which takes no time.
+            while store.claim(system, &self.claim()).is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            let flushes = if spec.disposable { Flushes::AreIgnored } else { Flushes::Count };
+            bay.plug(system, flushes).await?;
+        }
+        let wanted = self.disks.1.borrow().clone();
+        for disk in wanted.into_iter().map(DiskOf::Data) {
+            self.plug(&mut bay, disk).await;
+        }
+        bay.run().await?;
+        drop(bay);
+        self.wait_until_up(uid).await;
+        Ok(())
+    }
+
     /// From here to the end there is no point at which a start can be given up, so no process is ever lost from sight.
-    fn spawn(&mut self, spec: &GuestSpec, plug: Plug) -> io::Result<Arc<Mutex<String>>> {
+    fn spawn(&mut self, spec: &GuestSpec, boot: &Boot, plug: Plug) -> io::Result<Arc<Mutex<String>>> {
         let uid = plug.port.uid(&self.shop.config);
-        let words = command::of(self.id, spec, self.shop.accelerator, uid, plug.port.mac());
+        let words = command::of(self.id, spec, boot, self.shop.accelerator, uid, plug.port.mac());
         let mut child = Command::new(&words[0])
             .args(&words[1..])
             .current_dir(self.dir())
@@ -242,6 +342,7 @@ impl Machine {
         while tokio::time::timeout(Duration::from_secs(1), process.ended()).await.is_err() {
             warn!("guest {} was killed and is not dead yet: its disk may hang", self.id);
         }
+        self.shop.store.release_all(self.id);
     }
 
     /// Leaves nothing; the files are deleted in the background.
@@ -260,6 +361,8 @@ impl Machine {
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         };
+        let (id, store) = (self.id, self.shop.store.clone());
+        let _ = spawn_blocking(move || store.remove_system(id)).await;
         debug!("guest {}: dead after {dead:?}, nothing left after {:?}", self.id, began.elapsed());
         let (id, shop) = (self.id, self.shop.clone());
         drop(spawn_blocking(move || {

@@ -1,51 +1,96 @@
-//! How is a running QEMU asked something? One connection per question (QMP), since it serves one client at a time.
+//! How is a running QEMU asked something (QMP)? One connection at a time, since it serves one client at a time.
 
 use rustix::fs::{FileType, Mode, OFlags};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use serde_json::{Value, json};
-use std::io;
-use std::os::fd::AsRawFd;
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Interest};
 use tokio::net::UnixStream;
 
 /// The longest answer that is read: QEMU may be in the hands of its guest.
 const LONGEST_ANSWER: u64 = 1 << 20;
+/// A QEMU that is alive answers in milliseconds; one that flushes a disk takes as long as that does.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Runs one command; what it returns.
 pub async fn ask(dir: &Path, uid: u32, command: &str, patience: Duration) -> io::Result<Value> {
-    tokio::time::timeout(patience, converse(dir, uid, command)).await?
+    tokio::time::timeout(patience, async { Session::open(dir, uid).await?.run(command, json!({})).await }).await?
 }
 
-async fn converse(dir: &Path, uid: u32, command: &str) -> io::Result<Value> {
-    let stream = connect(dir, super::command::MONITOR, uid).await?;
-    let (read, mut write) = stream.into_split();
-    let mut lines = BufReader::new(read.take(LONGEST_ANSWER));
-    line(&mut lines).await?;
-    for execute in ["qmp_capabilities", command] {
-        write.write_all(format!("{}\n", json!({ "execute": execute })).as_bytes()).await?;
-        let answer = loop {
-            // Events come in between.
-            let said = line(&mut lines).await?;
-            if said.get("event").is_none() {
-                break said;
-            }
+/// A conversation with a QEMU.
+#[derive(Debug)]
+pub struct Session(BufReader<UnixStream>);
+
+impl Session {
+    pub async fn open(dir: &Path, uid: u32) -> io::Result<Self> {
+        let mut session = Self(BufReader::new(connect(dir, super::command::MONITOR, uid).await?));
+        session.line().await?;
+        session.run("qmp_capabilities", json!({})).await?;
+        Ok(session)
+    }
+
+    /// Runs a command; what it returns.
+    pub async fn run(&mut self, command: &str, arguments: Value) -> io::Result<Value> {
+        let words = words(command, arguments);
+        let conversation = async {
+            self.0.get_mut().write_all(words.as_bytes()).await?;
+            self.answer(command).await
         };
-        match answer.get("return") {
-            Some(value) if execute == command => return Ok(value.clone()),
-            Some(_) => {}
-            None => return Err(io::Error::other(format!("QEMU refused {execute}: {answer}"))),
+        tokio::time::timeout(PATIENCE, conversation).await?
+    }
+
+    /// Runs a command that takes an open file along.
+    pub async fn hand(&mut self, command: &str, arguments: Value, file: &File) -> io::Result<Value> {
+        let words = words(command, arguments);
+        let conversation = async {
+            let stream = self.0.get_mut();
+            let sent = stream
+                .async_io(Interest::WRITABLE, || {
+                    let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+                    let mut along = SendAncillaryBuffer::new(&mut room);
+                    let files = [file.as_fd()];
+                    along.push(SendAncillaryMessage::ScmRights(&files));
+                    let words = [IoSlice::new(words.as_bytes())];
+                    rustix::net::sendmsg(&*stream, &words, &mut along, SendFlags::NOSIGNAL).map_err(io::Error::from)
+                })
+                .await?;
+            stream.write_all(&words.as_bytes()[sent..]).await?;
+            self.answer(command).await
+        };
+        tokio::time::timeout(PATIENCE, conversation).await?
+    }
+
+    async fn answer(&mut self, command: &str) -> io::Result<Value> {
+        loop {
+            let said = self.line().await?;
+            match said.get("return") {
+                Some(value) => return Ok(value.clone()),
+                // Events come in between.
+                None if said.get("event").is_some() => {}
+                None => {
+                    let why = said["error"]["desc"].as_str().map_or_else(|| said.to_string(), str::to_owned);
+                    return Err(io::Error::other(format!("QEMU refused {command}: {why}")));
+                }
+            }
         }
     }
-    unreachable!("the second of two commands is the one that was asked")
+
+    async fn line(&mut self) -> io::Result<Value> {
+        let mut text = String::new();
+        match (&mut self.0).take(LONGEST_ANSWER).read_line(&mut text).await? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(serde_json::from_str(&text)?),
+        }
+    }
 }
 
-async fn line(lines: &mut (impl AsyncBufReadExt + Unpin)) -> io::Result<Value> {
-    let mut text = String::new();
-    match lines.read_line(&mut text).await? {
-        0 => Err(io::ErrorKind::UnexpectedEof.into()),
-        _ => Ok(serde_json::from_str(&text)?),
-    }
+fn words(command: &str, arguments: Value) -> String {
+    format!("{}\n", json!({ "execute": command, "arguments": arguments }))
 }
 
 /// Connects to a socket in QEMU's directory. A QEMU that its guest has taken over could lay a link to any socket of the machine

@@ -64,7 +64,7 @@ pub fn running(guests: &Path) -> io::Result<BTreeMap<InstanceId, u32>> {
     Ok(found)
 }
 
-/// QEMUs that work anywhere under `dir`, with the rest of the path.
+/// QEMUs and their tools that work anywhere under `dir`, with the rest of the path.
 pub fn all_under(dir: &Path) -> io::Result<Vec<(u32, String)>> {
     let mut found = vec![];
     for entry in fs::read_dir("/proc")?.flatten() {
@@ -75,7 +75,7 @@ pub fn all_under(dir: &Path) -> io::Result<Vec<(u32, String)>> {
         let Ok(program) = fs::read_link(entry.path().join("exe")) else { continue };
         let name = program.file_name().unwrap_or_default().to_string_lossy();
         // Also one that is just becoming a QEMU; but not the shell of somebody who looks around there.
-        if name.starts_with("qemu-system-") || super::command::BEFORE_QEMU.contains(&name.as_ref()) {
+        if name.starts_with("qemu-") || super::command::BEFORE_QEMU.contains(&name.as_ref()) {
             found.push((pid, rest.to_string_lossy().into_owned()));
         }
     }

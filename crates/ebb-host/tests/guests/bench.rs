@@ -1,18 +1,20 @@
 //! A host on the bench: started, spoken to as a server would, and swept away with a check that nothing stays.
 
+use crate::outside;
 use ebb_driver::link::{self, Incoming};
 use ebb_driver::protocol::{
-    DesiredGuest, FromHost, GuestSpec, Hello, Is, Metadata, ObservedGuest, Open, PlannedEnd, Position, Target, ToHost,
-    Want,
+    DesiredGuest, DesiredVolume, FromHost, GuestSpec, Hello, Is, Metadata, ObservedGuest, ObservedVolume, Open,
+    PlannedEnd, Position, Source, Target, ToHost, VolumeIs, Want, WantVolume, Way,
 };
-use ebb_host::{Access, DriverConfig, HostConfig, HostError, QemuConfig};
-use ebb_model::id::{AccountId, InstanceId};
+use ebb_host::{Access, DriverConfig, HostConfig, HostError, NetworkConfig, QemuConfig};
+use ebb_model::id::{AccountId, AddressId, DiskId, ImageId, InstanceId, SnapshotId};
+use ebb_model::network::{Place, PublicAddress};
 use ebb_model::resources::Resources;
 use ebb_model::time::Timestamp;
-use std::collections::BTreeMap;
+use ebb_model::volume::VolumeId;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{TcpListener, UdpSocket};
-use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -30,8 +32,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub struct Bench {
     pub config: HostConfig,
     host: Option<JoinHandle<Result<(), HostError>>>,
+    other: Option<Started>,
     server: Option<(Incoming<OwnedReadHalf>, OwnedWriteHalf)>,
-    heard: Vec<FromHost>,
+    pub heard: Vec<FromHost>,
     sequence: i64,
 }
 
@@ -39,6 +42,14 @@ impl Bench {
     /// A host that runs, and a server that has said hello.
     pub async fn new(name: &str) -> Self {
         let mut bench = Self::idle(name, DriverConfig::Qemu(QemuConfig::default()));
+        bench.start().await;
+        bench.call().await;
+        bench
+    }
+
+    /// The same with a network of its own.
+    pub async fn with(name: &str, network: NetworkConfig) -> Self {
+        let mut bench = Self::idle(name, DriverConfig::Qemu(QemuConfig { network, ..QemuConfig::default() }));
         bench.start().await;
         bench.call().await;
         bench
@@ -62,7 +73,7 @@ impl Bench {
             capacity: None,
             driver,
         };
-        Self { config, host: None, server: None, heard: vec![], sequence: 0 }
+        Self { config, host: None, other: None, server: None, heard: vec![], sequence: 0 }
     }
 
     pub async fn start(&mut self) {
@@ -77,11 +88,14 @@ impl Bench {
     }
 
     /// The same in a process of its own, which can be killed.
-    pub async fn start_in_a_process(&self) -> Child {
+    pub async fn start_in_a_process(&self) -> Started {
+        // One that was killed may seem to listen until the program that it was about to start has begun.
+        let _ = std::fs::remove_file(&self.config.socket);
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "a_host_in_a_process", "--ignored", "--nocapture"])
             .env("EBB_TEST_HOST", serde_json::to_string(&self.config).unwrap())
             .spawn()
+            .map(Started)
             .unwrap();
         while UnixStream::connect(&self.config.socket).await.is_err() {
             assert!(child.try_wait().unwrap().is_none(), "the host ended");
@@ -90,12 +104,44 @@ impl Bench {
         child
     }
 
+    /// The same, kept by the bench.
+    pub async fn start_in_another_process(&mut self) {
+        self.other = Some(self.start_in_a_process().await);
+    }
+
+    /// Kills a host in a process of its own, which has no time to say anything.
+    pub fn kill_host(&mut self) {
+        self.hang_up();
+        self.other = None;
+    }
+
+    /// The layers that a process can write to.
+    pub fn written_by(&self, pid: u32) -> BTreeSet<PathBuf> {
+        let of = PathBuf::from(format!("/proc/{pid}"));
+        let open = std::fs::read_dir(of.join("fd")).unwrap().flatten().filter(|fd| {
+            let info = std::fs::read_to_string(of.join("fdinfo").join(fd.file_name())).unwrap_or_default();
+            info.lines().any(|line| line.starts_with("flags:") && line.trim_end().ends_with('2'))
+        });
+        let layers = self.config.data.canonicalize().unwrap().join("volumes");
+        open.filter_map(|fd| std::fs::read_link(fd.path()).ok()).filter(|file| file.starts_with(&layers)).collect()
+    }
+
     /// Ends the host without a word.
     pub async fn stop(&mut self) {
         self.hang_up();
         if let Some(host) = self.host.take() {
             host.abort();
             let _ = host.await;
+        }
+    }
+
+    /// The same, and returns when nothing of it is at work any more.
+    pub async fn stop_in_order(&mut self) {
+        self.stop().await;
+        let lock = std::fs::File::open(self.config.data.join("lock")).unwrap();
+        let is_free = || rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_ok();
+        while !is_free() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
@@ -147,9 +193,20 @@ impl Bench {
     }
 
     pub async fn desire(&mut self, orders: impl IntoIterator<Item = Order>) {
+        self.desire_with(orders, []).await;
+    }
+
+    /// An order about guests and volumes.
+    pub async fn desire_with(
+        &mut self,
+        orders: impl IntoIterator<Item = Order>,
+        volumes: impl IntoIterator<Item = (VolumeId, WantVolume)>,
+    ) {
         self.sequence += 1;
         let guests = orders.into_iter().map(|order| order.0).collect();
-        self.tell(ToHost::Desire { sequence: self.sequence, guests, volumes: vec![] }).await;
+        let generation = self.sequence;
+        let volumes = volumes.into_iter().map(|(id, want)| DesiredVolume { id, generation, want }).collect();
+        self.tell(ToHost::Desire { sequence: self.sequence, guests, volumes }).await;
         let sequence = self.sequence;
         self.hear(|said| (*said == FromHost::Accepted { sequence }).then_some(())).await;
     }
@@ -164,7 +221,7 @@ impl Bench {
     }
 
     /// The first thing said since the connection began that `wanted` knows.
-    async fn hear<T>(&mut self, wanted: impl Fn(&FromHost) -> Option<T>) -> T {
+    pub async fn hear<T>(&mut self, wanted: impl Fn(&FromHost) -> Option<T>) -> T {
         if let Some(found) = self.heard.iter().find_map(&wanted) {
             return found;
         }
@@ -189,6 +246,69 @@ impl Bench {
         let found = self.hear(fits).await;
         self.heard.retain(|said| !matches!(said, FromHost::Observed(guest) if guest.id == id));
         found
+    }
+
+    /// The first observation of a volume since the last that was waited for.
+    pub async fn until_volume(&mut self, id: VolumeId, wanted: impl Fn(&VolumeIs) -> bool) -> ObservedVolume {
+        let fits = |said: &FromHost| match said {
+            FromHost::ObservedVolume(volume) if volume.id == id && wanted(&volume.is) => Some(volume.clone()),
+            _ => None,
+        };
+        let found = self.hear(fits).await;
+        self.heard.retain(|said| !matches!(said, FromHost::ObservedVolume(volume) if volume.id == id));
+        found
+    }
+
+    pub async fn until_there(&mut self, id: VolumeId) -> i64 {
+        let seen = self.until_volume(id, |is| !matches!(is, VolumeIs::Making)).await;
+        match seen.is {
+            VolumeIs::There { size, .. } => size.bytes,
+            other => panic!("{id}: {other:?}"),
+        }
+    }
+
+    pub async fn until_volume_is_gone(&mut self, id: VolumeId) {
+        self.until_volume(id, |is| matches!(is, VolumeIs::Gone { .. })).await;
+    }
+
+    /// Until a guest's process holds these data disks and no others.
+    pub async fn until_holding(&mut self, id: InstanceId, disks: impl IntoIterator<Item = DiskId>) {
+        let disks: BTreeSet<DiskId> = disks.into_iter().collect();
+        self.hear(|said| match said {
+            FromHost::Observed(guest) if guest.id == id && guest.disks == disks => Some(()),
+            _ => None,
+        })
+        .await;
+        self.heard.retain(|said| !matches!(said, FromHost::Observed(guest) if guest.id == id));
+    }
+
+    pub fn heard(&self, what: impl Fn(&FromHost) -> bool) -> bool {
+        self.heard.iter().any(what)
+    }
+
+    /// What a command prints on a guest's console.
+    pub async fn sh(&self, id: InstanceId, command: &str) -> String {
+        static COMMAND: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+        let number = COMMAND.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let mut console = self.stream(id, Target::Console).await.unwrap();
+        // What is echoed has quotes in it, what is printed has none.
+        write(&mut console, &format!("\n{command}; echo e\"\"nd-{number}\n")).await;
+        let printed = read_until(&mut console, &format!("end-{number}\r\n")).await;
+        let printed =
+            printed.rsplit_once(&format!("nd-{number}\r\n")).map_or(String::new(), |(before, _)| before.to_owned());
+        let echoed = format!("nd-{number}");
+        let after_echo = printed.rsplit_once(&echoed).map_or(printed.as_str(), |(_, after)| after);
+        after_echo.trim_end_matches('e').trim().to_owned()
+    }
+
+    /// How much is half made.
+    pub fn half_made(&self) -> usize {
+        std::fs::read_dir(self.config.data.join("volumes/scratch")).unwrap().count()
+    }
+
+    /// The files of the layers that the host has.
+    pub fn layers(&self) -> usize {
+        std::fs::read_dir(self.config.data.join("volumes/layers")).unwrap().count()
     }
 
     pub async fn until_running(&mut self, id: InstanceId) -> ObservedGuest {
@@ -235,6 +355,31 @@ impl Bench {
 
     pub async fn stream(&self, guest: InstanceId, target: Target) -> io::Result<UnixStream> {
         link::stream(&self.config.socket, &Open::Stream { installation: installation(), guest, target }).await
+    }
+
+    /// Brings the bytes of an image.
+    pub async fn bring(&self, volume: VolumeId, bytes: &[u8]) -> io::Result<()> {
+        let open = Open::Bytes { installation: installation(), volume, way: Way::ToHost };
+        let mut stream = link::stream(&self.config.socket, &open).await?;
+        // One that is refused on the way is not read to the end.
+        let _ = stream.write_all(bytes).await;
+        let _ = stream.shutdown().await;
+        Ok(())
+    }
+
+    /// The same, and no byte of it yet.
+    pub async fn begin_to_bring(&self, volume: VolumeId) -> UnixStream {
+        let open = Open::Bytes { installation: installation(), volume, way: Way::ToHost };
+        link::stream(&self.config.socket, &open).await.unwrap()
+    }
+
+    /// The bytes of an image, as a host gives them away.
+    pub async fn fetch(&self, volume: VolumeId) -> io::Result<Vec<u8>> {
+        let open = Open::Bytes { installation: installation(), volume, way: Way::FromHost };
+        let mut stream = link::stream(&self.config.socket, &open).await?;
+        let mut bytes = vec![];
+        stream.read_to_end(&mut bytes).await?;
+        Ok(bytes)
     }
 
     /// What a server of another installation hears.
@@ -287,16 +432,31 @@ impl Bench {
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
     }
 
+    /// Until a program in the host's namespace says something.
+    pub async fn settled(&self, words: &[&str], wanted: &str) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let said = self.inside(words);
+            if said.contains(wanted) {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "no `{wanted}` in {said}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// The console of a guest, with its shell waiting.
+    pub async fn shell(&self, id: InstanceId) -> UnixStream {
+        let mut console = self.stream(id, Target::Console).await.unwrap();
+        write(&mut console, "\n").await;
+        let n = id.uuid().as_u128() & 0xff;
+        read_until(&mut console, &format!("guest-{n}:")).await;
+        console
+    }
+
     /// A service inside the host's namespace, on all its addresses.
     pub fn listen_inside(&self) -> TcpListener {
-        let path = Path::new("/run/netns").join(self.namespace());
-        let listen = move || {
-            let namespace = std::fs::File::open(path).unwrap();
-            let kind = Some(rustix::thread::LinkNameSpaceType::Network);
-            rustix::thread::move_into_link_name_space(namespace.as_fd(), kind).unwrap();
-            TcpListener::bind("0.0.0.0:0").unwrap()
-        };
-        std::thread::spawn(listen).join().unwrap()
+        outside::inside(&self.namespace(), || TcpListener::bind("0.0.0.0:0").unwrap())
     }
 
     /// Ends the host, cleans up, and looks for anything that stayed.
@@ -316,18 +476,37 @@ impl Bench {
         for root in ["/sys/fs/cgroup", "/sys/fs/cgroup/memory", "/sys/fs/cgroup/cpu", "/sys/fs/cgroup/pids"] {
             assert!(!Path::new(root).join(&name).exists(), "{root}/{name}");
         }
+        let held = |file: &str| std::fs::read_to_string(file).unwrap_or_default().contains(&data.display().to_string());
+        assert!(!held("/proc/mounts"), "something of it is mounted");
+        let loops =
+            std::fs::read_dir("/sys/block").unwrap().flatten().map(|block| block.path().join("loop/backing_file"));
+        assert!(!loops.into_iter().any(|file| held(&file.display().to_string())), "a loop device has a file of it");
         let links = Command::new("ip").args(["-o", "link"]).output().unwrap();
         let links = String::from_utf8_lossy(&links.stdout).into_owned();
-        assert!(!links.contains("tap0a4d") && !links.contains("br0a4d"), "{links}");
+        let (device, table) = (name.replacen("ebb-", "eb", 1), name.replacen('-', "_", 1));
+        for ours in ["tap0a", "br00", "br1", "vx00", &device] {
+            assert!(!links.contains(&format!(" {ours}")), "{ours}: {links}");
+        }
+        let tables = Command::new("nft").args(["list", "tables"]).output().unwrap();
+        let tables = String::from_utf8_lossy(&tables.stdout).into_owned();
+        assert!(!tables.contains(&table) && !tables.contains("traffic"), "{tables}");
+        let routes = Command::new("ip").args(["route", "show", "table", "all"]).output().unwrap();
+        let routes = String::from_utf8_lossy(&routes.stdout).into_owned();
+        assert!(!routes.contains(&device), "{routes}");
     }
 }
 
 /// A test that fails leaves no trace either, so that the next run begins like this one.
 impl Drop for Bench {
     fn drop(&mut self) {
-        let Some(host) = self.host.take() else { return };
-        host.abort();
+        self.other = None;
+        if let Some(host) = self.host.take() {
+            host.abort();
+        }
         let data = self.config.data.clone();
+        if !data.exists() {
+            return;
+        }
         let sweep = move || {
             (0..100).any(|_| {
                 std::thread::sleep(Duration::from_millis(20));
@@ -335,6 +514,29 @@ impl Drop for Bench {
             })
         };
         let _ = std::thread::spawn(sweep).join();
+    }
+}
+
+/// A host in a process of its own, which ends with the test.
+pub struct Started(Child);
+
+impl std::ops::Deref for Started {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for Started {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.0
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ = self.0.kill().and_then(|()| self.0.wait());
     }
 }
 
@@ -362,6 +564,49 @@ impl Order {
         self
     }
 
+    pub fn place(mut self, network: u32, address: &str) -> Self {
+        let range = "10.64.0.0/10".parse().unwrap();
+        self.0.place = Some(Place { network, address: address.parse().unwrap(), range });
+        self
+    }
+
+    /// One more public address.
+    pub fn public(mut self, id: u128, ip: &str, mbit: Option<i64>) -> Self {
+        self.0.addresses.push(PublicAddress { id: address(id), ip: ip.parse().unwrap(), mbit });
+        self
+    }
+
+    pub fn ingress(mut self, rules: &[&str]) -> Self {
+        self.0.ingress = rules.iter().map(|rule| serde_json::from_str(rule).unwrap()).collect();
+        self
+    }
+
+    pub fn disks(mut self, disks: impl IntoIterator<Item = DiskId>) -> Self {
+        self.0.disks = disks.into_iter().collect();
+        self
+    }
+
+    /// What it flushes is to survive.
+    pub fn firm(mut self) -> Self {
+        self.0.spec.disposable = false;
+        self
+    }
+
+    pub fn disk_revision(mut self, revision: i64) -> Self {
+        self.0.spec.disk_revision = revision;
+        self
+    }
+
+    pub fn disk_gib(mut self, gib: i64) -> Self {
+        self.0.spec.resources.set("disk_gib", gib);
+        self
+    }
+
+    pub fn password(mut self, hash: &str) -> Self {
+        self.0.metadata.password_hash = Some(hash.to_owned());
+        self
+    }
+
     pub fn image(mut self, image: &str) -> Self {
         self.0.spec.image = image.to_owned();
         self
@@ -372,8 +617,38 @@ pub fn guest(n: u128) -> InstanceId {
     InstanceId::new(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + n))
 }
 
+pub fn disk(n: u128) -> DiskId {
+    DiskId::new(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + (n << 76)))
+}
+
+pub fn snapshot(n: u128) -> SnapshotId {
+    SnapshotId::new(Uuid::from_u128(n))
+}
+
+pub fn image_id(n: u128) -> ImageId {
+    ImageId::new(Uuid::from_u128(n))
+}
+
+/// A volume that should be there.
+pub fn there(id: VolumeId, source: Source, gib: i64) -> (VolumeId, WantVolume) {
+    (id, WantVolume::There { source, gib })
+}
+
+pub fn gone(id: VolumeId) -> (VolumeId, WantVolume) {
+    (id, WantVolume::Gone)
+}
+
+/// Guests run under users from here on.
+pub fn first_uid() -> u32 {
+    QemuConfig::default().first_uid
+}
+
 pub fn account(n: u128) -> AccountId {
     AccountId::new(Uuid::from_u128(n))
+}
+
+pub fn address(n: u128) -> AddressId {
+    AddressId::new(Uuid::from_u128(n))
 }
 
 pub fn installation() -> Uuid {
@@ -405,6 +680,15 @@ pub async fn read_until(stream: &mut UnixStream, wanted: &str) -> String {
         panic!("no `{wanted}` in {all}");
     }
     all
+}
+
+/// Types a line into a shell and gives what it says.
+pub async fn typed(console: &mut UnixStream, line: &str) -> String {
+    // What was typed comes back, too; the quotes keep these words from being found in that.
+    write(console, &format!("echo ' be'gun; {line}; echo ' sa'id\n")).await;
+    let said = read_until(console, " said\r\n").await;
+    let said = said.split_once(" begun\r\n").expect("the line was begun").1;
+    said.split_once(" said\r\n").expect("it was waited for").0.replace('\r', "").trim().to_owned()
 }
 
 pub async fn read_to_end(stream: &mut UnixStream) {

@@ -42,6 +42,7 @@ pub async fn show(State(app): State<App>, _: Principal) -> Json<Catalog> {
         region_name: region(&zone.region).map_or_else(String::new, |region| region.name.clone()),
         trial: catalog.trial.regions.contains(&zone.region),
         traffic: region(&zone.region).and_then(|region| region.traffic.as_ref()).map(shown),
+        bandwidth: region(&zone.region).and_then(|region| region.bandwidth.as_ref()).map(shown),
         overseas: region(&zone.region).is_some_and(|region| region.overseas),
     });
     let holders = [("individual", &catalog.trial.individual), ("enterprise", &catalog.trial.enterprise)];

@@ -147,6 +147,7 @@ fn reply(guest: &Guest, question: &Question, secret: &[u8], waiting: Option<Wait
         network: None,
         public_keys: &about.public_keys,
         user_data: about.user_data.as_deref(),
+        password_hash: about.password_hash.as_deref(),
         tokens_required: false,
         end: guest.desired.end.map(|end| End { notice_at: end.notice_at, at: end.at }),
     };

@@ -1,6 +1,7 @@
 //! Hosts, for the operator.
 
 use super::json;
+use super::security_group::shown_rule;
 use crate::app::App;
 use crate::call::{Call, Principal};
 use crate::denied::Denied;
@@ -13,11 +14,12 @@ use ebb_driver::protocol::ToHost;
 use ebb_engine::lending::{Doing, HostEvent, Stance};
 use ebb_model::id::InstanceId;
 use ebb_model::instance::{Instance, State as Life};
+use ebb_model::network::PublicAddress;
 use ebb_model::time::Timestamp;
 use ebb_store::rows::host::Host as Known;
 use ebb_store::rows::{host, instance, lending};
 use ebb_store::{Reads, StoreError};
-use ebb_wire::host::{Host, HostLine, HostShown, OnHost, Quarantined, Room};
+use ebb_wire::host::{Host, HostLine, HostShown, OnHost, Quarantined, Room, ToldAddress, ToldGuest};
 use ebb_wire::problem::{Page, Problem};
 use std::collections::BTreeMap;
 
@@ -57,6 +59,33 @@ pub async fn show(State(app): State<App>, who: Principal, Path(name): Path<Strin
         }))
     });
     found.await?.map(Json).ok_or_else(|| Denied::not_found("host", &name))
+}
+
+/// What a host of a sandbox was told of the surroundings of a guest (operator).
+#[utoipa::path(get, path = "/v1/hosts/{name}/guests/{id}", operation_id = "told_guest",
+    params(("name" = String, Path), ("id" = String, Path)),
+    responses((status = 200, body = ToldGuest), (status = 403, body = Problem), (status = 404, body = Problem),
+        (status = 409, body = Problem)))]
+pub async fn told(
+    State(app): State<App>,
+    who: Principal,
+    Path((name, id)): Path<(String, String)>,
+) -> Result<Json<ToldGuest>, Denied> {
+    who.operator()?;
+    if !app.is_sandbox() {
+        return Err(Denied::Conflict("only the hosts of a sandbox say what they were told".to_owned()));
+    }
+    let guest: InstanceId = id.parse().map_err(|_| Denied::not_found("guest", &id))?;
+    let fakes = app.hosts.fakes.lock().await;
+    let on = fakes.iter().find(|fake| fake.host.name == name).ok_or_else(|| Denied::not_found("host", &name))?;
+    let desired = &on.host.guest(guest).ok_or_else(|| Denied::not_found("guest", &id))?.desired;
+    let public = |one: &PublicAddress| ToldAddress { id: one.id.to_string(), ip: one.ip.to_string(), mbit: one.mbit };
+    Ok(Json(ToldGuest {
+        network: desired.place.map(|place| place.network),
+        private_address: desired.place.map(|place| place.address.to_string()),
+        ingress: desired.ingress.iter().map(shown_rule).collect(),
+        public_addresses: desired.addresses.iter().map(public).collect(),
+    }))
 }
 
 /// A host as operators see it.

@@ -7,13 +7,15 @@ use crate::arrears;
 use crate::call::{Call, Principal, Role, checked_name};
 use crate::deliver::address;
 use crate::denied::Denied;
-use crate::image::{find, permit_one_more};
+use crate::image::find;
+use crate::quota::Quota;
 use crate::unit::{Outcome, Unit, refuse};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use ebb_driver::image::{HEAD_BYTES, fits};
 use ebb_driver::protocol::{Stored, VolumeSize, Way};
 use ebb_engine::event::Event;
 use ebb_engine::image as rules;
@@ -108,7 +110,7 @@ async fn begin(
         }
         unit.guard(ebb_store::rows::instance::unchanged(&about));
     }
-    permit_one_more(&mut unit, by).await?;
+    unit.one_more(by, Quota::Images).await?;
     let id = ImageId::new(unit.app.mint.uuid(unit.now));
     let new = CustomImage {
         id,
@@ -345,6 +347,7 @@ impl App {
             false => Some(self.bytes_of_image(of.id, host, Way::ToHost).await?),
         };
         let (mut pieces, mut bytes, mut digest) = (std::pin::pin!(pieces), 0, Sha256::new());
+        let mut head = vec![];
         while let Some(piece) = pieces.next().await {
             let piece = piece.map_err(|why| Denied::BadInput(format!("the bytes were cut off: {why}")))?;
             bytes += piece.as_ref().len() as i64;
@@ -352,6 +355,8 @@ impl App {
                 return Err(Denied::TooLarge);
             }
             digest.update(piece.as_ref());
+            let lacks = HEAD_BYTES.saturating_sub(head.len()).min(piece.as_ref().len());
+            head.extend_from_slice(&piece.as_ref()[..lacks]);
             if let Some(sink) = &mut sink
                 && let Err(error) = sink.write_all(piece.as_ref()).await
             {
@@ -367,7 +372,8 @@ impl App {
         let found = crate::mint::hex(&digest.finalize());
         let (format, wanted) = of.origin.bytes().expect("an image of bytes");
         let came = match found == wanted {
-            true => Ok(VolumeSize { bytes, stored: Some(Stored { bytes, sha256: found }) }),
+            true => fits(format, &head, bytes.cast_unsigned(), most.cast_unsigned())
+                .map(|size| VolumeSize { bytes: size.cast_signed(), stored: Some(Stored { bytes, sha256: found }) }),
             false => Err(format!("the SHA-256 of the {} bytes is {found}, not {wanted}", format.name())),
         };
         self.bytes_came(of.id, host, came).await

@@ -10,6 +10,7 @@ use crate::cap;
 use crate::denied::Denied;
 use crate::host::Ask;
 use crate::room::room_again;
+use crate::security_group;
 use crate::unit::{Outcome, Unit, refuse};
 use axum::Json;
 use axum::extract::{Path, Query, State};
@@ -23,9 +24,11 @@ use ebb_engine::outlays;
 use ebb_engine::placement::clear_host;
 use ebb_engine::price::tariff;
 use ebb_engine::refusal::Refused;
-use ebb_model::id::InstanceId;
+use ebb_model::id::{InstanceId, SecurityGroupId};
 use ebb_model::instance::{Cause, Instance, Keep, Purchase, State as Life};
 use ebb_model::money::{Amount, Price};
+use ebb_model::security_group::{DEFAULT, SecurityGroup};
+use ebb_model::traffic::Address;
 use ebb_store::rows::instance::Seen;
 use ebb_store::rows::notice::{self, Told};
 use ebb_store::rows::{account, address, instance};
@@ -317,14 +320,36 @@ async fn show_row(reads: &ebb_store::Reads, row: &ebb_store::Row) -> Result<wire
     with_address(reads, shown(&about, &instance::read_seen(row), told, key), about.id).await
 }
 
-/// With the public address that leads to it.
+/// With the public addresses that lead to it, and the names of its security groups.
 pub async fn with_address(
     reads: &ebb_store::Reads,
     shown: wire::Instance,
     id: InstanceId,
 ) -> Result<wire::Instance, ebb_store::StoreError> {
-    let address = if shown.state == "released" { None } else { reads.row(address::of_instance(id)).await? };
-    Ok(wire::Instance { public_address: address.map(|row| row.text("id").to_owned()), ..shown })
+    if shown.state == "released" {
+        return Ok(shown);
+    }
+    let addresses: Vec<Address> = reads.rows(address::of_instance(id)).await?.iter().map(address::read).collect();
+    let groups: Vec<SecurityGroupId> = shown.security_groups.iter().filter_map(|id| id.parse().ok()).collect();
+    let account = shown.account.parse().expect("an id that this program wrote");
+    let groups = match groups.as_slice() {
+        [] => vec![],
+        ids => security_group::of_instance(reads, account, ids).await?,
+    };
+    Ok(with_groups(with_public(shown, &addresses), &groups))
+}
+
+/// With these public addresses.
+pub fn with_public(shown: wire::Instance, addresses: &[Address]) -> wire::Instance {
+    let public = |one: &Address| wire::PublicAddress { id: one.id.to_string(), ip: one.ip.map(|ip| ip.to_string()) };
+    let all: Vec<wire::PublicAddress> = addresses.iter().map(public).collect();
+    wire::Instance { public_address: all.first().map(|one| one.id.clone()), public_addresses: all, ..shown }
+}
+
+/// With the names of these groups; none: its account's default one.
+pub fn with_groups(shown: wire::Instance, groups: &[SecurityGroup]) -> wire::Instance {
+    let names: Vec<String> = groups.iter().map(|group| group.name.clone()).collect();
+    wire::Instance { security_groups: if names.is_empty() { vec![DEFAULT.to_owned()] } else { names }, ..shown }
 }
 
 pub fn keep(now: Keep, data_disks: Option<bool>, public_ip: Option<bool>) -> Keep {
@@ -402,8 +427,13 @@ pub fn shown(about: &Instance, seen: &Seen, notice_told: Option<Told>, key_pair:
         },
         end_cause: end.map(|end| end.cause.name().to_owned()),
         frozen_since: about.frozen_since.map(|at| at.to_string()),
-        address: seen.address.clone(),
+        private_address: match about.state {
+            Life::Released { .. } => None,
+            _ => seen.place.map(|place| place.address.to_string()).or_else(|| seen.address.clone()),
+        },
         public_address: None,
+        public_addresses: vec![],
+        security_groups: seen.security_groups.iter().map(ToString::to_string).collect(),
         key_pair,
     }
 }

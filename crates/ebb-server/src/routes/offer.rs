@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::call::Principal;
 use crate::denied::Denied;
+use crate::quota::Quota;
 use crate::room::{host_for, takes_room};
 use axum::Json;
 use axum::extract::{Query, State};
@@ -142,16 +143,16 @@ pub async fn limits(State(app): State<App>, who: Principal) -> Result<Json<Page<
     let (id, now, shared) = (who.account()?, app.clock.now(), app.clone());
     let items = app.store.read(move |reads| async move {
         let limits = &shared.catalog.limits;
-        let live = reads.row(instance::count_live_of_account(id)).await?.map_or(0, |row| row.int("live"));
         let since = now.plus_seconds(-HOUR);
         let takings = reads.row(instance::takings(id, since)).await?.map_or(0, |row| row.int("takings"));
         let rows = reads.rows(instance::spot_of_account(id)).await?;
         let spot = instance::sum_spot(&rows);
         let limit = |name: &str, used: i64, most: i64| Limit { name: name.to_owned(), used, most };
-        let mut items = vec![
-            limit("instances", live, limits.instances_per_account),
-            limit("takings per hour", takings, limits.takings_per_hour),
-        ];
+        let mut items = vec![];
+        for quota in Quota::ALL {
+            items.push(limit(quota.name(), quota.count(&reads, id).await?, quota.most(limits)));
+        }
+        items.push(limit("takings per hour", takings, limits.takings_per_hour));
         let of_spot = limits.spot_per_account.iter();
         items.extend(of_spot.map(|(kind, most)| limit(&format!("spot {kind}"), spot.get(kind), most)));
         Ok(items)

@@ -1,15 +1,17 @@
 //! How is an instance bought?
 
 use super::catalog::order;
-use super::instance::{checked_tags, keep, least_seconds, shown};
+use super::instance::{checked_tags, keep, least_seconds, shown, with_groups, with_public};
 use super::json;
 use super::sale;
 use crate::address::priced;
 use crate::app::App;
+use crate::bandwidth;
 use crate::call::{Call, checked_name};
 use crate::cap;
 use crate::denied::Denied;
 use crate::room::room_for;
+use crate::security_group;
 use crate::unit::{Outcome, Unit, refuse};
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -18,6 +20,7 @@ use ebb_engine::event::Event;
 use ebb_engine::outlays;
 use ebb_engine::price::of_order;
 use ebb_engine::quote::{Order, quote};
+use ebb_model::billing::Meter;
 use ebb_model::catalog::SYSTEM_DISK;
 use ebb_model::id::{AccountId, InstanceId};
 use ebb_model::instance::{Instance, Keep, Purchase, State as Life};
@@ -40,6 +43,8 @@ struct Wanted {
     key_pair: Option<String>,
     user_data: Option<String>,
     public_ip: bool,
+    mbit: Option<i64>,
+    security_groups: Vec<String>,
 }
 
 /// Buys an instance. A firm order that finds no room takes it from spot blocks and waits for it as `pending`.
@@ -65,8 +70,14 @@ pub async fn buy(State(app): State<App>, call: Call<wire::Buy>) -> Result<Respon
     let user_data = buy.user_data.clone();
     let tags = checked_tags(&buy.tags)?;
     let keep = keep(Keep::default(), buy.keep_data_disks, buy.keep_public_ip);
-    let wanted =
-        Arc::new(Wanted { order: order(&app, buy)?, name, tags, keep, key_pair, user_data, public_ip: buy.public_ip });
+    let (order, public_ip, security_groups) = (order(&app, buy)?, buy.public_ip, buy.security_groups.clone());
+    let mbit = buy.public_ip_mbit;
+    if mbit.is_some() && !public_ip {
+        return Err(Denied::BadInput(
+            "public_ip_mbit: it belongs to a public address; ask for `public_ip`, too".to_owned(),
+        ));
+    }
+    let wanted = Arc::new(Wanted { order, name, tags, keep, key_pair, user_data, public_ip, mbit, security_groups });
     app.zones_loaded().await?;
     let answer = call.once(&app, "buy", id, move |unit| purchase(unit, id, wanted.clone()));
     Ok(json(StatusCode::CREATED, answer.await?))
@@ -83,6 +94,13 @@ async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome
     if let Some(refused) = sale::refused(&app, &unit.reads, &account, &wanted.order.flavor, &quote, now).await? {
         return refuse(refused);
     }
+    let mut bandwidth = None;
+    if let Some(mbit) = wanted.mbit {
+        if let Some(refused) = bandwidth::refused(&app, &unit.reads, &account, &quote.region, mbit, now).await? {
+            return refuse(refused);
+        }
+        bandwidth = Some(bandwidth::sold(&app.catalog, &quote.region, mbit).map_err(Denied::from)?.times(mbit));
+    }
     let key_pair = match &wanted.key_pair {
         Some(name) => match unit.reads.row(account::key_pair_named(id, name)).await? {
             Some(row) => Some(account::read_key_pair(&row)),
@@ -92,6 +110,10 @@ async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome
     };
     let gib = quote.resources.get(SYSTEM_DISK);
     let custom = unit.custom_image(id, &wanted.order.image, gib).await?;
+    let groups = match wanted.security_groups.as_slice() {
+        [] => vec![],
+        named => security_group::named(&unit, id, named).await?,
+    };
     let new = InstanceId::new(app.mint.uuid(unit.now));
     let begin = room_for(&mut unit, new, id, &wanted.order.zone, &quote).await?;
     let least = least_seconds(&unit, begin.took_room);
@@ -99,6 +121,9 @@ async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome
     cap::permit(&mut unit, id, |spending, now| {
         let (compute, disk) = (&tariff.compute.prices, &tariff.disk.prices);
         outlays::begin(spending, quote.purchase, compute, Some(disk), now, least);
+        if let Some(prices) = bandwidth {
+            outlays::cost_more(spending, Meter::Bandwidth, prices, now);
+        }
     })
     .await?;
     let new = Instance {
@@ -130,6 +155,10 @@ async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome
         unit.bring_image(image.id, new.host).await?;
     }
     unit.create(&new);
+    let region = app.catalog.region(&quote.region).expect("the region of a zone that is sold in");
+    let place = unit.place(new.id, id, region).await?;
+    let group_ids = security_group::chosen(id, &groups);
+    unit.write(instance::furnish(new.id, &place, &group_ids));
     if let Some(data) = &wanted.user_data {
         unit.write(instance::insert_user_data(new.id, data));
     }
@@ -147,10 +176,15 @@ async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome
     let (zone, flavor, purchase, disk_price) = (new.zone.clone(), new.flavor.clone(), new.purchase, new.disk_price);
     let took_room = new.took_room;
     unit.log(id, Some(new.id), &Event::Bought { zone, flavor, purchase, disk_price, waits, took_room });
-    let public_address = match wanted.public_ip {
-        true => Some(unit.allocate_address(&new).await?.to_string()),
+    if !group_ids.is_empty() {
+        unit.log(id, Some(new.id), &Event::SecurityGroupsChosen { groups: group_ids.clone() });
+    }
+    let address = match wanted.public_ip {
+        true => Some(unit.allocate_address(id, &quote.region, wanted.mbit, Some(&new)).await?),
         false => None,
     };
-    let answer = shown(&new, &Seen::default(), None, key_pair.map(|pair| pair.name));
-    Ok(unit.done(wire::Instance { public_address, ..answer }))
+    let seen = Seen { place: Some(place), security_groups: group_ids, ..Seen::default() };
+    let answer = shown(&new, &seen, None, key_pair.map(|pair| pair.name));
+    let answer = with_groups(with_public(answer, address.as_slice()), &groups);
+    Ok(unit.done(answer))
 }

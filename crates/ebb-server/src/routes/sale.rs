@@ -4,6 +4,7 @@ use super::account::buyer;
 use super::trial::standing;
 use crate::app::App;
 use crate::arrears;
+use crate::quota::Quota;
 use crate::voucher::Funds;
 use ebb_engine::funds::Need;
 use ebb_engine::ordered;
@@ -32,7 +33,7 @@ pub async fn refused(
     if let Some(refused) = arrears::frozen(reads, account).await? {
         return Ok(Some(refused));
     }
-    let live = reads.row(instance::count_live_of_account(account.id)).await?.map_or(0, |row| row.int("live"));
+    let live = Quota::Instances.count(reads, account.id).await?;
     let spot = match !quote.purchase.is_firm() && app.catalog.limits.spot_per_account.iter().next().is_some() {
         true => instance::sum_spot(&reads.rows(instance::spot_of_account(account.id)).await?),
         false => Resources::default(),

@@ -101,6 +101,7 @@ async fn talk(app: &App, socket: &Path) -> Result<(), Broken> {
     let (say, mut asks) = mpsc::unbounded_channel();
     let wake = Arc::new(Notify::new());
     let registered = register(app, socket, greeted, &hello, say, wake.clone());
+    app.tell_peers(Some(greeted.id)).await?;
     let talked = converse(app, greeted, &mut out, &mut messages, &mut asks, &wake).await;
     reader.abort();
     // Over a gap nothing was heard of what was lost, and since when must not be forgotten.

@@ -7,6 +7,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+/// A small disk.
+const BYTES: [u8; 4096] = [7; 4096];
+
 fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -27,8 +30,8 @@ async fn sent(cloud: &Cloud, who: &str, id: &str, bytes: &'static [u8]) -> (u16,
 }
 
 async fn available(cloud: &Cloud, who: &str) -> String {
-    let id = begun(cloud, who, &digest(b"bytes")).await;
-    let (status, image) = sent(cloud, who, &id, b"bytes").await;
+    let id = begun(cloud, who, &digest(&BYTES)).await;
+    let (status, image) = sent(cloud, who, &id, &BYTES).await;
     assert_eq!((status, &image["state"], &image["gib"]), (200, &json!("available"), &json!(1)), "{image}");
     id
 }
@@ -46,13 +49,19 @@ story!(bytes_that_are_not_what_was_said_make_no_image, |cloud: Cloud| async move
         let refused = cloud.refused("individual", "/v1/images", json!({"name": "x", "origin": origin})).await;
         assert_eq!(refused, (400, "bad-input".to_owned()), "{field} {value}");
     }
+    // What is said to be qcow2 is looked at as a host looks at it.
+    let origin = json!({"from": "upload", "format": "qcow2", "sha256": digest(&BYTES)});
+    let image = cloud.post("individual", "/v1/images", json!({"name": "x", "origin": origin})).await;
+    let (_, image) = sent(&cloud, "individual", image["id"].as_str().unwrap(), &BYTES).await;
+    assert!(image["reason"].as_str().unwrap().contains("qcow2"), "{image}");
+    cloud.delete_at("individual", &format!("/v1/images/{}", image["id"].as_str().unwrap())).await;
     let inside = json!({"from": "url", "url": "http://169.254.169.254/x", "format": "raw", "sha256": digest(b"")});
     let refused = cloud.refused("individual", "/v1/images", json!({"name": "x", "origin": inside})).await;
     assert_eq!(refused, (400, "bad-input".to_owned()));
     let id = begun(&cloud, "individual", &digest(b"others")).await;
     let wanted = order(of(&id));
     assert_eq!(cloud.refused("individual", "/v1/instances", wanted.clone()).await, (409, "image-not-ready".to_owned()));
-    let (status, image) = sent(&cloud, "individual", &id, b"bytes").await;
+    let (status, image) = sent(&cloud, "individual", &id, &BYTES).await;
     assert_eq!((status, &image["state"]), (200, &json!("failed")));
     assert!(image["reason"].as_str().unwrap().contains("SHA-256"), "{image}");
     assert_eq!(sent(&cloud, "individual", &id, b"others").await.1["code"], "image-has-bytes");

@@ -446,7 +446,10 @@ story!(whoever_subscribed_is_told_once_that_a_pool_is_low, |cloud: Cloud| async 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_is_to_be_had_where_its_traffic_has_a_price_and_a_meter() {
     let what = || order(json!({"option": "on-demand", "flavor": "t6.small.1", "public_ip": true}));
-    let no_price = |catalog: &mut Catalog| catalog.regions[0].traffic = None;
+    let no_price = |catalog: &mut Catalog| {
+        let region = &mut catalog.regions[0];
+        (region.traffic, region.bandwidth) = (None, None);
+    };
     told(no_price, Behaviour::default(), |cloud| async move {
         let none = (422, "no-public-addresses".to_owned());
         assert_eq!(cloud.refused("enterprise", "/v1/instances", what()).await, none);
@@ -469,7 +472,7 @@ async fn an_address_is_to_be_had_where_its_traffic_has_a_price_and_a_meter() {
 }
 
 /// A host behind a socket: says hello, hears, and says what comes of it; `said` is what it says by itself.
-async fn talk(
+pub async fn talk(
     listener: UnixListener,
     host: Arc<Mutex<FakeHost>>,
     mut said: tokio::sync::mpsc::Receiver<Vec<FromHost>>,

@@ -5,13 +5,14 @@ use super::own;
 use super::price::{read_prices, write_later};
 use crate::{Query, Row, args, query};
 use ebb_model::id::{AccountId, AddressId, HostId, InstanceId};
+use ebb_model::pool::{address as ip, number};
 use ebb_model::time::{Second, Timestamp};
-use ebb_model::traffic::{Address, Counter, Month};
+use ebb_model::traffic::{Address, Counter, Month, PaidBy};
 
 pub fn insert(new: &Address) -> Query {
     query(
-        "insert into address (id, account_id, region, overseas, price, instance_id, allocated_at, month, month_bytes, later) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        "insert into address (id, account_id, region, overseas, price, instance_id, allocated_at, month, month_bytes, later, ip, \
+         mbit, paid_since, mbit_before) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         args![
             new.id.to_string(),
             new.account.to_string(),
@@ -23,20 +24,31 @@ pub fn insert(new: &Address) -> Query {
             new.month.since.unix(),
             new.month.bytes,
             write_later(&new.price),
+            new.ip.map(number),
+            new.paid.mbit,
+            new.paid.since.unix(),
+            new.paid.before,
         ],
     )
 }
 
 pub fn read(row: &Row) -> Address {
+    let allocated_at = Timestamp::from_micros(row.int("allocated_at"));
     let counter = row.opt_int("epoch").zip(row.opt_int("bytes")).zip(row.opt_int("read_at"));
     Address {
         id: own(row.text("id")),
         account: own(row.text("account_id")),
         region: row.text("region").to_owned(),
+        ip: row.opt_int("ip").map(ip),
         overseas: row.int("overseas") == 1,
         price: read_prices(row),
+        paid: PaidBy {
+            mbit: row.opt_int("mbit"),
+            since: row.opt_int("paid_since").map_or(allocated_at.second(), Second::from_unix),
+            before: row.opt_int("mbit_before"),
+        },
         instance: row.opt_text("instance_id").map(own),
-        allocated_at: Timestamp::from_micros(row.int("allocated_at")),
+        allocated_at,
         released_at: row.opt_int("released_at").map(Timestamp::from_micros),
         counter: counter.map(|((epoch, bytes), read_at)| Counter {
             epoch,
@@ -82,9 +94,41 @@ pub fn open_of(account: AccountId) -> Query {
     )
 }
 
-/// Guard: leads nowhere any more, and is kept.
-pub fn keep(id: AddressId) -> Query {
-    query("update address set instance_id = null where id = $1 and instance_id is not null", args![id.to_string()])
+/// How many of an account are not released, as `held`.
+pub fn count_of(account: AccountId) -> Query {
+    query(
+        "select count(*) as held from address where account_id = $1 and released_at is null",
+        args![account.to_string()],
+    )
+}
+
+/// Guard: leads from this instance nowhere any more, and is kept.
+pub fn unbind(id: AddressId, from: InstanceId) -> Query {
+    query(
+        "update address set instance_id = null where id = $1 and instance_id = $2",
+        args![id.to_string(), from.to_string()],
+    )
+}
+
+/// Guard: leads to an instance from here on, if it led nowhere.
+pub fn bind(id: AddressId, to: InstanceId) -> Query {
+    query(
+        "update address set instance_id = $2 where id = $1 and instance_id is null and released_at is null",
+        args![id.to_string(), to.to_string()],
+    )
+}
+
+/// Guard, before addresses are bound: the instance is not gone, and whoever lets it go comes after.
+pub fn may_lead_to(id: InstanceId) -> Query {
+    query("update instance set live = live where id = $1 and live = 1", args![id.to_string()])
+}
+
+/// Guard, when an instance goes: so many addresses lead to it, and none was bound since they were read.
+pub fn lead_to(id: InstanceId, count: usize) -> Query {
+    query(
+        "update instance set live = live where id = $1 and (select count(*) from address where instance_id = $1) = $2",
+        args![id.to_string(), i64::try_from(count).expect("fewer addresses than there are")],
+    )
 }
 
 /// Guard: is released, once.
@@ -92,6 +136,30 @@ pub fn release(id: AddressId, at: Timestamp) -> Query {
     query(
         "update address set instance_id = null, released_at = $2 where id = $1 and released_at is null",
         args![id.to_string(), at.micros()],
+    )
+}
+
+/// Guard: is paid otherwise, if nobody changed that since it was read.
+pub fn pay_by(of: &Address, next: &PaidBy) -> Query {
+    query(
+        "update address set mbit = $2, paid_since = $3, mbit_before = $4 where id = $1 and released_at is null \
+         and coalesce(mbit, 0) = $5 and coalesce(paid_since, $6) = $6",
+        args![
+            of.id.to_string(),
+            next.mbit,
+            next.since.unix(),
+            next.before,
+            of.paid.mbit.unwrap_or(0),
+            of.paid.since.unix()
+        ],
+    )
+}
+
+/// Those of an account that are paid by their bandwidth and not released.
+pub fn by_bandwidth(account: AccountId) -> Query {
+    query(
+        "select * from address where account_id = $1 and released_at is null and mbit is not null order by id",
+        args![account.to_string()],
     )
 }
 

@@ -9,6 +9,7 @@ use ebb_model::id::{HostId, InstanceId};
 use ebb_model::resources::Resources;
 use ebb_model::time::Timestamp;
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 /// The state of a host of which nothing is awaited any more.
 pub const LOST: &str = "lost";
@@ -90,6 +91,15 @@ pub fn seen(id: HostId, at: Timestamp) -> Query {
 /// Takes the operator's acceptance of a gap: goes on above everything that the host has obeyed.
 pub fn accept_gap(id: HostId, sequence: i64) -> Query {
     query("update host set state = 'up', sequence = $2 where id = $1", args![id.to_string(), sequence])
+}
+
+/// Where the other hosts of its region reach it.
+pub fn set_tunnel(id: HostId, tunnel: Option<Ipv4Addr>) -> Query {
+    query("update host set tunnel = $2 where id = $1", args![id.to_string(), tunnel.map(|ip| ip.to_string())])
+}
+
+pub fn read_tunnel(row: &Row) -> Option<Ipv4Addr> {
+    row.opt_text("tunnel").map(own)
 }
 
 pub fn set_capacity(id: HostId, resource: &str, capacity: i64) -> Query {

@@ -3,16 +3,22 @@
 use super::many::Many;
 use super::{json, own, own_json};
 use crate::{Query, Row, args, query};
-use ebb_model::id::{AccountId, HostId, InstanceId, KeyPairId};
+use ebb_model::id::{AccountId, HostId, InstanceId, KeyPairId, SecurityGroupId};
 use ebb_model::instance::{Instance, State};
 use ebb_model::money::Price;
+use ebb_model::network::Place;
 use ebb_model::resources::Resources;
+use ebb_model::security_group::SecurityGroup;
 use ebb_model::time::{Second, Timestamp};
 
-/// What the host reported beside the state.
+/// What is known beside the state: what its host reported, and where it stands in its network.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Seen {
+    /// The host's word, where nobody told it the address.
     pub address: Option<String>,
+    pub place: Option<Place>,
+    /// What may come in to it; none: what its account's default group says.
+    pub security_groups: Vec<SecurityGroupId>,
     pub notice_readable_at: Option<Timestamp>,
     pub notice_read_at: Option<Timestamp>,
 }
@@ -48,6 +54,8 @@ pub fn read(row: &Row) -> Instance {
 pub fn read_seen(row: &Row) -> Seen {
     Seen {
         address: row.opt_text("address").map(str::to_owned),
+        place: row.opt_text("place").map(own_json),
+        security_groups: row.opt_text("security_groups").map_or_else(Vec::new, own_json),
         notice_readable_at: row.opt_int("notice_readable_at").map(Timestamp::from_micros),
         notice_read_at: row.opt_int("notice_read_at").map(Timestamp::from_micros),
     }
@@ -257,6 +265,34 @@ pub fn change(seen_generation: i64, next: &Instance, due_at: Option<Timestamp>) 
             next.disk_price.micros(),
         ],
     )
+}
+
+/// Where a new one stands in its network, and what may come in to it.
+pub fn furnish(id: InstanceId, place: &Place, groups: &[SecurityGroupId]) -> Query {
+    query(
+        "update instance set place = $2, security_groups = $3 where id = $1",
+        args![id.to_string(), json(place), (!groups.is_empty()).then(|| json(&groups))],
+    )
+}
+
+/// Guard: other groups say what may come in to it.
+pub fn choose_groups(id: InstanceId, groups: &[SecurityGroupId]) -> Query {
+    query(
+        "update instance set security_groups = $2 where id = $1 and live = 1",
+        args![id.to_string(), (!groups.is_empty()).then(|| json(&groups))],
+    )
+}
+
+/// The live instances that a security group lets something in to; those of the default one name none.
+pub fn in_group(group: &SecurityGroup) -> Query {
+    let sql = match group.is_default() {
+        true => {
+            "select * from instance where account_id = $1 and live = 1 \
+             and (security_groups is null or security_groups like $2) order by id"
+        }
+        false => "select * from instance where account_id = $1 and live = 1 and security_groups like $2 order by id",
+    };
+    query(sql, args![group.account.to_string(), format!("%{}%", group.id)])
 }
 
 /// Another flavor, beside a change of the same instance, which is the guard.

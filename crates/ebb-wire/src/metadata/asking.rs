@@ -52,6 +52,7 @@ impl Asking<'_> {
             network: Some(Network { address: Ipv4Addr::new(10, 77, 0, 10), mac: [0x52, 0x54, 0x0a, 0x4d, 0, 0x0a] }),
             public_keys: &keys,
             user_data: Some("#!/bin/sh\necho hello\n"),
+            password_hash: Some("$6$salt$hash"),
             tokens_required: self.tokens_required,
             end: Some(End { notice_at: at(LATE), at: at("2023-06-01T09:15:00.5Z") }),
         };

@@ -21,6 +21,7 @@ pub(super) fn answer(guest: &Visible<'_>, path: &str, now: Timestamp) -> Option<
         "" => Some(Answer::text(listing(guest))),
         "meta_data.json" => Some(Answer::json(&meta_data(guest))),
         "user_data" => guest.user_data.map(Answer::text),
+        "vendor_data.json" => guest.password_hash.map(|hash| Answer::json(&vendor_data(hash))),
         "spot/" | "spot" => Some(Answer::text("instance-action\n")),
         "spot/instance-action" => notice(guest, now),
         _ => None,
@@ -29,7 +30,8 @@ pub(super) fn answer(guest: &Visible<'_>, path: &str, now: Timestamp) -> Option<
 
 fn listing(guest: &Visible<'_>) -> String {
     let user_data = guest.user_data.map_or("", |_| "user_data\n");
-    format!("meta_data.json\n{user_data}spot/\n")
+    let vendor_data = guest.password_hash.map_or("", |_| "vendor_data.json\n");
+    format!("meta_data.json\n{user_data}{vendor_data}spot/\n")
 }
 
 fn meta_data(guest: &Visible<'_>) -> serde_json::Value {
@@ -45,6 +47,16 @@ fn meta_data(guest: &Visible<'_>) -> serde_json::Value {
         "keys": keys,
         "meta": { "instance": guest.instance, "flavor": guest.flavor },
     })
+}
+
+/// What the provider adds: the password, in words for cloud-init, which sets it at an instance's first boot, and by itself for
+/// whoever looks at each.
+fn vendor_data(password_hash: &str) -> serde_json::Value {
+    // A JSON text is a YAML text, too.
+    let chpasswd = json!({
+        "chpasswd": { "expire": false, "users": [{ "name": "root", "password": password_hash, "type": "hash" }] },
+    });
+    json!({ "cloud-init": format!("#cloud-config\n{chpasswd}\n"), "ebb": { "password_hash": password_hash } })
 }
 
 /// Huawei documents the form by this one example and no zone. Its other instants are in UTC, and a reader that takes this one for
@@ -70,7 +82,7 @@ mod tests {
     #[test]
     fn a_guest_reads_who_it_is() {
         assert_eq!(ask("/openstack", EARLY).lines().next_back(), Some("latest"));
-        assert_eq!(ask("/openstack/latest/", EARLY), "200 meta_data.json\nuser_data\nspot/");
+        assert_eq!(ask("/openstack/latest/", EARLY), "200 meta_data.json\nuser_data\nvendor_data.json\nspot/");
         assert_eq!(ask("/openstack/latest/user_data", EARLY), "200 #!/bin/sh\necho hello");
         let json = ask("/openstack/latest/meta_data.json", EARLY);
         let json: serde_json::Value = serde_json::from_str(json.strip_prefix("200 ").unwrap()).unwrap();
@@ -79,6 +91,17 @@ mod tests {
         assert_eq!(json["availability_zone"], "home-a");
         assert_eq!(json["public_keys"]["laptop"], "ssh-ed25519 AAAA me");
         assert_eq!(json["meta"]["flavor"], "c6.large.2");
+    }
+
+    #[test]
+    fn a_password_is_told_hashed_in_words_that_cloud_init_knows() {
+        let json = ask("/openstack/latest/vendor_data.json", EARLY);
+        let json: serde_json::Value = serde_json::from_str(json.strip_prefix("200 ").unwrap()).unwrap();
+        assert_eq!(json["ebb"]["password_hash"], "$6$salt$hash");
+        let config = json["cloud-init"].as_str().unwrap().strip_prefix("#cloud-config\n").unwrap();
+        let config: serde_json::Value = serde_json::from_str(config).unwrap();
+        let user = serde_json::json!({ "name": "root", "password": "$6$salt$hash", "type": "hash" });
+        assert_eq!(config["chpasswd"]["users"], serde_json::json!([user]));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What may happen to instances in their lives? Chance buys, stops, starts, deletes, rehearses, takes back, pays and lets time pass.
 
+mod addresses;
 mod ahead;
 mod debts;
 mod gifts;
@@ -34,6 +35,7 @@ const FAVORS: u64 = 0x6661_766f;
 const GIFTS: u64 = 0x6769_6674;
 const DEBTS: u64 = 0x6465_6274;
 const AHEAD: u64 = 0x6168_6561;
+const PLACES: u64 = 0x706c_6163;
 
 /// What was done, how often, and how much time it took in the sandbox.
 pub struct Played {
@@ -60,6 +62,8 @@ struct Theatre<'a> {
     on_credit: u32,
     /// And for what is bought by the month, renews itself, or has a budget.
     ahead: Dice,
+    /// And for where public addresses lead, and how they are paid.
+    places: Dice,
     customers: Vec<Customer>,
     done: BTreeMap<String, u32>,
     bought: u32,
@@ -74,6 +78,7 @@ pub async fn play(stage: &Stage, lives: u32, seed: u64) -> Result<Played, Failur
     let (dice, whims, months) = (Dice::new(seed), Dice::new(seed ^ WHIMS), Dice::new(seed ^ MONTHS));
     let (packets, favors) = (Dice::new(seed ^ PACKETS), Dice::new(seed ^ FAVORS));
     let (gifts, debts, ahead) = (Dice::new(seed ^ GIFTS), Dice::new(seed ^ DEBTS), Dice::new(seed ^ AHEAD));
+    let places = Dice::new(seed ^ PLACES);
     let (customers, done, on_credit, bought) = (vec![], BTreeMap::new(), 0, 0);
     let mut theatre = Theatre {
         stage,
@@ -86,6 +91,7 @@ pub async fn play(stage: &Stage, lives: u32, seed: u64) -> Result<Played, Failur
         debts,
         on_credit,
         ahead,
+        places,
         customers,
         done,
         bought,
@@ -117,6 +123,9 @@ pub async fn play(stage: &Stage, lives: u32, seed: u64) -> Result<Played, Failur
         }
         if theatre.packets.percent(30) {
             theatre.traffic().await?;
+        }
+        if theatre.places.percent(25) {
+            theatre.addresses().await?;
         }
         if theatre.favors.percent(12) {
             theatre.give_back().await?;
@@ -277,7 +286,8 @@ impl Theatre<'_> {
 
     /// An order, perhaps with a public address; some of those are overseas.
     fn with_public_ip(&mut self, public_ip: bool) -> Buy {
-        let order = Buy { public_ip, ..self.order() };
+        let public_ip_mbit = (public_ip && self.places.percent(30)).then(|| self.places.from(1, 8));
+        let order = Buy { public_ip, public_ip_mbit, ..self.order() };
         let sea = |zone: &&Zone| zone.overseas && zone.traffic.is_some();
         match self.stage.catalog.zones.iter().find(sea) {
             Some(zone) if public_ip && self.packets.percent(40) => Buy { zone: zone.id.clone(), ..order },

@@ -81,6 +81,9 @@ fn every_bill_of_random_lives_follows_from_its_log() {
         "\"subscription-end\"",
         "\"traffic-low\"",
         "\"address-kept\"",
+        "\"address-bound\"",
+        "\"address-unbound\"",
+        "\"meter\":\"bandwidth\"",
         "\"cap-soon\"",
         "\"cap-reached\"",
         "\"spending-cap\"",
@@ -104,7 +107,7 @@ fn every_bill_of_random_lives_follows_from_its_log() {
         "\"budget-expected\"",
     ];
     let (mut missing, mut richest) = (wanted.to_vec(), (0, ""));
-    for seed in ["1", "12", "29"] {
+    for seed in ["12", "16", "27"] {
         play("30", seed, &dump);
         assert!(oracle(&[dump.to_str().unwrap()]).contains("follow from"));
         let told = std::fs::read_to_string(&dump).unwrap();

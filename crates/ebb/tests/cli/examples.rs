@@ -37,7 +37,7 @@ fn every_example_runs_as_printed() {
             assert!(said.code == 0 && said.out.contains(sign), "{example}\n{said:?}");
             continue;
         }
-        let names = ["KEY", "RECORD", "VOUCHER", "ACCOUNT"];
+        let names = ["KEY", "RECORD", "VOUCHER", "ADDRESS", "BANDWIDTH", "ACCOUNT"];
         let mut variables: Vec<_> = names.iter().map(|name| (*name, key.as_str())).collect();
         variables.push(("GUEST", guest));
         let said = sandbox.run_with(example, &variables);
@@ -57,12 +57,12 @@ fn every_example_runs_as_printed() {
     }
 }
 
-/// What an example takes for granted. Gives the id of a key, a bill record or a voucher, where one is asked for.
+/// What an example takes for granted. Gives the id of a key, a bill record or a voucher, or an address, where one is asked for.
 fn prepare(sandbox: &Sandbox, example: &str) -> String {
     let firm = ["--economical", "resize", "convert web", "reinstall"];
     if firm.iter().any(|word| example.contains(word)) {
         sandbox.ok("ebb buy c6.large.2 --name web --wait");
-    } else if example.contains(" web") && !example.contains(" buy ") {
+    } else if example.contains(" web") && !example.contains(" buy ") && !example.contains("--bind web") {
         sandbox.ok("ebb buy c6.large.2 --spot 3 --name web --wait");
     }
     if example.contains("convert trying") {
@@ -80,6 +80,20 @@ fn prepare(sandbox: &Sandbox, example: &str) -> String {
     if example.starts_with("ebb addresses") {
         sandbox.ok("ebb buy c6.large.2 --public-ip --name site --wait");
     }
+    if example.contains("--bind web") {
+        sandbox.ok("ebb buy c6.large.2 --zone cn-hongkong-a --name web --wait");
+    }
+    if example.contains("$ADDRESS") {
+        let free = sandbox.json("ebb addresses allocate cn-beijing");
+        return free["ip"].as_str().expect("an address").to_owned();
+    }
+    if example.contains("$BANDWIDTH") {
+        let paid = sandbox.json("ebb addresses allocate cn-beijing --mbit 2");
+        return paid["ip"].as_str().expect("an address").to_owned();
+    }
+    if example.contains("games") {
+        sandbox.ok("ebb security-groups create games");
+    }
     if example.contains("end-shortage") {
         sandbox.ok("ebb zones shortage cn-beijing-a --free vcpu=1 --as operator");
     }
@@ -90,7 +104,10 @@ fn prepare(sandbox: &Sandbox, example: &str) -> String {
             sandbox.ok("ebb images import disk.raw --name golden");
         }
         if example.contains("$ACCOUNT") {
-            return sandbox.json("ebb accounts open Ada --as operator")["account"]["id"].as_str().expect("an id").to_owned();
+            return sandbox.json("ebb accounts open Ada --as operator")["account"]["id"]
+                .as_str()
+                .expect("an id")
+                .to_owned();
         }
     }
     if example.contains("password.txt") {

@@ -3,6 +3,7 @@
 mod audit;
 mod demo;
 mod examples;
+mod network;
 mod prices;
 mod refusals;
 mod sandbox;

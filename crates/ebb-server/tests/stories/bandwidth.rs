@@ -1,0 +1,218 @@
+//! Public addresses that are paid by their bandwidth: from when to when, at which price, and who pays.
+
+use crate::cloud::{Cloud, On, order};
+use crate::story;
+use ebb_model::catalog::Catalog;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+const GB: i64 = 1_000_000_000;
+const ROOM: [(&str, i64); 3] = [("vcpu", 64), ("memory_mib", 262_144), ("disk_gib", 10_000)];
+
+fn text(of: &Value, key: &str) -> String {
+    of[key].as_str().unwrap_or_else(|| panic!("no {key} in {of}")).to_owned()
+}
+
+async fn allocate(cloud: &Cloud, who: &str, mbit: i64) -> String {
+    let body = json!({"region": "cn-beijing", "charge": "bandwidth", "mbit": mbit});
+    text(&cloud.post(who, "/v1/addresses", body).await, "id")
+}
+
+async fn charge(cloud: &Cloud, who: &str, address: &str, mbit: Option<i64>) -> Value {
+    let charge = if mbit.is_some() { "bandwidth" } else { "traffic" };
+    cloud.post(who, &format!("/v1/addresses/{address}/charge"), json!({"charge": charge, "mbit": mbit})).await
+}
+
+async fn release(cloud: &Cloud, who: &str, address: &str) {
+    let (status, said) = cloud.ask(who, Method::DELETE, &format!("/v1/addresses/{address}"), None).await;
+    assert!(status.is_success(), "{said}");
+}
+
+async fn send(cloud: &Cloud, who: &str, address: &str, bytes: i64) {
+    cloud.post(who, &format!("/v1/addresses/{address}/traffic"), json!({ "bytes": bytes })).await;
+}
+
+/// What is issued of an address: `local since-until seconds price amount`.
+async fn records(cloud: &Cloud, who: &str, address: &str) -> Vec<String> {
+    let bill = cloud.get(who, "/v1/bills").await;
+    let calendar = ebb_model::calendar::Calendar::new("Asia/Shanghai").unwrap();
+    let mine = bill["records"].as_array().unwrap().iter().filter(|one| one["resource"] == address);
+    mine.map(|one| {
+        assert_eq!(one["meter"], "bandwidth");
+        let local = |key: &str| {
+            let at: ebb_model::time::Timestamp = one[key].as_str().unwrap().parse().unwrap();
+            calendar.local(at.second())[11..].to_owned()
+        };
+        format!(
+            "{}-{} {} {} {}",
+            local("since"),
+            local("until"),
+            one["seconds"],
+            text(one, "price"),
+            text(one, "amount")
+        )
+    })
+    .collect()
+}
+
+async fn traffic(cloud: &Cloud, who: &str) -> Vec<String> {
+    let bill = cloud.get(who, "/v1/bills").await;
+    bill["traffic"].as_array().into_iter().flatten().map(|one| text(one, "quantity")).collect()
+}
+
+story!(bandwidth_is_charged_by_the_second_and_no_traffic_with_it, |cloud: Cloud| async move {
+    let address = allocate(&cloud, "enterprise", 5).await;
+    let shown = cloud.get("enterprise", "/v1/addresses").await["items"][0].clone();
+    assert_eq!((&shown["mbit"], &shown["bandwidth_price"]), (&json!(5), &json!("0.15")));
+    let web = cloud.buy("enterprise", json!({"option": "on-demand", "flavor": "t6.small.1"})).await;
+    cloud.until("09:30:00").await;
+    // Unbound it is charged, too.
+    cloud.post("enterprise", &format!("/v1/addresses/{address}/bind"), json!({ "instance": web })).await;
+    let told = cloud.get("operator", &format!("/v1/hosts/cn-beijing-a-1/guests/{web}")).await;
+    assert_eq!(told["public_addresses"][0]["mbit"], 5, "its host holds it to that");
+    send(&cloud, "enterprise", &address, 50 * GB).await;
+    cloud.until("10:20:30").await;
+    release(&cloud, "enterprise", &address).await;
+    cloud.until("11:00:00").await;
+    let three = [
+        "08:58:30-09:00:00 90 0.15 0.00375000",
+        "09:00:00-10:00:00 3600 0.15 0.15000000",
+        "10:00:00-10:20:30 1230 0.15 0.05125000",
+    ];
+    assert_eq!(records(&cloud, "enterprise", &address).await, three);
+    assert_eq!(traffic(&cloud, "enterprise").await, Vec::<String>::new());
+    let bill = cloud.get("enterprise", "/v1/bills").await;
+    let record = bill["records"].as_array().unwrap().iter().find(|one| one["resource"] == address.as_str()).unwrap();
+    let why = cloud.get("enterprise", &format!("/v1/records/{}/explanation", text(record, "id"))).await;
+    assert_eq!((&why["meter"], &why["resource"]), (&json!("bandwidth"), &json!(address)));
+});
+
+story!(an_address_is_paid_otherwise_from_the_full_minute_on, |cloud: Cloud| async move {
+    let what = json!({"option": "on-demand", "flavor": "t6.small.1", "public_ip": true});
+    let bought = cloud.post("enterprise", "/v1/instances", order(what)).await;
+    let address = text(&bought, "public_address");
+    cloud.until("09:10:20").await;
+    send(&cloud, "enterprise", &address, GB).await;
+    cloud.until("09:11:40").await;
+    // What leaves in the minute in which it is asked for is paid by the bandwidth.
+    send(&cloud, "enterprise", &address, 2 * GB).await;
+    charge(&cloud, "enterprise", &address, Some(10)).await;
+    send(&cloud, "enterprise", &address, 4 * GB).await;
+    cloud.until("09:20:30").await;
+    charge(&cloud, "enterprise", &address, Some(20)).await;
+    cloud.until("09:30:59").await;
+    send(&cloud, "enterprise", &address, 8 * GB).await;
+    charge(&cloud, "enterprise", &address, None).await;
+    send(&cloud, "enterprise", &address, 16 * GB).await;
+    cloud.until("10:00:00").await;
+    let two = ["09:11:00-09:20:00 540 0.30 0.04500000", "09:20:00-09:30:00 600 0.60 0.10000000"];
+    assert_eq!(records(&cloud, "enterprise", &address).await, two);
+    assert_eq!(traffic(&cloud, "enterprise").await, ["25.000000"], "1, and 8 and 16 of the last minute");
+    let path = format!("/v1/addresses/{address}/charge");
+    let again = cloud.refused("enterprise", &path, json!({"charge": "traffic"})).await;
+    assert_eq!(again, (409, "paid-so-already".to_owned()));
+});
+
+story!(bandwidth_that_is_bought_with_an_instance_begins_and_goes_with_it, |cloud: Cloud| async move {
+    let what = json!({"option": "on-demand", "flavor": "t6.small.1", "public_ip": true, "public_ip_mbit": 2,
+        "keep_public_ip": false});
+    let bought = cloud.post("enterprise", "/v1/instances", order(what)).await;
+    let address = text(&bought, "public_address");
+    cloud.until("09:30:00").await;
+    cloud.delete("enterprise", &text(&bought, "id")).await;
+    cloud.until("10:00:00").await;
+    let compute = cloud.records("enterprise", &text(&bought, "id"), "compute").await;
+    let seconds = |lines: &[String]| lines.iter().map(|line| line[..22].to_owned()).collect::<Vec<_>>();
+    let own = records(&cloud, "enterprise", &address).await;
+    assert_eq!((own.len(), seconds(&own)), (2, seconds(&compute)));
+    // One that never runs costs nothing, nor does what was bought with it.
+    assert_eq!(own[1], "09:00:00-09:30:00 1800 0.06 0.03000000");
+});
+
+story!(what_bandwidth_is_not_to_be_had_is_refused, |cloud: Cloud| async move {
+    let ask = async |who: &str, body: Value| cloud.refused(who, "/v1/addresses", body).await;
+    let region = |mbit: i64| json!({"region": "cn-beijing", "charge": "bandwidth", "mbit": mbit});
+    for mbit in [0, -1, 201] {
+        assert_eq!(ask("enterprise", region(mbit)).await, (422, "mbit-not-sold".to_owned()));
+    }
+    let bad = (400, "bad-input".to_owned());
+    assert_eq!(ask("enterprise", json!({"region": "cn-beijing", "charge": "bandwidth"})).await, bad);
+    assert_eq!(ask("enterprise", json!({"region": "cn-beijing", "charge": "traffic", "mbit": 5})).await, bad);
+    assert_eq!(ask("enterprise", json!({"region": "cn-beijing", "charge": "luck"})).await, bad);
+    let poor = cloud.tenant("Poor", "individual", "0.14").await;
+    assert_eq!(ask(&poor, region(5)).await, (402, "insufficient-funds".to_owned()));
+    allocate(&cloud, &poor, 4).await;
+    // A cap does for what goes on to the end of the month.
+    cloud.post("enterprise", "/v1/cap", json!({"amount": "10"})).await;
+    assert_eq!(ask("enterprise", region(1)).await, (409, "spending-cap".to_owned()));
+    let mute = json!({"option": "on-demand", "flavor": "t6.small.1", "public_ip_mbit": 2});
+    assert_eq!(cloud.refused("enterprise", "/v1/instances", order(mute)).await, bad);
+});
+
+story!(a_trial_pays_no_bandwidth_and_a_voucher_may, |cloud: Cloud| async move {
+    cloud.post("individual", "/v1/trial", json!(null)).await;
+    let what = json!({"option": "trial", "flavor": "t6.small.1", "public_ip": true, "public_ip_mbit": 1});
+    let bought = cloud.post("individual", "/v1/instances", order(what)).await;
+    let accounts = cloud.get("operator", "/v1/accounts").await;
+    let mine = accounts["items"].as_array().unwrap().iter().find(|one| one["name"] == "Individual").unwrap().clone();
+    let coupon = json!({"kind": "cash-coupon", "face": "0.02", "pays": {"meters": ["bandwidth"]}});
+    cloud.post("operator", &format!("/v1/accounts/{}/vouchers", text(&mine, "id")), coupon).await;
+    cloud.until("10:00:00").await;
+    let bill = cloud.get("individual", "/v1/bills").await;
+    let address = text(&bought, "public_address");
+    let own: Vec<&Value> =
+        bill["records"].as_array().unwrap().iter().filter(|one| one["resource"] == address.as_str()).collect();
+    assert_eq!(
+        (own.len(), text(own[1], "grant"), text(own[1], "amount")),
+        (2, "0.00000000".to_owned(), "0.03000000".to_owned())
+    );
+    let by_voucher: Vec<String> =
+        own.iter().flat_map(|one| one["vouchers"].as_array().unwrap()).map(|one| text(one, "amount")).collect();
+    assert_eq!(by_voucher.len(), 2, "{own:?}");
+    assert_eq!(cloud.get("individual", "/v1/vouchers").await["items"], json!([]), "it is used up");
+});
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_of_a_frozen_account_is_charged_and_a_top_up_charges_it_again() {
+    for on in [On::Sqlite, On::Postgres] {
+        let cloud = Cloud::changed(on, &ROOM, |catalog: &mut Catalog| {
+            catalog.limits.arrears.grace_days = 0;
+            catalog.limits.arrears.warn_days_before.clear();
+        })
+        .await;
+        let poor = cloud.tenant("Poor", "individual", "0.4").await;
+        let address = allocate(&cloud, &poor, 10).await;
+        cloud.until("12:30:00").await;
+        let balance = cloud.get(&poor, "/v1/balance").await;
+        assert_eq!(balance["arrears"]["state"], "frozen", "{balance:#}");
+        let before = records(&cloud, &poor, &address).await;
+        assert_eq!(before.last().unwrap(), "10:00:00-11:00:00 3600 0.30 0.30000000", "{before:?}");
+        let accounts = cloud.get("operator", "/v1/accounts").await;
+        let known = accounts["items"].as_array().unwrap().iter().find(|one| one["name"] == "Poor").unwrap().clone();
+        let id = text(&known, "id");
+        cloud.post("operator", &format!("/v1/accounts/{id}/top-ups"), json!({"amount": "5"})).await;
+        cloud.until("13:00:00").await;
+        let after = records(&cloud, &poor, &address).await;
+        assert_eq!(after[before.len()..], ["12:30:00-13:00:00 1800 0.30 0.15000000"]);
+        cloud.nothing_broke().await;
+    }
+}
+
+/// A new price holds for it from its date on, and its owner is told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bandwidth_follows_the_price_book() {
+    for on in [On::Sqlite, On::Postgres] {
+        let cloud = Cloud::changed(on, &ROOM, |catalog: &mut Catalog| {
+            let prices = json!([{"price": "0.03"}, {"from": "2026-03-02T09:30:00+08:00", "price": "0.04"}]);
+            catalog.regions[0].bandwidth = Some(serde_json::from_value(prices).unwrap());
+        })
+        .await;
+        let address = allocate(&cloud, "enterprise", 10).await;
+        cloud.until("10:00:00").await;
+        let lines = records(&cloud, "enterprise", &address).await;
+        assert_eq!(lines[1..], ["09:00:00-09:30:00 1800 0.30 0.15000000", "09:30:00-10:00:00 1800 0.40 0.20000000"]);
+        let forecast = cloud.get("enterprise", "/v1/forecast").await;
+        assert!(forecast.to_string().contains("expected"), "{forecast:#}");
+        cloud.nothing_broke().await;
+    }
+}
