@@ -57,7 +57,7 @@ pub enum Images {
         /// Id, start of an id, or name
         image: String,
         /// The id of the other account
-        account: String,
+        with: String,
     },
     /// Take that back; what the other account has made of it stays
     #[command(after_help = "Example:\n  ebb images unshare golden $ACCOUNT")]
@@ -65,7 +65,7 @@ pub enum Images {
         /// Id, start of an id, or name
         image: String,
         /// The id of the other account
-        account: String,
+        with: String,
     },
     /// Delete an image that no instance has
     #[command(after_help = "Example:\n  ebb images delete golden")]
@@ -91,13 +91,13 @@ pub async fn images(session: &Session, command: &Images) -> Result<(), Failure> 
             let body = AddImage { name: name.clone(), origin: ImageOrigin::SystemDisk { instance } };
             made(session, client.post("/v1/images", &body).await?).await?
         }
-        Images::Share { image, account } => {
+        Images::Share { image, with } => {
             let id = which::image(client, image).await?;
-            client.post(&format!("/v1/images/{id}/share"), &ShareImage { account: account.clone() }).await?
+            client.post(&format!("/v1/images/{id}/share"), &ShareImage { account: with.clone() }).await?
         }
-        Images::Unshare { image, account } => {
+        Images::Unshare { image, with } => {
             let id = which::image(client, image).await?;
-            client.post(&format!("/v1/images/{id}/unshare"), &ShareImage { account: account.clone() }).await?
+            client.post(&format!("/v1/images/{id}/unshare"), &ShareImage { account: with.clone() }).await?
         }
         Images::Delete { image } => {
             let id = which::image(client, image).await?;

@@ -13,7 +13,7 @@ use ebb_wire::voucher::Voucher;
 
 /// Ids begin with their microsecond of birth and a count, and go on by chance: 20 digits stay unique, and are shown.
 const SHOWN: usize = "i-".len() + 20;
-const WHOLE: usize = "i-".len() + 32;
+const WHOLE: usize = 32;
 
 /// An id as tables show it; commands take it back.
 pub fn short(id: &str) -> String {
@@ -132,7 +132,8 @@ struct Candidate {
 }
 
 fn is_whole_id(text: &str, prefix: &str) -> bool {
-    text.len() == WHOLE && text.starts_with(prefix) && text[prefix.len()..].bytes().all(|b| b.is_ascii_hexdigit())
+    let digits = text.strip_prefix(prefix);
+    digits.is_some_and(|digits| digits.len() == WHOLE && digits.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 /// A name goes before the start of an id: somebody chose it.
@@ -155,7 +156,7 @@ fn found(what: &str, text: &str, list: &str, picked: Result<Option<String>, Fail
     let none = || Failure::Outcome(format!("no {what} has the id or the name `{text}`; `{list}` shows them"));
     let id = picked?.ok_or_else(none)?;
     // It becomes a part of ssh's command line and of a shell's, so it must be what it says.
-    match ["i-", "a-", "n-", "g-", "r-", "c-"].iter().any(|prefix| is_whole_id(&id, prefix)) {
+    match ["i-", "a-", "n-", "g-", "r-", "c-", "img-"].iter().any(|prefix| is_whole_id(&id, prefix)) {
         true => Ok(id),
         false => Err(Failure::Outcome(format!("the server says that `{text}` is `{id}`, and that is no id"))),
     }

@@ -21,7 +21,7 @@ use crate::volumes::layers::Boot;
 use ebb_driver::agent::Seen;
 use ebb_driver::protocol::GuestSpec;
 use ebb_model::id::{AccountId, DiskId, InstanceId};
-use ebb_model::volume::DiskOf;
+use ebb_model::volume::{DiskOf, VolumeId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
@@ -36,6 +36,8 @@ use tracing::{debug, error, warn};
 
 /// From the call of QEMU until its guest's processor runs.
 const START_PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks whether an image has come.
+const IMAGE_PAUSE: Duration = Duration::from_millis(100);
 const MONITOR_PATIENCE: Duration = Duration::from_secs(2);
 /// Until a guest is asked again for a disk that it has not given back, and a disk is looked for again that was not there; longer
 /// each time.
@@ -226,6 +228,7 @@ impl Machine {
         let fail = |why: String| if had_disk { Failure::DiskKept(why) } else { Failure::Nothing(why) };
         // A start that was given up may have left its process.
         self.stop().await;
+        self.wait_for_image(spec).await;
         let plug = self.shop.network.attach(self.id, account).await.map_err(&fail)?;
         let uid = plug.port.uid(&self.shop.config);
         self.uid = Some(uid);
@@ -283,6 +286,15 @@ impl Machine {
         drop(bay);
         self.wait_until_up(uid).await;
         Ok(())
+    }
+
+    /// A new system disk needs its image, which may still be under way to this host. Whoever ordered the start gives it up when that
+    /// takes too long, or the image does not come.
+    async fn wait_for_image(&self, spec: &GuestSpec) {
+        let Ok(image) = spec.image.parse().map(VolumeId::Image) else { return };
+        while !self.shop.store.can_begin(self.id, spec.disk_revision, image) {
+            tokio::time::sleep(IMAGE_PAUSE).await;
+        }
     }
 
     /// From here to the end there is no point at which a start can be given up, so no process is ever lost from sight.

@@ -120,6 +120,12 @@ impl Store {
         Ok(kept.boot)
     }
 
+    /// Whether a guest has its system disk, or what that is to be made of.
+    pub fn can_begin(&self, guest: InstanceId, revision: i64, image: VolumeId) -> bool {
+        let has_disk = self.disk(DiskOf::System(guest)).is_some_and(|disk| disk.is_of(revision));
+        has_disk || self.kept(image).is_some()
+    }
+
     /// When a guest's system disk was last written to.
     pub fn written_at(&self, guest: InstanceId) -> Option<std::time::SystemTime> {
         let top = self.disk(DiskOf::System(guest))?.top;
