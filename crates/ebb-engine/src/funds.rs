@@ -5,6 +5,7 @@
 //! for a hold if it is valid now and still will be when the time is over for which it is held.
 
 use crate::voucher::{Due, Owed, Use, pay_where};
+use ebb_model::billing::Meter;
 use ebb_model::catalog::Limits;
 use ebb_model::instance::{Instance, Purchase};
 use ebb_model::money::{Amount, Exact, Price};
@@ -43,6 +44,18 @@ impl Need {
         };
         let dues = vec![due(Item::Compute, amount.exact() - disk), due(Item::SystemDisk, disk)];
         Need { amount, dues, until }
+    }
+
+    /// An hour of something that is no instance, whatever it is charged in the end.
+    pub fn hour(meter: Meter, region: &str, price: Price, now: Second) -> Need {
+        let due = Due { what: Use::of_resource(meter, region), amount: Owed::Time(price.charge(HOUR)) };
+        Need { amount: price.charge(HOUR).posted(), dues: vec![due], until: now.plus(HOUR) }
+    }
+
+    /// Both together.
+    pub fn with(mut self, other: Need) -> Need {
+        self.dues.extend(other.dues);
+        Need { amount: self.amount + other.amount, dues: self.dues, until: self.until.max(other.until) }
     }
 
     /// Months that are ordered now and paid when it runs: until it need not wait any more a voucher must be valid.

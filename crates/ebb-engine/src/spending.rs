@@ -284,7 +284,8 @@ impl Spending {
         let Some(window) = Period::new(month.since.max(self.open_since), month.until) else { return Used::default() };
         let of = |draws: &[Draw], grant| {
             let meter = |wanted| gross(draws.iter().filter(|draw| draw.meter == wanted), window);
-            Used { compute: meter(Meter::Compute), disks: meter(Meter::SystemDisk), grant }
+            let flat = gross(draws.iter().filter(|draw| !Meter::OF_INSTANCE.contains(&draw.meter)), window);
+            Used { compute: meter(Meter::Compute), disks: meter(Meter::SystemDisk), flat, grant }
         };
         let Some(Allowance { grant, at_end, over }) = &self.allowance else { return of(&draws, Exact::ZERO) };
         let valid = Period { since: grant.claimed_at, until: grant.valid_until };
@@ -310,12 +311,14 @@ fn ends_at(grant: &TrialGrant, draws: &[Draw], open_since: Second) -> Second {
 pub struct Used {
     pub compute: Exact,
     pub disks: Exact,
+    /// Of what is no instance's: data disks, snapshots and bandwidth.
+    pub flat: Exact,
     pub grant: Exact,
 }
 
 impl Used {
     pub fn payable(&self) -> Exact {
-        self.compute + self.disks - self.grant
+        self.compute + self.disks + self.flat - self.grant
     }
 }
 

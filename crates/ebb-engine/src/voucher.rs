@@ -217,6 +217,8 @@ fn pays_something(kind: VoucherKind, pays: &Scope, catalog: &Catalog) -> bool {
     let mut uses = by_time.chain([(Item::Subscription, SoldAs::Subscription)]);
     uses.any(|(item, option)| sold(option) && may_pay(kind, pays, &of(item, Some(option))))
         || may_pay(kind, pays, &Use::of_traffic(&region))
+        || catalog.data_disk.is_some() && may_pay(kind, pays, &Use::of_resource(Meter::DataDisk, &region))
+        || catalog.data_disk.is_some() && may_pay(kind, pays, &Use::of_resource(Meter::Snapshot, &region))
 }
 
 /// When its owner is told that it expires soon: so many days before, or when it becomes valid, if that is later.

@@ -105,6 +105,10 @@ impl Denied {
                 | Refused::TooMuchEvidence { .. }
                 | Refused::NoPublicAddresses(_)
                 | Refused::VerifiedByNothing
+                | Refused::NoDataDisks
+                | Refused::NoSnapshots
+                | Refused::DiskSize { .. }
+                | Refused::SmallerThanSnapshot { .. }
                 | Refused::VoucherFace { .. }
                 | Refused::VoucherPeriod(_)
                 | Refused::VoucherScope(_)

@@ -35,6 +35,7 @@ mod traffic;
 mod trial;
 mod unit;
 mod verifier;
+mod volume;
 mod voucher;
 mod work;
 mod zone;

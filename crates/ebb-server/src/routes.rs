@@ -10,6 +10,7 @@ mod budget;
 mod cap;
 mod catalog;
 mod conversion;
+mod disk;
 mod drill;
 mod explanation;
 mod forecast;
@@ -28,6 +29,7 @@ mod report;
 mod resize;
 mod sale;
 mod sandbox;
+mod snapshot;
 mod stream;
 mod subscription;
 mod trial;
@@ -74,6 +76,8 @@ const DOCS: &str = "/docs";
         instance::reclaim, instance::console_log, why::decisions, instance::change, permitted::operations, permitted::operate,
         conversion::convert, conversion::renew_instance, renewal::choose,
         address::list, address::release, address::send,
+        disk::create, disk::list, disk::show, disk::attach, disk::detach, disk::resize, disk::change, disk::remove,
+        snapshot::create, snapshot::list, snapshot::show, snapshot::change, snapshot::remove,
         voucher::issue, voucher::list, voucher::show, voucher::revoke,
         bill::bill, bill::events, explanation::show, adjustment::adjust, audit::show, cap::show, cap::set, cap::remove,
         budget::show, budget::set, budget::remove, forecast::show,
@@ -164,6 +168,15 @@ pub fn router(app: App) -> Router {
         .route("/v1/addresses", get(address::list))
         .route("/v1/addresses/{id}", delete(address::release))
         .route("/v1/addresses/{id}/traffic", post(address::send))
+        .route("/v1/disks", post(disk::create).get(disk::list))
+        .route("/v1/disks/{id}", get(disk::show).delete(disk::remove))
+        .route("/v1/disks/{id}/attach", post(disk::attach))
+        .route("/v1/disks/{id}/detach", post(disk::detach))
+        .route("/v1/disks/{id}/resize", post(disk::resize))
+        .route("/v1/disks/{id}/change", post(disk::change))
+        .route("/v1/snapshots", post(snapshot::create).get(snapshot::list))
+        .route("/v1/snapshots/{id}", get(snapshot::show).delete(snapshot::remove))
+        .route("/v1/snapshots/{id}/change", post(snapshot::change))
         .route("/v1/bills", get(bill::bill))
         .route("/v1/events", get(bill::events))
         .route("/v1/records/{id}/explanation", get(explanation::show))

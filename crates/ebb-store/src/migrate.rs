@@ -30,6 +30,8 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0021_given_to_vouchers.sql"),
     include_str!("../../../migrations/0022_terms.sql"),
     include_str!("../../../migrations/0023_resources.sql"),
+    include_str!("../../../migrations/0024_reserved.sql"),
+    include_str!("../../../migrations/0025_volumes.sql"),
 ];
 
 pub(crate) const CREATE_VERSION_TABLE: &str = "create table if not exists schema_version (number bigint primary key)";

@@ -5,6 +5,7 @@ use super::ledger::{Books, Ledger};
 use super::lives::Lives;
 use super::months::Months;
 use super::sent::Sent;
+use super::volumes::Volumes;
 use super::vouchers::Vouchers;
 use super::{Check, Counts, Found};
 use crate::event::Event;
@@ -12,6 +13,7 @@ use crate::traffic::{Flow, Used};
 use ebb_model::billing::{Adjustment, BillRecord, ResourceId, Settled, Span};
 use ebb_model::calendar::Calendar;
 use ebb_model::catalog::TrafficAllowance;
+use ebb_model::disk::Volume;
 use ebb_model::id::{AccountId, EventId, InstanceId, SpanId, VoucherId};
 use ebb_model::instance::Instance;
 use ebb_model::money::{Amount, Exact};
@@ -48,6 +50,7 @@ pub struct AccountAudit<'a> {
     found: Found,
     counts: Counts,
     lives: Lives,
+    volumes: Volumes,
     months: Months,
     /// As the log has them.
     budget: Told,
@@ -74,6 +77,7 @@ impl<'a> AccountAudit<'a> {
             found,
             counts,
             lives,
+            volumes: Volumes::default(),
             months,
             budget,
             owing,
@@ -98,6 +102,13 @@ impl<'a> AccountAudit<'a> {
     pub fn address(&mut self, of: Address) {
         self.vouchers.resource(ResourceId::Address(of.id), &of.region);
         self.sent.address(of);
+    }
+
+    /// A data disk or a snapshot.
+    pub fn volume(&mut self, of: Volume) {
+        self.counts.volume += 1;
+        self.vouchers.resource(of.resource(), &of.region);
+        self.volumes.volume(of);
     }
 
     pub fn hold(&mut self, instance: InstanceId, amount: Amount) {
@@ -138,6 +149,7 @@ impl<'a> AccountAudit<'a> {
         self.vouchers.event(id, about, event);
         self.budget.event(at, event);
         self.owing.event(at, event);
+        self.volumes.event(event);
         match event {
             Event::TrialClaimed { amount, .. } => self.issued += amount.exact(),
             Event::TrialRevoked { at, amount, .. } => self.revoked.push((*at, amount.exact())),
@@ -152,6 +164,7 @@ impl<'a> AccountAudit<'a> {
     /// All that was fed is compared; records may follow.
     pub fn records(mut self) -> RecordAudit<'a> {
         self.lives.check(self.id, &self.spans, &mut self.found);
+        self.volumes.check(self.id, &self.spans, &mut self.found);
         self.months.check(self.id, &self.spans, &mut self.found);
         self.budget.check(self.id, &self.account.budget, &mut self.found);
         self.owing.check(self.id, self.account.money.purse.debt, &self.account.owing, &mut self.found);

@@ -1,5 +1,6 @@
 //! Is each second of an instance's life in exactly one span of each meter? (rules §1.6)
 
+use super::volumes::is_volumes;
 use super::{Check, Found};
 use crate::event::Event;
 use ebb_model::billing::{Meter, ResourceId, Span};
@@ -104,7 +105,9 @@ impl Lives {
     /// Looks at the spans of all of them.
     pub fn check(&self, account: AccountId, spans: &[Span], found: &mut Found) {
         let mut of: BTreeMap<(ResourceId, Meter), Vec<&Span>> = BTreeMap::new();
-        for span in spans.iter().filter(|span| span.meter != Meter::Subscription) {
+        // Of data disks and snapshots their own check says more.
+        let of_lives = |span: &&Span| span.meter != Meter::Subscription && !is_volumes(span.meter);
+        for span in spans.iter().filter(of_lives) {
             of.entry((span.resource, span.meter)).or_default().push(span);
         }
         for (id, life) in &self.0 {

@@ -28,7 +28,7 @@ use ebb_model::instance::{Cause, Instance, Keep, Purchase, State as Life};
 use ebb_model::money::{Amount, Price};
 use ebb_store::rows::instance::Seen;
 use ebb_store::rows::notice::{self, Told};
-use ebb_store::rows::{account, address, instance};
+use ebb_store::rows::{account, address, instance, volume};
 use ebb_wire::instance as wire;
 use ebb_wire::problem::{Page, Problem};
 use serde::Deserialize;
@@ -317,14 +317,16 @@ async fn show_row(reads: &ebb_store::Reads, row: &ebb_store::Row) -> Result<wire
     with_address(reads, shown(&about, &instance::read_seen(row), told, key), about.id).await
 }
 
-/// With the public address that leads to it.
+/// With the public address that leads to it, and its data disks.
 pub async fn with_address(
     reads: &ebb_store::Reads,
     shown: wire::Instance,
     id: InstanceId,
 ) -> Result<wire::Instance, ebb_store::StoreError> {
     let address = if shown.state == "released" { None } else { reads.row(address::of_instance(id)).await? };
-    Ok(wire::Instance { public_address: address.map(|row| row.text("id").to_owned()), ..shown })
+    let disks = reads.rows(volume::of_instance(id)).await?;
+    let data_disks = disks.iter().map(|row| row.text("id").to_owned()).collect();
+    Ok(wire::Instance { public_address: address.map(|row| row.text("id").to_owned()), data_disks, ..shown })
 }
 
 pub fn keep(now: Keep, data_disks: Option<bool>, public_ip: Option<bool>) -> Keep {
@@ -404,6 +406,7 @@ pub fn shown(about: &Instance, seen: &Seen, notice_told: Option<Told>, key_pair:
         frozen_since: about.frozen_since.map(|at| at.to_string()),
         address: seen.address.clone(),
         public_address: None,
+        data_disks: vec![],
         key_pair,
     }
 }

@@ -9,24 +9,28 @@ use crate::app::App;
 use crate::call::{Call, checked_name};
 use crate::cap;
 use crate::denied::Denied;
-use crate::room::room_for;
+use crate::room::{Disks, room_for};
 use crate::unit::{Outcome, Unit, refuse};
+use crate::volume::{New, cost_more};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use ebb_engine::disk::Input;
 use ebb_engine::event::Event;
 use ebb_engine::outlays;
 use ebb_engine::price::of_order;
 use ebb_engine::quote::{Order, quote};
+use ebb_engine::refusal::Refused;
 use ebb_model::catalog::SYSTEM_DISK;
-use ebb_model::id::{AccountId, InstanceId};
+use ebb_model::disk::DISKS_PER_INSTANCE;
+use ebb_model::id::{AccountId, DiskId, InstanceId};
 use ebb_model::instance::{Instance, Keep, Purchase, State as Life};
 use ebb_store::Decision;
 use ebb_store::rows::instance::Seen;
 use ebb_store::rows::{account, instance, person};
 use ebb_wire::instance as wire;
 use ebb_wire::problem::Problem;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 const LARGEST_USER_DATA: usize = 32 << 10;
@@ -40,6 +44,9 @@ struct Wanted {
     key_pair: Option<String>,
     user_data: Option<String>,
     public_ip: bool,
+    /// New ones, by name and GiB.
+    data_disks: Vec<(String, i64)>,
+    attach: Vec<DiskId>,
 }
 
 /// Buys an instance. A firm order that finds no room takes it from spot blocks and waits for it as `pending`.
@@ -65,8 +72,16 @@ pub async fn buy(State(app): State<App>, call: Call<wire::Buy>) -> Result<Respon
     let user_data = buy.user_data.clone();
     let tags = checked_tags(&buy.tags)?;
     let keep = keep(Keep::default(), buy.keep_data_disks, buy.keep_public_ip);
-    let wanted =
-        Arc::new(Wanted { order: order(&app, buy)?, name, tags, keep, key_pair, user_data, public_ip: buy.public_ip });
+    let mut data_disks = vec![];
+    for (at, disk) in buy.data_disks.iter().enumerate() {
+        let of =
+            disk.name.clone().unwrap_or_else(|| format!("{} {}", name.chars().take(90).collect::<String>(), at + 1));
+        data_disks.push((checked_name("data_disks", &of)?, disk.gib));
+    }
+    let attach = buy.attach.iter().map(|id| id.parse().map_err(|_| Denied::not_found("data disk", id)));
+    let attach: BTreeSet<DiskId> = attach.collect::<Result<_, Denied>>()?;
+    let (order, public_ip, attach) = (order(&app, buy)?, buy.public_ip, attach.into_iter().collect());
+    let wanted = Arc::new(Wanted { order, name, tags, keep, key_pair, user_data, public_ip, data_disks, attach });
     app.zones_loaded().await?;
     let answer = call.once(&app, "buy", id, move |unit| purchase(unit, id, wanted.clone()));
     Ok(json(StatusCode::CREATED, answer.await?))
@@ -91,13 +106,26 @@ async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome
         None => None,
     };
     let new = InstanceId::new(app.mint.uuid(unit.now));
-    let begin = room_for(&mut unit, new, id, &wanted.order.zone, &quote).await?;
+    let there = unit.disks_to_attach(id, &wanted.order.zone, &wanted.attach).await?;
+    let disks: Vec<New> = wanted.data_disks.iter().map(|(name, gib)| New::blank(&app, unit.now, name, *gib)).collect();
+    if disks.len() + there.len() > DISKS_PER_INSTANCE {
+        return refuse(Refused::TooManyDisks { most: DISKS_PER_INSTANCE });
+    }
+    let also = sale::need(&app, &quote, &wanted.order.flavor, now);
+    unit.may_have_volumes(id, &disks, Some(also), &quote.region).await?;
+    let more_gib = disks.iter().map(|disk| disk.gib).sum();
+    let on = Disks { on: there.first().map(|disk| disk.host), more_gib };
+    let begin = room_for(&mut unit, new, id, &wanted.order.zone, &quote, on).await?;
+    if !disks.is_empty() {
+        unit.keeps_volumes(begin.host).await?;
+    }
     let least = least_seconds(&unit, begin.took_room);
     let gib = quote.resources.get(SYSTEM_DISK);
     let tariff = of_order(&app.catalog, &quote.purchase, &wanted.order.flavor, gib, quote.disk_price);
     cap::permit(&mut unit, id, |spending, now| {
         let (compute, disk) = (&tariff.compute.prices, &tariff.disk.prices);
         outlays::begin(spending, quote.purchase, compute, Some(disk), now, least);
+        cost_more(spending, &app.catalog, &disks, now);
     })
     .await?;
     let new = Instance {
@@ -142,10 +170,23 @@ async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome
     let (zone, flavor, purchase, disk_price) = (new.zone.clone(), new.flavor.clone(), new.purchase, new.disk_price);
     let took_room = new.took_room;
     unit.log(id, Some(new.id), &Event::Bought { zone, flavor, purchase, disk_price, waits, took_room });
+    let mut data_disks = vec![];
+    for disk in disks {
+        let place = (quote.region.as_str(), new.zone.as_str(), new.host);
+        data_disks.push(unit.create_volume(id, place, disk, Some(new.id)).await?.id.to_string());
+    }
+    for disk in &there {
+        data_disks.push(unit.step_volume(disk, &Input::Attach { to: new.id }).await?.id.to_string());
+    }
+    data_disks.sort();
+    if !data_disks.is_empty() && !waits {
+        // After the orders about them, so that its host hears of them first.
+        unit.order(&new);
+    }
     let public_address = match wanted.public_ip {
         true => Some(unit.allocate_address(&new).await?.to_string()),
         false => None,
     };
     let answer = shown(&new, &Seen::default(), None, key_pair.map(|pair| pair.name));
-    Ok(unit.done(wire::Instance { public_address, ..answer }))
+    Ok(unit.done(wire::Instance { public_address, data_disks, ..answer }))
 }

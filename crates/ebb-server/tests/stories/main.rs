@@ -12,6 +12,8 @@ mod clock;
 mod cloud;
 mod conversions;
 mod corners;
+mod disk_money;
+mod disks;
 mod drill_cards;
 mod drill_refusals;
 mod drills;
