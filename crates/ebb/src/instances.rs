@@ -290,6 +290,7 @@ pub fn instance_text(one: &Instance) -> String {
         ("ICP filing", if one.icp_eligible { "eligible" } else { "not eligible" }.to_owned()),
         ("address", one.address.clone().unwrap_or_default()),
         ("public address", one.public_address.clone().unwrap_or_default()),
+        ("data disks", one.data_disks.iter().map(|id| short(id)).collect::<Vec<_>>().join(", ")),
         ("key pair", one.key_pair.clone().unwrap_or_default()),
         ("created", instant(&one.created_at)),
         ("charged since", optional_instant(one.started_at.as_ref())),

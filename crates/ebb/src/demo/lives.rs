@@ -2,6 +2,7 @@
 
 mod ahead;
 mod debts;
+mod disks;
 mod gifts;
 
 use super::dice::Dice;
@@ -34,6 +35,7 @@ const FAVORS: u64 = 0x6661_766f;
 const GIFTS: u64 = 0x6769_6674;
 const DEBTS: u64 = 0x6465_6274;
 const AHEAD: u64 = 0x6168_6561;
+const DISKS: u64 = 0x6469_736b;
 
 /// What was done, how often, and how much time it took in the sandbox.
 pub struct Played {
@@ -60,6 +62,8 @@ struct Theatre<'a> {
     on_credit: u32,
     /// And for what is bought by the month, renews itself, or has a budget.
     ahead: Dice,
+    /// And for data disks and snapshots.
+    disks: Dice,
     customers: Vec<Customer>,
     done: BTreeMap<String, u32>,
     bought: u32,
@@ -74,6 +78,7 @@ pub async fn play(stage: &Stage, lives: u32, seed: u64) -> Result<Played, Failur
     let (dice, whims, months) = (Dice::new(seed), Dice::new(seed ^ WHIMS), Dice::new(seed ^ MONTHS));
     let (packets, favors) = (Dice::new(seed ^ PACKETS), Dice::new(seed ^ FAVORS));
     let (gifts, debts, ahead) = (Dice::new(seed ^ GIFTS), Dice::new(seed ^ DEBTS), Dice::new(seed ^ AHEAD));
+    let disks = Dice::new(seed ^ DISKS);
     let (customers, done, on_credit, bought) = (vec![], BTreeMap::new(), 0, 0);
     let mut theatre = Theatre {
         stage,
@@ -86,6 +91,7 @@ pub async fn play(stage: &Stage, lives: u32, seed: u64) -> Result<Played, Failur
         debts,
         on_credit,
         ahead,
+        disks,
         customers,
         done,
         bought,
@@ -132,6 +138,9 @@ pub async fn play(stage: &Stage, lives: u32, seed: u64) -> Result<Played, Failur
         }
         if theatre.ahead.percent(5) {
             theatre.plan_a_budget().await?;
+        }
+        if theatre.disks.percent(30) {
+            theatre.tinker().await?;
         }
     }
     theatre.curtain().await?;
@@ -256,6 +265,7 @@ impl Theatre<'_> {
     async fn buy(&mut self) -> Result<(), Failure> {
         let public_ip = self.packets.percent(35);
         let order = self.with_public_ip(public_ip);
+        let order = self.with_disks(order);
         let what = format!("buy {}", order.option);
         let at = self.customer();
         let answer = self.customers[at].client.post::<Instance>("/v1/instances", &order).await;
