@@ -4,6 +4,7 @@ mod adjustment_vouchers;
 mod adjustments;
 mod arrears;
 mod arrears_ends;
+mod audit_disks;
 mod audit_vouchers;
 mod audits;
 mod budgets;
