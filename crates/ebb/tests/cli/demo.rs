@@ -111,7 +111,7 @@ fn every_bill_of_random_lives_follows_from_its_log() {
         "\"of\":\"disk\"",
     ];
     let (mut missing, mut richest) = (wanted.to_vec(), (0, ""));
-    for seed in ["1", "12", "29"] {
+    for seed in ["2", "16", "17"] {
         play("30", seed, &dump);
         assert!(oracle(&[dump.to_str().unwrap()]).contains("follow from"));
         let told = std::fs::read_to_string(&dump).unwrap();
