@@ -375,7 +375,9 @@ impl Unit {
                 let at = end.at.min(self.now.second());
                 disk = self.step_volume(&disk, &Input::InstanceEnded { keep, at }).await?;
             }
-            if gone {
+            // One that is to go waits for what is being made of it (rules §2.7).
+            let goes = matches!(disk.state, VolumeState::Deleting { .. });
+            if gone && !(goes && copied_to(&self.reads, disk.id).await?.is_some()) {
                 self.step_volume(&disk, &Input::InstanceGone).await?;
             }
         }
@@ -487,9 +489,25 @@ async fn observe(mut unit: Unit, from: HostId, observed: ObservedVolume) -> Outc
         VolumeIs::Failed { at, reason } => Some(Input::Failed { at: clamp(at), reason }),
     };
     if let Some(input) = input {
-        unit.step_volume(&known, &input).await?;
+        let next = unit.step_volume(&known, &input).await?;
+        if let (VolumeState::Creating { .. }, false) = (&known.state, next.state == known.state) {
+            let_source_go(&mut unit, &next).await?;
+        }
     }
     Ok(unit.done(()))
+}
+
+/// What a copy was made of, if that waited for it to go.
+async fn let_source_go(unit: &mut Unit, copy: &Volume) -> Outcome<()> {
+    let MadeOf::Disk { disk: DiskOf::Data(id) } = copy.made_of else { return Ok(()) };
+    let source = unit.volume(VolumeId::Disk(id)).await?;
+    let VolumeState::Deleting { held_by: Some(held_by), .. } = source.state else { return Ok(()) };
+    let others = unit.reads.rows(volume::copies_of(DiskOf::Data(id))).await?;
+    let alone = others.iter().map(volume::read).all(|other| other.id == copy.id);
+    if alone && matches!(unit.instance(held_by).await?.state, State::Released { .. }) {
+        unit.step_volume(&source, &Input::InstanceGone).await?;
+    }
+    Ok(())
 }
 
 /// What is made of a disk at the moment, or of a snapshot.

@@ -85,6 +85,22 @@ async fn a_disk_waits_for_its_snapshot() {
         assert_eq!(make(&cloud, &ada, json!({"snapshot": kept})).await, "409 volume-state");
         cloud.wait(61).await;
         assert_eq!(remove(&cloud, &ada, &id).await, "done");
+        // One that goes with its instance waits for it, too, and is charged no longer.
+        let with = json!({"option": "on-demand", "flavor": "t6.small.1", "data_disks": [{"gib": 10}], "keep_data_disks": false});
+        let instance = cloud.buy(&ada, with).await;
+        cloud.wait(120).await;
+        let with = cloud.instance(&ada, &instance).await["data_disks"][0].as_str().unwrap().to_owned();
+        let kept = snapshot(&cloud, &ada, json!({"disk": with})).await;
+        cloud.delete(&ada, &instance).await;
+        assert_eq!(cloud.state(&ada, &instance).await, "released");
+        cloud.wait(30).await;
+        let one = cloud.get(&ada, &format!("/v1/disks/{with}")).await;
+        assert_eq!((one["state"].as_str(), one["charged_until"].is_string()), (Some("deleting"), true));
+        cloud.wait(120).await;
+        assert_eq!(
+            (state(&cloud, &ada, &with).await, state(&cloud, &ada, &kept).await),
+            ("deleted".into(), "available".into())
+        );
         cloud.nothing_broke().await;
     }
 }
