@@ -30,14 +30,15 @@ FREE_CAUSES = {"capacity", "reserve", "shortage", "drain", "host-return", "opera
 URGENT_CAUSES = {"shortage", "drain", "host-return", "operator"}  # these may come without notice [2.6]
 LATE = 10  # so many seconds beyond the notice a drill is free, if the machine is slow [2.10]; a cap sets as many aside [3.8]
 METERS = ("compute", "system-disk")  # the order in which a grant pays [3.3]
-ORDER = (*METERS, "subscription", "bandwidth")
+FLAT = ("data-disk", "snapshot", "bandwidth")  # of what is no instance's [4.4]
+ORDER = (*METERS, "subscription", *FLAT)
 DAY = 24 * HOUR
 GB_PARTS = 1_000_000  # traffic is charged in millionths of a GB, each 1000 bytes [1.2, 3.6]
 POOLS = ("anywhere", "overseas")
 FINE = 9_000_000_000_000  # exact units of what is left of a voucher in one of the currency: both of the others divide it
 FINE_TIME, FINE_TRAFFIC, FINE_SHOWN = FINE // UNITS, FINE // 10**12, FINE // 10**8
 KINDS = ("cash-coupon", "discount-coupon", "card")
-ITEMS = ("compute", "system-disk", "traffic", "subscription")
+ITEMS = ("compute", "system-disk", "traffic", "subscription", *FLAT)
 OPTIONS = ("on-demand", "trial", "spot-block", "subscription")
 LOW = 20  # of the grant, in percent: below it its owner is warned [3.7]
 DAYS_BEFORE = (7, 1)  # and so many days before the end of the validity
@@ -349,6 +350,60 @@ class Address:
 
 
 @dataclass
+class Volume:
+    """One data disk or snapshot: from when to when, how large, and where charge stopped in between [1.6, 2.8, 2.13]."""
+
+    id: str
+    account: str
+    order: int  # disks come before snapshots, and both after instances
+    zone: str
+    made_at: int
+    made_of: dict
+    bought_with: str  # it was bought with this instance
+    sizes: list = field(default_factory=list)  # GiB from a second on
+    since: int = None
+    end: int = None
+    away: list = field(default_factory=list)  # [since, until]: its host was
+    attached: str = None  # to this instance
+    detaching: bool = False
+    failed: bool = False
+    gone: bool = False
+    option: str = None  # it is sold in no other way
+
+    @property
+    def item(self):
+        return "data-disk" if self.id.startswith("disk-") else "snapshot"
+
+    @property
+    def gib(self):
+        return self.sizes[-1][1]
+
+    def size(self, at):
+        return [gib for when, gib in self.sizes if when <= at or when == self.sizes[0][0]][-1]
+
+    def uses(self, book, frozen):
+        """When it was charged: since, until or none, price; neither while its host was away nor while its account was frozen [2.13, 5.2]."""
+        if self.since is None:
+            return []
+        times, open_ = [(self.since, self.end)], 1 << 60
+        for since, until in [*self.away, *frozen]:
+            until = open_ if until is None else until
+            cut = [(a, b) for x, y in times for a, b in ((x, min(open_ if y is None else y, since)), (max(x, until), y))]
+            times = [(a, None if b == open_ else b) for a, b in cut if a < (open_ if b is None else b)]
+        marks = sorted({when for when, _ in self.sizes} | set(book.changes(self.item)))
+        uses = []
+        for a, b in times:
+            cuts = [a, *(m for m in marks if a < m and (b is None or m < b)), b]
+            uses += [(x, y, book.at(self.item, x) * self.size(x)) for x, y in zip(cuts, cuts[1:]) if x != y]
+        return uses
+
+
+def frozen_times(person):
+    """When nothing of an account was charged [5.2]."""
+    return [(owing["frozen"], owing["cleared"]) for owing in person.arrears if owing["frozen"] is not None]
+
+
+@dataclass
 class Voucher:
     """One coupon or card, and what became of it [2.9, 5.1]."""
 
@@ -469,7 +524,7 @@ class Log:
         self.dates = sorted({date for item in self.book.lists for date in self.book.changes(item)})
         self.ahead = self.catalog["price_announce_days"] * DAY
         self.sweeps = sorted({when for date in self.dates for when in (date, date - self.ahead)})
-        self.catalog, self.addresses, self.vouchers = dump["catalog"], {}, {}
+        self.catalog, self.addresses, self.vouchers, self.volumes = dump["catalog"], {}, {}, {}
         takings = []  # notices for a firm order that is still to come in the log
         before = ("", 0)
         for event in dump["events"]:
@@ -493,6 +548,10 @@ class Log:
             yield from (address.account for address in self.addresses.values()
                         if item == f"bandwidth {address.region}" and address.bands and address.bands[-1][1] is None)
         monthly = item.startswith("subscription ")
+        for volume in self.volumes.values():
+            uses = volume.uses(self.book, frozen_times(self.people[volume.account])) if item == volume.item else []
+            if uses and uses[-1][1] is None:
+                yield volume.account
         for life in self.lives.values():
             meter = "system-disk" if item == "system-disk" else "compute"
             open_ = life.used[meter] and life.used[meter][-1][1] is None and life.end is None and life.option != "spot-block"
@@ -617,6 +676,8 @@ class Log:
             person.expired = amount(body["amount"])
         elif kind.startswith("address-") or kind in ("traffic-counted", "traffic-low"):
             self.traffic(event, kind, body, at // 1_000_000, person)
+        elif kind.startswith(("volume-", "disk-")):
+            self.volume(event, kind, body, at // 1_000_000, person)
         elif kind in ("cap-set", "cap-removed"):
             if kind == "cap-removed" and person.cap is None:
                 self.complain(account, "a spending cap was removed that there is not")
@@ -631,9 +692,9 @@ class Log:
             if person.cap is None or not person.caps[-1][0] <= second(body["at"]) <= at // 1_000_000:
                 self.complain(account, "a spending cap acted that there was not, or before its time")
             there = [copy.deepcopy(life) for life in self.lives.values() if life.account == account]
-            person.acts.append({"at": second(body["at"]), "now": at // 1_000_000, "cap": person.cap, "lives": there, "bands": self.bands(account),
+            person.acts.append({"at": second(body["at"]), "now": at // 1_000_000, "cap": person.cap, "lives": there,
                                 "grant": copy.copy(person.grant), "at_end": person.at_end, "over": person.ended is not None,
-                                "open": person.closed[-1][1] if person.closed else 0})
+                                "open": person.closed[-1][1] if person.closed else 0, "flat": self.flat(person)})
         elif kind.startswith("voucher-"):
             self.voucher(event, kind, body, at // 1_000_000, account)
         elif kind == "budget-set":
@@ -719,8 +780,9 @@ class Log:
 
     def in_arrears(self, event, owing, kind, body):
         """Nothing that costs more begins while an account owes, and one that is frozen releases and nothing else [5.2]."""
-        more = ("bought", "start-asked", "firm-start-asked", "resized", "converted", "renewed", "trial-claimed", "address-allocated", "address-bound")
-        any_verb = ("stop-asked", "keep-changed", "trial-end-chosen", "renewal-chosen", "address-unbound", "address-charged")
+        more = ("volume-created", "volume-resized", "bought", "start-asked", "firm-start-asked", "resized", "converted", "renewed", "trial-claimed",
+                "address-allocated", "address-bound")
+        any_verb = ("disk-detach-asked", "stop-asked", "keep-changed", "trial-end-chosen", "renewal-chosen", "address-unbound", "address-charged")
         drill = kind == "interruptServer" and body["cause"] == "drill" and second(body["notice_at"]) * 1_000_000 == micros(event["at"])
         by_owner = kind == "economical-stop-asked" and "charged_until" not in body
         if kind in more or drill:
@@ -800,8 +862,116 @@ class Log:
     def as_it_stands(self, person):
         """What an account's use is worked out from, as it is known now."""
         lives = [copy.deepcopy(life) for life in self.lives.values() if life.account == person.id]
-        return {"lives": lives, "bands": self.bands(person.id), "grant": copy.copy(person.grant), "at_end": person.at_end,
-                "over": person.ended is not None, "paid_in": person.paid_in, "revoked": bool(person.revoked_at)}
+        return {"lives": lives, "grant": copy.copy(person.grant), "at_end": person.at_end, "over": person.ended is not None,
+                "paid_in": person.paid_in, "revoked": bool(person.revoked_at), "flat": self.flat(person)}
+
+    def flat(self, person):
+        """What of an account is no instance's: what it used and goes on to use, and what may be charged again [3.8]."""
+        uses, to_come, frozen = list(self.bands(person.id)), [], frozen_times(person)
+        is_frozen = person.owing and person.owing["frozen"] is not None
+        for volume in (v for v in self.volumes.values() if v.account == person.id):
+            mine = volume.uses(self.book, frozen)
+            uses += mine
+            if volume.end is None and not volume.failed and not (mine and mine[-1][1] is None):
+                away = volume.away[-1][0] if volume.away and volume.away[-1][1] is None else None
+                since = away if away is not None else person.owing["frozen"] if is_frozen else volume.made_at
+                marks = [m for m in self.book.changes(volume.item) if m > since]
+                to_come += [(a, b, self.book.at(volume.item, a) * volume.gib) for a, b in zip([since, *marks], [*marks, None])]
+        return {"uses": uses, "to_come": to_come}
+
+    def volume(self, event, kind, body, now, person):
+        """Data disks and snapshots: whether what happens to them can be, and at which second [1.6, 2.7, 2.8, 2.13]."""
+        name = body.get("volume", body.get("disk"))
+        known = self.volumes.get(name)
+        life = self.lives.get(event["instance"]) if event.get("instance") else None
+
+        def must(right, what):
+            if not right:
+                self.complain(name, what)
+
+        must(life is None or life.account == person.id, f"{kind} for an instance of somebody else")
+        if kind == "volume-created":
+            of, disk = body["made_of"], name.startswith("disk-")
+            order = (1 if disk else 2) * 10**9 + len(self.volumes)
+            new = Volume(name, person.id, order, body["zone"], now, of, life.id if life and body.get("bought_with") else None,
+                         [(now, body["gib"])])
+            cost = self.book.at(new.item, now)
+            must(known is None, "it was made twice")
+            must(cost is not None and cost * body["gib"] == price(body["price"]), "its price is another than that of the book")
+            must(any(z["id"] == body["zone"] for z in self.catalog["zones"]) and body["gib"] >= 1, "it is nowhere, or nothing")
+            source = self.volumes.get(of.get("snapshot") or of.get("disk"))
+            copied = self.lives.get(of.get("disk"))
+            must(disk != (of["of"] == "disk") and (of["of"] != "snapshot" or disk), "it is made of what it cannot be made of")
+            if source is not None:
+                must(source.account == person.id and source.zone == body["zone"] and source.since is not None and source.end is None,
+                     "it is made of what is not there, or is not its owner's")
+                must(body["gib"] >= source.gib if disk else body["gib"] == source.gib, "it is of another size than what it is made of")
+            elif of["of"] != "nothing":
+                must(copied is not None and copied.account == person.id and copied.start is not None and copied.end is None
+                     and body["gib"] == self.book.gib and all(n[0] == "lease-end" for n in copied.notices),
+                     "it is made of the disk of what is not there, is taken back, or is somebody else's")
+            if new.bought_with:
+                must(life.start is None and life.end is None and disk, "it came with an instance that was there before")
+                new.attached = life.id
+            self.volumes[name] = new
+            return
+        if known is None or known.account != person.id:
+            return must(False, f"{kind}, and this account never had it")
+        must(not known.gone or kind == "volume-gone", f"{kind}, and it is gone")
+        if kind == "volume-there":
+            at = second(body["at"])
+            start = self.lives[known.bought_with].start if known.bought_with else known.made_at
+            must(known.since is None and known.end is None and not known.failed, "charge began twice, or after its end")
+            must(start is not None and max(start, known.made_at) <= at <= now, "charge began before it was there, or its instance ran")
+            known.since = at
+        elif kind == "volume-failed":
+            must(known.since is None and known.end is None, "it could not be made, and was there")
+            known.failed = True
+        elif kind == "disk-attached":
+            must(life is not None and life.end is None and life.zone == known.zone, "it is attached to what is not there")
+            must(known.attached in (None, life and life.id) and known.end is None, "it is attached twice, or after its end")
+            known.attached = life and life.id
+        elif kind == "disk-detach-asked":
+            must(life is not None and known.attached == life.id, "it is to be detached from what it is not attached to")
+            known.detaching = True
+        elif kind == "disk-detached":
+            must(life is not None and known.attached == life.id, "it is detached from what it was not attached to")
+            known.attached, known.detaching = None, False
+        elif kind == "volume-resized":
+            at = second(body["at"])
+            must(at == now and body["gib"] > known.gib and known.end is None and not known.failed, "it grew to what it had, or after its end")
+            known.sizes.append((at, body["gib"]))
+        elif kind == "volume-deleted":
+            at = second(body["at"])
+            must(known.end is None and not known.failed, "it ended twice")
+            if life is None:
+                must(known.attached is None and at == now, "it was deleted while it was attached, or at another second than its own")
+            else:
+                must(known.attached == life.id and life.end is not None and at == max(min(life.end, now), known.since or 0),
+                     "it does not go with its instance, or at another second")
+            known.end, known.attached = at, None
+        elif kind == "volume-lost":
+            at = second(body["at"])
+            must(known.end is None and known.since is not None and known.since <= at <= now, "it was lost before it was there, or will be")
+            known.end = at
+        elif kind == "volume-gone":
+            must(not known.gone and known.end is not None, "it is gone without an end")
+            known.gone, known.attached = True, None
+        elif kind == "volume-unavailable":
+            since = second(body["since"])
+            away = bool(known.away) and known.away[-1][1] is None
+            must((known.since or 0) <= since <= now and not away, "its host went away twice, or before it was there")
+            if known.end is None:
+                known.away.append([since, None])
+            else:
+                must(since <= known.end, "its host was away after its end")
+                known.end = since
+        elif kind == "volume-available":
+            at = second(body["at"])
+            away = bool(known.away) and known.away[-1][1] is None
+            must(away and known.away[-1][0] <= at == now, "its host came back, and was not away")
+            if away:
+                known.away[-1][1] = at
 
     def budget(self, place, account, person, kind, body, now):
         """It was told of a budget: once a month and share, and not before its time [4.3]."""
@@ -816,9 +986,9 @@ class Log:
         there = [copy.deepcopy(life) for life in self.lives.values() if life.account == account]
         open_ = person.closed[-1][1] if person.closed else 0
         # An hour without anything in it is closed without a word.
-        person.shares.append({"place": place, "at": at, "now": now, "share": share, "body": body, "lives": there, "bands": self.bands(account), "budget": budget, "month": key[0],
+        person.shares.append({"place": place, "at": at, "now": now, "share": share, "body": body, "lives": there, "budget": budget, "month": key[0],
                               "grant": copy.copy(person.grant), "at_end": person.at_end, "over": person.ended is not None,
-                              "capped": person.cap is not None, "open": open_})
+                              "capped": person.cap is not None, "open": open_, "flat": self.flat(person)})
 
     def traffic(self, event, kind, body, now, person):
         """Public addresses and what leaves them [3.6]."""
@@ -1584,6 +1754,8 @@ def about(thing, place, catalog):
         return "traffic", None, None, thing.address.region
     if thing.meter == "bandwidth":
         return "bandwidth", None, None, thing.life.region
+    if thing.meter in FLAT:
+        return thing.meter, None, None, region_of(thing.life.zone, catalog)
     sold, flavor = thing.life.as_of(place)
     if thing.months is not None:
         option = "subscription"
@@ -1873,6 +2045,9 @@ def stopped_at(act, at, zone, catalog, taking_minimum, keep=False, to_come=True)
     Gives the hourly uses [since, until, price, the grant may pay to, of a trial, an economical stop ends it, least], what blocks come to as
     (when, how much), and what orders owe that have made others go. `keep`: trials go on."""
     uses, blocks, owed, grant = [], [], 0, act["grant"]
+    # What is no instance's is never stopped.
+    for since, until, cost in [*act["flat"]["uses"], *(act["flat"]["to_come"] if to_come else ())]:
+        uses.append([since if (since, until, cost) in act["flat"]["uses"] else max(since, act["open"]), until, cost, None, False, False, since])
     for life in act["lives"]:
         block, gone = life.option == "spot-block", life.end is not None
         reclaims = [n for n in life.notices if n[0] != "lease-end"]
@@ -1912,8 +2087,6 @@ def stopped_at(act, at, zone, catalog, taking_minimum, keep=False, to_come=True)
             owed += life.price * life.terms["months"] * HOUR if to_come and life.start is None and not gone else 0
         elif not block and not gone and life.took_room and (life.start is None or life.power == "again" and not lost):
             owed += life.now_price * taking_minimum
-    # The bandwidth of addresses goes on, and no grant pays for it.
-    uses += [[since, until, cost, None, False, False, since] for since, until, cost in act["bands"]]
     return uses, blocks, owed
 
 
@@ -1940,7 +2113,7 @@ def payable_by(act, at, month, zone, catalog):
         to = None if not may else life.left_trial if life.left_trial is not None else grant["until"]
         if since < until:
             mine.append((since, until, cost, to))
-    mine += [(since, at if until is None else min(until, at), cost, None) for since, until, cost in act["bands"] if since < at]
+    mine += [(since, at if until is None else min(until, at), cost, None) for since, until, cost in act["flat"]["uses"] if since < at]
     if grant:
         paid = [(max(a, grant["since"]), min(b, to, grant["until"]), p) for a, b, p, to in mine if to is not None]
         paid = [use for use in paid if use[0] < use[1]]
@@ -1957,7 +2130,7 @@ def payable_by(act, at, month, zone, catalog):
     return total + sum(cost for when, cost in paid if month[0] <= when < min(at, month[1]))
 
 
-def check_budget(money, person, lives, bands, flowed, zone, catalog, now, complain):
+def check_budget(money, person, lives, flowed, zone, catalog, now, complain, flat):
     """Was each share of a budget told with the first second with so much, and each that was reached? Of the second nothing is said where
     traffic was payable, which comes in leaps, or a grant was taken. [4.3]"""
 
@@ -1987,7 +2160,7 @@ def check_budget(money, person, lives, bands, flowed, zone, catalog, now, compla
         must(first or payable_by(told, at - 1, month, zone, catalog) < wanted, f"{share} % of its budget were payable before {clock(at)}")
     if person.budget and not person.gone:
         month = (zone.month(now), zone.next_month(now))
-        there = {"lives": lives, "bands": bands, "grant": person.grant, "at_end": person.at_end, "over": person.ended is not None, "open": 0}
+        there = {"lives": lives, "grant": person.grant, "at_end": person.at_end, "over": person.ended is not None, "open": 0, "flat": flat}
         payable = payable_by(there, now, month, zone, catalog)
         for share in person.budget["alerts"]:
             due = payable > -(-person.budget["amount"] * share // 100) and not excused(month)
@@ -1997,7 +2170,7 @@ def check_budget(money, person, lives, bands, flowed, zone, catalog, now, compla
 def check_expected(told, person, money, month, zone, catalog, must):
     """Would the month have come to so much, if all had gone on as it was? Where nothing waits for money, room or a host. [4.3]"""
     lives = [life for life in told["lives"] if life.end is None]
-    unsure = told["capped"] or any(
+    unsure = told["capped"] or told["flat"]["to_come"] or any(
         life.renews or life.start is None or life.power in ("stopping away", "again") or life.pauses and life.pauses[-1][1] is None
         or any(n[0] != "lease-end" for n in life.notices) for life in lives)
     if unsure:
@@ -2448,6 +2621,16 @@ def band_pieces(address, zone, book, now):
             since = cut
 
 
+def flat_pieces(volume, person, zone, book, now):
+    """The same of what is no instance's, which no grant pays [3.3]."""
+    for since, until, cost in volume.uses(book, frozen_times(person)):
+        until = now if until is None else min(until, now)
+        while since < until:
+            end, closes = min(until, zone.next_cut(since)), (since // HOUR + 1) * HOUR
+            yield Piece(volume, volume.item, cost, since, end, None, False, settled_at=closes if closes <= now else None)
+            since = end
+
+
 def deduct(all_pieces, grant):
     """Lets the grant pay, hour by hour: min(covered charges, cap, what is left), oldest instance first [3.3]."""
     hours, left = {}, grant["issued"]
@@ -2718,6 +2901,8 @@ def check(dump, first=False):
         mine = [piece for life in lives for piece in pieces(life, person.grant, zone, dump["catalog"], now)]
         there = [a for a in log.addresses.values() if a.account == person.id]
         mine += [piece for address in there for piece in band_pieces(address, zone, log.book, now)]
+        volumes = [volume for volume in log.volumes.values() if volume.account == person.id]
+        mine += [piece for volume in volumes for piece in flat_pieces(volume, person, zone, log.book, now)]
         if person.grant:
             deduct(mine, person.grant)
         flowed = flows([a for a in log.addresses.values() if a.account == person.id], zone, dump["catalog"], log.book)
@@ -2747,7 +2932,7 @@ def check(dump, first=False):
             complain(person.id, "the closed hours in the log are not those in which something was used")
         check_books(log, person, books, mine, lives, now, complain, flowed, closed)
         check_arrears(person, lives, mine, flowed, zone, dump["catalog"], log.taking_minimum, now, complain)
-        check_budget(money, person, lives, log.bands(person.id), flowed, zone, dump["catalog"], now, complain)
+        check_budget(money, person, lives, flowed, zone, dump["catalog"], now, complain, log.flat(person))
         check_cap(person, lives, mine, flowed, zone, dump["catalog"], log.taking_minimum, now, complain)
         if person.grant:
             person.taking_minimum = log.taking_minimum
@@ -3050,6 +3235,41 @@ def tamperings(dump):
             if not any(e.get("instance") == event["instance"] and e["at"] == event["at"] and e["body"]["event"] == "interruptServer" for e in after):
                 yield n
 
+    def charged_volumes(kind):
+        """Events of volumes that were charged for a while, with a record, so that another second is another bill."""
+        def places(of):
+            charged = {}
+            for books in of["accounts"]:
+                for one in [*books["bill"]["records"], *books["bill"]["accruing"]]:
+                    charged.setdefault(one["resource"], []).append((second(one["since"]), second(one["until"])))
+            for n in events(kind)(of):
+                known = charged.get(body(of, n)["volume"], [])
+                at = second(body(of, n).get("at", body(of, n).get("since", "1970-01-01T00:00:00Z")))
+                if known and (kind in ("volume-created", "volume-there") or any(a < at <= b for a, b in known)):
+                    yield n
+        return places
+
+    flat = some(lambda r: r["meter"] in FLAT)
+    yield from copies("the record of a disk is left out", flat, drop)
+    yield from copies("the record of a disk is a second shorter", flat, shorten)
+    yield from copies("a disk is paid by a grant", flat, lambda of, p: [add(record(of, p), name, 1) for name in ("covered", "grant")])
+    yield from copies("a disk is waived", some(lambda r: r["meter"] in FLAT and amount(r["amount"])), waive)
+    yield from copies("a disk is there a second later", charged_volumes("volume-there"), lambda of, n: shift(body(of, n), "at", 1))
+    yield from copies("that a disk is there is left out of the log", charged_volumes("volume-there"), lambda of, n: of["events"].pop(n))
+    yield from copies("a disk is a GiB larger", charged_volumes("volume-created"), lambda of, n: body(of, n).update(gib=body(of, n)["gib"] + 1))
+    yield from copies("a disk is somebody else's", charged_volumes("volume-created"),
+                      lambda of, n: of["events"][n].update(account=next(
+                          books["account"]["id"] for books in of["accounts"] if books["account"]["id"] != of["events"][n]["account"])))
+    yield from copies("the delete of a disk is a second earlier", charged_volumes("volume-deleted"), lambda of, n: shift(body(of, n), "at", -1))
+    yield from copies("the delete of a disk is left out of the log", charged_volumes("volume-deleted"), lambda of, n: of["events"].pop(n))
+    yield from copies("a disk grew by a GiB more", charged_volumes("volume-resized"), lambda of, n: body(of, n).update(gib=body(of, n)["gib"] + 1))
+    yield from copies("a disk's growth is left out of the log", charged_volumes("volume-resized"), lambda of, n: of["events"].pop(n))
+    yield from copies("a disk's host was heard a second longer", charged_volumes("volume-unavailable"),
+                      lambda of, n: shift(body(of, n), "since", 1))
+    yield from copies("that a disk's host was away is left out of the log", charged_volumes("volume-unavailable"),
+                      lambda of, n: of["events"].pop(n))
+    yield from copies("a disk is detached from what it was not attached to", events("disk-detached"),
+                      lambda of, n: of["events"].insert(n + 1, dict(of["events"][n], id=of["events"][n]["id"] + "x")))
     yield from copies("the notice of a drill is left out of the log", lasting_drills,
                       lambda of, n: of["events"].pop(n))
     yield from copies("a drill was asked for a minute earlier", events("interruptServer", drill),

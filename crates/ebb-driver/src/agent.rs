@@ -39,6 +39,9 @@ pub struct Guest {
     /// Its removal has begun; it is not asked for twice.
     removing: bool,
     power: Power,
+    /// It was told to have other data disks, and has not said since which it holds.
+    #[serde(default)]
+    disks_ordered: bool,
 }
 
 /// How far the present order to be off was carried.
@@ -228,6 +231,7 @@ impl Agent {
             if guest.desired.want != desired.want {
                 guest.power = Power::Untouched;
             }
+            guest.disks_ordered |= guest.desired.disks != desired.disks;
             guest.observed.generation = desired.generation;
             guest.desired = desired;
         } else {
@@ -246,7 +250,8 @@ impl Agent {
                 approved_at: None,
                 disks: BTreeSet::new(),
             };
-            self.guests.insert(id, Guest { desired, observed, removing: false, power: Power::Untouched });
+            let power = Power::Untouched;
+            self.guests.insert(id, Guest { desired, observed, removing: false, power, disks_ordered: false });
         }
         let mut actions = vec![Action::Save(id)];
         // Before an end that came with the same order: counters are read while the addresses still lead to it.
@@ -313,11 +318,11 @@ impl Agent {
         }
     }
 
-    /// The data disks that the guest's process holds now.
+    /// The data disks that the guest's process holds now. Whoever told it to have others waits for a word, also where nothing changed.
     pub fn holds(&mut self, id: InstanceId, disks: BTreeSet<DiskId>) -> Vec<Action> {
         match self.guests.get_mut(id) {
-            Some(mut guest) if guest.observed.disks != disks => {
-                guest.observed.disks = disks;
+            Some(mut guest) if guest.observed.disks != disks || guest.disks_ordered => {
+                (guest.observed.disks, guest.disks_ordered) = (disks, false);
                 vec![Action::Save(id), Action::Say(FromHost::Observed(guest.observed.clone()))]
             }
             _ => vec![],

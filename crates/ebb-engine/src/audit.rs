@@ -6,6 +6,7 @@
 //! | what | where |
 //! |---|---|
 //! | spans against the lives of instances | [`lives`] |
+//! | and of data disks and snapshots | [`volumes`] |
 //! | records against what rating their spans anew gives, hour by hour | [`hours`] |
 //! | records of traffic, pools and counters against the readings in the log | [`sent`] |
 //! | entries, totals, purse, holds, grant, what was given back | [`ledger`] |
@@ -26,6 +27,7 @@ mod months;
 mod owing;
 pub mod room;
 mod sent;
+mod volumes;
 mod vouchers;
 
 use ebb_model::id::AccountId;
@@ -187,6 +189,7 @@ macro_rules! counts {
 counts! {
     account "account" "accounts",
     instance "instance" "instances",
+    volume "volume" "volumes",
     span "span" "spans",
     bill_record "record" "records",
     traffic_record "record of traffic" "records of traffic",

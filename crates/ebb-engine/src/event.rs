@@ -2,6 +2,7 @@
 
 use crate::arrears::By;
 use ebb_model::billing::GivenBack;
+use ebb_model::disk::MadeOf;
 use ebb_model::id::{AccountId, AddressId, AdjustmentId, DecisionId, ImageId, RecordId, SecurityGroupId, VoucherId};
 use ebb_model::instance::{Cause, End, Keep, Purchase};
 use ebb_model::money::{Amount, Price};
@@ -10,6 +11,7 @@ use ebb_model::person::Source;
 use ebb_model::time::{Period, Second, Timestamp};
 use ebb_model::traffic::Pool;
 use ebb_model::trial::{AtEnd, Holder, Over};
+use ebb_model::volume::VolumeId;
 use ebb_model::voucher::{Scope, VoucherKind};
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
@@ -459,6 +461,65 @@ pub enum Event {
     ArrearsCleared {
         at: Second,
     },
+    /// A data disk or a snapshot is being made: so many GiB, at this price for all of them per hour.
+    VolumeCreated {
+        volume: VolumeId,
+        zone: String,
+        gib: i64,
+        price: Price,
+        made_of: MadeOf,
+        /// It was bought with the instance, and is charged once that has run.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        bought_with: bool,
+    },
+    /// Its host has it, and it is charged from here on.
+    VolumeThere {
+        volume: VolumeId,
+        at: Second,
+    },
+    /// It could not be made.
+    VolumeFailed {
+        volume: VolumeId,
+    },
+    DiskAttached {
+        disk: VolumeId,
+    },
+    DiskDetachAsked {
+        disk: VolumeId,
+    },
+    /// No guest holds it any more. It goes on being charged.
+    DiskDetached {
+        disk: VolumeId,
+    },
+    /// It is so large, and charged for it, from here on.
+    VolumeResized {
+        volume: VolumeId,
+        gib: i64,
+        at: Second,
+    },
+    /// Charge ended.
+    VolumeDeleted {
+        volume: VolumeId,
+        at: Second,
+    },
+    VolumeGone {
+        volume: VolumeId,
+        gone_at: Timestamp,
+    },
+    /// Its host has it no more, and was not told so; charge ended then.
+    VolumeLost {
+        volume: VolumeId,
+        at: Second,
+    },
+    /// Its host is away; charge ended then and goes on when it is back.
+    VolumeUnavailable {
+        volume: VolumeId,
+        since: Second,
+    },
+    VolumeAvailable {
+        volume: VolumeId,
+        at: Second,
+    },
     /// With its account: nothing of the instance is charged from `at` on.
     Frozen {
         at: Second,
@@ -575,6 +636,18 @@ impl Event {
             Event::ReleaseSoon { .. } => "release-soon",
             Event::ArrearsReleased { .. } => "arrears-released",
             Event::ArrearsCleared { .. } => "arrears-cleared",
+            Event::VolumeCreated { .. } => "volume-created",
+            Event::VolumeThere { .. } => "volume-there",
+            Event::VolumeFailed { .. } => "volume-failed",
+            Event::DiskAttached { .. } => "disk-attached",
+            Event::DiskDetachAsked { .. } => "disk-detach-asked",
+            Event::DiskDetached { .. } => "disk-detached",
+            Event::VolumeResized { .. } => "volume-resized",
+            Event::VolumeDeleted { .. } => "volume-deleted",
+            Event::VolumeGone { .. } => "volume-gone",
+            Event::VolumeLost { .. } => "volume-lost",
+            Event::VolumeUnavailable { .. } => "volume-unavailable",
+            Event::VolumeAvailable { .. } => "volume-available",
             Event::Frozen { .. } => "frozen",
             Event::Thawed { .. } => "thawed",
         }

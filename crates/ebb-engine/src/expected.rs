@@ -168,7 +168,7 @@ pub fn expected(course: &Course<'_>, months: &[Period]) -> Expected {
     let to_come = Used {
         compute: used.compute - before.compute,
         disks: used.disks - before.disks,
-        others: used.others - before.others,
+        flat: used.flat - before.flat,
         grant: used.grant - before.grant,
     };
     let cost = |of: &Spending, at| of.blocks.iter().map(|block| block.charge(at)).sum::<Exact>();

@@ -293,6 +293,9 @@ fn coverage(facts: &Facts) -> String {
         (Settled::Hourly { trial: true }, Some(grant)) => {
             format!("the grant was claimed later, at {}", grant.claimed_at)
         }
+        _ if !Meter::OF_INSTANCE.contains(&charge.meter) => {
+            "a grant pays for trial instances and their system disks, and for nothing else (rules §3.3)".to_owned()
+        }
         _ if !bought_as_trial => "it was not bought as a trial".to_owned(),
         _ => left_trial(facts, since),
     };

@@ -6,11 +6,13 @@ use crate::end::period_start_of;
 use crate::offers::Offers;
 use crate::placement::{Room, Tenancy};
 use ebb_model::catalog::{Catalog, KINDS};
+use ebb_model::disk::Volume;
 use ebb_model::id::{AccountId, HostId, InstanceId};
 use ebb_model::instance::{Instance, Purchase, State};
 use ebb_model::money::{Exact, Price};
 use ebb_model::resources::Resources;
 use ebb_model::time::{Second, Timestamp};
+use ebb_model::volume::VolumeId;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An amount of each kind that the catalog sells, in the order of their names.
@@ -73,6 +75,8 @@ pub(crate) struct Host {
     /// The same by their deadlines.
     goes: BTreeSet<(Timestamp, InstanceId)>,
     guests: BTreeMap<InstanceId, Guest>,
+    /// What data disks and snapshots take, with the generation at which they did.
+    volumes: BTreeMap<VolumeId, (i64, Amounts)>,
 }
 
 /// By what blocks are ordered: start, what does not run yet last; then purchase, then id (rules §2.5).
@@ -218,6 +222,21 @@ impl Fleet {
         self.offers.changed(instance.host);
     }
 
+    /// The same of a data disk or a snapshot, which takes room and is in nobody's way otherwise.
+    pub fn put_volume(&mut self, volume: &Volume) {
+        let amounts = self.amounts(&volume.used());
+        let host = self.hosts.entry(volume.host).or_default();
+        let known = host.volumes.get(&volume.id).copied();
+        if known.is_some_and(|(generation, _)| generation >= volume.generation) {
+            return;
+        }
+        let (_, before) = known.unwrap_or_default();
+        add(&mut host.used, &before, -1);
+        add(&mut host.used, &amounts, 1);
+        host.volumes.insert(volume.id, (volume.generation, amounts));
+        self.offers.changed(volume.host);
+    }
+
     /// What is known of an instance is this, whatever was heard since: that came to nothing.
     pub fn correct(&mut self, instance: &Instance) {
         self.forget(instance.host, instance.id);
@@ -234,19 +253,21 @@ impl Fleet {
     }
 
     /// Forgets everything about a host's guests and hears it anew: what was thought to come did not.
-    pub fn replace(&mut self, id: HostId, there: &[Instance]) {
+    pub fn replace(&mut self, id: HostId, there: &[Instance], volumes: &[Volume]) {
         if let Some(host) = self.hosts.get_mut(&id) {
             let Host { capacity, terms, .. } = *host;
             *host = Host { capacity, terms, ..Host::default() };
             self.offers.changed(id);
         }
         there.iter().for_each(|instance| self.put(instance));
+        volumes.iter().for_each(|volume| self.put_volume(volume));
     }
 
     /// Forgets those that are gone; long after, when no older news of them can come any more.
     pub fn sweep(&mut self) {
         for host in self.hosts.values_mut() {
             host.guests.retain(|_, guest| !matches!(guest.stay, Stay::Gone));
+            host.volumes.retain(|_, (_, amounts)| *amounts != [0; KINDS]);
         }
     }
 

@@ -52,6 +52,12 @@ impl Need {
         Need { amount: price.charge(HOUR).posted(), dues: vec![due], until: now.plus(HOUR) }
     }
 
+    /// Both together.
+    pub fn with(mut self, other: Need) -> Need {
+        self.dues.extend(other.dues);
+        Need { amount: self.amount + other.amount, dues: self.dues, until: self.until.max(other.until) }
+    }
+
     /// Months that are ordered now and paid when it runs: until it need not wait any more a voucher must be valid.
     pub fn ordered(flavor: &str, region: &str, total: Exact, since: Second, limits: &Limits) -> Need {
         let until = since.plus(limits.firm_wait_seconds + limits.boot_timeout_seconds);

@@ -25,6 +25,7 @@ pub mod budget;
 mod cap;
 pub mod conversion;
 mod coverage;
+pub mod disk;
 pub mod drill;
 mod economical;
 pub mod eligibility;

@@ -6,7 +6,7 @@ use crate::ordered;
 use crate::price::Tariff;
 use crate::rating;
 use crate::spending::{Block, Draw, Ended, Spending, Whose};
-use ebb_model::billing::{Meter, Settled, Span};
+use ebb_model::billing::{Meter, ResourceId, Settled, Span};
 use ebb_model::calendar::Calendar;
 use ebb_model::catalog::Limits;
 use ebb_model::id::InstanceId;
@@ -28,8 +28,28 @@ pub struct Outlays {
     pub owed: Exact,
 }
 
+/// What is no instance's and not charged now: what it costs by the hour when it is, again or for the first time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flat {
+    pub of: ResourceId,
+    pub meter: Meter,
+    pub price: Prices,
+    /// Since when it may be.
+    pub since: Second,
+    /// It is being made, and will be charged soon.
+    pub begins: bool,
+}
+
+impl Flat {
+    fn draw(&self, since: Second) -> Draw {
+        let (of, meter, price) = (Some(self.of), self.meter, self.price.clone());
+        Draw { of, meter, since, until: None, covered: false, trial: false, stops: false, least: since, price }
+    }
+}
+
 /// An account as its rows have it.
 pub struct Known<'a> {
+    pub flat: &'a [Flat],
     /// Of hours that are open, and of blocks that are not released.
     pub spans: &'a [Span],
     /// Those not yet released.
@@ -45,6 +65,7 @@ pub struct Known<'a> {
 /// All of it, and what might begin without anybody asking for it any more: so that a cap holds whatever comes.
 pub fn outlays(known: &Known<'_>) -> Outlays {
     let mut all = used(known);
+    all.draws.extend(known.flat.iter().map(|one| one.draw(one.since)));
     for one in known.live.iter().filter(|one| one.purchase.is_firm()) {
         match one.purchase {
             // Its months are paid as soon as it runs.
@@ -67,6 +88,7 @@ pub fn going_on(known: &Known<'_>, now: Second) -> Outlays {
         }
     }
     let mut all = of_spans(&Known { spans: &spans, ..*known });
+    all.draws.extend(known.flat.iter().filter(|one| one.begins).map(|one| one.draw(now)));
     let starts = |one: &&Instance| {
         one.in_use_since.is_none() && matches!(one.state, State::Waiting { .. } | State::Starting { .. })
     };

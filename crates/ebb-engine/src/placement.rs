@@ -107,23 +107,38 @@ pub enum Tenancy {
 /// The host on which a demand fits now: the one it leaves fullest, so that large gaps stay whole. A firm one goes beside the zone's
 /// reserve if it can.
 pub fn place(fleet: &Fleet, demand: &Resources, tenancy: Tenancy) -> Option<HostId> {
+    place_among(fleet, demand, tenancy, |_| true)
+}
+
+/// The same on one of these hosts only, for what must be beside a disk.
+pub fn place_among(
+    fleet: &Fleet,
+    demand: &Resources,
+    tenancy: Tenancy,
+    among: impl Fn(HostId) -> bool,
+) -> Option<HostId> {
     let demand = fleet.amounts(demand);
     let nothing = BTreeMap::new();
     let beside = if fleet.reserve.is_empty() { None } else { Some(fit(fleet, |_, host| host.free())) };
     match (tenancy, &beside) {
         (Tenancy::Block { until, .. }, _) if fleet.short_before(until) => None,
-        (_, None) => fullest(fleet, &demand, tenancy, &nothing),
+        (_, None) => fullest(fleet, &demand, tenancy, &nothing, &among),
         // Spot is sold from room above the reserve only (rules §2.12).
         (Tenancy::Block { .. }, Some(fit)) if !fit.missing.is_empty() => None,
-        (Tenancy::Block { .. }, Some(fit)) => fullest(fleet, &demand, tenancy, &fit.reserved),
-        (Tenancy::Firm, Some(fit)) => {
-            fullest(fleet, &demand, tenancy, &fit.reserved).or_else(|| fullest(fleet, &demand, tenancy, &nothing))
-        }
+        (Tenancy::Block { .. }, Some(fit)) => fullest(fleet, &demand, tenancy, &fit.reserved, &among),
+        (Tenancy::Firm, Some(fit)) => fullest(fleet, &demand, tenancy, &fit.reserved, &among)
+            .or_else(|| fullest(fleet, &demand, tenancy, &nothing, &among)),
     }
 }
 
-fn fullest(fleet: &Fleet, demand: &Amounts, tenancy: Tenancy, reserved: &BTreeMap<HostId, Amounts>) -> Option<HostId> {
-    let open = fleet.hosts.iter().filter(|(_, host)| host.terms.admit(tenancy));
+fn fullest(
+    fleet: &Fleet,
+    demand: &Amounts,
+    tenancy: Tenancy,
+    reserved: &BTreeMap<HostId, Amounts>,
+    among: &impl Fn(HostId) -> bool,
+) -> Option<HostId> {
+    let open = fleet.hosts.iter().filter(|(id, host)| among(**id) && host.terms.admit(tenancy));
     let fits = open.filter_map(|(id, host)| {
         let mut left = host.free();
         if let Some(reserved) = reserved.get(id) {
@@ -203,6 +218,16 @@ pub fn plan_besides(
 pub fn fits_on(fleet: &Fleet, host: HostId, demand: &Resources) -> bool {
     let host = fleet.hosts.get(&host).filter(|host| host.terms.admit(Tenancy::Firm));
     host.is_some_and(|host| holds(&host.free(), &fleet.amounts(demand)))
+}
+
+/// The host that has most of a kind free, if that is enough; of those that have as much, the first. For what is no instance, and so in no
+/// need to leave the others large.
+pub fn roomiest(fleet: &Fleet, kind: &str, amount: i64) -> Option<HostId> {
+    let demand = Resources::of([(kind, amount)]);
+    let open = fleet.hosts.iter().filter(|(_, host)| host.terms.admit(Tenancy::Firm));
+    let fits = open.filter(|(_, host)| holds(&host.free(), &fleet.amounts(&demand)));
+    let free = |host: &Host| fleet.resources(&host.free()).get(kind);
+    fits.max_by_key(|(id, host)| (free(host), Reverse(**id))).map(|(id, _)| *id)
 }
 
 /// Plans the reclaims that make room on one host, for what cannot go elsewhere since its disk is there (rules §2.12).

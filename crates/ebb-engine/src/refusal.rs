@@ -290,6 +290,50 @@ pub enum Refused {
         "a record gives back no more than was paid of it, in whole units of 0.00000001 (rules §5.3): {left} is left, not {asked}; `ebb bill explain` shows what was given back"
     )]
     MoreThanPaid { asked: Amount, left: Amount },
+    #[error("no data disks are sold here; `ebb catalog` shows what is")]
+    NoDataDisks,
+    #[error("no snapshots are sold here; `ebb catalog` shows what is")]
+    NoSnapshots,
+    #[error("a data disk has 1 to {largest} GiB, not {gib}")]
+    DiskSize { gib: i64, largest: i64 },
+    #[error(
+        "a data disk only grows: it has {gib} GiB, and {wanted} would be fewer; make a smaller one and copy what is on it"
+    )]
+    DiskShrinks { gib: i64, wanted: i64 },
+    #[error("the snapshot is of a disk of {least} GiB, so a disk of it has as many or more, not {gib}")]
+    SmallerThanSnapshot { gib: i64, least: i64 },
+    #[error("the account may have {most} {what}, and with this it would have {wanted}; delete some first")]
+    VolumeQuota { what: &'static str, wanted: i64, most: i64 },
+    #[error("an instance has at most {most} data disks; detach one first")]
+    TooManyDisks { most: usize },
+    #[error("the data disk is attached to {instance} and cannot be {verb}; detach it first (`ebb disks detach`)")]
+    DiskAttached { instance: InstanceId, verb: &'static str },
+    #[error("{copy} is being made of the {noun}; delete it when that is there, or delete that first")]
+    BeingCopied { noun: &'static str, copy: String },
+    #[error(
+        "the data disk is on another host than the instance, and goes nowhere else: make a snapshot, or buy an instance with it (`ebb buy --attach`)"
+    )]
+    DiskElsewhere,
+    #[error("the data disks are on several hosts, and an instance can have those of one only")]
+    DisksApart,
+    #[error(
+        "the host that has the disk has no room for the instance now, and none can be made; try later, or a smaller flavor"
+    )]
+    NoRoomBesideDisk,
+    #[error(
+        "its host has no room for {gib} GiB more; try fewer, or make a larger disk elsewhere and copy what is on it"
+    )]
+    NoRoomForDisk { gib: i64 },
+    #[error("its host, of driver `{driver}`, has no data disks and makes no snapshots; choose another zone")]
+    NoVolumesThere { driver: String },
+    #[error(
+        "the host of the {noun} is away since {since}, and nothing is charged for it; try again when it is back (rules §2.13)"
+    )]
+    VolumeAway { noun: &'static str, since: Timestamp },
+    #[error("the {noun} is {state} and cannot be {verb} now; try again when it is settled")]
+    VolumeState { noun: &'static str, state: &'static str, verb: &'static str },
+    #[error("the {noun} is deleted")]
+    VolumeGone { noun: &'static str },
     #[error("a voucher is worth more than 0 and at most {most} (rules §5.1); name another face")]
     VoucherFace { most: Amount },
     #[error(
@@ -413,6 +457,22 @@ impl Refused {
             Refused::SpendingCap { .. } => "spending-cap",
             Refused::CapTooLow { .. } => "cap-too-low",
             Refused::MoreThanPaid { .. } => "more-than-paid",
+            Refused::NoDataDisks => "no-data-disks",
+            Refused::NoSnapshots => "no-snapshots",
+            Refused::DiskSize { .. } => "disk-size",
+            Refused::DiskShrinks { .. } => "disk-shrinks",
+            Refused::SmallerThanSnapshot { .. } => "smaller-than-snapshot",
+            Refused::VolumeQuota { .. } => "over-disk-quota",
+            Refused::TooManyDisks { .. } => "too-many-disks",
+            Refused::DiskAttached { .. } => "disk-attached",
+            Refused::BeingCopied { .. } => "being-copied",
+            Refused::DiskElsewhere => "disk-elsewhere",
+            Refused::DisksApart => "disks-apart",
+            Refused::NoRoomBesideDisk | Refused::NoRoomForDisk { .. } => "no-capacity",
+            Refused::NoVolumesThere { .. } => "no-volumes-there",
+            Refused::VolumeAway { .. } => "volume-unavailable",
+            Refused::VolumeState { .. } => "volume-state",
+            Refused::VolumeGone { .. } => "volume-deleted",
             Refused::VoucherFace { .. } => "voucher-face",
             Refused::VoucherPeriod(_) => "voucher-period",
             Refused::VoucherScope(_) => "voucher-scope",

@@ -283,13 +283,9 @@ impl Spending {
         let mut draws = together(draws, self.open_since);
         let Some(window) = Period::new(month.since.max(self.open_since), month.until) else { return Used::default() };
         let of = |draws: &[Draw], grant| {
-            let by = |test: fn(Meter) -> bool| gross(draws.iter().filter(|draw| test(draw.meter)), window);
-            Used {
-                compute: by(|meter| meter == Meter::Compute),
-                disks: by(|meter| meter == Meter::SystemDisk),
-                others: by(|meter| !Meter::OF_INSTANCE.contains(&meter)),
-                grant,
-            }
+            let meter = |wanted| gross(draws.iter().filter(|draw| draw.meter == wanted), window);
+            let flat = gross(draws.iter().filter(|draw| !Meter::OF_INSTANCE.contains(&draw.meter)), window);
+            Used { compute: meter(Meter::Compute), disks: meter(Meter::SystemDisk), flat, grant }
         };
         let Some(Allowance { grant, at_end, over }) = &self.allowance else { return of(&draws, Exact::ZERO) };
         let valid = Period { since: grant.claimed_at, until: grant.valid_until };
@@ -316,14 +312,14 @@ pub struct Used {
     pub compute: Exact,
     /// System disks.
     pub disks: Exact,
-    /// What is no instance's.
-    pub others: Exact,
+    /// Of what is no instance's: data disks, snapshots and bandwidth.
+    pub flat: Exact,
     pub grant: Exact,
 }
 
 impl Used {
     pub fn payable(&self) -> Exact {
-        self.compute + self.disks + self.others - self.grant
+        self.compute + self.disks + self.flat - self.grant
     }
 }
 

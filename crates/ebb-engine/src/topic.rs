@@ -125,6 +125,18 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::VoucherIssued { .. }
         | Event::VoucherRevoked { .. }
         | Event::VoucherExpired { .. }
+        | Event::VolumeCreated { .. }
+        | Event::VolumeThere { .. }
+        | Event::VolumeFailed { .. }
+        | Event::DiskAttached { .. }
+        | Event::DiskDetachAsked { .. }
+        | Event::DiskDetached { .. }
+        | Event::VolumeResized { .. }
+        | Event::VolumeDeleted { .. }
+        | Event::VolumeGone { .. }
+        | Event::VolumeLost { .. }
+        | Event::VolumeUnavailable { .. }
+        | Event::VolumeAvailable { .. }
         | Event::Frozen { .. }
         | Event::Thawed { .. }
         | Event::HourClosed { .. } => false,

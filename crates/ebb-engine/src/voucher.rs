@@ -222,8 +222,9 @@ fn pays_something(kind: VoucherKind, pays: &Scope, catalog: &Catalog) -> bool {
 
 /// What is sold by time and is no instance.
 fn others(catalog: &Catalog) -> impl Iterator<Item = Meter> {
-    let bandwidth = catalog.regions.iter().any(|region| region.bandwidth.is_some());
-    bandwidth.then_some(Meter::Bandwidth).into_iter()
+    let bandwidth = catalog.regions.iter().any(|region| region.bandwidth.is_some()).then_some(Meter::Bandwidth);
+    let disks = catalog.data_disk.iter().flat_map(|_| [Meter::DataDisk, Meter::Snapshot]);
+    disks.chain(bandwidth)
 }
 
 /// When its owner is told that it expires soon: so many days before, or when it becomes valid, if that is later.

@@ -144,6 +144,13 @@ pub struct Limits {
     /// So many of them may say together what comes in to one instance.
     #[serde(default = "security_groups_per_instance")]
     pub security_groups_per_instance: i64,
+    /// The most data disks, GiB of them together, and snapshots that an account may have.
+    #[serde(default = "disks_per_account")]
+    pub disks_per_account: i64,
+    #[serde(default = "disk_gib_per_account")]
+    pub disk_gib_per_account: i64,
+    #[serde(default = "snapshots_per_account")]
+    pub snapshots_per_account: i64,
 }
 
 fn images_per_account() -> i64 {
@@ -176,6 +183,18 @@ fn rules_per_security_group() -> i64 {
 
 fn security_groups_per_instance() -> i64 {
     5
+}
+
+fn disks_per_account() -> i64 {
+    200
+}
+
+fn disk_gib_per_account() -> i64 {
+    32_768
+}
+
+fn snapshots_per_account() -> i64 {
+    500
 }
 
 fn clock_jump_seconds() -> i64 {
@@ -586,6 +605,15 @@ impl Catalog {
         }
         check(all_sane(&self.disk_price()), "system_disk: the price of gib GiB is not from 0 to 1000000".into());
         check(self.system_disk.gib > 0, "system_disk: gib is not above 0".into());
+        if let Some(disk) = &self.data_disk {
+            check((1..=65_536).contains(&disk.largest_gib), "data_disk: largest_gib is not from 1 to 65536".into());
+            let all = |prices: &Prices, gib: i64| all_sane(prices) && all_sane(&prices.times(gib));
+            let fits = all(&disk.price, disk.largest_gib);
+            check(fits, "data_disk: the price of the largest disk is not from 0 to 1000000 an hour".into());
+            let fits =
+                disk.snapshot.as_ref().is_none_or(|prices| all(prices, disk.largest_gib.max(self.system_disk.gib)));
+            check(fits, "data_disk: the snapshot of the largest disk is not from 0 to 1000000 an hour".into());
+        }
         let limits = &self.limits;
         for (name, value, least) in [
             ("notice_seconds", limits.notice_seconds, 0),
@@ -607,6 +635,11 @@ impl Catalog {
             ("security_groups_per_account", limits.security_groups_per_account, 1),
             ("rules_per_security_group", limits.rules_per_security_group, 0),
             ("security_groups_per_instance", limits.security_groups_per_instance, 1),
+            ("disks_per_account", limits.disks_per_account, 0),
+            ("disk_gib_per_account", limits.disk_gib_per_account, 0),
+            ("snapshots_per_account", limits.snapshots_per_account, 0),
+            ("images_per_account", limits.images_per_account, 0),
+            ("image_gib", limits.image_gib, 1),
         ] {
             check(
                 (least..=86_400 * 366).contains(&value),

@@ -8,6 +8,7 @@ pub mod billing;
 pub mod calendar;
 pub mod catalog;
 pub mod currency;
+pub mod disk;
 pub mod id;
 pub mod image;
 pub mod instance;

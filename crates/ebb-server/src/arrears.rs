@@ -194,6 +194,9 @@ impl Unit {
         for one in self.reads.rows(instance::live_of_account(id)).await?.iter().map(instance::read) {
             self.step(&one, Input::Thawed { at }).await?;
         }
+        if known.arrears.frozen.is_some() {
+            self.thaw_volumes(id, at).await?;
+        }
         Ok(())
     }
 
@@ -348,6 +351,7 @@ async fn tend(mut unit: Unit, id: AccountId, hosts: Hosts) -> Outcome<Decision<T
                 arrears::freeze(&seen.known.arrears, at, unit.now.second(), &app.catalog.limits.arrears).frozen;
             let frozen = frozen.expect("a freeze has its seconds");
             unit.guard(rows::freeze(&seen.known, &frozen));
+            unit.freeze_volumes(id, at);
             let (by, release_at) = (seen.freeze.1, frozen.until);
             unit.log_and_tell_account(id, &Event::AccountFrozen { at, by, release_at });
             unit.write(bill::close_spans_by(id, Meter::Bandwidth, at));
@@ -361,6 +365,7 @@ async fn tend(mut unit: Unit, id: AccountId, hosts: Hosts) -> Outcome<Decision<T
                     unit.release_address(&known, at);
                 }
             }
+            unit.let_volumes_go(id).await?;
         }
     }
     Ok(unit.done(Tended::Again))

@@ -9,7 +9,7 @@ use ebb_model::id::{AccountId, HostId, VoucherId};
 use ebb_model::time::Second;
 use ebb_model::voucher::Fine;
 use ebb_store::rows::{
-    account, address, adjustment, arrears, audit, bill, budget, cap, host, instance, traffic, trial, voucher,
+    account, address, adjustment, arrears, audit, bill, budget, cap, host, instance, traffic, trial, volume, voucher,
 };
 use ebb_store::{Query, Reads, Row, StoreError};
 use std::collections::BTreeMap;
@@ -77,6 +77,9 @@ impl App {
                 let here = known.id.to_string();
                 pages(&reads, "id", |after| audit::on_host(&here, after), |row| one.instance(&instance::read(row)))
                     .await?;
+                for row in reads.rows(volume::on_host(known.id)).await? {
+                    one.volume(&volume::read(&row));
+                }
                 let mut found = Found::up_to(most);
                 Ok((one.finish(&mut found), found))
             })
@@ -177,6 +180,8 @@ async fn audit_one(app: &App, reads: &Reads, id: AccountId, most: usize) -> Resu
     };
     pages(reads, "id", of_account, instance).await?;
     pages(reads, "id", |after| audit::addresses(id, after), |row| one.address(address::read(row))).await?;
+    let of_volumes = |after: &str| volume::of_account(id, after, audit::PAGE);
+    pages(reads, "id", of_volumes, |row| one.volume(volume::read(row))).await?;
     for hold in reads.rows(account::holds(id)).await?.iter().map(account::read_hold) {
         one.hold(hold.instance, hold.amount);
     }

@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::denied::Denied;
 use crate::trial;
 use crate::unit::{Outcome, Unit, refuse};
+use crate::volume;
 use ebb_engine::event::Event;
 use ebb_engine::lifecycle::{Input, step};
 use ebb_engine::outlays::{self, Known, Outlays};
@@ -134,7 +135,9 @@ pub async fn read(
     let listed = |one: &Instance| is_listed(&app.catalog, holder, one);
     let costs = |one: &Instance| tariff(&app.catalog, one);
     let (limits, calendar) = (&app.catalog.limits, &app.catalog.time_zone);
-    let all = outlays(&Known { spans: &spans, live: &live, listed: &listed, tariff: &costs, limits, calendar });
+    let flat = volume::to_come(app, reads, of, now).await?;
+    let all =
+        outlays(&Known { flat: &flat, spans: &spans, live: &live, listed: &listed, tariff: &costs, limits, calendar });
     let (draws, blocks, ended, owed) = (all.draws, all.blocks, all.ended, all.owed);
     let flowed = flowed(app, reads, of.id).await?;
     Ok((Spending { open_since, billed, draws, blocks, ended, flowed, owed, allowance }, live))

@@ -109,6 +109,10 @@ impl Denied {
                 | Refused::NoPublicAddresses(_)
                 | Refused::NumberOfGroups { .. }
                 | Refused::VerifiedByNothing
+                | Refused::NoDataDisks
+                | Refused::NoSnapshots
+                | Refused::DiskSize { .. }
+                | Refused::SmallerThanSnapshot { .. }
                 | Refused::VoucherFace { .. }
                 | Refused::VoucherPeriod(_)
                 | Refused::VoucherScope(_)

@@ -6,10 +6,11 @@ use crate::lending::{ALARM, ITSELF, log};
 use crate::peers::Peers;
 use crate::security_group;
 use crate::unit::{Outcome, Unit, settled_already};
+use crate::volume as volumes;
 use ebb_driver::fake::FakeHost;
 use ebb_driver::protocol::{
-    DesiredGuest, Features, FromHost, GuestSpec, Hello, Is, Metadata, ObservedGuest, ObservedVolume, PlannedEnd,
-    Position, ToHost, Want,
+    DesiredGuest, DesiredVolume, Features, FromHost, GuestSpec, Hello, Is, Metadata, ObservedGuest, ObservedVolume,
+    PlannedEnd, Position, ToHost, VolumeIs, Want,
 };
 use ebb_engine::lending::{HostEvent, Lending};
 use ebb_engine::lifecycle::{Input, Report};
@@ -24,7 +25,7 @@ use ebb_model::volume::VolumeId;
 use ebb_store::rows::host::Host;
 use ebb_store::rows::instance::Seen;
 use ebb_store::rows::lending;
-use ebb_store::rows::{account, address, alarm, drill, host, image, instance, notice, password};
+use ebb_store::rows::{account, address, alarm, drill, host, image, instance, notice, password, volume};
 use ebb_store::{Decision, Halt, Row, StoreError};
 use futures_util::future::try_join_all;
 use std::collections::{BTreeMap, BTreeSet};
@@ -82,6 +83,7 @@ pub struct Link {
     pub greeted: Greeted,
     /// What the host had when it said hello.
     pub guests: Vec<InstanceId>,
+    pub volumes: Vec<VolumeId>,
     pub socket: PathBuf,
     pub say: mpsc::UnboundedSender<Ask>,
     /// Told when there are new orders.
@@ -133,9 +135,14 @@ impl App {
         for guests in hello.guests.chunks(at_once) {
             try_join_all(guests.iter().map(|observed| self.observe(greeted.id, observed.clone()))).await?;
         }
+        for observed in &hello.volumes {
+            self.observe_volume(greeted.id, observed.clone()).await?;
+        }
         if !greeted.gap {
             let there: Vec<InstanceId> = hello.guests.iter().map(|guest| guest.id).collect();
             self.miss(greeted, hello.position.sequence, &there).await?;
+            let there: Vec<VolumeId> = hello.volumes.iter().map(|volume| volume.id).collect();
+            self.miss_volumes(greeted.id, greeted.last_heard_at, hello.position.sequence, &there).await?;
         }
         Ok(greeted)
     }
@@ -182,6 +189,11 @@ impl App {
         let key = from.to_string();
         let written = self.unit("part-host", &key, move |mut unit| async move {
             unit.write(host::seen(from, heard_at));
+            if unit.reads.row(volume::on_host(from)).await?.is_some() {
+                // If its owner has it then, and it is not heard, what lies on it is away with it.
+                let at = heard_at.plus_seconds(unit.app.catalog.limits.host_lost_seconds);
+                unit.write(alarm::set_at_latest(ALARM, &from.to_string(), at));
+            }
             Ok(unit.done(()))
         });
         Ok(written.await?)
@@ -196,12 +208,17 @@ impl App {
         }
         let link = self.link(known.id)?;
         self.miss(link.greeted, i64::MAX, &link.guests).await?;
+        self.miss_volumes(known.id, link.greeted.last_heard_at, i64::MAX, &link.volumes).await?;
         // Above everything that the host has obeyed, and everything that it has is ordered anew.
         let sequence = self.unit("accept-gap", name, move |mut unit| async move {
             // Orders are written while the gap is open, too: they must not end up below what the host is told.
             let row = unit.reads.row(host::by_id(known.id)).await?.expect("hosts are never deleted");
             let sequence = link.greeted.obeyed.max(host::read(&row).sequence);
             unit.write(host::accept_gap(known.id, sequence));
+            // First what guests may be told to have.
+            for row in unit.reads.rows(volume::on_host(known.id)).await? {
+                unit.order_volume(&volume::read(&row));
+            }
             for row in unit.reads.rows(instance::on_host(known.id)).await? {
                 let live = instance::read(&row);
                 if desired(&live, &unit.app.catalog.limits).is_some() {
@@ -222,13 +239,15 @@ impl App {
         self.store
             .read(move |reads| async move {
                 let rows = reads.rows(host::orders_after(to, after, ORDERS_AT_ONCE)).await?;
+                let of_volumes = reads.rows(volume::orders_after(to, after, ORDERS_AT_ONCE)).await?;
                 let copies = reads.rows(image::orders_after(to, after, ORDERS_AT_ONCE)).await?;
-                let pages = [&rows, &copies];
-                let Some(sequence) = up_to(&pages) else { return Ok(None) };
+                let Some(sequence) = up_to(&[&rows, &of_volumes, &copies]) else { return Ok(None) };
                 let within = |row: &&Row| row.int("sequence") <= sequence;
                 let largest = app.catalog.limits.image_gib;
-                let volumes = copies.iter().filter(within).map(image::read_joined);
-                let volumes = volumes.map(|(copy, of)| crate::image::desired(&copy, &of, largest)).collect();
+                let of_images = copies.iter().filter(within).map(image::read_joined);
+                let of_images = of_images.map(|(copy, of)| crate::image::desired(&copy, &of, largest));
+                let volumes = of_volumes.iter().filter(within).map(|row| volumes::desired(&volume::read(row)));
+                let volumes: Vec<DesiredVolume> = volumes.chain(of_images).collect();
                 let mut guests = vec![];
                 for row in rows.iter().filter(within) {
                     let about = instance::read(row);
@@ -243,6 +262,7 @@ impl App {
                     let addresses = reads.rows(address::of_instance(about.id)).await?;
                     let seen = instance::read_seen(row);
                     let groups = security_group::of_instance(&reads, about.account, &seen.security_groups).await?;
+                    let disks = volumes::disks_of(&reads, about.id).await?;
                     guests.push(DesiredGuest {
                         id: about.id,
                         generation: about.generation,
@@ -268,7 +288,7 @@ impl App {
                         place: seen.place,
                         ingress: ingress(&groups),
                         addresses: addresses.iter().map(|row| public(&address::read(row))).collect(),
-                        disks: vec![],
+                        disks,
                     });
                 }
                 Ok(Some(ToHost::Desire { sequence, guests, volumes }))
@@ -284,6 +304,11 @@ impl App {
             FromHost::Read(reading) => return self.read_counter(from, reading).await.map(|()| None),
             FromHost::ObservedVolume(seen @ ObservedVolume { id: VolumeId::Image(id), .. }) => {
                 return self.observe_image(from, id, seen).await;
+            }
+            FromHost::ObservedVolume(observed) => {
+                let (volume, gone) = (observed.id, is_gone(&observed));
+                self.observe_volume(from, observed).await?;
+                return Ok(gone.then_some(ToHost::ForgetVolume { volume }));
             }
             _ => return Ok(None),
         };
@@ -317,10 +342,16 @@ impl App {
     }
 }
 
-/// Of these guests the database has written down that they are gone, so the host need not remember them.
+/// Of these guests and volumes the database has written down that they are gone, so the host need not remember them.
 pub fn forgotten(hello: &Hello) -> impl Iterator<Item = ToHost> {
     let gone = hello.guests.iter().filter(|guest| matches!(guest.is, Is::Gone { .. } | Is::Failed { .. }));
-    gone.map(|guest| ToHost::Forget { guest: guest.id })
+    let volumes = hello.volumes.iter().filter(|volume| is_gone(volume));
+    let volumes = volumes.map(|volume| ToHost::ForgetVolume { volume: volume.id });
+    gone.map(|guest| ToHost::Forget { guest: guest.id }).chain(volumes)
+}
+
+fn is_gone(volume: &ObservedVolume) -> bool {
+    matches!(volume.is, VolumeIs::Gone { .. } | VolumeIs::Failed { .. })
 }
 
 /// What a host should make of an instance, and when it is to release it by itself; `None`: nothing yet.
@@ -404,9 +435,10 @@ async fn greet(mut unit: Unit, hello: Hello) -> Outcome<Decision<Greeted>> {
     if known.is_some() {
         unit.write(host::update(&host));
     }
-    let Features { metered_traffic, public_addresses, .. } = hello.features;
+    let Features { metered_traffic, public_addresses, volumes, .. } = hello.features;
     unit.write(address::set_metered(host.id, metered_traffic && public_addresses));
     unit.write(host::set_tunnel(host.id, hello.tunnel));
+    unit.write(volume::set_has_volumes(host.id, volumes));
     if host.lending != before {
         unit.guard(lending::say(host.id, &before, &host.lending));
         let event = if hello.wanted_back { HostEvent::WantedBack } else { HostEvent::NoLongerWanted };
@@ -475,6 +507,7 @@ async fn observe(mut unit: Unit, from: HostId, observed: ObservedGuest) -> Outco
         // Nobody owns it any more; the order to remove it was lost.
         unit.order(&known);
     }
+    unit.see_disks(&known, &observed).await?;
     if let Some(report) = report(&mut unit, &known, &observed).await? {
         unit.step(&known, Input::Report(report)).await?;
     }

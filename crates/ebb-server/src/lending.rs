@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::denied::Denied;
 use crate::room::{beside_reserve, claim, find_free, make_good, plan};
 use crate::unit::{Outcome, Unit, refuse, settled_already};
-use ebb_engine::lending::{Clearing, HostEvent, Leave, Lending, Stance};
+use ebb_engine::lending::{Clearing, Doing, HostEvent, Leave, Lending, Stance};
 use ebb_engine::lifecycle::{Command, Input, Reclaim};
 use ebb_engine::placement::{Demand, Tenancy, clear_host};
 use ebb_engine::reserve::Ordered;
@@ -16,7 +16,7 @@ use ebb_model::instance::{Cause, Instance, State};
 use ebb_model::time::{Second, Timestamp};
 use ebb_model::week::Week;
 use ebb_store::rows::host::{Host, LOST, RoomChange};
-use ebb_store::rows::{alarm, host, instance, lending};
+use ebb_store::rows::{alarm, host, instance, lending, volume};
 use ebb_store::{Decision, Halt, StoreError};
 
 /// The kind of the alarm that looks after a host.
@@ -94,9 +94,14 @@ impl App {
         self.zones_loaded().await?;
         let there = self.unit("tend-host", &id.to_string(), move |unit| tend(unit, id)).await;
         self.look_at_host(id).await?;
-        let (known, there) = there?;
-        // Whose disk is there can wait nowhere else: it keeps its promise, or is lost with its host.
-        let waits = |one: &&Instance| matches!(one.state, State::Waiting { .. }) && one.first_running.is_none();
+        let (known, there, away_since) = there?;
+        // Whose disks are there can wait nowhere else: it keeps its promise, or is lost with its host.
+        let disks = self.store.rows(volume::on_host(id)).await?;
+        let tied: Vec<InstanceId> = disks.iter().filter_map(|row| volume::read(row).state.instance()).collect();
+        let waits = |one: &&Instance| {
+            let new = one.first_running.is_none() && !tied.contains(&one.id);
+            matches!(one.state, State::Waiting { .. }) && new
+        };
         // One that fails stands in nobody's way.
         let mut done = Ok(());
         for waiting in there.iter().filter(waits) {
@@ -107,6 +112,9 @@ impl App {
             for lost in there.iter().filter(|one| !waits(one)) {
                 done = self.lose(lost, known.seen_at).await.and(done);
             }
+            done = self.lose_volumes(id, known.seen_at).await.and(done);
+        } else if let Some(heard_at) = away_since {
+            done = self.lose_volumes(id, heard_at).await.and(done);
         }
         done
     }
@@ -234,19 +242,24 @@ fn fenced(unit: &Unit, known: &Host) -> Outcome<Timestamp> {
     refuse(Denied::Conflict(why))
 }
 
-/// Tells blocks that they have to go. Gives back who is there.
-async fn tend(mut unit: Unit, id: HostId) -> Outcome<Decision<(Host, Vec<Instance>)>> {
+/// Tells blocks that they have to go. Gives back who is there, and until when a host was heard that is away with its owner (rules §2.13).
+async fn tend(mut unit: Unit, id: HostId) -> Outcome<Decision<(Host, Vec<Instance>, Option<Timestamp>)>> {
     let row = unit.reads.row(host::by_id(id)).await?;
     let known = host::read(&row.expect("hosts are never deleted"));
     let stance = unit.app.stance(&known, unit.now);
     let room = host::read_rooms(&unit.reads.rows(host::room_of(id)).await?);
     unit.app.set_host(&known, &room);
-    if let Some(at) = stance.changes_at {
+    let (heard_at, connected) = unit.app.heard(&known);
+    let away_at = heard_at.plus_seconds(unit.app.catalog.limits.host_lost_seconds);
+    let silent = !connected && matches!(stance.doing, Doing::WithOwner { .. });
+    let away_since = Some(heard_at).filter(|_| silent && away_at <= unit.now);
+    let next = Some(away_at).filter(|_| silent && away_at > unit.now).into_iter().chain(stance.changes_at).min();
+    if let Some(at) = next {
         unit.write(alarm::set(ALARM, &id.to_string(), at));
     }
     let there: Vec<Instance> = unit.reads.rows(instance::on_host(id)).await?.iter().map(instance::read).collect();
     if known.state == LOST {
-        return Ok(unit.done((known, there)));
+        return Ok(unit.done((known, there, None)));
     }
     if let Some(clearing) = stance.clears {
         let stays = |one: &&Instance| one.lease_end().is_none_or(|end| end.start() > clearing.deadline);
@@ -268,7 +281,7 @@ async fn tend(mut unit: Unit, id: HostId) -> Outcome<Decision<(Host, Vec<Instanc
     }
     // What lends for a while only is no place for those that wait, either.
     let there = if stance.lent_until.is_some() { there } else { vec![] };
-    Ok(unit.done((known, there)))
+    Ok(unit.done((known, there, away_since)))
 }
 
 /// One that ends before, or has its notice already, need not be told.
@@ -290,7 +303,7 @@ async fn replan(mut unit: Unit, id: InstanceId, from: HostId, lost: bool) -> Out
     unit.take_turn(&before.zone).await;
     unit.clear_doubts().await?;
     let demand = Demand { account: Some(before.account), resources: &before.resources };
-    let free = find_free(&mut unit, &before.zone, &before.resources, Tenancy::Firm).await?;
+    let free = find_free(&mut unit, &before.zone, &before.resources, Tenancy::Firm, None).await?;
     let wait = unit.app.catalog.limits.firm_wait_seconds;
     let mut victims = vec![];
     let (to, give_up_at) = match &free {

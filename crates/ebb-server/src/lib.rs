@@ -41,6 +41,7 @@ mod traffic;
 mod trial;
 mod unit;
 mod verifier;
+mod volume;
 mod voucher;
 mod work;
 mod zone;

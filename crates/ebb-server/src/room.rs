@@ -5,11 +5,13 @@ use crate::denied::Denied;
 use crate::routes::host::doing;
 use crate::unit::{Outcome, Unit, refuse, settled_already};
 use ebb_engine::fleet::Fleet;
-use ebb_engine::placement::{Chosen, Decision, Demand, Room, Tenancy, cause_of, fits_on, place, plan_besides, plan_on};
+use ebb_engine::placement::{
+    Chosen, Decision, Demand, Room, Tenancy, cause_of, fits_on, place, place_among, plan_besides, plan_on,
+};
 use ebb_engine::quote::Quote;
 use ebb_engine::refusal::Refused;
 use ebb_engine::reserve::{Beside, Ordered, plan_beside};
-use ebb_model::catalog::Limits;
+use ebb_model::catalog::{Limits, SYSTEM_DISK};
 use ebb_model::id::{AccountId, HostId, InstanceId};
 use ebb_model::instance::{Cause, Instance, Purchase, State};
 use ebb_model::resources::Resources;
@@ -32,31 +34,69 @@ const TRUSTED: u32 = 3;
 /// So often the picture is read again while one order is placed; then somebody else is let go first.
 pub const MOST_CORRECTIONS: usize = 64;
 
-/// Takes free room, else plans reclaims for a firm order, else refuses.
+/// The data disks of an order.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Disks {
+    /// Those that are there are on this host, where the instance must go.
+    pub on: Option<HostId>,
+    /// So many GiB more are to be beside it.
+    pub more_gib: i64,
+}
+
+/// Takes free room, else plans reclaims for a firm order, else refuses. What its new disks need beside it must be free, or will be when
+/// those have gone; it is taken by them.
 pub async fn room_for(
     unit: &mut Unit,
     order: InstanceId,
     buyer: AccountId,
     zone: &str,
     quote: &Quote,
+    disks: Disks,
 ) -> Outcome<Begin> {
     let limits = unit.app.catalog.limits.clone();
     unit.take_turn(zone).await;
     unit.clear_doubts().await?;
     let takes = takes_room(&quote.purchase, &limits);
-    let demand = Demand { account: Some(buyer), resources: &quote.resources };
-    let room = match place_now(unit, zone, quote).await? {
+    let together = quote.resources.plus(&Resources::of([(SYSTEM_DISK, disks.more_gib)]));
+    let demand = Demand { account: Some(buyer), resources: &together };
+    let room = match place_now(unit, zone, quote, &together, disks.on).await? {
         Some((room, tenancy)) => Planned::Free(room, tenancy),
-        None => match if takes { plan(unit, zone, &demand).await? } else { None } {
+        None => match if takes { plan_beside_disks(unit, zone, &demand, disks).await? } else { None } {
             Some(decision) => Planned::Cleared(decision),
             // What somebody seems to take may come to nothing.
             None if unit.tried <= TRUSTED && !unit.app.zones.all_ahead().is_empty() => return Err(ahead()),
-            None => return refuse(Refused::NoCapacity(zone.to_owned())),
+            None => return refuse(no_room(zone, disks)),
         },
     };
-    let (resources, zone) = (&quote.resources, zone.to_owned());
-    let wanted = Wanted { order, buyer, zone: zone.clone(), resources, takes, refusal: Refused::NoCapacity(zone) };
-    promise(unit, &wanted, room, quote.purchase.is_firm()).await
+    let (resources, zone, refusal) = (&quote.resources, zone.to_owned(), no_room(zone, disks));
+    promise(unit, &Wanted { order, buyer, zone, resources, takes, refusal }, room, quote.purchase.is_firm()).await
+}
+
+fn no_room(zone: &str, disks: Disks) -> Refused {
+    disks.on.map_or_else(|| Refused::NoCapacity(zone.to_owned()), |_| Refused::NoRoomBesideDisk)
+}
+
+/// The same where disks are, or will be; these have no room that is only being cleared.
+async fn plan_beside_disks(
+    unit: &mut Unit,
+    zone: &str,
+    demand: &Demand<'_>,
+    disks: Disks,
+) -> Outcome<Option<Decision>> {
+    let app = unit.app.clone();
+    let decision = match disks.on {
+        None => plan(unit, zone, demand).await?,
+        Some(host) => {
+            right_about(unit, zone, host).await?;
+            let (now, notice) = (unit.now, app.catalog.limits.notice_seconds);
+            app.zones.with(&app.catalog, zone, |fleet| plan_on(fleet, host, demand, now, notice))
+        }
+    };
+    let now = Resources::of([(SYSTEM_DISK, demand.resources.get(SYSTEM_DISK))]);
+    let fits = |decision: &Decision| {
+        disks.more_gib == 0 || app.zones.with(&app.catalog, zone, |fleet| fits_on(fleet, decision.hosts[0].host, &now))
+    };
+    Ok(decision.filter(fits))
 }
 
 /// Room for a start after an economical stop: on the host that has the disk, and nowhere else (rules §2.12).
@@ -321,21 +361,35 @@ fn tenancies(quote: &Quote, now: Timestamp, limits: &Limits) -> impl Iterator<It
 }
 
 /// Free room for an order, if there is any, and for how long it is there.
-async fn place_now(unit: &mut Unit, zone: &str, quote: &Quote) -> Outcome<Option<(Room, Tenancy)>> {
+async fn place_now(
+    unit: &mut Unit,
+    zone: &str,
+    quote: &Quote,
+    resources: &Resources,
+    on: Option<HostId>,
+) -> Outcome<Option<(Room, Tenancy)>> {
     let limits = unit.app.catalog.limits.clone();
     for tenancy in tenancies(quote, unit.now, &limits) {
-        if let Some(room) = find_free(unit, zone, &quote.resources, tenancy).await? {
+        if let Some(room) = find_free(unit, zone, resources, tenancy, on).await? {
             return Ok(Some((room, tenancy)));
         }
     }
     Ok(None)
 }
 
-/// The host on which a demand fits now, with its room as the database has it. That it fits is guarded when it is taken.
-pub async fn find_free(unit: &mut Unit, zone: &str, resources: &Resources, tenancy: Tenancy) -> Outcome<Option<Room>> {
+/// The host on which a demand fits now, any or a certain one, with its room as the database has it. That it fits is guarded when it is
+/// taken.
+pub async fn find_free(
+    unit: &mut Unit,
+    zone: &str,
+    resources: &Resources,
+    tenancy: Tenancy,
+    on: Option<HostId>,
+) -> Outcome<Option<Room>> {
     let app = unit.app.clone();
     for _ in 0..MOST_CORRECTIONS {
-        let found = app.zones.with(&app.catalog, zone, |fleet| place(fleet, resources, tenancy));
+        let here = |host| on.is_none_or(|on| on == host);
+        let found = app.zones.with(&app.catalog, zone, |fleet| place_among(fleet, resources, tenancy, here));
         let Some(host) = found else { return Ok(None) };
         let room = unit.room_of(host).await?;
         // What was tried again and again perhaps believes something wrong.

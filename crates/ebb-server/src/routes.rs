@@ -10,6 +10,7 @@ mod budget;
 mod cap;
 mod catalog;
 mod conversion;
+mod disk;
 mod drill;
 mod explanation;
 mod forecast;
@@ -31,6 +32,7 @@ mod resize;
 mod sale;
 mod sandbox;
 mod security_group;
+mod snapshot;
 mod stream;
 mod subscription;
 mod trial;
@@ -80,6 +82,8 @@ const DOCS: &str = "/docs";
         address::list, address::allocate, address::bind, address::unbind, address::charge, address::release, address::send,
         security_group::list, security_group::show, security_group::create, security_group::allow, security_group::deny,
         security_group::delete, security_group::choose,
+        disk::create, disk::list, disk::show, disk::attach, disk::detach, disk::resize, disk::change, disk::remove,
+        snapshot::create, snapshot::list, snapshot::show, snapshot::change, snapshot::remove,
         voucher::issue, voucher::list, voucher::show, voucher::revoke,
         bill::bill, bill::events, explanation::show, adjustment::adjust, audit::show, cap::show, cap::set, cap::remove,
         budget::show, budget::set, budget::remove, forecast::show,
@@ -185,6 +189,15 @@ pub fn router(app: App) -> Router {
         .route("/v1/security-groups/{group}/allow", post(security_group::allow))
         .route("/v1/security-groups/{group}/deny", post(security_group::deny))
         .route("/v1/instances/{id}/security-groups", post(security_group::choose))
+        .route("/v1/disks", post(disk::create).get(disk::list))
+        .route("/v1/disks/{id}", get(disk::show).delete(disk::remove))
+        .route("/v1/disks/{id}/attach", post(disk::attach))
+        .route("/v1/disks/{id}/detach", post(disk::detach))
+        .route("/v1/disks/{id}/resize", post(disk::resize))
+        .route("/v1/disks/{id}/change", post(disk::change))
+        .route("/v1/snapshots", post(snapshot::create).get(snapshot::list))
+        .route("/v1/snapshots/{id}", get(snapshot::show).delete(snapshot::remove))
+        .route("/v1/snapshots/{id}/change", post(snapshot::change))
         .route("/v1/bills", get(bill::bill))
         .route("/v1/events", get(bill::events))
         .route("/v1/records/{id}/explanation", get(explanation::show))

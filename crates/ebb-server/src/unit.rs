@@ -22,6 +22,7 @@ use ebb_engine::reinstall::reinstall;
 use ebb_engine::resize::{self, Size};
 use ebb_engine::topic;
 use ebb_model::billing::Meter;
+use ebb_model::disk::Volume;
 use ebb_model::id::{AccountId, DecisionId, EventId, InstanceId};
 use ebb_model::instance::{Cause, Instance, State};
 use ebb_model::resources::Resources;
@@ -32,7 +33,7 @@ use ebb_store::rows::decision::{self, Decided};
 use ebb_store::rows::host::RoomChange;
 use ebb_store::rows::{
     account, alarm, bill, block, budget as budget_rows, cap as cap_rows, delivery, event, host, instance, lending,
-    notice,
+    notice, volume,
 };
 use ebb_store::{Decision, Halt, Query, Reads, StoreError};
 use futures_util::future::BoxFuture;
@@ -150,17 +151,19 @@ impl Unit {
 
     /// Ends the unit: everything is written together, or nothing.
     pub fn done<T>(mut self, answer: T) -> Decision<T> {
-        let accounts: BTreeSet<AccountId> = self.touched.instances.iter().map(|one| one.account).collect();
+        let accounts: BTreeSet<AccountId> = self.touched.accounts().collect();
         accounts.into_iter().for_each(|account| self.look_after_cap(account));
         if self.room_changed {
-            let zones: BTreeSet<String> = self.touched.instances.iter().map(|one| one.zone.clone()).collect();
+            let volumes = self.touched.volumes.iter().map(|one| one.zone.clone());
+            let zones: BTreeSet<String> =
+                self.touched.instances.iter().map(|one| one.zone.clone()).chain(volumes).collect();
             zones.iter().for_each(|zone| self.look_after_reserve(zone));
         }
         if let Some(account) = self.account.filter(|_| self.changed) {
             // Of two units that change an account one sees the other's change.
             self.guards.insert(0, account::change(&account));
         }
-        self.app.zones.begin(&self.app.catalog, &self.touched.instances);
+        self.app.zones.begin(&self.app.catalog, &self.touched);
         *self.told.lock() = self.touched;
         Decision { guards: self.guards, writes: self.writes, answer }
     }
@@ -243,6 +246,7 @@ impl Unit {
                 self.write(block::ended(next.id, end.cause, *gone_at, deadline));
             }
             self.part_with_addresses(&next).await?;
+            self.tell_disks(before, &next).await?;
             Ok(next)
         })
     }
@@ -375,7 +379,7 @@ impl Unit {
                 let change = if releasing { RoomChange::FreeReleasing } else { RoomChange::Free };
                 self.room(next, change, &less.positive()).await?;
                 // With what it takes of another kind at the same time.
-                self.grant_room(next, &less).await?;
+                self.grant_room(next.host, Some(next.id), &less).await?;
             }
         }
         Ok(())
@@ -392,6 +396,29 @@ impl Unit {
         self.touched.ordered.insert(host);
     }
 
+    /// The same of a volume.
+    pub fn order_volume(&mut self, about: &Volume) {
+        self.writes.extend(volume::order(about.host, about.id));
+        self.touched.ordered.insert(about.host);
+    }
+
+    /// The same of an instance of which only its host is known.
+    pub fn order_guest(&mut self, on: ebb_model::id::HostId, id: InstanceId) {
+        self.writes.extend(host::order(on, id));
+        self.touched.ordered.insert(on);
+    }
+
+    /// As this unit has left it, if it changed it already.
+    pub fn newest_volume(&self, known: Volume) -> Volume {
+        let mine = self.touched.volumes.iter().rev().find(|one| one.id == known.id);
+        mine.cloned().unwrap_or(known)
+    }
+
+    /// What others hear of a volume when this is done.
+    pub fn touch_volume(&mut self, next: &Volume) {
+        self.touched.volumes.push(next.clone());
+    }
+
     async fn room(&mut self, about: &Instance, change: RoomChange, by: &Resources) -> Outcome<()> {
         let room = self.room_of(about.host).await?;
         self.change_room(&room, change, by);
@@ -406,7 +433,7 @@ impl Unit {
     /// Gives up room that was promised to `left`; whoever waits behind it may fit now.
     pub async fn drop_claim(&mut self, left: &Instance) -> Outcome<()> {
         self.room(left, RoomChange::DropClaim, &left.claimed()).await?;
-        self.grant_room(left, &Resources::default()).await
+        self.grant_room(left.host, Some(left.id), &Resources::default()).await
     }
 
     /// What is placed on a host is placed only if it admits that still, and nobody says otherwise meanwhile: whoever does looks at who
@@ -429,19 +456,24 @@ impl Unit {
 
     /// Starts those that wait for room on the host that one has left, first come first served (rules §2.12). `freed` is the room
     /// that it had; one that gave up had none, but stood before others.
-    async fn grant_room(&mut self, left: &Instance, freed: &Resources) -> Outcome<()> {
-        let room = self.room_of(left.host).await?;
+    pub async fn grant_room(
+        &mut self,
+        on: ebb_model::id::HostId,
+        left: Option<InstanceId>,
+        freed: &Resources,
+    ) -> Outcome<()> {
+        let room = self.room_of(on).await?;
         // Whoever waits has claimed; else the host's guests, perhaps thousands, need not be looked through.
         if room.claimed.iter().all(|(_, claimed)| claimed == 0) {
             return Ok(());
         }
         // Those that wait for a lost host are planned anew; nothing starts there.
-        if self.is_lost(left.host).await? {
+        if self.is_lost(on).await? {
             return Ok(());
         }
         let mut free = room.capacity.minus(&room.used).plus(freed);
-        let there = self.reads.rows(instance::on_host(left.host)).await?;
-        let waits = |i: &Instance| matches!(i.state, State::Waiting { .. }) && i.id != left.id;
+        let there = self.reads.rows(instance::on_host(on)).await?;
+        let waits = |i: &Instance| matches!(i.state, State::Waiting { .. }) && Some(i.id) != left;
         let mut waiting: Vec<Instance> = there.iter().map(instance::read).filter(waits).collect();
         waiting.sort_by_key(|one| (one.waits_since(), one.id));
         for next in waiting {
@@ -471,7 +503,7 @@ impl Told {
     fn come_to_nothing(&self) {
         let before = std::mem::take(&mut *self.lock());
         self.app.zones.hear_persons(&before.persons, false);
-        self.app.zones.end(&self.app.catalog, &before.instances, false);
+        self.app.zones.end(&self.app.catalog, &before, false);
     }
 }
 
@@ -523,12 +555,12 @@ impl App {
         }
         self.zones.hear_persons(&touched.persons, answer.is_ok());
         if answer.is_ok() {
-            self.zones.end(&self.catalog, &touched.instances, true);
+            self.zones.end(&self.catalog, &touched, true);
             self.wake_hosts(&touched.ordered);
             self.news.send_modify(|count| *count += 1);
             self.note_commit(touched.notices).await;
         } else {
-            self.zones.end(&self.catalog, &touched.instances, false);
+            self.zones.end(&self.catalog, &touched, false);
             // Perhaps it was written after all.
             self.wake_hosts(&touched.ordered);
         }

@@ -19,9 +19,10 @@ use ebb_model::instance::Instance;
 use ebb_model::money::{Amount, Exact};
 use ebb_model::time::{HOUR, Second};
 use ebb_model::traffic::TrafficCharge;
+use ebb_model::volume::VolumeId;
 use ebb_model::voucher::Voucher;
 use ebb_store::rows::account::Account;
-use ebb_store::rows::{address, alarm, instance, voucher};
+use ebb_store::rows::{address, alarm, instance, volume, voucher};
 use ebb_store::{Decision, Reads, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -80,6 +81,15 @@ pub async fn regions(reads: &Reads, of: BTreeSet<ResourceId>) -> Result<BTreeMap
     for some in address::by_ids(addresses) {
         let known = reads.rows(some).await?;
         regions.extend(known.iter().map(address::read).map(|one| (ResourceId::Address(one.id), one.region)));
+    }
+    let volumes = of.iter().filter_map(|one| match one {
+        ResourceId::Disk(id) => Some(VolumeId::Disk(*id)),
+        ResourceId::Snapshot(id) => Some(VolumeId::Snapshot(*id)),
+        _ => None,
+    });
+    for some in volume::by_ids(volumes) {
+        let known = reads.rows(some).await?;
+        regions.extend(known.iter().map(volume::read).map(|one| (one.resource(), one.region)));
     }
     Ok(regions)
 }

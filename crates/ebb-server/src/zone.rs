@@ -10,10 +10,11 @@ use crate::unit::{Outcome, Unit};
 use ebb_engine::fleet::{Facts, Fleet, Terms};
 use ebb_engine::placement::Room;
 use ebb_model::catalog::Catalog;
+use ebb_model::disk::Volume;
 use ebb_model::id::{AccountId, HostId, InstanceId};
 use ebb_model::instance::Instance;
 use ebb_model::time::Timestamp;
-use ebb_store::rows::{account, host, instance, zone};
+use ebb_store::rows::{account, host, instance, volume, zone};
 use ebb_store::{Halt, Row, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -62,6 +63,8 @@ impl Picture {
 #[derive(Default)]
 pub struct Touched {
     pub instances: Vec<Instance>,
+    /// Data disks and snapshots.
+    pub volumes: Vec<Volume>,
     /// Hosts that have new orders.
     pub ordered: BTreeSet<HostId>,
     /// Notices that were given.
@@ -104,9 +107,18 @@ impl Zones {
         }
     }
 
+    /// The same of volumes.
+    pub fn hear_volumes(&self, catalog: &Catalog, changed: &[Volume]) {
+        if !changed.is_empty() {
+            let mut picture = self.lock();
+            changed.iter().for_each(|volume| picture.fleet(catalog, &volume.zone).put_volume(volume));
+        }
+    }
+
     /// What a decision changes if it is committed.
-    pub fn begin(&self, catalog: &Catalog, changed: &[Instance]) {
-        self.hear(catalog, changed);
+    pub fn begin(&self, catalog: &Catalog, changed: &Touched) {
+        self.hear(catalog, &changed.instances);
+        self.hear_volumes(catalog, &changed.volumes);
         let mut picture = self.lock();
         for host in hosts_of(changed) {
             *picture.in_flight.entry(host).or_default() += 1;
@@ -114,7 +126,7 @@ impl Zones {
     }
 
     /// It was committed, or came to nothing.
-    pub fn end(&self, catalog: &Catalog, changed: &[Instance], committed: bool) {
+    pub fn end(&self, catalog: &Catalog, changed: &Touched, committed: bool) {
         {
             let mut picture = self.lock();
             for host in hosts_of(changed) {
@@ -124,7 +136,14 @@ impl Zones {
                 }
             }
         }
-        if committed { self.hear(catalog, changed) } else { self.doubt(changed) }
+        if committed {
+            self.hear(catalog, &changed.instances);
+            self.hear_volumes(catalog, &changed.volumes);
+        } else {
+            self.doubt(&changed.instances);
+            // Of volumes all is read again of their hosts.
+            self.lock().unread.extend(changed.volumes.iter().map(|volume| volume.host));
+        }
     }
 
     /// Whether the picture of a host is ahead of what others can read.
@@ -180,8 +199,9 @@ fn linked(row: &Row) -> (AccountId, AccountId) {
     (account.id, root(&account))
 }
 
-fn hosts_of(changed: &[Instance]) -> BTreeSet<HostId> {
-    changed.iter().map(|instance| instance.host).collect()
+fn hosts_of(changed: &Touched) -> BTreeSet<HostId> {
+    let volumes = changed.volumes.iter().map(|volume| volume.host);
+    changed.instances.iter().map(|instance| instance.host).chain(volumes).collect()
 }
 
 impl App {
@@ -198,6 +218,12 @@ impl App {
         }
         self.load_shortages().await?;
         self.load_persons().await?;
+        let mut after = String::new();
+        while let rows @ [_, ..] = &self.store.rows(volume::live_page(&after, PAGE)).await?[..] {
+            let there: Vec<Volume> = rows.iter().map(volume::read).collect();
+            after = there.last().expect("a page that is not empty").id.to_string();
+            self.zones.hear_volumes(&self.catalog, &there);
+        }
         let mut after = String::new();
         loop {
             let rows = self.store.rows(instance::live_page(&after, PAGE)).await?;
@@ -289,11 +315,13 @@ impl Unit {
     pub async fn read_host(&self, id: HostId) -> Outcome<()> {
         let rows = self.reads.rows(instance::on_host(id)).await?;
         let there: Vec<Instance> = rows.iter().map(instance::read).collect();
+        let volumes = self.reads.rows(volume::on_host(id)).await?;
+        let volumes: Vec<Volume> = volumes.iter().map(volume::read).collect();
         let known = self.reads.row(host::by_id(id)).await?.map(|row| host::read(&row));
         let Some(known) = known else { return Ok(()) };
         let room = host::read_rooms(&self.reads.rows(host::room_of(id)).await?);
         self.app.set_host(&known, &room);
-        self.app.zones.with(&self.app.catalog, &known.zone, |fleet| fleet.replace(id, &there));
+        self.app.zones.with(&self.app.catalog, &known.zone, |fleet| fleet.replace(id, &there, &volumes));
         Ok(())
     }
 }

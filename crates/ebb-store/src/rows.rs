@@ -30,6 +30,7 @@ pub mod subscription;
 pub mod token;
 pub mod traffic;
 pub mod trial;
+pub mod volume;
 pub mod voucher;
 pub mod zone;
 

@@ -26,9 +26,8 @@ pub struct Forecast {
     pub compute: String,
     /// System disks by the hour, before the grant.
     pub disks: String,
-    /// Bandwidth of public addresses, and what else is no instance's.
-    #[serde(default)]
-    pub others: String,
+    /// Data disks, snapshots and bandwidth, which no grant pays.
+    pub flat: String,
     /// Spot blocks that end in this month.
     pub blocks: String,
     /// Months that are paid in advance, by renewals and by orders under way.

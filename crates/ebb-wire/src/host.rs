@@ -27,6 +27,9 @@ pub struct Host {
     pub room: BTreeMap<String, Room>,
     /// Guests that carry our installation's id but are in no table: left running, not charged.
     pub quarantine: Vec<Quarantined>,
+    /// The same of data disks and snapshots: left alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stray_volumes: Vec<StrayVolume>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -68,11 +71,32 @@ pub struct ToldAddress {
     pub mbit: Option<i64>,
 }
 
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct StrayVolume {
+    pub volume: String,
+    pub found_at: String,
+}
+
+/// A data disk or a snapshot as part of its host. It stays there; on a host that is lost, or away with its owner, it is `unavailable` and not
+/// charged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct VolumeOnHost {
+    pub volume: String,
+    pub account: String,
+    pub name: String,
+    pub gib: i64,
+    pub state: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+}
+
 /// One host, what is on it, and what was said about it, oldest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HostShown {
     pub host: Host,
     pub instances: Vec<OnHost>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<VolumeOnHost>,
     pub log: Vec<HostLine>,
 }
 
@@ -83,6 +107,9 @@ pub struct HostSaid {
     /// What is not told to go.
     pub stays: Vec<OnHost>,
     pub leaves: Vec<OnHost>,
+    /// Data disks and snapshots, which stay.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<VolumeOnHost>,
 }
 
 /// An instance as part of its host.

@@ -1,5 +1,6 @@
 //! Instances, as the API says them.
 
+use crate::disk::NewDisk;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -62,6 +63,12 @@ pub struct Buy {
     /// What may come in to it, by name or id: one to five groups of the account; `default` if none is given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub security_groups: Vec<String>,
+    /// With new data disks, which are charged from its first second on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub data_disks: Vec<NewDisk>,
+    /// The ids of data disks of the account that it is to have: it is placed on their host.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attach: Vec<String>,
     /// Not for spot blocks, and not offered otherwise.
     #[serde(default)]
     pub auto_recovery: bool,
@@ -305,6 +312,9 @@ pub struct Instance {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(value_type = std::collections::BTreeMap<String, String>)]
     pub tags: BTreeMap<String, String>,
+    /// The ids of its data disks, in the order in which they were made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub data_disks: Vec<String>,
     /// Whether data disks and the public address stay when it goes.
     pub keep_data_disks: bool,
     pub keep_public_ip: bool,

@@ -8,6 +8,7 @@ pub mod budget;
 pub mod cap;
 pub mod catalog;
 pub mod cloud_event;
+pub mod disk;
 pub mod drill;
 pub mod forecast;
 pub mod host;

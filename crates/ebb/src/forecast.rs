@@ -23,7 +23,7 @@ fn text(forecast: &Forecast) -> String {
         ("to come", money(&forecast.to_come)),
         ("vCPU and memory", money(&forecast.compute)),
         ("system disks", money(&forecast.disks)),
-        ("bandwidth", money(&forecast.others)),
+        ("disks, snapshots, bandwidth", money(&forecast.flat)),
         ("spot blocks", money(&forecast.blocks)),
         ("months in advance", money(&forecast.months)),
         ("less, by the grant", money(&forecast.grant)),

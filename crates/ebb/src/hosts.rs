@@ -149,7 +149,18 @@ fn shown_text(shown: &HostShown) -> String {
         let who = if line.who.contains('-') { short(&line.who) } else { line.who.clone() };
         log.row([instant(&line.at), who, event, details(&line.body)]);
     }
-    facts(&lines) + "\n" + &on_host_text(&shown.instances) + "\n" + &log.text("Nobody has said anything about it.")
+    let mut volumes = Table::new(&["VOLUME", "NAME", "STATE", "GIB>", "INSTANCE"]);
+    for one in &shown.volumes {
+        let instance = one.instance.as_deref().map(short).unwrap_or_default();
+        volumes.row([short(&one.volume), one.name.clone(), one.state.clone(), one.gib.to_string(), instance]);
+    }
+    let volumes = if shown.volumes.is_empty() { String::new() } else { volumes.text("") + "\n" };
+    facts(&lines)
+        + "\n"
+        + &on_host_text(&shown.instances)
+        + "\n"
+        + &volumes
+        + &log.text("Nobody has said anything about it.")
 }
 
 fn on_host_text(list: &[OnHost]) -> String {

@@ -306,6 +306,7 @@ pub fn instance_text(one: &Instance) -> String {
         ("private address", one.private_address.clone().unwrap_or_default()),
         ("public address", public_text(one)),
         ("security groups", one.security_groups.join(", ")),
+        ("data disks", one.data_disks.iter().map(|id| short(id)).collect::<Vec<_>>().join(", ")),
         ("key pair", one.key_pair.clone().unwrap_or_default()),
         ("created", instant(&one.created_at)),
         ("charged since", optional_instant(one.started_at.as_ref())),

@@ -12,6 +12,7 @@ mod console;
 mod conversion;
 mod delivery_args;
 mod demo;
+mod disks;
 mod drills;
 mod events;
 mod evidence;
@@ -33,6 +34,7 @@ mod sandbox;
 mod security_groups;
 mod serve;
 mod session;
+mod snapshots;
 mod ssh;
 mod subscriptions;
 mod table;
@@ -74,7 +76,7 @@ enum Command {
     Quote(sale::Order),
     /// Buy an instance: on demand, by the month, as a spot block or under the trial
     #[command(
-        after_help = "Example:\n  ebb buy c6.large.2 --spot 3 --name web --wait\n  ebb buy c6.large.2 --months 1 --name shop"
+        after_help = "Example:\n  ebb buy c6.large.2 --spot 3 --name web --wait\n  ebb buy c6.large.2 --months 1 --name shop\n  ebb buy c6.large.2 --data-disk 20 --name database"
     )]
     Buy(sale::BuyArgs),
     /// List instances, show one, or say why it was taken or took others
@@ -158,6 +160,12 @@ enum Command {
     /// What may come in to instances through their public addresses
     #[command(subcommand)]
     SecurityGroups(security_groups::SecurityGroups),
+    /// Data disks, which outlive instances
+    #[command(subcommand)]
+    Disks(disks::Disks),
+    /// Snapshots of disks
+    #[command(subcommand)]
+    Snapshots(snapshots::Snapshots),
     /// Customers and their API keys
     #[command(subcommand)]
     Accounts(accounts::Accounts),
@@ -260,6 +268,8 @@ async fn talk(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Whoami => accounts::whoami(session).await,
         Command::Addresses(command) => addresses::addresses(session, &command).await,
         Command::SecurityGroups(command) => security_groups::security_groups(session, &command).await,
+        Command::Disks(command) => disks::disks(session, &command).await,
+        Command::Snapshots(command) => snapshots::snapshots(session, &command).await,
         Command::Accounts(command) => accounts::accounts(session, &command).await,
         Command::Evidence(command) => evidence::run(session, &command).await,
         Command::Hosts(command) => hosts::hosts(session, &command).await,

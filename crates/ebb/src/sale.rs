@@ -5,7 +5,9 @@ use crate::instances;
 use crate::session::Session;
 use crate::table::{Table, facts, instant};
 use crate::wait::{Until, wait};
+use crate::which;
 use ebb_wire::catalog::{Catalog, ComingPrice, Quote};
+use ebb_wire::disk::NewDisk;
 use ebb_wire::instance::{Buy, Instance};
 use std::path::PathBuf;
 
@@ -38,6 +40,12 @@ pub struct Order {
     /// A word of yours by which it is found again, such as fleet=render; may be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = tag)]
     tag: Vec<(String, String)>,
+    /// With a new data disk of so many GiB; may be repeated
+    #[arg(long, value_name = "GIB", allow_negative_numbers = true)]
+    data_disk: Vec<i64>,
+    /// With a data disk that is there already, by id, start of an id, or name: on its host; may be repeated
+    #[arg(long, value_name = "DISK")]
+    attach: Vec<String>,
     /// Let its data disks go with it
     #[arg(long)]
     release_data_disks: bool,
@@ -177,7 +185,13 @@ async fn body(session: &Session, order: &Order) -> Result<Buy, Failure> {
             fits.ok_or_else(|| Failure::Outcome("no zone of the catalog is open to trials".to_owned()))?.id
         }
     };
+    let mut attach = vec![];
+    for disk in &order.attach {
+        attach.push(which::disk(&session.client, disk).await?);
+    }
     Ok(Buy {
+        data_disks: order.data_disk.iter().map(|gib| NewDisk { gib: *gib, name: None }).collect(),
+        attach,
         option: option.to_owned(),
         zone,
         flavor: order.flavor.clone(),

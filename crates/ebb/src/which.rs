@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use ebb_wire::account::Account;
 use ebb_wire::address::Address;
 use ebb_wire::bill::Bill;
+use ebb_wire::disk::{Disk, Snapshot};
 use ebb_wire::image::Image;
 use ebb_wire::instance::Instance;
 use ebb_wire::problem::Page;
@@ -12,12 +13,13 @@ use ebb_wire::subscription::Subscription;
 use ebb_wire::voucher::Voucher;
 
 /// Ids begin with their microsecond of birth and a count, and go on by chance: 20 digits stay unique, and are shown.
-const SHOWN: usize = "i-".len() + 20;
+const SHOWN: usize = 20;
 const WHOLE: usize = 32;
 
 /// An id as tables show it; commands take it back.
 pub fn short(id: &str) -> String {
-    id.get(..SHOWN).unwrap_or(id).to_owned()
+    let kind = id.find('-').map_or(0, |dash| dash + 1);
+    id.get(..kind + SHOWN).unwrap_or(id).to_owned()
 }
 
 /// Finds the instance that `text` names: its id, an unambiguous start of it, or its name. One that is not released goes before those that are.
@@ -126,6 +128,32 @@ pub async fn voucher(client: &Client, text: &str) -> Result<String, Failure> {
     found("voucher", text, "ebb vouchers list --all", pick("voucher", text, "c-", all))
 }
 
+/// Finds a data disk by its id, an unambiguous start of it, or its name.
+///
+/// # Errors
+/// None or several match; the sentence lists them.
+pub async fn disk(client: &Client, text: &str) -> Result<String, Failure> {
+    if is_whole_id(text, "disk-") {
+        return Ok(text.to_owned());
+    }
+    let all: Page<Disk> = client.all("/v1/disks", &[]).await?;
+    let all = all.items.into_iter().map(|one| Candidate { name: one.name, id: one.id }).collect();
+    found("data disk", text, "ebb disks list", pick("data disk", text, "disk-", all))
+}
+
+/// The same of a snapshot.
+///
+/// # Errors
+/// None or several match; the sentence lists them.
+pub async fn snapshot(client: &Client, text: &str) -> Result<String, Failure> {
+    if is_whole_id(text, "snap-") {
+        return Ok(text.to_owned());
+    }
+    let all: Page<Snapshot> = client.all("/v1/snapshots", &[]).await?;
+    let all = all.items.into_iter().map(|one| Candidate { name: one.name, id: one.id }).collect();
+    found("snapshot", text, "ebb snapshots list", pick("snapshot", text, "snap-", all))
+}
+
 struct Candidate {
     id: String,
     name: String,
@@ -156,7 +184,8 @@ fn found(what: &str, text: &str, list: &str, picked: Result<Option<String>, Fail
     let none = || Failure::Outcome(format!("no {what} has the id or the name `{text}`; `{list}` shows them"));
     let id = picked?.ok_or_else(none)?;
     // It becomes a part of ssh's command line and of a shell's, so it must be what it says.
-    match ["i-", "a-", "n-", "g-", "r-", "c-", "img-"].iter().any(|prefix| is_whole_id(&id, prefix)) {
+    let kinds = ["i-", "a-", "n-", "g-", "r-", "c-", "img-", "disk-", "snap-"];
+    match kinds.iter().any(|prefix| is_whole_id(&id, prefix)) {
         true => Ok(id),
         false => Err(Failure::Outcome(format!("the server says that `{text}` is `{id}`, and that is no id"))),
     }

@@ -6,6 +6,7 @@ use super::ledger::{Books, Ledger};
 use super::lives::Lives;
 use super::months::Months;
 use super::sent::Sent;
+use super::volumes::Volumes;
 use super::vouchers::Vouchers;
 use super::{Check, Counts, Found};
 use crate::event::Event;
@@ -13,6 +14,7 @@ use crate::traffic::{Flow, Used};
 use ebb_model::billing::{Adjustment, BillRecord, ResourceId, Settled, Span};
 use ebb_model::calendar::Calendar;
 use ebb_model::catalog::TrafficAllowance;
+use ebb_model::disk::Volume;
 use ebb_model::id::{AccountId, EventId, InstanceId, SpanId, VoucherId};
 use ebb_model::instance::Instance;
 use ebb_model::money::{Amount, Exact};
@@ -49,6 +51,7 @@ pub struct AccountAudit<'a> {
     found: Found,
     counts: Counts,
     lives: Lives,
+    volumes: Volumes,
     months: Months,
     bandwidth: Bandwidth,
     /// As the log has them.
@@ -76,6 +79,7 @@ impl<'a> AccountAudit<'a> {
             found,
             counts,
             lives,
+            volumes: Volumes::default(),
             months,
             bandwidth: Bandwidth::default(),
             budget,
@@ -101,6 +105,13 @@ impl<'a> AccountAudit<'a> {
     pub fn address(&mut self, of: Address) {
         self.vouchers.resource(ResourceId::Address(of.id), &of.region);
         self.sent.address(of);
+    }
+
+    /// A data disk or a snapshot.
+    pub fn volume(&mut self, of: Volume) {
+        self.counts.volume += 1;
+        self.vouchers.resource(of.resource(), &of.region);
+        self.volumes.volume(of);
     }
 
     pub fn hold(&mut self, instance: InstanceId, amount: Amount) {
@@ -142,6 +153,7 @@ impl<'a> AccountAudit<'a> {
         self.budget.event(at, event);
         self.owing.event(at, event);
         self.bandwidth.event(event);
+        self.volumes.event(event);
         match event {
             Event::TrialClaimed { amount, .. } => self.issued += amount.exact(),
             Event::TrialRevoked { at, amount, .. } => self.revoked.push((*at, amount.exact())),
@@ -156,6 +168,7 @@ impl<'a> AccountAudit<'a> {
     /// All that was fed is compared; records may follow.
     pub fn records(mut self) -> RecordAudit<'a> {
         self.lives.check(self.id, &self.spans, &mut self.found);
+        self.volumes.check(self.id, &self.spans, &mut self.found);
         self.months.check(self.id, &self.spans, &mut self.found);
         self.bandwidth.check(self.id, &self.spans, &mut self.found);
         self.budget.check(self.id, &self.account.budget, &mut self.found);

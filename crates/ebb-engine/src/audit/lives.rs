@@ -1,5 +1,6 @@
 //! Is each second of an instance's life in exactly one span of each meter? (rules §1.6)
 
+use super::volumes::is_volumes;
 use super::{Check, Found};
 use crate::event::Event;
 use ebb_model::billing::{Meter, ResourceId, Span};
@@ -104,8 +105,10 @@ impl Lives {
     /// Looks at the spans of all of them.
     pub fn check(&self, account: AccountId, spans: &[Span], found: &mut Found) {
         let mut of: BTreeMap<(ResourceId, Meter), Vec<&Span>> = BTreeMap::new();
-        // Of bandwidth the addresses' own check says more.
-        for span in spans.iter().filter(|span| !matches!(span.meter, Meter::Subscription | Meter::Bandwidth)) {
+        // Of volumes and of bandwidth their own checks say more.
+        let of_lives =
+            |span: &&Span| !matches!(span.meter, Meter::Subscription | Meter::Bandwidth) && !is_volumes(span.meter);
+        for span in spans.iter().filter(of_lives) {
             of.entry((span.resource, span.meter)).or_default().push(span);
         }
         for (id, life) in &self.0 {

@@ -2,6 +2,7 @@
 
 use super::{Check, Counts, Found};
 use crate::placement::Room;
+use ebb_model::disk::Volume;
 use ebb_model::instance::{Instance, State};
 use ebb_model::resources::Resources;
 
@@ -35,6 +36,11 @@ impl RoomAudit {
         if let State::Reclaiming { .. } = of.state {
             self.releasing = self.releasing.plus(&of.used());
         }
+    }
+
+    /// A data disk or a snapshot that lies on it.
+    pub fn volume(&mut self, of: &Volume) {
+        self.used = self.used.plus(&of.used());
     }
 
     pub fn finish(self, found: &mut Found) -> Counts {

@@ -38,6 +38,13 @@ pub enum Bound {
     RenewedItself,
     PaidUntil,
     Ended(End),
+    /// Of a data disk or a snapshot, from here on: its host has it.
+    There,
+    Deleted,
+    /// Its host has it no more.
+    Gone,
+    HostAway,
+    HostBack,
     /// What is in no log: rows from before it said so.
     Changed,
 }
@@ -70,6 +77,11 @@ impl Bound {
             Bound::RenewedItself => "renewed-itself",
             Bound::PaidUntil => "paid-until",
             Bound::Ended(end) => end.cause.name(),
+            Bound::There => "there",
+            Bound::Deleted => "deleted",
+            Bound::Gone => "volume-lost",
+            Bound::HostAway => "unavailable",
+            Bound::HostBack => "available-again",
             Bound::Changed => "changed",
         }
     }
@@ -102,6 +114,11 @@ impl Bound {
             Bound::RenewedItself => "the months before ended there, and it renewed itself in that second",
             Bound::PaidUntil => "it is paid up to there",
             Bound::Ended(end) => return ended(end, calendar),
+            Bound::There => "its host has it from then on",
+            Bound::Deleted => "it was deleted then",
+            Bound::Gone => "its host had it no more from then on",
+            Bound::HostAway => "its host was last heard then, and is away",
+            Bound::HostBack => "its host was back with it then",
             Bound::Changed => "something changed then that the log does not name",
         };
         text.to_owned()
@@ -194,8 +211,14 @@ pub fn ends(facts: &Facts) -> Vec<Bound> {
 fn changed(event: &Event, at: Second) -> Option<Bound> {
     match event {
         Event::Resized { at: then, .. } if *then == at => Some(Bound::Resized),
-        Event::Frozen { at: then } if *then == at => Some(Bound::Frozen),
-        Event::Thawed { at: then } if *then == at => Some(Bound::Thawed),
+        Event::VolumeThere { at: then, .. } if *then == at => Some(Bound::There),
+        Event::VolumeDeleted { at: then, .. } if *then == at => Some(Bound::Deleted),
+        Event::VolumeLost { at: then, .. } if *then == at => Some(Bound::Gone),
+        Event::VolumeUnavailable { since, .. } if *since == at => Some(Bound::HostAway),
+        Event::VolumeAvailable { at: then, .. } if *then == at => Some(Bound::HostBack),
+        Event::VolumeResized { at: then, .. } if *then == at => Some(Bound::Resized),
+        Event::Frozen { at: then } | Event::AccountFrozen { at: then, .. } if *then == at => Some(Bound::Frozen),
+        Event::Thawed { at: then } | Event::ArrearsCleared { at: then } if *then == at => Some(Bound::Thawed),
         Event::CoverageChanged { covered, since } if *since == at => Some(Bound::Listed(*covered)),
         Event::BecameOnDemand { since } if *since == at => Some(Bound::BecameOnDemand),
         Event::Converted { at: then, purchase: Purchase::OnDemand { .. } | Purchase::Subscription { .. }, .. }

@@ -16,7 +16,7 @@ const TABLE: [(&str, [&str; 4]); 10] = [
     ("resize", ["spot-no-resize", "spot-no-resize", "not-stopped", ""]),
     ("to-subscription", ["spot-no-subscription", "spot-no-subscription", "", ""]),
     ("to-on-demand", ["spot-no-on-demand", "spot-no-on-demand", "", ""]),
-    ("change-os", ["spot-no-os-change", "spot-no-os-change", "", ""]),
+    ("change-os", ["spot-no-os-change", "spot-no-os-change", "not-stopped", ""]),
     ("auto-recovery", ["spot-auto-recovery", "spot-auto-recovery", "", ""]),
     ("detach-system-disk", ["spot-no-system-disk-detach", "spot-no-system-disk-detach", "", ""]),
 ];

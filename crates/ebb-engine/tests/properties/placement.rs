@@ -186,7 +186,7 @@ proptest! {
                 Meanwhile::Empties(which) => {
                     let host = rooms[which % rooms.len()].host;
                     there.retain(|guest| guest.host != host);
-                    remembers.replace(host, &[]);
+                    remembers.replace(host, &[], &[]);
                 }
                 Meanwhile::Comes(which, vcpu) => {
                     let block = Purchase::SpotBlock { price: Price::from_micros(70_000), hours: 6, periods: 2 };

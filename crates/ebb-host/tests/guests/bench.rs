@@ -292,13 +292,11 @@ impl Bench {
         let number = COMMAND.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let mut console = self.stream(id, Target::Console).await.unwrap();
         // What is echoed has quotes in it, what is printed has none.
-        write(&mut console, &format!("\n{command}; echo e\"\"nd-{number}\n")).await;
-        let printed = read_until(&mut console, &format!("end-{number}\r\n")).await;
-        let printed =
-            printed.rsplit_once(&format!("nd-{number}\r\n")).map_or(String::new(), |(before, _)| before.to_owned());
-        let echoed = format!("nd-{number}");
-        let after_echo = printed.rsplit_once(&echoed).map_or(printed.as_str(), |(_, after)| after);
-        after_echo.trim_end_matches('e').trim().to_owned()
+        write(&mut console, &format!("\n{command}; echo ran\"-\"{number}\n")).await;
+        let printed = read_until(&mut console, &format!("ran-{number}\r\n")).await;
+        let printed = printed.rsplit_once(&format!("ran-{number}")).map_or("", |(before, _)| before);
+        let after_echo = printed.rsplit_once(&format!("ran\"-\"{number}")).map_or(printed, |(_, after)| after);
+        after_echo.trim().to_owned()
     }
 
     /// How much is half made.

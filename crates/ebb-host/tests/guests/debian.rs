@@ -8,8 +8,6 @@ use std::time::{Duration, Instant};
 
 /// Without KVM it takes a minute and a half on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(900);
-/// Of `horse`.
-const HORSE: &str = "$6$ebb$ADADiyC8TosnRiIXDyfNGn8iTG6sLV0A.ROcl5k81tCfADMEP1B6Z97nEp7C4Lk.HuHeNd2T8tNHOZg9zajTe.";
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "`make test-images` makes the image first"]

@@ -5,7 +5,7 @@ use ebb_driver::protocol::{Is, Target, Want};
 use tokio::net::UnixStream;
 
 /// Hashes of `horse` and `battery`.
-const HORSE: &str = "$6$ebb$ADADiyC8TosnRiIXDyfNGn8iTG6sLV0A.ROcl5k81tCfADMEP1B6Z97nEp7C4Lk.HuHeNd2T8tNHOZg9zajTe.";
+pub const HORSE: &str = "$6$ebb$ADADiyC8TosnRiIXDyfNGn8iTG6sLV0A.ROcl5k81tCfADMEP1B6Z97nEp7C4Lk.HuHeNd2T8tNHOZg9zajTe.";
 const BATTERY: &str = "$6$ebb$h1ktNEEAcxjcdeqeLquphZAJzYP.JTmWiBWlUqkdsT3iZ903gdIwzZkO05gI/3lgkZbQTMOUPKzHZkHy9iHvF0";
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,13 +9,14 @@ use axum::extract::{Path, State};
 use ebb_engine::adjustment::Left;
 use ebb_engine::explain::{self, Facts, HourOfGrant, Moved, Told};
 use ebb_ledger::Place;
-use ebb_model::billing::{Adjustment, BillRecord, Settled};
+use ebb_model::billing::{Adjustment, BillRecord, ResourceId, Settled};
 use ebb_model::id::{AccountId, RecordId};
 use ebb_model::money::{Amount, EXACT_PER_UNIT, Exact};
 use ebb_model::time::{Period, Second};
 use ebb_model::traffic::TrafficRecord;
 use ebb_model::trial::TrialGrant;
-use ebb_store::rows::{account, address, adjustment, bill, event, instance, traffic};
+use ebb_model::volume::VolumeId;
+use ebb_store::rows::{account, address, adjustment, bill, event, instance, traffic, volume};
 use ebb_store::{Reads, Row, StoreError};
 use ebb_wire::problem::Problem;
 use ebb_wire::record as wire;
@@ -57,10 +58,21 @@ async fn of_time(app: &App, reads: &Reads, record: BillRecord) -> Result<wire::E
     let end = known.as_ref().and_then(|known| known.state.end());
     let span = reads.row(bill::span_by_id(charge.span)).await?.expect("spans are never deleted");
     let span = bill::read_span(&span);
-    let events = match charge.instance() {
-        Some(id) => reads.rows(event::of_instance(of, id)).await?,
-        None => vec![],
+    let id = match charge.resource {
+        ResourceId::Disk(id) => Some(VolumeId::Disk(id)),
+        ResourceId::Snapshot(id) => Some(VolumeId::Snapshot(id)),
+        _ => None,
     };
+    let events = match (charge.instance(), id) {
+        (Some(id), _) => reads.rows(event::of_instance(of, id)).await?,
+        (None, Some(id)) => reads.rows(event::of_volume(of, id)).await?,
+        (None, None) => vec![],
+    };
+    let volume = match id {
+        Some(id) => reads.row(volume::by_id(id)).await?.map(|row| volume::read(&row)),
+        None => None,
+    };
+    let name = volume.map_or(name, |volume| volume.name);
     let events: Vec<_> = events.iter().map(event::read_told).collect();
     let grant = reads.row(account::grant(of)).await?.map(|row| account::read_grant(&row));
     let given_back = of_record(reads, record.id).await?;

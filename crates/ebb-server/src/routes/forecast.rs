@@ -67,7 +67,7 @@ fn forecast(app: &App, seen: &Ahead, trial: Option<((Second, Over), AtEnd)>, now
         expected_shown: expected.total.to_cents(),
         compute: expected.to_come.compute.to_string(),
         disks: expected.to_come.disks.to_string(),
-        others: expected.to_come.others.to_string(),
+        flat: expected.to_come.flat.to_string(),
         blocks: expected.blocks.to_string(),
         months: expected.months.to_string(),
         grant: expected.to_come.grant.to_string(),

@@ -12,14 +12,18 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use ebb_driver::protocol::ToHost;
 use ebb_engine::lending::{Doing, HostEvent, Stance};
-use ebb_model::id::InstanceId;
+use ebb_model::disk::Volume;
+use ebb_model::id::{HostId, InstanceId};
 use ebb_model::instance::{Instance, State as Life};
 use ebb_model::network::PublicAddress;
 use ebb_model::time::Timestamp;
+use ebb_model::volume::VolumeId;
 use ebb_store::rows::host::Host as Known;
-use ebb_store::rows::{host, instance, lending};
+use ebb_store::rows::{host, instance, lending, volume};
 use ebb_store::{Reads, StoreError};
-use ebb_wire::host::{Host, HostLine, HostShown, OnHost, Quarantined, Room, ToldAddress, ToldGuest};
+use ebb_wire::host::{
+    Host, HostLine, HostShown, OnHost, Quarantined, Room, StrayVolume, ToldAddress, ToldGuest, VolumeOnHost,
+};
 use ebb_wire::problem::{Page, Problem};
 use std::collections::BTreeMap;
 
@@ -52,9 +56,11 @@ pub async fn show(State(app): State<App>, who: Principal, Path(name): Path<Strin
         let known = host::read(&row);
         let there = reads.rows(instance::on_host(known.id)).await?;
         let log = reads.rows(lending::newest(known.id, LOG_LINES)).await?;
+        let volumes = volumes_on(&reads, known.id).await?;
         Ok(Some(HostShown {
             host: shown(&shared, &reads, &known).await?,
             instances: there.iter().map(instance::read).map(|one| on_host(&one)).collect(),
+            volumes,
             log: log.iter().rev().map(lending::read).map(shown_line).collect(),
         }))
     });
@@ -92,6 +98,7 @@ pub async fn told(
 pub async fn shown(app: &App, reads: &Reads, known: &Known) -> Result<Host, StoreError> {
     let room = reads.rows(host::room_of(known.id)).await?;
     let quarantine = reads.rows(host::quarantined(known.id)).await?;
+    let strays = reads.rows(volume::quarantined(known.id)).await?;
     let ((heard_at, connected), stance) = (app.heard(known), app.stance(known, app.clock.now()));
     Ok(Host {
         connected,
@@ -106,7 +113,26 @@ pub async fn shown(app: &App, reads: &Reads, known: &Known) -> Result<Host, Stor
         state: known.state.clone(),
         room: room.iter().map(|row| (row.text("resource").to_owned(), shown_room(row))).collect(),
         quarantine: quarantine.iter().map(shown_quarantined).collect(),
+        stray_volumes: strays.iter().map(volume::read_quarantined).map(stray).collect(),
     })
+}
+
+fn stray((volume, found_at): (VolumeId, Timestamp)) -> StrayVolume {
+    StrayVolume { volume: volume.to_string(), found_at: found_at.to_string() }
+}
+
+/// The data disks and snapshots that lie on a host.
+pub async fn volumes_on(reads: &Reads, on: HostId) -> Result<Vec<VolumeOnHost>, StoreError> {
+    let there = reads.rows(volume::on_host(on)).await?;
+    let shown = |one: Volume| VolumeOnHost {
+        volume: one.id.to_string(),
+        account: one.account.to_string(),
+        name: one.name.clone(),
+        gib: one.gib,
+        state: one.state_name().to_owned(),
+        instance: one.state.instance().map(|id| id.to_string()),
+    };
+    Ok(there.iter().map(volume::read).map(shown).collect())
 }
 
 /// What a host is doing, in words.

@@ -31,7 +31,7 @@ use ebb_model::security_group::{DEFAULT, SecurityGroup};
 use ebb_model::traffic::Address;
 use ebb_store::rows::instance::Seen;
 use ebb_store::rows::notice::{self, Told};
-use ebb_store::rows::{account, address, instance};
+use ebb_store::rows::{account, address, instance, volume};
 use ebb_wire::instance as wire;
 use ebb_wire::problem::{Page, Problem};
 use serde::Deserialize;
@@ -320,12 +320,14 @@ async fn show_row(reads: &ebb_store::Reads, row: &ebb_store::Row) -> Result<wire
     with_address(reads, shown(&about, &instance::read_seen(row), told, key), about.id).await
 }
 
-/// With the public addresses that lead to it, and the names of its security groups.
+/// With the public addresses that lead to it, the names of its security groups, and its data disks.
 pub async fn with_address(
     reads: &ebb_store::Reads,
     shown: wire::Instance,
     id: InstanceId,
 ) -> Result<wire::Instance, ebb_store::StoreError> {
+    let disks = reads.rows(volume::of_instance(id)).await?;
+    let shown = wire::Instance { data_disks: disks.iter().map(|row| row.text("id").to_owned()).collect(), ..shown };
     if shown.state == "released" {
         return Ok(shown);
     }
@@ -434,6 +436,7 @@ pub fn shown(about: &Instance, seen: &Seen, notice_told: Option<Told>, key_pair:
         public_address: None,
         public_addresses: vec![],
         security_groups: seen.security_groups.iter().map(ToString::to_string).collect(),
+        data_disks: vec![],
         key_pair,
     }
 }

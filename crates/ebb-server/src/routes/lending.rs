@@ -1,6 +1,6 @@
 //! What an operator or an owner says about a host: drained, taken back, lent by a calendar, lost. In a sandbox also: unplugged.
 
-use super::host::{on_host, shown};
+use super::host::{on_host, shown, volumes_on};
 use super::json;
 use crate::app::App;
 use crate::call::Call;
@@ -179,5 +179,6 @@ async fn shown_said(unit: &Unit, said: Said) -> Outcome<wire::HostSaid> {
         host: shown(&unit.app, &unit.reads, &said.known).await?,
         stays: stays.iter().map(told).collect(),
         leaves: leaves.iter().map(told).collect(),
+        volumes: volumes_on(&unit.reads, said.known.id).await?,
     })
 }

@@ -11,12 +11,14 @@ use ebb_engine::fleet::Fleet;
 use ebb_engine::placement::{Demand, plan_reclaim};
 use ebb_engine::quote::Quote;
 use ebb_engine::refusal::Refused;
+use ebb_model::billing::Meter;
 use ebb_model::catalog::{Catalog, Flavor, SpotOffer, SpotState};
+use ebb_model::disk::Volume;
 use ebb_model::instance::Purchase;
 use ebb_model::money::Price;
 use ebb_model::resources::Resources;
 use ebb_model::time::{HOUR, Timestamp};
-use ebb_store::rows::instance;
+use ebb_store::rows::{instance, volume};
 use ebb_wire::offer::{Limit, Offer};
 use ebb_wire::problem::{Page, Problem};
 use serde::Deserialize;
@@ -147,12 +149,22 @@ pub async fn limits(State(app): State<App>, who: Principal) -> Result<Json<Page<
         let takings = reads.row(instance::takings(id, since)).await?.map_or(0, |row| row.int("takings"));
         let rows = reads.rows(instance::spot_of_account(id)).await?;
         let spot = instance::sum_spot(&rows);
+        let volumes = reads.rows(volume::live_of_account(id)).await?;
+        let volumes: Vec<Volume> = volumes.iter().map(volume::read).filter(Volume::is_kept).collect();
+        let disks = || volumes.iter().filter(|one| one.meter() == Meter::DataDisk);
+        let (count, gib) = (disks().count() as i64, disks().map(|one| one.gib).sum());
         let limit = |name: &str, used: i64, most: i64| Limit { name: name.to_owned(), used, most };
         let mut items = vec![];
         for quota in Quota::ALL {
             items.push(limit(quota.name(), quota.count(&reads, id).await?, quota.most(limits)));
         }
         items.push(limit("takings per hour", takings, limits.takings_per_hour));
+        if let Some(sold) = &shared.catalog.data_disk {
+            items.push(limit("data disks", count, limits.disks_per_account));
+            items.push(limit("GiB of data disks", gib, limits.disk_gib_per_account));
+            let snapshots = limit("snapshots", volumes.len() as i64 - count, limits.snapshots_per_account);
+            items.extend(sold.snapshot.as_ref().map(|_| snapshots));
+        }
         let of_spot = limits.spot_per_account.iter();
         items.extend(of_spot.map(|(kind, most)| limit(&format!("spot {kind}"), spot.get(kind), most)));
         Ok(items)

@@ -22,7 +22,7 @@ use ebb_model::person::Source;
 use ebb_model::time::Timestamp;
 use ebb_model::trial::Holder;
 use ebb_store::Decision;
-use ebb_store::rows::{account, drill, instance, person};
+use ebb_store::rows::{account, drill, instance, person, volume};
 use ebb_wire::account::{Account, Link};
 use ebb_wire::person as wire;
 use ebb_wire::problem::{Page, Problem};
@@ -139,6 +139,9 @@ async fn close_it(mut unit: Unit, id: AccountId) -> Outcome<Decision<Account>> {
     let until = |what: &str| refuse(Refused::NotYetClosed(what.to_owned()));
     if unit.reads.row(instance::live_page_of(id, "", 1)).await?.is_some() {
         return until("it has instances that are not released; delete them first");
+    }
+    if unit.reads.row(volume::live_of_account(id)).await?.is_some() {
+        return until("it has data disks or snapshots; delete them first");
     }
     if account.close_at.is_some() {
         return until("an hour in which it used something is not settled; try again after the full hour");

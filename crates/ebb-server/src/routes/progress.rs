@@ -103,6 +103,10 @@ async fn progress(
 
     let spans = reads.rows(bill::spans_unreleased(id)).await?;
     let open: Vec<Span> = spans.iter().map(bill::read_span).filter(|span| span.until.is_none()).collect();
+    // What is no instance's costs something, too, and no grant pays for it.
+    let flat = reads.rows(bill::spans_beyond(id, now)).await?;
+    let flat = flat.iter().map(bill::read_span).filter(|span| span.until.is_none() && span.instance().is_none());
+    let all: Vec<Span> = open.iter().cloned().chain(flat).collect();
     let live = reads.rows(instance::live_of_account(id)).await?;
     let live: BTreeMap<InstanceId, Instance> = live.iter().map(instance::read).map(|one| (one.id, one)).collect();
     let ended = seen.over(now);
@@ -119,7 +123,7 @@ async fn progress(
         as_of: now.to_string(),
         first_charged_at: since(reads.row(trial::first_charged(id)).await?).map(|at| at.to_string()),
         first_covered_at: first_covered.map(|at| at.to_string()),
-        hour: hour_now(&open, &seen, over, now),
+        hour: hour_now(&all, &seen, over, now),
         running: running(&open, &live, over, now),
         used_up_at: seen.forecast.used_up_at.filter(|_| !over).map(|at| at.to_string()),
         at_end: seen.ending.choice.name().to_owned(),

@@ -10,26 +10,30 @@ use crate::bandwidth;
 use crate::call::{Call, checked_name};
 use crate::cap;
 use crate::denied::Denied;
-use crate::room::room_for;
+use crate::room::{Disks, room_for};
 use crate::security_group;
 use crate::unit::{Outcome, Unit, refuse};
+use crate::volume::{New, cost_more};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use ebb_engine::disk::Input;
 use ebb_engine::event::Event;
 use ebb_engine::outlays;
 use ebb_engine::price::of_order;
 use ebb_engine::quote::{Order, quote};
+use ebb_engine::refusal::Refused;
 use ebb_model::billing::Meter;
 use ebb_model::catalog::SYSTEM_DISK;
-use ebb_model::id::{AccountId, InstanceId};
+use ebb_model::disk::DISKS_PER_INSTANCE;
+use ebb_model::id::{AccountId, DiskId, InstanceId};
 use ebb_model::instance::{Instance, Keep, Purchase, State as Life};
 use ebb_store::Decision;
 use ebb_store::rows::instance::Seen;
 use ebb_store::rows::{account, instance, person};
 use ebb_wire::instance as wire;
 use ebb_wire::problem::Problem;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 const LARGEST_USER_DATA: usize = 32 << 10;
@@ -45,6 +49,9 @@ struct Wanted {
     public_ip: bool,
     mbit: Option<i64>,
     security_groups: Vec<String>,
+    /// New ones, by name and GiB.
+    data_disks: Vec<(String, i64)>,
+    attach: Vec<DiskId>,
 }
 
 /// Buys an instance. A firm order that finds no room takes it from spot blocks and waits for it as `pending`.
@@ -70,14 +77,33 @@ pub async fn buy(State(app): State<App>, call: Call<wire::Buy>) -> Result<Respon
     let user_data = buy.user_data.clone();
     let tags = checked_tags(&buy.tags)?;
     let keep = keep(Keep::default(), buy.keep_data_disks, buy.keep_public_ip);
-    let (order, public_ip, security_groups) = (order(&app, buy)?, buy.public_ip, buy.security_groups.clone());
+    let mut data_disks = vec![];
+    for (at, disk) in buy.data_disks.iter().enumerate() {
+        let of =
+            disk.name.clone().unwrap_or_else(|| format!("{} {}", name.chars().take(90).collect::<String>(), at + 1));
+        data_disks.push((checked_name("data_disks", &of)?, disk.gib));
+    }
+    let attach = buy.attach.iter().map(|id| id.parse().map_err(|_| Denied::not_found("data disk", id)));
+    let attach: BTreeSet<DiskId> = attach.collect::<Result<_, Denied>>()?;
     let mbit = buy.public_ip_mbit;
-    if mbit.is_some() && !public_ip {
+    if mbit.is_some() && !buy.public_ip {
         return Err(Denied::BadInput(
             "public_ip_mbit: it belongs to a public address; ask for `public_ip`, too".to_owned(),
         ));
     }
-    let wanted = Arc::new(Wanted { order, name, tags, keep, key_pair, user_data, public_ip, mbit, security_groups });
+    let wanted = Arc::new(Wanted {
+        order: order(&app, buy)?,
+        name,
+        tags,
+        keep,
+        key_pair,
+        user_data,
+        public_ip: buy.public_ip,
+        mbit,
+        security_groups: buy.security_groups.clone(),
+        data_disks,
+        attach: attach.into_iter().collect(),
+    });
     app.zones_loaded().await?;
     let answer = call.once(&app, "buy", id, move |unit| purchase(unit, id, wanted.clone()));
     Ok(json(StatusCode::CREATED, answer.await?))
@@ -115,7 +141,19 @@ async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome
         named => security_group::named(&unit, id, named).await?,
     };
     let new = InstanceId::new(app.mint.uuid(unit.now));
-    let begin = room_for(&mut unit, new, id, &wanted.order.zone, &quote).await?;
+    let there = unit.disks_to_attach(id, &wanted.order.zone, &wanted.attach).await?;
+    let disks: Vec<New> = wanted.data_disks.iter().map(|(name, gib)| New::blank(&app, unit.now, name, *gib)).collect();
+    if disks.len() + there.len() > DISKS_PER_INSTANCE {
+        return refuse(Refused::TooManyDisks { most: DISKS_PER_INSTANCE });
+    }
+    let also = sale::need(&app, &quote, &wanted.order.flavor, now);
+    unit.may_have_volumes(id, &disks, Some(also), &quote.region).await?;
+    let more_gib = disks.iter().map(|disk| disk.gib).sum();
+    let on = Disks { on: there.first().map(|disk| disk.host), more_gib };
+    let begin = room_for(&mut unit, new, id, &wanted.order.zone, &quote, on).await?;
+    if !disks.is_empty() {
+        unit.keeps_volumes(begin.host).await?;
+    }
     let least = least_seconds(&unit, begin.took_room);
     let tariff = of_order(&app.catalog, &quote.purchase, &wanted.order.flavor, gib, quote.disk_price);
     cap::permit(&mut unit, id, |spending, now| {
@@ -124,6 +162,7 @@ async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome
         if let Some(prices) = bandwidth {
             outlays::cost_more(spending, Meter::Bandwidth, prices, now);
         }
+        cost_more(spending, &app.catalog, &disks, now);
     })
     .await?;
     let new = Instance {
@@ -179,6 +218,19 @@ async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome
     if !group_ids.is_empty() {
         unit.log(id, Some(new.id), &Event::SecurityGroupsChosen { groups: group_ids.clone() });
     }
+    let mut data_disks = vec![];
+    for disk in disks {
+        let place = (quote.region.as_str(), new.zone.as_str(), new.host);
+        data_disks.push(unit.create_volume(id, place, disk, Some(new.id)).await?.id.to_string());
+    }
+    for disk in &there {
+        data_disks.push(unit.step_volume(disk, &Input::Attach { to: new.id }).await?.id.to_string());
+    }
+    data_disks.sort();
+    if !data_disks.is_empty() && !waits {
+        // After the orders about them, so that its host hears of them first.
+        unit.order(&new);
+    }
     let address = match wanted.public_ip {
         true => Some(unit.allocate_address(id, &quote.region, wanted.mbit, Some(&new)).await?),
         false => None,
@@ -186,5 +238,5 @@ async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome
     let seen = Seen { place: Some(place), security_groups: group_ids, ..Seen::default() };
     let answer = shown(&new, &seen, None, key_pair.map(|pair| pair.name));
     let answer = with_groups(with_public(answer, address.as_slice()), &groups);
-    Ok(unit.done(answer))
+    Ok(unit.done(wire::Instance { data_disks, ..answer }))
 }

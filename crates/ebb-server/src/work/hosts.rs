@@ -129,6 +129,7 @@ fn register<'a>(
     let link = Link {
         greeted,
         guests: hello.guests.iter().map(|guest| guest.id).collect(),
+        volumes: hello.volumes.iter().map(|volume| volume.id).collect(),
         socket: socket.to_owned(),
         say,
         wake,
@@ -201,15 +202,17 @@ async fn converse(
                             observe_all(app, greeted.id, std::mem::take(&mut seen), out).await?;
                             app.read_counter(greeted.id, reading).await?;
                         }
+                        FromHost::ObservedVolume(_) => {
+                            observe_all(app, greeted.id, std::mem::take(&mut seen), out).await?;
+                            failpoint("effect.observe.before");
+                            if let Some(reply) = app.hear(greeted.id, message).await? {
+                                send_forget(out, &reply).await?;
+                            }
+                        }
                         FromHost::WantedBack { wanted } => app.signal(greeted.id, wanted).await?,
                         FromHost::ConsoleLog { request, text, error } => {
                             if let Some(answer) = consoles.remove(&request) {
                                 let _ = answer.send(error.map_or(Ok(text), Err));
-                            }
-                        }
-                        FromHost::ObservedVolume(seen) => {
-                            if let Some(reply) = app.hear(greeted.id, FromHost::ObservedVolume(seen)).await? {
-                                send_forget(out, &reply).await?;
                             }
                         }
                         FromHost::Hello(_) | FromHost::Accepted { .. } => {}

@@ -5,6 +5,7 @@ use crate::{Query, Row, args, query};
 use ebb_engine::event::Event;
 use ebb_model::id::{AccountId, EventId, InstanceId};
 use ebb_model::time::Timestamp;
+use ebb_model::volume::VolumeId;
 
 /// An event as its row has it.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +48,15 @@ pub fn of_instance(account: AccountId, instance: InstanceId) -> Query {
     query(
         "select at, body from event where account_id = $1 and instance_id = $2 order by id",
         args![account.to_string(), instance.to_string()],
+    )
+}
+
+/// The same of a data disk or a snapshot, with when its account was frozen and had paid.
+pub fn of_volume(account: AccountId, volume: VolumeId) -> Query {
+    query(
+        "select at, body from event where account_id = $1 and (name in ('account-frozen', 'arrears-cleared') \
+         or name like 'volume-%' and body like $2) order by id",
+        args![account.to_string(), format!("%\"volume\":\"{volume}\"%")],
     )
 }
 

@@ -185,9 +185,11 @@ pub fn takings(account: AccountId, since: Timestamp) -> Query {
 /// The hosts of which something may be heard that an account pays for. What was lost is not charged until it is heard of again.
 pub fn hosts_of(account: AccountId) -> Query {
     query(
-        "select host_id, count(*) as instances from instance where account_id = $1 and live = 1 \
-         and state not like '{\"state\":\"lost\"%' \
-         and (first_running is not null or state not like '{\"state\":\"waiting\"%') group by host_id",
+        "select host_id, count(*) as instances from (\
+         select host_id from instance where account_id = $1 and live = 1 and state not like '{\"state\":\"lost\"%' \
+         and (first_running is not null or state not like '{\"state\":\"waiting\"%') \
+         union all select host_id from volume where account_id = $1 and live = 1 and unavailable_since is null) as there \
+         group by host_id",
         args![account.to_string()],
     )
 }

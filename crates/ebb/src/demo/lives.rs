@@ -3,6 +3,7 @@
 mod addresses;
 mod ahead;
 mod debts;
+mod disks;
 mod gifts;
 
 use super::dice::Dice;
@@ -36,6 +37,7 @@ const GIFTS: u64 = 0x6769_6674;
 const DEBTS: u64 = 0x6465_6274;
 const AHEAD: u64 = 0x6168_6561;
 const PLACES: u64 = 0x706c_6163;
+const DISKS: u64 = 0x6469_736b;
 
 /// What was done, how often, and how much time it took in the sandbox.
 pub struct Played {
@@ -64,6 +66,8 @@ struct Theatre<'a> {
     ahead: Dice,
     /// And for where public addresses lead, and how they are paid.
     places: Dice,
+    /// And for data disks and snapshots.
+    disks: Dice,
     customers: Vec<Customer>,
     done: BTreeMap<String, u32>,
     bought: u32,
@@ -79,6 +83,7 @@ pub async fn play(stage: &Stage, lives: u32, seed: u64) -> Result<Played, Failur
     let (packets, favors) = (Dice::new(seed ^ PACKETS), Dice::new(seed ^ FAVORS));
     let (gifts, debts, ahead) = (Dice::new(seed ^ GIFTS), Dice::new(seed ^ DEBTS), Dice::new(seed ^ AHEAD));
     let places = Dice::new(seed ^ PLACES);
+    let disks = Dice::new(seed ^ DISKS);
     let (customers, done, on_credit, bought) = (vec![], BTreeMap::new(), 0, 0);
     let mut theatre = Theatre {
         stage,
@@ -92,6 +97,7 @@ pub async fn play(stage: &Stage, lives: u32, seed: u64) -> Result<Played, Failur
         on_credit,
         ahead,
         places,
+        disks,
         customers,
         done,
         bought,
@@ -141,6 +147,9 @@ pub async fn play(stage: &Stage, lives: u32, seed: u64) -> Result<Played, Failur
         }
         if theatre.ahead.percent(5) {
             theatre.plan_a_budget().await?;
+        }
+        if theatre.disks.percent(30) {
+            theatre.tinker().await?;
         }
     }
     theatre.curtain().await?;
@@ -265,6 +274,7 @@ impl Theatre<'_> {
     async fn buy(&mut self) -> Result<(), Failure> {
         let public_ip = self.packets.percent(35);
         let order = self.with_public_ip(public_ip);
+        let order = self.with_disks(order);
         let what = format!("buy {}", order.option);
         let at = self.customer();
         let answer = self.customers[at].client.post::<Instance>("/v1/instances", &order).await;

@@ -105,6 +105,13 @@ fn every_bill_of_random_lives_follows_from_its_log() {
         "\"auto\":true",
         "\"budget-reached\"",
         "\"budget-expected\"",
+        "\"bought_with\":true",
+        "\"volume-resized\"",
+        "\"volume-unavailable\"",
+        "\"volume-available\"",
+        "\"disk-detach-asked\"",
+        "\"of\":\"snapshot\"",
+        "\"of\":\"disk\"",
     ];
     let (mut missing, mut richest) = (wanted.to_vec(), (0, ""));
     for seed in ["12", "16", "27"] {

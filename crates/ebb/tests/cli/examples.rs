@@ -94,6 +94,15 @@ fn prepare(sandbox: &Sandbox, example: &str) -> String {
     if example.contains("games") {
         sandbox.ok("ebb security-groups create games");
     }
+    if example.contains(" data") && example.contains("disk") && !example.contains("disks create") {
+        sandbox.ok("ebb disks create 20 --name data");
+    }
+    if example.contains(" data shop") || example.contains("--instance shop") {
+        sandbox.ok("ebb buy c6.large.2 --name shop --wait");
+    }
+    if example.contains(" before") && !example.contains("--name before") {
+        sandbox.ok("ebb disks create 20 --name old && ebb snapshots create --disk old --name before");
+    }
     if example.contains("end-shortage") {
         sandbox.ok("ebb zones shortage cn-beijing-a --free vcpu=1 --as operator");
     }

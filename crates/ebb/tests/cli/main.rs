@@ -2,6 +2,7 @@
 
 mod audit;
 mod demo;
+mod disks;
 mod examples;
 mod network;
 mod prices;
