@@ -877,6 +877,11 @@ class Log:
                 since = away if away is not None else person.owing["frozen"] if is_frozen else volume.made_at
                 marks = [m for m in self.book.changes(volume.item) if m > since]
                 to_come += [(a, b, self.book.at(volume.item, a) * volume.gib) for a, b in zip([since, *marks], [*marks, None])]
+        for address in (a for a in self.addresses.values() if a.account == person.id and a.mbit is not None and not a.released):
+            if not (address.bands and address.bands[-1][1] is None):
+                since, item = person.owing["frozen"] if is_frozen else address.since, f"bandwidth {address.region}"
+                marks = [m for m in self.book.changes(item) if m > since]
+                to_come += [(a, b, self.book.at(item, a) * address.mbit) for a, b in zip([since, *marks], [*marks, None])]
         return {"uses": uses, "to_come": to_come}
 
     def volume(self, event, kind, body, now, person):
