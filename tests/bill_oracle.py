@@ -366,6 +366,7 @@ class Volume:
     away: list = field(default_factory=list)  # [since, until]: its host was
     attached: str = None  # to this instance
     detaching: bool = False
+    there: bool = False  # also if nothing is charged yet
     failed: bool = False
     gone: bool = False
     option: str = None  # it is sold in no other way
@@ -908,7 +909,7 @@ class Log:
             copied = self.lives.get(of.get("disk"))
             must(disk != (of["of"] == "disk") and (of["of"] != "snapshot" or disk), "it is made of what it cannot be made of")
             if source is not None:
-                must(source.account == person.id and source.zone == body["zone"] and source.since is not None and source.end is None,
+                must(source.account == person.id and source.zone == body["zone"] and source.there and source.end is None,
                      "it is made of what is not there, or is not its owner's")
                 must(body["gib"] >= source.gib if disk else body["gib"] == source.gib, "it is of another size than what it is made of")
             elif of["of"] != "nothing":
@@ -928,14 +929,14 @@ class Log:
             start = self.lives[known.bought_with].start if known.bought_with else known.made_at
             must(known.since is None and known.end is None and not known.failed, "charge began twice, or after its end")
             must(start is not None and max(start, known.made_at) <= at <= now, "charge began before it was there, or its instance ran")
-            known.since = at
+            known.since, known.there = at, True
         elif kind == "volume-failed":
             must(known.since is None and known.end is None, "it could not be made, and was there")
             known.failed = True
         elif kind == "disk-attached":
             must(life is not None and life.end is None and life.zone == known.zone, "it is attached to what is not there")
             must(known.attached in (None, life and life.id) and known.end is None, "it is attached twice, or after its end")
-            known.attached = life and life.id
+            known.attached, known.there = life and life.id, True
         elif kind == "disk-detach-asked":
             must(life is not None and known.attached == life.id, "it is to be detached from what it is not attached to")
             known.detaching = True
