@@ -1056,7 +1056,7 @@ class Log:
                 until = second(body["at"]) if "at" in body else None
                 must((known.mbit is None) == (until is None), "its bandwidth ends, and it has none; or the other way round")
                 must(known.mbit is None or open_ or frozen or life and life.start is None, "its bandwidth was not charged before it went")
-                gone = now if life is None or life.released is None else min(max(life.end, person.closed[-1][1] if person.closed else 0), now)
+                gone = now if life is None or life.released is None or life.end is None else min(max(life.end, person.closed[-1][1] if person.closed else 0), now)
                 must(until is None or frozen or until == gone, "its bandwidth ends at another second")
                 known.cease(until or now)
                 known.gone_at = now

@@ -71,13 +71,8 @@ pub async fn refused(
         Ok(prices) => prices,
         Err(refused) => return Ok(Some(refused)),
     };
-    if !app.catalog.limits.hold {
-        return Ok(None);
-    }
     let need = Need::hour(Meter::Bandwidth, region, prices.times(mbit).at(now), now);
-    let available = Funds::read(app, reads, of, now).await?.less_overdue(app, reads, of).await?.available(&need);
-    let needed = need.amount;
-    Ok((available < needed).then_some(Refused::InsufficientFunds { needed, available }))
+    Funds::refused(app, reads, of, &need, now).await
 }
 
 impl Unit {
