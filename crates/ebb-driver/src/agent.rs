@@ -169,6 +169,7 @@ impl Agent {
                 self.accept_gap(server)
             }
             ToHost::Destroy { guest } => self.destroy(guest, now),
+            ToHost::DestroyVolume { volume } => self.volumes.destroy(volume, now),
             ToHost::Forget { guest } => self.forget(guest),
             ToHost::ForgetVolume { volume } => self.volumes.forget(volume),
             ToHost::Ping => vec![Action::Say(FromHost::Pong)],

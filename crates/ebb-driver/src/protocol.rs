@@ -83,6 +83,10 @@ pub enum ToHost {
     Destroy {
         guest: InstanceId,
     },
+    /// The same of a volume that is in no table.
+    DestroyVolume {
+        volume: VolumeId,
+    },
     /// The server has written down that the guest is gone; the host need not remember it.
     Forget {
         guest: InstanceId,

@@ -186,7 +186,8 @@ pub fn step(volume: &Volume, input: &Input, now: Timestamp) -> Result<Step, Refu
         }
         (_, Input::LetGo { .. }) => unchanged(),
 
-        (Creating { to: Some(_) } | Attached { .. } | Detaching { .. }, Input::InstanceEnded { keep: false, at }) => {
+        // What was being taken from it already stays.
+        (Creating { to: Some(_) } | Attached { .. }, Input::InstanceEnded { keep: false, at }) => {
             let held_by = volume.state.instance();
             let until = (*at).max(volume.charged_since.unwrap_or(*at));
             deleting(volume, until, held_by)

@@ -32,20 +32,21 @@ pub fn made(image: &CustomImage, made: &Made, now: Timestamp) -> Option<(CustomI
     Some((changed(image, state), event))
 }
 
-/// The image after its owner's word that it is to go. `used_by`: an instance that has it, or could be made anew of it.
+/// The image after its owner's word that it is to go. `used_by`: something has it, or could be made anew of it; an instance of the owner's, or
+/// somebody else's, of which nothing is said.
 ///
 /// # Errors
 /// It is used, or gone already.
 pub fn delete(
     image: &CustomImage,
-    used_by: Option<InstanceId>,
+    used_by: Option<Option<InstanceId>>,
     now: Timestamp,
 ) -> Result<(CustomImage, Event), Refused> {
     if let ImageState::Deleted { .. } = image.state {
         return Err(Refused::ImageDeleted);
     }
     if let Some(instance) = used_by {
-        return Err(Refused::ImageInUse { instance });
+        return Err(instance.map_or(Refused::ImageInUseElsewhere, |instance| Refused::ImageInUse { instance }));
     }
     Ok((changed(image, ImageState::Deleted { at: now }), Event::ImageDeleted { image: image.id }))
 }
@@ -120,7 +121,7 @@ mod tests {
         assert_eq!((failed.state.name(), event), ("failed", Event::ImageFailed { image: waits.id }));
         assert_eq!(made(&failed, &there(1), NOW), None);
         let instance = InstanceId::new(Uuid::from_u128(9));
-        assert_eq!(delete(&failed, Some(instance), NOW), Err(Refused::ImageInUse { instance }));
+        assert_eq!(delete(&failed, Some(Some(instance)), NOW), Err(Refused::ImageInUse { instance }));
         let (deleted, _) = delete(&failed, None, NOW).unwrap();
         assert_eq!((deleted.generation, delete(&deleted, None, NOW)), (3, Err(Refused::ImageDeleted)));
         assert_eq!(may_use(&deleted, owner(), false, 40), Err(Refused::ImageNotReady { state: "deleted" }));

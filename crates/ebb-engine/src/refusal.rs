@@ -20,6 +20,10 @@ pub enum Refused {
     ImageTooLarge { gib: i64, disk_gib: i64 },
     #[error("instance {instance} has a system disk of the image; release it first, or reinstall it of another image")]
     ImageInUse { instance: InstanceId },
+    #[error(
+        "an instance of an account that it was shared with has a system disk of the image; unshare it, and delete it when that is gone"
+    )]
+    ImageInUseElsewhere,
     #[error("the image is deleted")]
     ImageDeleted,
     #[error("the image is {state}: its bytes are sent once, while it is importing; begin another import")]
@@ -314,6 +318,8 @@ pub enum Refused {
         "the data disk is on another host than the instance, and goes nowhere else: make a snapshot, or buy an instance with it (`ebb buy --attach`)"
     )]
     DiskElsewhere,
+    #[error("the snapshot is in zone {zone}, and what is made of it is there, too; leave the zone out")]
+    SnapshotElsewhere { zone: String },
     #[error("the data disks are on several hosts, and an instance can have those of one only")]
     DisksApart,
     #[error(
@@ -357,7 +363,7 @@ impl Refused {
             Refused::UnknownImage(_) => "unknown-image",
             Refused::ImageNotReady { .. } => "image-not-ready",
             Refused::ImageTooLarge { .. } => "image-too-large",
-            Refused::ImageInUse { .. } => "image-in-use",
+            Refused::ImageInUse { .. } | Refused::ImageInUseElsewhere => "image-in-use",
             Refused::ImageDeleted => "image-deleted",
             Refused::ImageHasBytes { .. } => "image-has-bytes",
             Refused::NoHostForImages => "no-host-for-images",
@@ -466,7 +472,7 @@ impl Refused {
             Refused::TooManyDisks { .. } => "too-many-disks",
             Refused::DiskAttached { .. } => "disk-attached",
             Refused::BeingCopied { .. } => "being-copied",
-            Refused::DiskElsewhere => "disk-elsewhere",
+            Refused::DiskElsewhere | Refused::SnapshotElsewhere { .. } => "disk-elsewhere",
             Refused::DisksApart => "disks-apart",
             Refused::NoRoomBesideDisk | Refused::NoRoomForDisk { .. } => "no-capacity",
             Refused::NoVolumesThere { .. } => "no-volumes-there",

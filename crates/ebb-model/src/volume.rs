@@ -3,6 +3,7 @@
 use crate::id::{DiskId, ImageId, InstanceId, SnapshotId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::str::FromStr;
 
 /// Something on a host that outlives guests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -20,6 +21,15 @@ impl fmt::Display for VolumeId {
             VolumeId::Snapshot(id) => id.fmt(f),
             VolumeId::Image(id) => id.fmt(f),
         }
+    }
+}
+
+impl FromStr for VolumeId {
+    type Err = <ImageId as FromStr>::Err;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let disk = text.parse().map(VolumeId::Disk);
+        disk.or_else(|_| text.parse().map(VolumeId::Snapshot)).or_else(|_| text.parse().map(VolumeId::Image))
     }
 }
 
@@ -59,6 +69,7 @@ mod tests {
         for text in [format!("disk-{hex}"), format!("snap-{hex}"), format!("img-{hex}")] {
             let json = format!("\"{text}\"");
             let id: VolumeId = serde_json::from_str(&json).unwrap();
+            assert_eq!(text.parse(), Ok(id));
             assert_eq!((id.to_string(), serde_json::to_string(&id).unwrap()), (text, json));
         }
         assert!(serde_json::from_str::<VolumeId>(&format!("\"i-{hex}\"")).is_err());

@@ -366,6 +366,7 @@ async fn tend(mut unit: Unit, id: AccountId, hosts: Hosts) -> Outcome<Decision<T
                 }
             }
             unit.let_volumes_go(id).await?;
+            unit.let_images_go(id).await?;
         }
     }
     Ok(unit.done(Tended::Again))

@@ -6,7 +6,6 @@
 use crate::app::App;
 use crate::denied::Denied;
 use crate::unit::{Outcome, Unit};
-use crate::volume;
 use ebb_driver::link;
 use ebb_driver::protocol::{
     DesiredVolume, ObservedVolume, Open, Source, Stored, VolumeIs, VolumeSize, WantVolume, Way,
@@ -16,7 +15,7 @@ use ebb_engine::refusal::Refused;
 use ebb_model::id::{AccountId, HostId, ImageId};
 use ebb_model::image::{CopyState, CustomImage, ImageCopy, ImageSize, ImageState, Origin};
 use ebb_model::volume::{DiskOf, ImageFormat, VolumeId};
-use ebb_store::rows::image;
+use ebb_store::rows::{image, instance};
 use ebb_store::{Decision, StoreError};
 use std::io;
 use std::time::Duration;
@@ -25,6 +24,10 @@ use tokio::net::UnixStream;
 /// So long a host may take to hear of an image before its bytes are sent.
 const ORDER_PATIENCE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(100);
+/// So long the bytes of an image may take to come from where a URL leads.
+const FETCH_PATIENCE: Duration = Duration::from_secs(3_600);
+/// In a sandbox all wait for it.
+const SANDBOX_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a host is to do about a copy.
 pub fn desired(copy: &ImageCopy, of: &CustomImage, largest_gib: i64) -> DesiredVolume {
@@ -59,7 +62,7 @@ impl Unit {
         let known = image::read(&row);
         let is_shared = self.reads.row(image::shared_with(id, by)).await?.is_some();
         rules::may_use(&known, by, is_shared, disk_gib).map_err(Denied::from)?;
-        self.guard(image::unchanged(&known));
+        self.guard(image::used(&known));
         Ok(Some(known))
     }
 
@@ -72,6 +75,30 @@ impl Unit {
             None => 1,
         };
         self.order_copy(ImageCopy { image: id, host: to, generation, state: CopyState::Making });
+        Ok(())
+    }
+
+    /// Deletes an image that no instance has.
+    pub async fn delete_image(&mut self, known: &CustomImage) -> Outcome<CustomImage> {
+        let used_by = self.reads.row(image::used_by(known.id)).await?.map(|row| instance::read(&row));
+        let used_by = used_by.map(|one| (one.account == known.account).then_some(one.id));
+        let (next, event) = rules::delete(known, used_by, self.now).map_err(Denied::from)?;
+        self.guard(image::change(known.generation, &next));
+        self.remove_copies(known.id).await?;
+        self.log(next.account, None, &event);
+        if let (ImageState::Importing { .. }, Origin::DataDisk { disk }) = (&known.state, &known.origin) {
+            self.let_source_go(*disk, VolumeId::Image(known.id)).await?;
+        }
+        Ok(next)
+    }
+
+    /// An account that never paid: its images go, but for those that somebody's instances have.
+    pub async fn let_images_go(&mut self, id: AccountId) -> Outcome<()> {
+        for known in self.reads.rows(image::of_account(id)).await?.iter().map(image::read) {
+            if self.reads.row(image::used_by(known.id)).await?.is_none() {
+                self.delete_image(&known).await?;
+            }
+        }
         Ok(())
     }
 
@@ -168,24 +195,26 @@ impl App {
         tokio::io::AsyncWriteExt::shutdown(&mut sink).await
     }
 
-    /// Fetches the bytes of images that a URL leads to, one after the other.
-    pub async fn fetch_images(&self) -> Result<(), Denied> {
-        let rows = self.store.rows(image::fetching()).await?;
-        for of in rows.iter().map(image::read) {
-            let (ImageState::Importing { host }, Origin::Url { url, .. }) = (&of.state, &of.origin) else { continue };
-            let url = url.parse().expect("a URL that was checked");
-            let fetched = match self.deliverer.outside.get(&url).await {
-                Ok(body) => {
-                    let pieces = futures_util::stream::unfold(body, async |mut body| Some((body.next().await?, body)));
-                    self.feed(&of, *host, pieces).await.map_err(|denied| denied.to_string())
-                }
-                Err(why) => Err(why),
-            };
-            if let Err(why) = fetched {
-                self.give_up_image(of.id, why).await?;
-            }
+    /// Images whose bytes are to be fetched.
+    pub async fn images_to_fetch(&self) -> Result<Vec<CustomImage>, StoreError> {
+        Ok(self.store.rows(image::fetching()).await?.iter().map(image::read).collect())
+    }
+
+    /// Fetches the bytes that a URL leads to; comes back when an image was made of them, or not.
+    pub async fn fetch_image(&self, of: CustomImage) -> Result<(), Denied> {
+        let (ImageState::Importing { host }, Origin::Url { url, .. }) = (&of.state, &of.origin) else { return Ok(()) };
+        let url = url.parse().expect("a URL that was checked");
+        let fetch = async {
+            let body = self.deliverer.outside.get(&url).await?;
+            let pieces = futures_util::stream::unfold(body, async |mut body| Some((body.next().await?, body)));
+            self.feed(&of, *host, pieces).await.map_err(|denied| denied.to_string())
+        };
+        let patience = if self.is_sandbox() { SANDBOX_PATIENCE } else { FETCH_PATIENCE };
+        let late = |_| Err(format!("it did not come within {} s", patience.as_secs()));
+        match tokio::time::timeout(patience, fetch).await.unwrap_or_else(late) {
+            Ok(()) => self.until_made(of.id).await.map(drop),
+            Err(why) => self.give_up_image(of.id, why).await,
         }
-        Ok(())
     }
 
     /// Its bytes do not come.
@@ -195,7 +224,9 @@ impl App {
             let why = why.clone();
             async move {
                 let of = image::read(&unit.reads.row(image::by_id(id)).await?.expect("images are never deleted"));
-                if let Some((next, event)) = rules::made(&of, &Made::Failed(why), unit.now) {
+                if let ImageState::Importing { .. } = of.state
+                    && let Some((next, event)) = rules::made(&of, &Made::Failed(why), unit.now)
+                {
                     unit.guard(image::change(of.generation, &next));
                     unit.remove_copies(id).await?;
                     unit.log(of.account, None, &event);
@@ -238,7 +269,10 @@ impl App {
 }
 
 async fn observe(mut unit: Unit, from: HostId, id: ImageId, seen: ObservedVolume) -> Outcome<Decision<()>> {
-    let Some(row) = unit.reads.row(image::copy_on(id, from)).await? else { return Ok(unit.done(())) };
+    let Some(row) = unit.reads.row(image::copy_on(id, from)).await? else {
+        unit.see_stray(from, &seen);
+        return Ok(unit.done(()));
+    };
     let copy = image::read_copy(&row);
     // Of an order before the newest: the word about that is still to come.
     if seen.generation < copy.generation {
@@ -288,7 +322,7 @@ async fn observe(mut unit: Unit, from: HostId, id: ImageId, seen: ObservedVolume
         unit.guard(image::change(of.generation, &next));
         unit.log(of.account, None, &event);
         if let Origin::DataDisk { disk } = of.origin {
-            volume::let_source_go(&mut unit, disk, VolumeId::Image(id)).await?;
+            unit.let_source_go(disk, VolumeId::Image(id)).await?;
         }
     }
     Ok(unit.done(()))

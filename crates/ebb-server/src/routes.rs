@@ -89,7 +89,7 @@ const DOCS: &str = "/docs";
         budget::show, budget::set, budget::remove, forecast::show,
         drill::run, drill::list, drill::show, drill::schedule, drill::schedules, drill::unschedule,
         zone::list, zone::declare, zone::end, report::spot,
-        host::list, host::show, host::told, host::accept_gap, host::destroy_guest,
+        host::list, host::show, host::told, host::accept_gap, host::destroy_guest, host::destroy_volume,
         lending::drain, lending::take_back, lending::resume, lending::calendar, lending::lost,
         lending::unplug, lending::plug, lending::return_file,
         subscription::add, subscription::list, subscription::show, subscription::delete, subscription::confirm,
@@ -233,6 +233,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/hosts/{name}/accept-gap", post(host::accept_gap))
         .route("/v1/hosts/{name}/guests/{id}", get(host::told))
         .route("/v1/hosts/{name}/guests/{id}/destroy", post(host::destroy_guest))
+        .route("/v1/hosts/{name}/volumes/{id}/destroy", post(host::destroy_volume))
         .route("/v1/clock", get(sandbox::clock))
         .route("/v1/clock/accept", post(sandbox::accept))
         .route("/v1/clock/advance", post(sandbox::advance))

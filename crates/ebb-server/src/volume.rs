@@ -299,7 +299,25 @@ impl Unit {
             self.log(next.account, about, &event);
         }
         self.look_after_cap(next.account);
+        let is_made = |of: &Volume| !matches!(of.state, VolumeState::Creating { .. });
+        if let MadeOf::Disk { disk: DiskOf::Data(source) } = next.made_of
+            && !is_made(before)
+            && is_made(&next)
+        {
+            Box::pin(self.let_source_go(source, next.id)).await?;
+        }
         Ok(next)
+    }
+
+    /// What a copy was made of, or was to be, is free to go if it waited for that.
+    pub async fn let_source_go(&mut self, of: DiskId, copy: VolumeId) -> Outcome<()> {
+        let source = self.volume(VolumeId::Disk(of)).await?;
+        let VolumeState::Deleting { held_by: Some(held_by), .. } = source.state else { return Ok(()) };
+        let alone = copies(&self.reads, source.id).await?.into_iter().all(|other| other == copy);
+        if alone && matches!(self.instance(held_by).await?.state, State::Released { .. }) {
+            self.step_volume(&source, &Input::InstanceGone).await?;
+        }
+        Ok(())
     }
 
     /// Charge of a volume begins, or goes on, unless its account is frozen: then it does when that has paid.
@@ -379,6 +397,14 @@ impl Unit {
             }
         }
         Ok(())
+    }
+
+    /// It is in no table: left alone, not charged, reported.
+    pub fn see_stray(&mut self, from: HostId, observed: &ObservedVolume) {
+        match observed.is {
+            VolumeIs::Gone { .. } | VolumeIs::Failed { .. } => self.write(volume::end_quarantine(observed.id)),
+            _ => self.write(volume::insert_quarantine(from, observed, self.now)),
+        }
     }
 
     /// A guest's process was seen: what it was told to let go of, and does not hold, is free.
@@ -469,11 +495,7 @@ impl App {
 async fn observe(mut unit: Unit, from: HostId, observed: ObservedVolume) -> Outcome<Decision<()>> {
     let row = unit.reads.row(volume::by_id(observed.id)).await?;
     let Some(mut known) = row.as_ref().map(volume::read).filter(|known| known.host == from) else {
-        // Is in no table: left alone, not charged, reported.
-        match observed.is {
-            VolumeIs::Gone { .. } | VolumeIs::Failed { .. } => unit.write(volume::end_quarantine(observed.id)),
-            _ => unit.write(volume::insert_quarantine(from, &observed, unit.now)),
-        }
+        unit.see_stray(from, &observed);
         return Ok(unit.done(()));
     };
     // What is late counts from the open hour, and a host whose clock is ahead does not reach into our future.
@@ -489,25 +511,9 @@ async fn observe(mut unit: Unit, from: HostId, observed: ObservedVolume) -> Outc
         VolumeIs::Failed { at, reason } => Some(Input::Failed { at: clamp(at), reason }),
     };
     if let Some(input) = input {
-        let next = unit.step_volume(&known, &input).await?;
-        if let (VolumeState::Creating { .. }, false) = (&known.state, next.state == known.state)
-            && let MadeOf::Disk { disk: DiskOf::Data(id) } = next.made_of
-        {
-            let_source_go(&mut unit, id, next.id).await?;
-        }
+        unit.step_volume(&known, &input).await?;
     }
     Ok(unit.done(()))
-}
-
-/// The disk that a copy was made of, if that waited for it to go.
-pub async fn let_source_go(unit: &mut Unit, of: DiskId, copy: VolumeId) -> Outcome<()> {
-    let source = unit.volume(VolumeId::Disk(of)).await?;
-    let VolumeState::Deleting { held_by: Some(held_by), .. } = source.state else { return Ok(()) };
-    let alone = copies(&unit.reads, source.id).await?.into_iter().all(|other| other == copy);
-    if alone && matches!(unit.instance(held_by).await?.state, State::Released { .. }) {
-        unit.step_volume(&source, &Input::InstanceGone).await?;
-    }
-    Ok(())
 }
 
 /// What is made of a disk at the moment, or of a snapshot.

@@ -52,7 +52,7 @@ impl Client {
     }
 
     pub async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T, Failure> {
-        let mut url = self.url(path);
+        let mut url = self.url(path)?;
         let account = self.account.as_deref().map(|id| ("account", id));
         let pairs: Vec<_> = query.iter().copied().chain(account).collect();
         if !pairs.is_empty() {
@@ -81,21 +81,21 @@ impl Client {
     }
 
     pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Failure> {
-        self.call(Method::POST, self.url(path), Some(body)).await
+        self.call(Method::POST, self.url(path)?, Some(body)).await
     }
 
     /// A verb that needs no words, such as `…/stop`.
     pub async fn ask<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        self.call(Method::POST, self.url(path), None::<&()>).await
+        self.call(Method::POST, self.url(path)?, None::<&()>).await
     }
 
     pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        self.call(Method::DELETE, self.url(path), None::<&()>).await
+        self.call(Method::DELETE, self.url(path)?, None::<&()>).await
     }
 
     /// Sends the bytes of a file, once: half of them cannot be sent again.
     pub async fn put_file<T: DeserializeOwned>(&self, path: &str, file: tokio::fs::File) -> Result<T, Failure> {
-        let url = self.url(path);
+        let url = self.url(path)?;
         let request = self.http.put(url.clone()).bearer_auth(&self.login.key).body(reqwest::Body::from(file));
         match request.send().await {
             Ok(response) if response.status().is_success() => {
@@ -108,7 +108,7 @@ impl Client {
 
     /// A line of raw bytes to a guest.
     pub async fn stream(&self, path: &str) -> Result<reqwest::Upgraded, Failure> {
-        let url = self.url(path);
+        let url = self.url(path)?;
         let upgrade = [("Connection", "Upgrade"), ("Upgrade", "ebb-stream")];
         let request = upgrade.iter().fold(self.http.get(url.clone()), |r, (name, value)| r.header(*name, *value));
         let response = request.bearer_auth(&self.login.key).send().await.map_err(|e| self.unreachable(&e))?;
@@ -152,10 +152,15 @@ impl Client {
         }
     }
 
-    fn url(&self, path: &str) -> Url {
+    /// Names are parts of a path: one of dots would lead to something else.
+    fn url(&self, path: &str) -> Result<Url, Failure> {
         let mut url = self.endpoint.clone();
-        url.set_path(&format!("{}{path}", self.endpoint.path().trim_end_matches('/')));
-        url
+        let whole = format!("{}{path}", self.endpoint.path().trim_end_matches('/'));
+        url.set_path(&whole);
+        if url.path().split('/').count() != whole.split('/').count() {
+            return Err(Failure::Usage(format!("`{path}`: `.` and `..` name nothing")));
+        }
+        Ok(url)
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Failure {

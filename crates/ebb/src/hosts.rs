@@ -55,6 +55,13 @@ pub enum Hosts {
         /// The id of the instance that it once was
         guest: String,
     },
+    /// Destroy a data disk, snapshot or image that lies on a host and is in no table (operator)
+    #[command(after_help = "Example:\n  ebb hosts destroy-volume cn-beijing-a-1 $VOLUME --as operator")]
+    DestroyVolume {
+        host: String,
+        /// Its id, as `ebb hosts list` shows it
+        volume: String,
+    },
 }
 
 /// When blocks have to be gone.
@@ -111,6 +118,10 @@ pub async fn hosts(session: &Session, command: &Hosts) -> Result<(), Failure> {
         Hosts::DestroyGuest { host, guest } => {
             let answer: serde_json::Value = client.ask(&format!("/v1/hosts/{host}/guests/{guest}/destroy")).await?;
             session.show(&answer, |_| format!("Host {host} was told to destroy {guest}.\n"))
+        }
+        Hosts::DestroyVolume { host, volume } => {
+            let answer: serde_json::Value = client.ask(&format!("/v1/hosts/{host}/volumes/{volume}/destroy")).await?;
+            session.show(&answer, |_| format!("Host {host} was told to destroy {volume}.\n"))
         }
     }
 }
@@ -198,15 +209,18 @@ fn list_text(hosts: &[Host]) -> String {
             room_text(host),
         ]);
     }
-    let strangers = hosts.iter().flat_map(|host| host.quarantine.iter().map(move |guest| (host, guest)));
-    let strangers = strangers.map(|(host, guest)| {
-        let lines = [
-            ("in quarantine", guest.instance.clone()),
-            ("on host", host.name.clone()),
-            ("found", instant(&guest.found_at)),
-            ("way out", format!("ebb hosts destroy-guest {} {}", host.name, guest.instance)),
-        ];
-        "\n".to_owned() + &facts(&lines)
+    let strangers = hosts.iter().flat_map(|host| {
+        let guests = host.quarantine.iter().map(|one| (&one.instance, &one.found_at, "destroy-guest"));
+        let volumes = host.stray_volumes.iter().map(|one| (&one.volume, &one.found_at, "destroy-volume"));
+        guests.chain(volumes).map(move |(id, found_at, verb)| {
+            let lines = [
+                ("in quarantine", id.clone()),
+                ("on host", host.name.clone()),
+                ("found", instant(found_at)),
+                ("way out", format!("ebb hosts {verb} {} {id}", host.name)),
+            ];
+            "\n".to_owned() + &facts(&lines)
+        })
     });
     table.text("No hosts. `ebb host` on a machine with room to lend makes it one.") + &strangers.collect::<String>()
 }

@@ -125,6 +125,9 @@ async fn import(
 ) -> Result<Image, Failure> {
     let client = &session.client;
     let is_address = from.starts_with("http://") || from.starts_with("https://");
+    if !is_address && let Err(error) = std::fs::metadata(from) {
+        return Err(Failure::io(format!("the image {from}"))(error));
+    }
     let ending = from.rsplit('.').next().filter(|ending| ["qcow2", "raw"].contains(ending));
     let Some(format) = format.or(ending).map(str::to_owned) else {
         return Err(Failure::Usage("say what it is: --format qcow2 or --format raw".to_owned()));

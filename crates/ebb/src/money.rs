@@ -120,7 +120,7 @@ fn records_text(records: &[Record], nothing: &str) -> String {
         "WAIVED>",
         "REASON",
         "METER",
-        "INSTANCE",
+        "OF",
         "RECORD",
     ];
     let mut table = Table::new(&titles);

@@ -52,8 +52,8 @@ pub struct Order {
     /// With a public address, paid by what leaves it
     #[arg(long)]
     public_ip: bool,
-    /// The public address is paid by so many Mbit/s of bandwidth instead
-    #[arg(long, value_name = "MBIT", requires = "public_ip", allow_negative_numbers = true)]
+    /// With a public address that is paid by so many Mbit/s of bandwidth instead
+    #[arg(long, value_name = "MBIT", allow_negative_numbers = true)]
     public_ip_mbit: Option<i64>,
     /// Let its public address go with it
     #[arg(long)]
@@ -215,7 +215,7 @@ async fn body(session: &Session, order: &Order) -> Result<Buy, Failure> {
         tags: order.tag.iter().cloned().collect(),
         keep_data_disks: order.release_data_disks.then_some(false),
         keep_public_ip: order.release_public_ip.then_some(false),
-        public_ip: order.public_ip,
+        public_ip: order.public_ip || order.public_ip_mbit.is_some(),
         public_ip_mbit: order.public_ip_mbit,
         ..Buy::default()
     })

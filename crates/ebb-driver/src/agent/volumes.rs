@@ -68,6 +68,12 @@ impl Volumes {
         actions
     }
 
+    /// An operator's word about one that is in no table.
+    pub fn destroy(&mut self, id: VolumeId, now: Timestamp) -> Vec<Action> {
+        let Some(generation) = self.0.get(&id).map(|known| known.desired.generation) else { return vec![] };
+        self.desire(DesiredVolume { id, generation, want: WantVolume::Gone }, now)
+    }
+
     /// What was under way when the host stopped, or may have been.
     pub fn resume(&self) -> Vec<Action> {
         self.0.keys().flat_map(|id| self.pursue(*id)).filter(|action| !matches!(action, Action::Say(_))).collect()

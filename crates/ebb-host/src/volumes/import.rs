@@ -43,8 +43,8 @@ pub async fn take(
     let scratch = Scratch::new(&store).map_err(|e| e.to_string())?;
     let came = receive(scratch.path("in"), client, most).await?;
     if !came.sha256.eq_ignore_ascii_case(&sha256) {
-        let (bytes, found) = (came.bytes, came.sha256);
-        return Err(format!("{bytes} bytes came, and their SHA-256 is {found}, not {sha256}: send it again, whole"));
+        let bytes = came.bytes;
+        return Err(format!("{bytes} bytes came, and their SHA-256 is not {sha256}: send it again, whole"));
     }
     let input = scratch.path("in");
     spawn_blocking(move || fits(&input, format, most)).await.map_err(|e| e.to_string())??;

@@ -88,7 +88,7 @@ async fn make(
             };
             is_ready(&known, "made a disk of").map_err(Denied::from)?;
             if zone.as_ref().is_some_and(|zone| *zone != known.zone) {
-                return refuse(Refused::DiskElsewhere);
+                return refuse(Refused::SnapshotElsewhere { zone: known.zone });
             }
             Some(known)
         }
@@ -259,7 +259,7 @@ pub async fn resize(
 
 async fn grow(mut unit: Unit, id: VolumeId, gib: i64) -> Outcome<Decision<wire::Disk>> {
     let before = unit.volume(id).await?;
-    let (app, by) = (unit.app.clone(), gib - before.gib);
+    let (app, by) = (unit.app.clone(), gib.saturating_sub(before.gib));
     let owner = unit.owner_of_volumes(before.account).await?;
     if let Some(copy) = copied_to(&unit.reads, id).await? {
         return refuse(Refused::BeingCopied { noun: before.noun(), copy: copy.to_string() });

@@ -205,15 +205,46 @@ pub async fn destroy_guest(
         return Ok(json(StatusCode::ACCEPTED, answer));
     }
     let guest: InstanceId = id.parse().map_err(|_| Denied::not_found("guest in quarantine", &id))?;
-    let rows = app.store.rows(host::by_name(&name)).await?;
-    let known = host::read(rows.first().ok_or_else(|| Denied::not_found("host", &name))?);
-    let rows = app.store.rows(host::quarantined(known.id)).await?;
+    let on = host_named(&app, &name).await?;
+    let rows = app.store.rows(host::quarantined(on)).await?;
     if !rows.iter().any(|row| host::read_quarantined(row).0 == guest) {
         return Err(Denied::not_found("guest in quarantine", &id));
     }
-    let away = |_| Denied::HostAway("it went away; try again shortly".to_owned());
-    app.link(known.id)?.say.send(Ask::Say(ToHost::Destroy { guest })).map_err(away)?;
+    tell(&app, on, ToHost::Destroy { guest })?;
     Ok(json(StatusCode::ACCEPTED, call.keep(&app, "{}".to_owned()).await?))
+}
+
+/// Destroys a data disk, snapshot or image that lies on a host and is in no table (operator).
+#[utoipa::path(post, path = "/v1/hosts/{name}/volumes/{id}/destroy", operation_id = "destroy_volume", params(("name" = String, Path), ("id" = String, Path)),
+    responses((status = 202), (status = 404, body = Problem), (status = 502, body = Problem)))]
+pub async fn destroy_volume(
+    State(app): State<App>,
+    Path((name, id)): Path<(String, String)>,
+    call: Call<Option<()>>,
+) -> Result<Response, Denied> {
+    call.principal.operator()?;
+    if let Some(answer) = call.before(&app).await? {
+        return Ok(json(StatusCode::ACCEPTED, answer));
+    }
+    let stray = || Denied::not_found("volume that is in no table", &id);
+    let volume: VolumeId = id.parse().map_err(|_| stray())?;
+    let on = host_named(&app, &name).await?;
+    let rows = app.store.rows(volume::quarantined(on)).await?;
+    if !rows.iter().any(|row| volume::read_quarantined(row).0 == volume) {
+        return Err(stray());
+    }
+    tell(&app, on, ToHost::DestroyVolume { volume })?;
+    Ok(json(StatusCode::ACCEPTED, call.keep(&app, "{}".to_owned()).await?))
+}
+
+async fn host_named(app: &App, name: &str) -> Result<HostId, Denied> {
+    let rows = app.store.rows(host::by_name(name)).await?;
+    rows.first().map(|row| host::read(row).id).ok_or_else(|| Denied::not_found("host", name))
+}
+
+fn tell(app: &App, host: HostId, what: ToHost) -> Result<(), Denied> {
+    let away = |_| Denied::HostAway("it went away; try again shortly".to_owned());
+    app.link(host)?.say.send(Ask::Say(what)).map_err(away)
 }
 
 /// The room of several hosts together.

@@ -10,7 +10,7 @@ use crate::denied::Denied;
 use crate::image::find;
 use crate::quota::Quota;
 use crate::unit::{Outcome, Unit, refuse};
-use crate::volume::{let_source_go, own_instance};
+use crate::volume::own_instance;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
@@ -19,7 +19,6 @@ use axum::response::Response;
 use ebb_driver::image::{HEAD_BYTES, fits};
 use ebb_driver::protocol::{Stored, VolumeSize, Way};
 use ebb_engine::event::Event;
-use ebb_engine::image as rules;
 use ebb_engine::operation::{Operation, permit};
 use ebb_engine::refusal::Refused;
 use ebb_model::disk::Volume;
@@ -85,7 +84,9 @@ pub async fn add(State(app): State<App>, call: Call<wire::AddImage>) -> Result<R
     let answer = answer.await?;
     if app.is_sandbox() {
         app.settle_hosts().await?;
-        app.fetch_images().await?;
+        for of in app.images_to_fetch().await? {
+            app.fetch_image(of).await?;
+        }
     }
     Ok(json(StatusCode::CREATED, answer))
 }
@@ -178,15 +179,19 @@ async fn set_share(
     let with: AccountId = call.body.account.parse().map_err(|_| Denied::not_found("account", &call.body.account))?;
     let seen = call.principal.clone();
     let answer = call.once(&app, name, by, move |mut unit| {
-        let (known, seen) = (known.clone(), seen.clone());
+        let (id, seen) = (known.id, seen.clone());
         async move {
+            let known = image::read(&unit.reads.row(image::by_id(id)).await?.expect("images are never deleted"));
+            if shared {
+                arrears::permit(&mut unit, by).await?;
+            }
             if unit.reads.row(account::by_id(with)).await?.is_none() || with == known.account {
                 return refuse(Denied::not_found("other account", with));
             }
             if let ImageState::Deleted { .. } = known.state {
                 return refuse(Refused::ImageDeleted);
             }
-            unit.guard(image::unchanged(&known));
+            unit.guard(image::used(&known));
             let (query, event) = match shared {
                 true => (image::share(known.id, with), Event::ImageShared { image: known.id, with }),
                 false => (image::unshare(known.id, with), Event::ImageUnshared { image: known.id, with }),
@@ -202,7 +207,7 @@ async fn set_share(
     Ok(json(StatusCode::OK, answer.await?))
 }
 
-/// Deletes an image that no instance has.
+/// Deletes an image that no instance has; the owner's own, or an operator any.
 #[utoipa::path(delete, path = "/v1/images/{id}", tag = "image", operation_id = "delete_image", params(("id" = String, Path)),
     responses((status = 200, body = wire::Image), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub async fn delete(
@@ -210,22 +215,16 @@ pub async fn delete(
     Path(id): Path<String>,
     call: Call<Option<()>>,
 ) -> Result<Response, Denied> {
-    let by = call.principal.member()?;
-    let known = own(&app, &call.principal, &id).await?;
+    let known = find(&app, &call.principal, &id).await?;
+    if call.principal.role != Role::Operator && call.principal.member()? != known.account {
+        return Err(Denied::not_found("image of this account", id));
+    }
     let seen = call.principal.clone();
-    let answer = call.once(&app, "delete-image", by, move |mut unit| {
+    let answer = call.once(&app, "delete-image", known.account, move |mut unit| {
         let (id, seen) = (known.id, seen.clone());
         async move {
             let known = image::read(&unit.reads.row(image::by_id(id)).await?.expect("images are never deleted"));
-            let used_by = unit.reads.row(image::used_by(id)).await?.map(|row| row.text("id").to_owned());
-            let used_by = used_by.map(|id| id.parse().expect("an id that this program wrote"));
-            let (next, event) = rules::delete(&known, used_by, unit.now).map_err(Denied::from)?;
-            unit.guard(image::change(known.generation, &next));
-            unit.remove_copies(id).await?;
-            unit.log(next.account, None, &event);
-            if let (ImageState::Importing { .. }, Origin::DataDisk { disk }) = (&known.state, &known.origin) {
-                let_source_go(&mut unit, *disk, VolumeId::Image(id)).await?;
-            }
+            let next = unit.delete_image(&known).await?;
             let answer = shown(&unit.reads, &next, &seen).await?;
             Ok(unit.done(answer))
         }
@@ -397,13 +396,13 @@ impl App {
         let came = match found == wanted {
             true => fits(format, &head, bytes.cast_unsigned(), most.cast_unsigned())
                 .map(|size| VolumeSize { bytes: size.cast_signed(), stored: Some(Stored { bytes, sha256: found }) }),
-            false => Err(format!("the SHA-256 of the {} bytes is {found}, not {wanted}", format.name())),
+            false => Err(format!("{bytes} bytes came, and their SHA-256 is not {wanted}: send it again, whole")),
         };
         self.bytes_came(of.id, host, came).await
     }
 
     /// Waits until a host has said what became of an image.
-    async fn until_made(&self, id: ImageId) -> Result<CustomImage, Denied> {
+    pub async fn until_made(&self, id: ImageId) -> Result<CustomImage, Denied> {
         let began = tokio::time::Instant::now();
         loop {
             let rows = self.store.rows(image::by_id(id)).await?;

@@ -55,6 +55,11 @@ pub async fn show(
 pub async fn create(State(app): State<App>, call: Call<wire::CreateSecurityGroup>) -> Result<Response, Denied> {
     let of = call.principal.member()?;
     let name = checked_name("name", &call.body.name)?;
+    if name.contains('/') || name == "." || name == ".." {
+        return Err(Denied::BadInput(
+            "name: it is part of an address, so it has no `/` in it and is not `.` or `..`".to_owned(),
+        ));
+    }
     if name.parse::<SecurityGroupId>().is_ok() {
         return Err(Denied::BadInput("name: it looks like an id; choose another".to_owned()));
     }

@@ -300,3 +300,31 @@ story!(a_quote_prices_the_disks_and_the_bandwidth_that_come_with_an_instance, |c
     assert_eq!(quote["refused"]["code"], "insufficient-funds", "{quote}");
     assert_eq!(cloud.refused(&poor, "/v1/instances", with(40, 5)).await, (402, "insufficient-funds".to_owned()));
 });
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_waited_for_a_snapshot_goes_when_that_is_given_up() {
+    for on in [On::Sqlite, On::Postgres] {
+        let slow = Behaviour { volume_millis: 60_000, ..Behaviour::default() };
+        let cloud = Cloud::with(on, &[("vcpu", 8), ("memory_mib", 16_384), ("disk_gib", 500)], slow).await;
+        let ada = cloud.tenant("Ada", "individual", "10").await;
+        let with = json!({"option": "on-demand", "flavor": "t6.small.1", "data_disks": [{"gib": 100}],
+            "keep_data_disks": false});
+        let bought = cloud.buy(&ada, with).await;
+        let mine = cloud.instance(&ada, &bought).await["data_disks"][0].as_str().unwrap().to_owned();
+        cloud.wait(70).await;
+        let copy = snapshot(&cloud, &ada, json!({"disk": mine})).await;
+        cloud.delete(&ada, &bought).await;
+        cloud.wait(5).await;
+        assert_eq!(cloud.state(&ada, &bought).await, "released");
+        assert_eq!(state(&cloud, &ada, &mine).await, "deleting");
+        assert_eq!(remove(&cloud, &ada, &copy).await, "done", "it is being made still");
+        cloud.wait(200).await;
+        assert_eq!(
+            (state(&cloud, &ada, &mine).await, state(&cloud, &ada, &copy).await),
+            ("deleted".into(), "deleted".into())
+        );
+        let host = cloud.get("operator", &format!("/v1/hosts/{HOST}")).await;
+        assert_eq!(host["host"]["room"]["disk_gib"]["used"], 0, "{host}");
+        cloud.nothing_broke().await;
+    }
+}

@@ -178,3 +178,39 @@ async fn two_at_once_do_not_both_pass_the_limit() {
         cloud.nothing_broke().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_image_is_deleted_or_bought_with_and_never_both() {
+    for on in [On::Sqlite, On::Postgres] {
+        let cloud = Cloud::of_hosts(on, &[64], |catalog| catalog.limits.images_per_account = 40).await;
+        let other = cloud.get("enterprise", "/v1/whoami").await["account"]["id"].as_str().unwrap().to_owned();
+        let mut outcomes = std::collections::BTreeSet::new();
+        for round in 0..24 {
+            let image = available(&cloud, "individual").await;
+            let path = format!("/v1/images/{image}");
+            let wanted = order(of(&image));
+            cloud.post("individual", &format!("{path}/share"), json!({ "account": other })).await;
+            let late = |millis| tokio::time::sleep(std::time::Duration::from_millis(millis));
+            let bought = async {
+                late(round % 4).await;
+                cloud.ask("enterprise", Method::POST, "/v1/instances", Some(wanted)).await
+            };
+            let gone = async {
+                late(3 - round % 4).await;
+                cloud.ask("individual", Method::DELETE, &path, None).await
+            };
+            let ((bought, said), (gone, why)) = tokio::join!(bought, gone);
+            assert_ne!(bought.is_success(), gone.is_success(), "{said} {why}");
+            outcomes.insert(gone.is_success());
+            if bought.is_success() {
+                // Whose instance it is stays between the two.
+                let message = why["message"].as_str().unwrap();
+                assert!(!message.contains("i-") && why["code"] == "image-in-use", "{why}");
+                cloud.delete("enterprise", said["id"].as_str().unwrap()).await;
+                cloud.delete_at("operator", &path).await;
+            }
+        }
+        assert_eq!(outcomes.len(), 2, "each of them came first now and then");
+        cloud.nothing_broke().await;
+    }
+}

@@ -31,10 +31,10 @@ pub fn change(seen_generation: i64, next: &CustomImage) -> Query {
     )
 }
 
-/// Guard: it is as it was read.
-pub fn unchanged(seen: &CustomImage) -> Query {
+/// Guard: something depends on it as it was read. It counts as a change, so that whoever deletes it at the same time sees that.
+pub fn used(seen: &CustomImage) -> Query {
     query(
-        "update image set generation = $2 where id = $1 and generation = $2",
+        "update image set generation = generation + 1 where id = $1 and generation = $2",
         args![seen.id.to_string(), seen.generation],
     )
 }
@@ -72,6 +72,14 @@ pub fn page(after: &str, limit: i64) -> Query {
     )
 }
 
+/// What an account has of them, failed ones too.
+pub fn of_account(account: AccountId) -> Query {
+    query(
+        "select * from image where account_id = $1 and state not like '{\"state\":\"deleted\"%' order by id",
+        args![account.to_string()],
+    )
+}
+
 /// How many an account has, as `live`.
 pub fn count_of(account: AccountId) -> Query {
     query("select count(*) as live from image where account_id = $1 and live = 1", args![account.to_string()])
@@ -94,9 +102,9 @@ pub fn importing_of(disk: DiskId) -> Query {
     )
 }
 
-/// An instance that is not released and has it, as `id`.
+/// An instance that is not released and has it.
 pub fn used_by(id: ImageId) -> Query {
-    query("select id from instance where image = $1 and live = 1 order by id limit 1", args![id.to_string()])
+    query("select * from instance where image = $1 and live = 1 order by id limit 1", args![id.to_string()])
 }
 
 pub fn share(id: ImageId, with: AccountId) -> Query {

@@ -79,7 +79,7 @@ pub fn read(row: &Row) -> Volume {
 }
 
 fn id(text: &str) -> VolumeId {
-    own_json(&format!("\"{text}\""))
+    own(text)
 }
 
 pub fn by_id(id: VolumeId) -> Query {

@@ -4,13 +4,14 @@ use crate::sandbox::{EBB, Sandbox};
 use std::process::Command;
 
 /// What cannot succeed in a sandbox, whose guests are made of nothing and whose receivers do not answer: the example, its exit code, and the reason given.
-const REFUSED: [(&str, i32, &str); 9] = [
+const REFUSED: [(&str, i32, &str); 10] = [
     ("ebb console web", 1, "made of nothing"),
     ("ebb ssh web -i id_ed25519 -- uptime", 255, "made of nothing"),
     ("ebb hosts accept-gap cn-beijing-a-1 --as operator", 1, "there is nothing to accept"),
     ("ebb clock accept --as operator", 1, "there is nothing to accept"),
     ("ebb hosts lost cn-beijing-a-1 --fenced --as operator", 1, "is connected"),
     ("ebb hosts destroy-guest cn-beijing-a-1 $GUEST --as operator", 1, "no guest in quarantine"),
+    ("ebb hosts destroy-volume cn-beijing-a-1 $VOLUME --as operator", 1, "no volume that is in no table"),
     ("ebb accounts prove", 1, "no outside verifier"),
     ("ebb subscriptions confirm http://127.0.0.1:8080/ebb 0123456789abcdef", 1, "not the token"),
     ("ebb subscriptions test http://127.0.0.1:8080/ebb", 1, "has not confirmed"),
@@ -39,7 +40,7 @@ fn every_example_runs_as_printed() {
         }
         let names = ["KEY", "RECORD", "VOUCHER", "ADDRESS", "BANDWIDTH", "ACCOUNT"];
         let mut variables: Vec<_> = names.iter().map(|name| (*name, key.as_str())).collect();
-        variables.push(("GUEST", guest));
+        variables.extend([("GUEST", guest), ("VOLUME", "disk-019b76daa800700080000000000000aa")]);
         let said = sandbox.run_with(example, &variables);
         match REFUSED.iter().find(|(refused, ..)| refused == example) {
             Some((_, code, why)) => {

@@ -3,7 +3,7 @@
 use crate::api::{Refused, text, wait_for};
 use crate::books::{self, Purchases};
 use crate::world::{On, Shape, World};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 #[test]
@@ -37,14 +37,19 @@ fn restore(environment: &[(&str, &str)]) {
 
     // Life goes on: one goes, two come.
     world.server.start_again(&[], &[]);
-    let (deleted_at, block, firm) = {
+    let (deleted_at, block, firm, disk) = {
         let bob = world.open().as_tenant(&key, &account);
         let deleted = bob.delete(&lost).expect("it is Bob's");
         bob.until(&lost, "released");
         let (block, firm) = (bob.buy("small", "spot-block"), bob.buy("small", "on-demand"));
         bob.until(&block, "running");
         bob.until(&firm, "running");
-        (text(&deleted["ended_at"]), block, firm)
+        let disk = text(&bob.post("/v1/disks", json!({"zone": "here-a", "gib": 1}))["id"]);
+        wait_for("the disk is there", || {
+            let disk = bob.get(&format!("/v1/disks/{disk}"));
+            (disk["state"] == "available").then_some(()).ok_or(disk.to_string())
+        });
+        (text(&deleted["ended_at"]), block, firm, disk)
     };
     world.server.stop();
     std::fs::copy(&backup, &database).expect("the backup is put back");
@@ -98,6 +103,12 @@ fn restore(environment: &[(&str, &str)]) {
     assert_eq!(quarantine(), ("up".to_owned(), unknown));
     assert!(world.kept()[&block] == "running" && world.kept()[&firm] == "running", "{:?}", world.kept());
 
+    let strays = || operator.get("/v1/hosts")["items"][0]["stray_volumes"].clone();
+    assert_eq!(strays()[0]["volume"], json!(disk));
+    wait_for("the disk is destroyed", || {
+        let said = operator.ask("POST", &format!("/v1/hosts/here/volumes/{disk}/destroy"), Value::Null);
+        strays().is_null().then_some(()).ok_or(format!("{said:?}"))
+    });
     for id in [&block, &firm] {
         wait_for("it is destroyed", || {
             let said = operator.ask("POST", &format!("/v1/hosts/here/guests/{id}/destroy"), Value::Null);
