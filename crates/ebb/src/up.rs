@@ -55,6 +55,9 @@ pub async fn run(args: UpArgs) -> Result<(), Failure> {
         halves.clean(data)?;
         return print("All guests are released, and the host left no trace. Bills and accounts are kept.\n");
     }
+    if let Some(why) = &halves.closed {
+        print(&format!("No public addresses, because this machine has no way to them: {why}\n"))?;
+    }
     let shown = tokio::select! {
         shown = show::show(&operator, data, args.quiet) => shown,
         () = interrupted() => Ok(()),
