@@ -1,6 +1,7 @@
 //! Does the Debian of `images/build` boot by its firmware, find its metadata, and obey? Needs that image, in `EBB_DEBIAN`.
 
 use crate::bench::{self, Bench, account, guest};
+use crate::passwords::HORSE;
 use ebb_driver::protocol::{Is, Target, Want};
 use ebb_host::{DriverConfig, QemuConfig};
 use std::path::PathBuf;

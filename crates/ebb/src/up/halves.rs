@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 const SERVICE_UID: u32 = 64_100;
 /// This machine reaches the public addresses, and nobody else does.
 const NETWORK: &str = "[uplink]\nkind = \"machine\"\n";
+/// Beneath the data: what of Debian was installed, now or at an earlier start.
+const DEBIAN: &str = "images/debian-12";
 /// So long a host may take to listen before somebody else says that it does not.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -109,6 +111,10 @@ fn start_host(args: &UpArgs, ebb: &Path, here: u32, service: u32) -> Result<(Chi
         host.arg("--socket").arg(data.join("host.sock")).args(["--server-uid", &service.to_string()]);
         let image = data.join("images/ebb-guest");
         host.arg("--image").arg(format!("ebb-guest={}", image.display())).args(["--capacity", &args.capacity]);
+        let debian = data.join(DEBIAN);
+        if debian.join("disk.qcow2").exists() {
+            host.arg("--image").arg(format!("debian-12={}", debian.display()));
+        }
         if open {
             host.arg("--network").arg(data.join("network.toml"));
         }
@@ -132,7 +138,8 @@ fn start_host(args: &UpArgs, ebb: &Path, here: u32, service: u32) -> Result<(Chi
 fn make_directories(data: &Path, here: u32, service: u32) -> Result<(), Failure> {
     let mut top = as_root();
     top.args(["install", "-d", "-m", "755", "-o", &here.to_string()]).arg(data).arg(data.join("bin"));
-    done(top.arg(data.join("images")).arg(data.join("images/ebb-guest")), "making the data directory")?;
+    let images = [data.join("images"), data.join("images/ebb-guest"), data.join(DEBIAN)];
+    done(top.args(images), "making the data directory")?;
     let mut serve = as_root();
     serve.args(["install", "-d", "-m", "700", "-o", &service.to_string()]).arg(data.join("serve"));
     done(serve, "making the service's directory")?;
@@ -160,6 +167,17 @@ fn install(args: &UpArgs) -> Result<PathBuf, Failure> {
         }
         let mut command = as_root();
         done(command.args(["install", "-m", mode]).arg(from).arg(to), "installing")?;
+    }
+    let disk = args.debian.join("disk.qcow2");
+    if disk.exists() {
+        // As another name of the same file, or of the same blocks, where that can be: it is large.
+        let to = data.join(DEBIAN).join("disk.qcow2");
+        let mut linked = as_root();
+        linked.args(["cp", "--force", "--link"]).arg(&disk).arg(&to).stderr(Stdio::null());
+        if done(linked, "linking").is_err() {
+            let mut copied = as_root();
+            done(copied.args(["cp", "--force", "--reflink=auto"]).arg(&disk).arg(&to), "installing Debian")?;
+        }
     }
     Ok(ebb)
 }

@@ -238,6 +238,41 @@ fn a_machine_without_a_way_to_public_addresses_says_so_and_starts() {
     std::fs::remove_dir_all(&place.data).unwrap();
 }
 
+#[test]
+fn debian_is_sold_once_it_is_made() {
+    let place = Place::new("debian");
+    let debian = place.data.with_extension("images");
+    let mut up = place.up_with(&["--quiet", "--debian", &debian.display().to_string()]);
+    up.until("Ctrl-C ends this");
+    let order = "--as ada buy t6.medium.4 --image debian-12";
+    let refused = place.ebb(order, "");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("no host of zone `here-a` has image `debian-12`"), "{said}");
+    up.signal("-INT");
+    up.process.wait().unwrap();
+
+    // Its disk is installed without a copy.
+    use std::os::unix::fs::MetadataExt;
+    std::fs::create_dir(&debian).unwrap();
+    let disk = debian.join("disk.qcow2");
+    let made = Command::new("qemu-img").args(["create", "-q", "-f", "qcow2"]).arg(&disk).arg("1M").status().unwrap();
+    assert!(made.success());
+    let mut up = place.up_with(&["--quiet", "--debian", &debian.display().to_string()]);
+    up.until("Ctrl-C ends this");
+    let installed = place.data.join("images/debian-12/disk.qcow2");
+    assert_eq!(installed.metadata().unwrap().ino(), disk.metadata().unwrap().ino());
+    let quote = place.ebb(&order.replace(" buy ", " quote "), "");
+    assert!(quote.status.success(), "{quote:?}");
+    // Where it was made it may go again; what is installed stays.
+    std::fs::remove_dir_all(&debian).unwrap();
+    up.signal("-INT");
+    up.process.wait().unwrap();
+    assert!(installed.exists());
+    let stopped = place.command().arg("--stop").output().unwrap();
+    assert!(stopped.status.success(), "{stopped:?}");
+    std::fs::remove_dir_all(&place.data).unwrap();
+}
+
 fn ip(words: &[&str]) -> String {
     let output = Command::new("ip").args(words).output().unwrap();
     assert!(output.status.success(), "ip {words:?}: {output:?}");

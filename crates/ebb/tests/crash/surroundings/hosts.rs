@@ -37,7 +37,6 @@ fn end(n: usize) -> String {
 
 /// A host with real guests. The first has a way from this machine, too.
 pub struct Lender {
-    pub name: String,
     pub data: PathBuf,
     pub program: Program,
 }
@@ -56,7 +55,7 @@ impl Lender {
             all.push(format!("--{option}={}", path(ending).display()));
         }
         let program = Program::start(all, Ready::Socket(path(".sock")), path(".log"), &[]);
-        Lender { name: name.to_owned(), data: path(""), program }
+        Lender { data: path(""), program }
     }
 
     pub fn socket(&self) -> PathBuf {
