@@ -12,6 +12,8 @@ create table image (
 
 create index image_account on image (account_id, id);
 
+create index image_importing on image (origin) where live = 1 and state like '{"state":"importing"%';
+
 create table image_share (
   account_id text not null references account (id),
   image_id text not null references image (id),

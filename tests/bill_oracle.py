@@ -366,6 +366,7 @@ class Volume:
     away: list = field(default_factory=list)  # [since, until]: its host was
     attached: str = None  # to this instance
     detaching: bool = False
+    there: bool = False  # also if nothing is charged yet
     failed: bool = False
     gone: bool = False
     option: str = None  # it is sold in no other way
@@ -877,6 +878,11 @@ class Log:
                 since = away if away is not None else person.owing["frozen"] if is_frozen else volume.made_at
                 marks = [m for m in self.book.changes(volume.item) if m > since]
                 to_come += [(a, b, self.book.at(volume.item, a) * volume.gib) for a, b in zip([since, *marks], [*marks, None])]
+        for address in (a for a in self.addresses.values() if a.account == person.id and a.mbit is not None and not a.released):
+            if not (address.bands and address.bands[-1][1] is None):
+                since, item = person.owing["frozen"] if is_frozen else address.since, f"bandwidth {address.region}"
+                marks = [m for m in self.book.changes(item) if m > since]
+                to_come += [(a, b, self.book.at(item, a) * address.mbit) for a, b in zip([since, *marks], [*marks, None])]
         return {"uses": uses, "to_come": to_come}
 
     def volume(self, event, kind, body, now, person):
@@ -903,7 +909,7 @@ class Log:
             copied = self.lives.get(of.get("disk"))
             must(disk != (of["of"] == "disk") and (of["of"] != "snapshot" or disk), "it is made of what it cannot be made of")
             if source is not None:
-                must(source.account == person.id and source.zone == body["zone"] and source.since is not None and source.end is None,
+                must(source.account == person.id and source.zone == body["zone"] and source.there and source.end is None,
                      "it is made of what is not there, or is not its owner's")
                 must(body["gib"] >= source.gib if disk else body["gib"] == source.gib, "it is of another size than what it is made of")
             elif of["of"] != "nothing":
@@ -923,14 +929,14 @@ class Log:
             start = self.lives[known.bought_with].start if known.bought_with else known.made_at
             must(known.since is None and known.end is None and not known.failed, "charge began twice, or after its end")
             must(start is not None and max(start, known.made_at) <= at <= now, "charge began before it was there, or its instance ran")
-            known.since = at
+            known.since, known.there = at, True
         elif kind == "volume-failed":
             must(known.since is None and known.end is None, "it could not be made, and was there")
             known.failed = True
         elif kind == "disk-attached":
             must(life is not None and life.end is None and life.zone == known.zone, "it is attached to what is not there")
             must(known.attached in (None, life and life.id) and known.end is None, "it is attached twice, or after its end")
-            known.attached = life and life.id
+            known.attached, known.there = life and life.id, True
         elif kind == "disk-detach-asked":
             must(life is not None and known.attached == life.id, "it is to be detached from what it is not attached to")
             known.detaching = True
@@ -1050,7 +1056,7 @@ class Log:
                 until = second(body["at"]) if "at" in body else None
                 must((known.mbit is None) == (until is None), "its bandwidth ends, and it has none; or the other way round")
                 must(known.mbit is None or open_ or frozen or life and life.start is None, "its bandwidth was not charged before it went")
-                gone = now if life is None or life.released is None else min(max(life.end, person.closed[-1][1] if person.closed else 0), now)
+                gone = now if life is None or life.released is None or life.end is None else min(max(life.end, person.closed[-1][1] if person.closed else 0), now)
                 must(until is None or frozen or until == gone, "its bandwidth ends at another second")
                 known.cease(until or now)
                 known.gone_at = now

@@ -110,7 +110,8 @@ pub struct Position {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "kebab-case")]
 pub enum FromHost {
-    Hello(Hello),
+    /// Boxed, as it is large and comes once.
+    Hello(Box<Hello>),
     /// Everything up to `sequence` is in the host's own files.
     Accepted {
         sequence: i64,

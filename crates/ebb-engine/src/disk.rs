@@ -290,15 +290,10 @@ pub struct Owner {
 /// # Errors
 /// The first rule that stands against it.
 pub fn may_have(catalog: &Catalog, owner: &Owner, disks: &[i64], snapshots: i64) -> Result<(), Refused> {
-    let Some(sold) = &catalog.data_disk else {
-        return Err(if snapshots > 0 { Refused::NoSnapshots } else { Refused::NoDataDisks });
-    };
-    if snapshots > 0 && sold.snapshot.is_none() {
+    if snapshots > 0 && catalog.data_disk.as_ref().is_none_or(|sold| sold.snapshot.is_none()) {
         return Err(Refused::NoSnapshots);
     }
-    if let Some(gib) = disks.iter().find(|gib| !(1..=sold.largest_gib).contains(*gib)) {
-        return Err(Refused::DiskSize { gib: *gib, largest: sold.largest_gib });
-    }
+    may_be_sold(catalog, disks)?;
     if !owner.verified {
         return Err(Refused::Unverified);
     }
@@ -306,6 +301,18 @@ pub fn may_have(catalog: &Catalog, owner: &Owner, disks: &[i64], snapshots: i64)
         return Err(Refused::Arrears(owner.debt));
     }
     within(catalog, owner, disks.len() as i64, disks.iter().sum(), snapshots)
+}
+
+/// Whether data disks of so many GiB are for sale.
+///
+/// # Errors
+/// None are, or not of that size.
+pub fn may_be_sold(catalog: &Catalog, disks: &[i64]) -> Result<(), Refused> {
+    let largest = catalog.data_disk.as_ref().map(|sold| sold.largest_gib);
+    match disks.iter().find(|gib| !(1..=largest.unwrap_or(0)).contains(*gib)) {
+        None => Ok(()),
+        Some(gib) => Err(largest.map_or(Refused::NoDataDisks, |largest| Refused::DiskSize { gib: *gib, largest })),
+    }
 }
 
 /// The same of a disk that grows by so many GiB.

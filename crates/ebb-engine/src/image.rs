@@ -7,7 +7,7 @@ use ebb_model::id::{AccountId, InstanceId};
 use ebb_model::image::{CustomImage, ImageSize, ImageState};
 use ebb_model::time::Timestamp;
 
-/// What a host says about the making of an image.
+/// What a host says about the making of an image, or of the last copy of one that was there.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Made {
     There(ImageSize),
@@ -16,7 +16,10 @@ pub enum Made {
 
 /// The image after its host's word, with what is written into the log; `None`: it says nothing new.
 pub fn made(image: &CustomImage, made: &Made, now: Timestamp) -> Option<(CustomImage, Event)> {
-    let ImageState::Importing { .. } = image.state else { return None };
+    match (&image.state, made) {
+        (ImageState::Importing { .. }, _) | (ImageState::Available { .. }, Made::Failed(_)) => {}
+        _ => return None,
+    }
     let (state, event) = match made {
         Made::There(size) => {
             let event = Event::ImageAvailable { image: image.id, bytes: size.bytes };

@@ -12,7 +12,7 @@ pub enum Refused {
     UnknownZone(String),
     #[error("flavor `{0}` is not in the catalog; `ebb catalog` lists the flavors")]
     UnknownFlavor(String),
-    #[error("image `{0}` is not in the catalog; `ebb catalog` lists the images")]
+    #[error("there is no image `{0}` for this account; `ebb catalog` and `ebb images list` list those that it may use")]
     UnknownImage(String),
     #[error("the image is {state}; only one that is available can be used (`ebb images list`)")]
     ImageNotReady { state: &'static str },

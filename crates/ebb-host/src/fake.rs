@@ -60,7 +60,7 @@ pub async fn run(config: HostConfig, behaviour: Behaviour, files: Arc<Files>) ->
             match call {
                 Call::Control { number, say } => {
                     control = Some((number, say));
-                    said.push(FromHost::Hello(host.hello()));
+                    said.push(FromHost::Hello(Box::new(host.hello())));
                 }
                 Call::Message { number, message } if control.as_ref().is_some_and(|(n, _)| *n == number) => {
                     said.extend(diary.live(&mut host, clock.now(), Some(message)));

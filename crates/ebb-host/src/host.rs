@@ -219,7 +219,7 @@ impl Host {
         match call {
             Call::Control { number, say } => {
                 self.control = Some(Control { number, say, welcomed: false });
-                self.say(FromHost::Hello(self.hello()));
+                self.say(FromHost::Hello(Box::new(self.hello())));
             }
             Call::Message { number, message } => match &mut self.control {
                 Some(control) if control.number == number => {

@@ -1,13 +1,14 @@
 //! When is the bandwidth of a public address charged, and how is it changed how an address is paid? (rules §4.4)
 
 use crate::app::App;
+use crate::arrears;
 use crate::cap;
 use crate::denied::Denied;
 use crate::unit::{Outcome, Unit, refuse};
 use crate::voucher::Funds;
 use ebb_engine::event::Event;
 use ebb_engine::funds::Need;
-use ebb_engine::outlays;
+use ebb_engine::outlays::{self, Flat};
 use ebb_engine::rating;
 use ebb_engine::refusal::Refused;
 use ebb_model::billing::{Follows, Meter, ResourceId, Span};
@@ -34,6 +35,29 @@ pub fn sold<'a>(catalog: &'a Catalog, region: &str, mbit: i64) -> Result<&'a Pri
     if (1..=most).contains(&mbit) { Ok(prices) } else { Err(Refused::Mbit { mbit, most }) }
 }
 
+/// That of an account which is not charged now and may be, for whoever looks ahead: what leads to an instance that never ran, and what is
+/// frozen.
+pub async fn to_come(app: &App, reads: &Reads, of: &Account) -> Result<Vec<Flat>, StoreError> {
+    let frozen = arrears::frozen_since(reads, of).await?;
+    let mut all = vec![];
+    for known in reads.rows(address::by_bandwidth(of.id)).await?.iter().map(address::read) {
+        let before = reads.rows(bill::spans_of(ResourceId::Address(known.id))).await?;
+        let last = before.last().map(bill::read_span);
+        if last.as_ref().is_some_and(|last| last.until.is_none()) {
+            continue;
+        }
+        let since = frozen.unwrap_or(known.allocated_at.second());
+        let sold = app.catalog.region(&known.region).and_then(|region| region.bandwidth.as_ref());
+        let price = match (sold, known.paid.mbit) {
+            (Some(prices), Some(mbit)) => prices.times(mbit).since(since),
+            _ => last.map_or_else(Prices::default, |last| last.price),
+        };
+        let (of, begins) = (ResourceId::Address(known.id), frozen.is_none());
+        all.push(Flat { of, meter: Meter::Bandwidth, price, since, begins });
+    }
+    Ok(all)
+}
+
 /// What stands against so much bandwidth, beside a cap: it is sold, and the money for its first hour is there unbound.
 pub async fn refused(
     app: &App,
@@ -47,13 +71,8 @@ pub async fn refused(
         Ok(prices) => prices,
         Err(refused) => return Ok(Some(refused)),
     };
-    if !app.catalog.limits.hold {
-        return Ok(None);
-    }
     let need = Need::hour(Meter::Bandwidth, region, prices.times(mbit).at(now), now);
-    let available = Funds::read(app, reads, of, now).await?.less_overdue(app, reads, of).await?.available(&need);
-    let needed = need.amount;
-    Ok((available < needed).then_some(Refused::InsufficientFunds { needed, available }))
+    Funds::refused(app, reads, of, &need, now).await
 }
 
 impl Unit {

@@ -4,6 +4,7 @@
 //! out anew. Whoever decides by what he saw of the cap is guarded by its row, which every such change stirs.
 
 use crate::app::App;
+use crate::bandwidth;
 use crate::denied::Denied;
 use crate::trial;
 use crate::unit::{Outcome, Unit, refuse};
@@ -135,7 +136,8 @@ pub async fn read(
     let listed = |one: &Instance| is_listed(&app.catalog, holder, one);
     let costs = |one: &Instance| tariff(&app.catalog, one);
     let (limits, calendar) = (&app.catalog.limits, &app.catalog.time_zone);
-    let flat = volume::to_come(app, reads, of, now).await?;
+    let mut flat = volume::to_come(app, reads, of, now).await?;
+    flat.extend(bandwidth::to_come(app, reads, of).await?);
     let all =
         outlays(&Known { flat: &flat, spans: &spans, live: &live, listed: &listed, tariff: &costs, limits, calendar });
     let (draws, blocks, ended, owed) = (all.draws, all.blocks, all.ended, all.owed);

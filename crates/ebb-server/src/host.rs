@@ -219,6 +219,9 @@ impl App {
             for row in unit.reads.rows(volume::on_host(known.id)).await? {
                 unit.order_volume(&volume::read(&row));
             }
+            for row in unit.reads.rows(image::orders_after(known.id, 0, i64::MAX)).await? {
+                unit.order_copy(image::read_joined(&row).0);
+            }
             for row in unit.reads.rows(instance::on_host(known.id)).await? {
                 let live = instance::read(&row);
                 if desired(&live, &unit.app.catalog.limits).is_some() {
@@ -302,9 +305,6 @@ impl App {
             FromHost::Observed(observed) => observed,
             FromHost::WantedBack { wanted } => return self.signal(from, wanted).await.map(|()| None),
             FromHost::Read(reading) => return self.read_counter(from, reading).await.map(|()| None),
-            FromHost::ObservedVolume(seen @ ObservedVolume { id: VolumeId::Image(id), .. }) => {
-                return self.observe_image(from, id, seen).await;
-            }
             FromHost::ObservedVolume(observed) => {
                 let (volume, gone) = (observed.id, is_gone(&observed));
                 self.observe_volume(from, observed).await?;

@@ -6,9 +6,10 @@
 use crate::app::App;
 use crate::denied::Denied;
 use crate::unit::{Outcome, Unit, refuse};
+use crate::volume;
 use ebb_driver::link;
 use ebb_driver::protocol::{
-    DesiredVolume, ObservedVolume, Open, Source, Stored, ToHost, VolumeIs, VolumeSize, WantVolume, Way,
+    DesiredVolume, ObservedVolume, Open, Source, Stored, VolumeIs, VolumeSize, WantVolume, Way,
 };
 use ebb_engine::image::{self as rules, Made};
 use ebb_engine::refusal::Refused;
@@ -108,16 +109,23 @@ impl App {
     }
 
     /// What a host says about an image.
-    pub async fn observe_image(
-        &self,
-        from: HostId,
-        id: ImageId,
-        seen: ObservedVolume,
-    ) -> Result<Option<ToHost>, Denied> {
-        let gone = matches!(seen.is, VolumeIs::Gone { .. } | VolumeIs::Failed { .. });
+    pub async fn observe_image(&self, from: HostId, id: ImageId, seen: ObservedVolume) -> Result<(), Denied> {
         let key = id.to_string();
-        self.unit("observe-image", &key, move |unit| observe(unit, from, id, seen.clone())).await?;
-        Ok(gone.then_some(ToHost::ForgetVolume { volume: VolumeId::Image(id) }))
+        Ok(self.unit("observe-image", &key, move |unit| observe(unit, from, id, seen.clone())).await?)
+    }
+
+    /// Copies that a host should have and has not.
+    pub async fn miss_images(&self, on: HostId, obeyed: i64, there: &[VolumeId]) -> Result<(), Denied> {
+        for row in self.store.rows(image::orders_after(on, 0, i64::MAX)).await? {
+            let (copy, _) = image::read_joined(&row);
+            let (id, generation) = (VolumeId::Image(copy.image), copy.generation);
+            let had = row.int("sequence") <= obeyed || copy.state == CopyState::There;
+            if had && !there.contains(&id) {
+                let is = VolumeIs::Gone { at: self.clock.now() };
+                self.observe_image(on, copy.image, ObservedVolume { id, generation, is }).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Opens the way of an image's bytes to a host that was told to have it, or from one that has it.
@@ -262,17 +270,36 @@ async fn observe(mut unit: Unit, from: HostId, id: ImageId, seen: ObservedVolume
             }
         }
         VolumeIs::Gone { .. } => {
+            let others = unit.reads.rows(image::copies(id)).await?;
+            let others =
+                others.iter().map(image::read_copy).any(|one| one.host != from && one.state == CopyState::There);
+            let lost = copy.state != CopyState::Going;
+            if lost && others {
+                // It gets it again.
+                let generation = copy.generation + 1;
+                unit.order_copy(ImageCopy { generation, state: CopyState::Making, ..copy });
+                return Ok(unit.done(()));
+            }
             unit.write(image::forget(&copy));
-            Made::Failed("its host has it no more".to_owned())
+            if !lost {
+                return Ok(unit.done(()));
+            }
+            Made::Failed("the last host that had it has it no more".to_owned())
         }
         VolumeIs::Failed { reason, .. } => {
             unit.write(image::forget(&copy));
+            if !is_first {
+                return Ok(unit.done(()));
+            }
             Made::Failed(reason)
         }
     };
-    if is_first && let Some((next, event)) = rules::made(&of, &word, unit.now) {
+    if let Some((next, event)) = rules::made(&of, &word, unit.now) {
         unit.guard(image::change(of.generation, &next));
         unit.log(of.account, None, &event);
+        if let Origin::DataDisk { disk } = of.origin {
+            volume::let_source_go(&mut unit, disk, VolumeId::Image(id)).await?;
+        }
     }
     Ok(unit.done(()))
 }

@@ -335,6 +335,9 @@ async fn replan(mut unit: Unit, id: InstanceId, from: HostId, lost: bool) -> Out
     make_good(&mut unit, &before.zone, id, before.account, reserve).await?;
     let next = unit.step(&before, Input::Replanned { host: to, give_up_at, took_room }).await?;
     unit.drop_claim(&before).await?;
+    if let Ok(image) = before.image.parse() {
+        unit.bring_image(image, to).await?;
+    }
     if free.is_some() {
         unit.step(&next, Input::RoomFree).await?;
     }

@@ -29,7 +29,7 @@ use ebb_model::time::{Second, Timestamp};
 use ebb_model::volume::{DiskOf, VolumeId};
 use ebb_store::rows::account::Account;
 use ebb_store::rows::host::RoomChange;
-use ebb_store::rows::{bill, host, instance, volume, zone};
+use ebb_store::rows::{bill, host, image, instance, volume, zone};
 use ebb_store::{Decision, Reads, StoreError};
 
 /// What a GiB of a kind costs per hour.
@@ -158,11 +158,8 @@ impl Unit {
     pub async fn has_money(&mut self, id: AccountId, need: &Need) -> Outcome<()> {
         let app = self.app.clone();
         let of = self.account(id).await?.clone();
-        let funds = Funds::read(&app, &self.reads, &of, self.now.second()).await?;
-        let available = funds.less_overdue(&app, &self.reads, &of).await?.available(need);
-        let needed = need.amount;
-        let lacks = app.catalog.limits.hold && available < needed;
-        if lacks { refuse(Refused::InsufficientFunds { needed, available }) } else { Ok(()) }
+        let lacks = Funds::refused(&app, &self.reads, &of, need, self.now.second()).await?;
+        lacks.map_or(Ok(()), refuse)
     }
 
     /// Data disks of the account that an order is to have: all on one host of its zone, and nobody else's.
@@ -424,6 +421,9 @@ pub fn desired(of: &Volume) -> DesiredVolume {
 impl App {
     /// Writes down what a host saw of a volume.
     pub async fn observe_volume(&self, from: HostId, observed: ObservedVolume) -> Result<(), Denied> {
+        if let VolumeId::Image(id) = observed.id {
+            return self.observe_image(from, id, observed).await;
+        }
         let known = self.store.rows(volume::by_id(observed.id)).await?;
         let key = known.first().map_or_else(|| from.to_string(), |row| row.text("account_id").to_owned());
         Ok(self.unit("observe-volume", &key, move |unit| observe(unit, from, observed.clone())).await?)
@@ -446,7 +446,7 @@ impl App {
                 self.observe_volume(on, ObservedVolume { id, generation, is }).await?;
             }
         }
-        Ok(())
+        self.miss_images(on, obeyed, there).await
     }
 
     /// Its host is lost, or away with its owner: it is charged to the last second in which that was heard.
@@ -490,20 +490,20 @@ async fn observe(mut unit: Unit, from: HostId, observed: ObservedVolume) -> Outc
     };
     if let Some(input) = input {
         let next = unit.step_volume(&known, &input).await?;
-        if let (VolumeState::Creating { .. }, false) = (&known.state, next.state == known.state) {
-            let_source_go(&mut unit, &next).await?;
+        if let (VolumeState::Creating { .. }, false) = (&known.state, next.state == known.state)
+            && let MadeOf::Disk { disk: DiskOf::Data(id) } = next.made_of
+        {
+            let_source_go(&mut unit, id, next.id).await?;
         }
     }
     Ok(unit.done(()))
 }
 
-/// What a copy was made of, if that waited for it to go.
-async fn let_source_go(unit: &mut Unit, copy: &Volume) -> Outcome<()> {
-    let MadeOf::Disk { disk: DiskOf::Data(id) } = copy.made_of else { return Ok(()) };
-    let source = unit.volume(VolumeId::Disk(id)).await?;
+/// The disk that a copy was made of, if that waited for it to go.
+pub async fn let_source_go(unit: &mut Unit, of: DiskId, copy: VolumeId) -> Outcome<()> {
+    let source = unit.volume(VolumeId::Disk(of)).await?;
     let VolumeState::Deleting { held_by: Some(held_by), .. } = source.state else { return Ok(()) };
-    let others = unit.reads.rows(volume::copies_of(DiskOf::Data(id))).await?;
-    let alone = others.iter().map(volume::read).all(|other| other.id == copy.id);
+    let alone = copies(&unit.reads, source.id).await?.into_iter().all(|other| other == copy);
     if alone && matches!(unit.instance(held_by).await?.state, State::Released { .. }) {
         unit.step_volume(&source, &Input::InstanceGone).await?;
     }
@@ -512,12 +512,20 @@ async fn let_source_go(unit: &mut Unit, copy: &Volume) -> Outcome<()> {
 
 /// What is made of a disk at the moment, or of a snapshot.
 pub async fn copied_to(reads: &Reads, of: VolumeId) -> Result<Option<VolumeId>, StoreError> {
-    let query = match of {
-        VolumeId::Disk(id) => volume::copies_of(DiskOf::Data(id)),
-        VolumeId::Snapshot(id) => volume::disks_being_made_of(id),
-        VolumeId::Image(_) => return Ok(None),
+    Ok(copies(reads, of).await?.into_iter().next())
+}
+
+async fn copies(reads: &Reads, of: VolumeId) -> Result<Vec<VolumeId>, StoreError> {
+    let (volumes, images) = match of {
+        VolumeId::Disk(id) => (volume::copies_of(DiskOf::Data(id)), Some(image::importing_of(id))),
+        VolumeId::Snapshot(id) => (volume::disks_being_made_of(id), None),
+        VolumeId::Image(_) => return Ok(vec![]),
     };
-    Ok(reads.row(query).await?.map(|row| volume::read(&row).id))
+    let mut all: Vec<VolumeId> = reads.rows(volumes).await?.iter().map(|row| volume::read(row).id).collect();
+    if let Some(images) = images {
+        all.extend(reads.rows(images).await?.iter().map(|row| VolumeId::Image(image::read(row).id)));
+    }
+    Ok(all)
 }
 
 /// The instance that somebody names, if it is the account's.

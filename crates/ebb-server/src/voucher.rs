@@ -11,6 +11,7 @@ use crate::work::hours::{Accruing, accruing};
 use ebb_engine::event::Event;
 use ebb_engine::funds::{self, Need};
 use ebb_engine::ordered;
+use ebb_engine::refusal::Refused;
 use ebb_engine::settlement;
 use ebb_engine::voucher::{Due, Owed, Payment, Use, pay, warns_at};
 use ebb_model::billing::{Charge, ResourceId, Split};
@@ -169,6 +170,22 @@ impl Funds {
         let traffic = open.traffic.charges.iter().map(|charge| charge.paid().payable - charge.paid().vouchers);
         let traffic = traffic.map(|quantity| quantity.in_time()).sum::<Exact>();
         Ok(Funds { cash: self.cash - (time + traffic).posted(), ..self })
+    }
+
+    /// What stands against something of which nothing is held: the money for it has to be there unbound.
+    pub async fn refused(
+        app: &App,
+        reads: &Reads,
+        of: &Account,
+        need: &Need,
+        now: Second,
+    ) -> Result<Option<Refused>, StoreError> {
+        if !app.catalog.limits.hold {
+            return Ok(None);
+        }
+        let available = Funds::read(app, reads, of, now).await?.less_overdue(app, reads, of).await?.available(need);
+        let needed = need.amount;
+        Ok((available < needed).then_some(Refused::InsufficientFunds { needed, available }))
     }
 
     fn needs(&self) -> Vec<Need> {

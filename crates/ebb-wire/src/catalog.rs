@@ -154,6 +154,12 @@ pub struct Quote {
     /// Per GB that leaves its public address, if it is to have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traffic_price: Option<String>,
+    /// Per hour of all data disks that are to be made with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_disks_price: Option<String>,
+    /// Per hour of its public address, if that is to be paid by bandwidth.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bandwidth_price: Option<String>,
     /// The unbound money that buying needs.
     pub hold: String,
     /// What coupons and cards of the account would pay of that; absent without any.

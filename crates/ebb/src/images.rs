@@ -42,12 +42,15 @@ pub enum Images {
         #[arg(long, value_name = "DIGITS")]
         sha256: Option<String>,
     },
-    /// Make an image of the system disk of an instance, as it is now
-    #[command(after_help = "Example:\n  ebb images create --from web --name golden")]
+    /// Make an image of a data disk, or of the system disk of an instance, as it is now
+    #[command(after_help = "Example:\n  ebb images create --instance web --name golden")]
     Create {
-        /// Id, start of an id, or name of the instance
-        #[arg(long, value_name = "INSTANCE")]
-        from: String,
+        /// Id, start of an id, or name of an instance, whose system disk is meant
+        #[arg(long, required_unless_present = "disk", conflicts_with = "disk")]
+        instance: Option<String>,
+        /// Id, start of an id, or name of a data disk
+        #[arg(long)]
+        disk: Option<String>,
         #[arg(long)]
         name: String,
     },
@@ -86,9 +89,15 @@ pub async fn images(session: &Session, command: &Images) -> Result<(), Failure> 
         Images::Import { from, name, format, sha256 } => {
             import(session, from, name, format.as_deref(), sha256.as_deref()).await?
         }
-        Images::Create { from, name } => {
-            let instance = which::instance(client, from).await?;
-            let body = AddImage { name: name.clone(), origin: ImageOrigin::SystemDisk { instance } };
+        Images::Create { instance, disk, name } => {
+            let origin = match (instance, disk) {
+                (None, Some(disk)) => ImageOrigin::DataDisk { disk: which::disk(client, disk).await? },
+                (instance, _) => {
+                    let named = instance.as_deref().unwrap_or_default();
+                    ImageOrigin::SystemDisk { instance: which::instance(client, named).await? }
+                }
+            };
+            let body = AddImage { name: name.clone(), origin };
             made(session, client.post("/v1/images", &body).await?).await?
         }
         Images::Share { image, with } => {

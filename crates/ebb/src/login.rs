@@ -53,7 +53,11 @@ pub async fn reinstall(session: &Session, args: &ReinstallArgs) -> Result<(), Fa
         let unasked = format!("{warning}To do it without being asked, add --yes.");
         agreed(&warning, "Make it anew?", unasked, "Nothing was changed.")?;
     }
-    let body = ReplaceSystemDisk { image: args.image.clone() };
+    let image = match &args.image {
+        Some(image) => Some(which::first_image(&session.client, image).await?),
+        None => None,
+    };
+    let body = ReplaceSystemDisk { image };
     let changed: Instance = session.client.post(&format!("/v1/instances/{id}/system-disk"), &body).await?;
     session.show(&changed, |one| {
         format!("{} has a new system disk of {} when it starts: `ebb start {}`.\n", one.name, one.image, one.name)

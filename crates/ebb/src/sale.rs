@@ -31,7 +31,7 @@ pub struct Order {
     /// Where [default: the catalog's first zone that fits the option]
     #[arg(long)]
     zone: Option<String>,
-    /// Which disk image [default: the catalog's first]
+    /// What the system disk begins with: an image of the catalog, or one of your own by id or name [default: the catalog's first]
     #[arg(long)]
     image: Option<String>,
     /// Refuse if the price per hour, or per month with --months, is another by now; `ebb quote` shows it
@@ -114,6 +114,14 @@ pub async fn quote(session: &Session, order: &Order) -> Result<(), Failure> {
             ),
             ("whole lease", quote.whole_lease_shown.as_ref().map(|p| format!("{p} {currency}")).unwrap_or_default()),
             ("traffic", quote.traffic_price.as_ref().map(|p| format!("{p} {currency} per GB")).unwrap_or_default()),
+            (
+                "data disks",
+                quote.data_disks_price.as_ref().map(|p| format!("{p} {currency} per hour")).unwrap_or_default(),
+            ),
+            (
+                "bandwidth",
+                quote.bandwidth_price.as_ref().map(|p| format!("{p} {currency} per hour")).unwrap_or_default(),
+            ),
             ("later", later_text(quote)),
             ("needed to buy", format!("{} {currency}", quote.hold)),
             (
@@ -185,6 +193,10 @@ async fn body(session: &Session, order: &Order) -> Result<Buy, Failure> {
             fits.ok_or_else(|| Failure::Outcome("no zone of the catalog is open to trials".to_owned()))?.id
         }
     };
+    let image = match &order.image {
+        Some(image) => Some(which::first_image(&session.client, image).await?),
+        None => None,
+    };
     let mut attach = vec![];
     for disk in &order.attach {
         attach.push(which::disk(&session.client, disk).await?);
@@ -195,7 +207,7 @@ async fn body(session: &Session, order: &Order) -> Result<Buy, Failure> {
         option: option.to_owned(),
         zone,
         flavor: order.flavor.clone(),
-        image: order.image.clone(),
+        image,
         hours: order.spot,
         periods: order.periods,
         months: order.months,

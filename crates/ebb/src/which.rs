@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use ebb_wire::account::Account;
 use ebb_wire::address::Address;
 use ebb_wire::bill::Bill;
+use ebb_wire::catalog::Catalog;
 use ebb_wire::disk::{Disk, Snapshot};
 use ebb_wire::image::Image;
 use ebb_wire::instance::Instance;
@@ -62,9 +63,26 @@ pub async fn image(client: &Client, text: &str) -> Result<String, Failure> {
     if is_whole_id(text, "img-") {
         return Ok(text.to_owned());
     }
+    found("image", text, "ebb images list", own_image(client, text).await?)
+}
+
+async fn own_image(client: &Client, text: &str) -> Result<Result<Option<String>, Failure>, Failure> {
     let all: Page<Image> = client.all("/v1/images", &[]).await?;
     let all = all.items.into_iter().map(|image| Candidate { name: image.name, id: image.id });
-    found("image", text, "ebb images list", pick("image", text, "img-", all.collect()))
+    Ok(pick("image", text, "img-", all.collect()))
+}
+
+/// What a system disk is to begin with: an image of the catalog by its id, else one of the account's own. What is neither is left to the
+/// service, which says so.
+///
+/// # Errors
+/// Several match; the sentence lists them.
+pub async fn first_image(client: &Client, text: &str) -> Result<String, Failure> {
+    let catalog: Catalog = client.get("/v1/catalog", &[]).await?;
+    if is_whole_id(text, "img-") || catalog.images.iter().any(|image| image.id == text) {
+        return Ok(text.to_owned());
+    }
+    Ok(own_image(client, text).await??.unwrap_or_else(|| text.to_owned()))
 }
 
 /// Finds a subscription by its id, an unambiguous start of it, or its address.

@@ -4,20 +4,24 @@ use super::offer::available;
 use super::sale;
 use crate::address::priced;
 use crate::app::App;
+use crate::bandwidth;
 use crate::call::{Call, Principal};
 use crate::cap;
 use crate::denied::Denied;
 use crate::image;
 use crate::room::only_beyond_return;
+use crate::volume::{self, New};
 use crate::voucher::Funds;
 use axum::Json;
 use axum::extract::State;
+use ebb_engine::disk::may_be_sold;
 use ebb_engine::fleet::Fleet;
 use ebb_engine::ordered;
 use ebb_engine::outlays;
 use ebb_engine::price::{Tariff, of_order};
 use ebb_engine::quote::{self, Order, PurchaseOption};
 use ebb_engine::spending::Spending;
+use ebb_model::billing::Meter;
 use ebb_model::catalog::{SYSTEM_DISK, Trial};
 use ebb_model::id::AccountId;
 use ebb_model::money::{Amount, Price};
@@ -136,7 +140,11 @@ pub async fn quote(State(app): State<App>, call: Call<Buy>) -> Result<Json<Quote
     let gib = quote.resources.get(SYSTEM_DISK);
     image::quoted(&app, &call.principal, &order.image, gib).await?;
     let tariff = of_order(&app.catalog, &quote.purchase, &order.flavor, gib, quote.disk_price);
-    let traffic = call.body.public_ip.then(|| priced(&app.catalog, &order.zone)).transpose()?;
+    let traffic = match (call.body.public_ip, call.body.public_ip_mbit) {
+        (true, None) => Some(priced(&app.catalog, &order.zone)?),
+        _ => None,
+    };
+    let beside = Beside::new(&app, &call.body, &quote.region, asked)?;
     app.zones_loaded().await?;
     app.zones.without_image(&order.zone, &order.image)?;
     let (available, longest) = available(&app, &order.zone, &order.flavor, &quote);
@@ -146,7 +154,7 @@ pub async fn quote(State(app): State<App>, call: Call<Buy>) -> Result<Json<Quote
     let held = limits.hold || !by_hour;
     let (refused, hold_vouchers) = match call.principal.account {
         Some(id) => (
-            refused_now(&app, id, &order.flavor, &quote, now.second()).await?,
+            refused_now(&app, id, &order.flavor, &quote, &beside, now.second()).await?,
             by_vouchers(&app, id, &order.flavor, &quote, now.second()).await?,
         ),
         None => (None, None),
@@ -166,12 +174,42 @@ pub async fn quote(State(app): State<App>, call: Call<Buy>) -> Result<Json<Quote
         months_shown: (!by_hour).then(|| ordered::total(&quote.purchase).to_cents()),
         whole_lease_shown: quote.whole_lease().map(|whole| whole.to_cents()),
         traffic_price: traffic.map(|(_, prices)| prices.at(asked).to_string()),
+        data_disks_price: beside.disks(&app, asked).map(|price| price.to_string()),
+        bandwidth_price: beside.bandwidth.as_ref().map(|(_, prices)| prices.at(asked).to_string()),
         hold: if held { quote.hold() } else { Amount::ZERO }.to_string(),
         hold_vouchers: hold_vouchers.filter(|_| held).map(|amount| amount.to_string()),
         may_be_taken_back,
         coming: coming(&tariff, asked),
         refused,
     }))
+}
+
+/// What is bought with an instance, and charged beside it.
+#[derive(Clone)]
+struct Beside {
+    new: Vec<New>,
+    bandwidth: Option<(i64, Prices)>,
+}
+
+impl Beside {
+    /// # Errors
+    /// It is not for sale.
+    fn new(app: &App, buy: &Buy, region: &str, now: Second) -> Result<Beside, Denied> {
+        let gib: Vec<i64> = buy.data_disks.iter().map(|disk| disk.gib).collect();
+        may_be_sold(&app.catalog, &gib)?;
+        let new = gib.iter().map(|gib| New::blank(app, now.start(), "", *gib)).collect();
+        let bandwidth = match buy.public_ip_mbit.filter(|_| buy.public_ip) {
+            Some(mbit) => Some((mbit, bandwidth::sold(&app.catalog, region, mbit)?.times(mbit))),
+            None => None,
+        };
+        Ok(Beside { new, bandwidth })
+    }
+
+    /// What the data disks cost together.
+    fn disks(&self, app: &App, now: Second) -> Option<Price> {
+        let prices = app.catalog.data_disk.as_ref().filter(|_| !self.new.is_empty()).map(|sold| &sold.price)?;
+        Some(prices.times(self.new.iter().map(|disk| disk.gib).sum()).at(now))
+    }
 }
 
 /// What it will cost per hour from later dates on.
@@ -191,19 +229,36 @@ async fn refused_now(
     id: AccountId,
     flavor: &str,
     quote: &quote::Quote,
+    beside: &Beside,
     now: Second,
 ) -> Result<Option<Refusal>, Denied> {
-    let (shared, flavor, quote) = (app.clone(), flavor.to_owned(), quote.clone());
+    let (shared, flavor, quote, beside) = (app.clone(), flavor.to_owned(), quote.clone(), beside.clone());
     let refused = app.store.read(move |reads| async move {
         let Some(row) = reads.row(account::by_id(id)).await? else { return Ok(None) };
         let account = account::read(&row);
         if let Some(refused) = sale::refused(&shared, &reads, &account, &flavor, &quote, now).await? {
             return Ok(Some(refused));
         }
+        if let Some((mbit, _)) = beside.bandwidth
+            && let Some(refused) = bandwidth::refused(&shared, &reads, &account, &quote.region, mbit, now).await?
+        {
+            return Ok(Some(refused));
+        }
+        let also = sale::need(&shared, &quote, &flavor, now);
+        if !beside.new.is_empty()
+            && let Some(need) = volume::need(&shared.catalog, &beside.new, Some(also), &quote.region, now)
+            && let Some(refused) = Funds::refused(&shared, &reads, &account, &need, now).await?
+        {
+            return Ok(Some(refused));
+        }
         let begin = |spending: &mut Spending, now| {
             let gib = quote.resources.get(SYSTEM_DISK);
             let tariff = of_order(&shared.catalog, &quote.purchase, &flavor, gib, quote.disk_price);
             outlays::begin(spending, quote.purchase, &tariff.compute.prices, Some(&tariff.disk.prices), now, 0);
+            volume::cost_more(spending, &shared.catalog, &beside.new, now);
+            if let Some((_, prices)) = &beside.bandwidth {
+                outlays::cost_more(spending, Meter::Bandwidth, prices.clone(), now);
+            }
         };
         Ok(cap::against(&shared, &reads, &account, now, begin).await?.and_then(|(_, refused)| refused))
     });

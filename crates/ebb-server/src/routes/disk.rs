@@ -358,7 +358,7 @@ async fn to_change(app: &App, who: &Principal, id: &str) -> Result<Volume, Denie
 }
 
 /// The disk that a path names, if this caller may know of it.
-async fn find(app: &App, who: &Principal, id: &str) -> Result<Volume, Denied> {
+pub async fn find(app: &App, who: &Principal, id: &str) -> Result<Volume, Denied> {
     let parsed: DiskId = id.parse().map_err(|_| Denied::not_found("data disk", id))?;
     let rows = app.store.rows(volume::by_id(VolumeId::Disk(parsed))).await?;
     let known = rows.first().map(volume::read).filter(|known| who.sees(known.account));

@@ -1,7 +1,7 @@
 //! Images of accounts: bringing them along, making them of disks, sharing and deleting.
 
 use super::account::Paging;
-use super::{instance, json};
+use super::{disk, instance, json};
 use crate::app::App;
 use crate::arrears;
 use crate::call::{Call, Principal, Role, checked_name};
@@ -10,6 +10,7 @@ use crate::denied::Denied;
 use crate::image::find;
 use crate::quota::Quota;
 use crate::unit::{Outcome, Unit, refuse};
+use crate::volume::{let_source_go, own_instance};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
@@ -21,10 +22,11 @@ use ebb_engine::event::Event;
 use ebb_engine::image as rules;
 use ebb_engine::operation::{Operation, permit};
 use ebb_engine::refusal::Refused;
+use ebb_model::disk::Volume;
 use ebb_model::id::{AccountId, HostId, ImageId, InstanceId};
 use ebb_model::image::{CopyState, CustomImage, ImageCopy, ImageState, Origin};
-use ebb_model::volume::ImageFormat;
-use ebb_store::rows::{account, image};
+use ebb_model::volume::{ImageFormat, VolumeId};
+use ebb_store::rows::{account, image, volume};
 use ebb_store::{Reads, StoreError};
 use ebb_wire::image as wire;
 use ebb_wire::problem::{Page, Problem};
@@ -74,15 +76,11 @@ pub async fn show(State(app): State<App>, who: Principal, Path(id): Path<String>
 pub async fn add(State(app): State<App>, call: Call<wire::AddImage>) -> Result<Response, Denied> {
     let by = call.principal.member()?;
     let name = checked_name("name", &call.body.name)?;
-    let (origin, of) = origin(&app, &call.principal, &call.body.origin).await?;
-    let (host, seen) = match &of {
-        Some(instance) => (instance.host, call.principal.clone()),
-        None => (app.some_image_host().await?, call.principal.clone()),
-    };
-    let of = of.map(|instance| instance.id);
+    let (origin, host) = origin(&app, &call.principal, &call.body.origin).await?;
+    let seen = call.principal.clone();
     let answer = call.once(&app, "add-image", by, move |unit| {
         let (name, origin, seen) = (name.clone(), origin.clone(), seen.clone());
-        begin(unit, by, name, origin, of, host, seen)
+        begin(unit, by, name, origin, host, seen)
     });
     let answer = answer.await?;
     if app.is_sandbox() {
@@ -97,19 +95,11 @@ async fn begin(
     by: AccountId,
     name: String,
     origin: Origin,
-    of: Option<InstanceId>,
     host: HostId,
     seen: Principal,
 ) -> Outcome<ebb_store::Decision<wire::Image>> {
     arrears::permit(&mut unit, by).await?;
-    if let Some(of) = of {
-        let about = unit.instance(of).await?;
-        permit(&about, Operation::ImageOfSystemDisk).map_err(Denied::from)?;
-        if about.first_running.is_none() {
-            return refuse(Refused::WrongState { state: about.state.name(), verb: "be copied into an image" });
-        }
-        unit.guard(ebb_store::rows::instance::unchanged(&about));
-    }
+    let of = unit.look_at_origin(by, &origin).await?;
     unit.one_more(by, Quota::Images).await?;
     let id = ImageId::new(unit.app.mint.uuid(unit.now));
     let new = CustomImage {
@@ -233,6 +223,9 @@ pub async fn delete(
             unit.guard(image::change(known.generation, &next));
             unit.remove_copies(id).await?;
             unit.log(next.account, None, &event);
+            if let (ImageState::Importing { .. }, Origin::DataDisk { disk }) = (&known.state, &known.origin) {
+                let_source_go(&mut unit, *disk, VolumeId::Image(id)).await?;
+            }
             let answer = shown(&unit.reads, &next, &seen).await?;
             Ok(unit.done(answer))
         }
@@ -246,27 +239,28 @@ async fn own(app: &App, who: &Principal, id: &str) -> Result<CustomImage, Denied
     if who.account == Some(known.account) { Ok(known) } else { Err(Denied::not_found("image of this account", id)) }
 }
 
-/// What is asked for, checked; with the instance whose system disk it is.
-async fn origin(
-    app: &App,
-    who: &Principal,
-    from: &wire::ImageOrigin,
-) -> Result<(Origin, Option<ebb_model::instance::Instance>), Denied> {
+/// What is asked for, checked; with the host that is to make it.
+async fn origin(app: &App, who: &Principal, from: &wire::ImageOrigin) -> Result<(Origin, HostId), Denied> {
     Ok(match from {
         wire::ImageOrigin::Upload { format, sha256 } => {
-            (Origin::Upload { format: checked_format(format)?, sha256: checked_digest(sha256)? }, None)
+            let origin = Origin::Upload { format: checked_format(format)?, sha256: checked_digest(sha256)? };
+            (origin, app.some_image_host().await?)
         }
         wire::ImageOrigin::Url { url, format, sha256 } => {
             let networks = &app.deliverer.outside.networks;
             let url = address::webhook(url, networks).map_err(|why| Denied::BadInput(format!("url: {why}")))?;
             let (format, sha256) = (checked_format(format)?, checked_digest(sha256)?);
-            (Origin::Url { url: url.to_string(), format, sha256 }, None)
+            (Origin::Url { url: url.to_string(), format, sha256 }, app.some_image_host().await?)
         }
         wire::ImageOrigin::SystemDisk { instance: id } => {
             let known = instance::find(app, who, id).await?;
-            (Origin::SystemDisk { instance: known.id }, Some(known))
+            (Origin::SystemDisk { instance: known.id }, known.host)
         }
-        wire::ImageOrigin::DataDisk { disk } => return Err(Denied::not_found("data disk", disk)),
+        wire::ImageOrigin::DataDisk { disk: id } => {
+            let known = disk::find(app, who, id).await?;
+            let VolumeId::Disk(disk) = known.id else { return Err(Denied::not_found("data disk", id)) };
+            (Origin::DataDisk { disk }, known.host)
+        }
     })
 }
 
@@ -321,6 +315,35 @@ async fn shown(reads: &Reads, of: &CustomImage, who: &Principal) -> Result<wire:
         created_at: of.created_at.to_string(),
         shared_with: shares.iter().map(|row| row.text("account_id").to_owned()).collect(),
     })
+}
+
+impl Unit {
+    /// Whether a disk may be copied now, and stays until its host has heard of it. Gives the instance that it is about.
+    async fn look_at_origin(&mut self, by: AccountId, origin: &Origin) -> Outcome<Option<InstanceId>> {
+        Ok(match origin {
+            Origin::SystemDisk { instance } => {
+                let about = own_instance(self, by, *instance).await?;
+                permit(&about, Operation::ImageOfSystemDisk).map_err(Denied::from)?;
+                if about.first_running.is_none() {
+                    return refuse(Refused::WrongState { state: about.state.name(), verb: "be copied into an image" });
+                }
+                self.guard(ebb_store::rows::instance::unchanged(&about));
+                Some(*instance)
+            }
+            // Allowed while its instance is taken back: one that goes with that waits for it (rules §2.7).
+            Origin::DataDisk { disk } => {
+                let known = self.volume(VolumeId::Disk(*disk)).await?;
+                if known.account != by {
+                    return refuse(Denied::not_found("data disk", disk));
+                }
+                disk::is_ready(&known, "copied into an image").map_err(Denied::from)?;
+                let next = Volume { generation: known.generation + 1, ..known.clone() };
+                self.guard(volume::change(known.generation, &next));
+                known.state.instance()
+            }
+            Origin::Upload { .. } | Origin::Url { .. } => None,
+        })
+    }
 }
 
 impl App {

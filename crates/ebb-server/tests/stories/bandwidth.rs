@@ -2,6 +2,7 @@
 
 use crate::cloud::{Cloud, On, order};
 use crate::story;
+use ebb_driver::fake::Behaviour;
 use ebb_model::catalog::Catalog;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -215,4 +216,24 @@ async fn bandwidth_follows_the_price_book() {
         assert!(forecast.to_string().contains("expected"), "{forecast:#}");
         cloud.nothing_broke().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cap_counts_what_was_bought_with_an_instance_that_still_starts() {
+    let slow = Behaviour { start_millis: 60_000, ..Behaviour::default() };
+    let cloud = Cloud::with(On::Sqlite, &ROOM, slow).await;
+    let what = json!({"option": "on-demand", "flavor": "t6.small.1", "public_ip": true, "public_ip_mbit": 10});
+    let bought = cloud.post("enterprise", "/v1/instances", order(what)).await;
+    assert_eq!(cloud.state("enterprise", &text(&bought, "id")).await, "starting");
+    let least = async || {
+        let (_, refused) = cloud.ask("enterprise", Method::POST, "/v1/cap", Some(json!({"amount": "1"}))).await;
+        assert_eq!(refused["code"], "cap-too-low");
+        let (_, least) = refused["message"].as_str().unwrap().split_once("the least is ").unwrap();
+        least.split(' ').next().unwrap().parse::<f64>().unwrap()
+    };
+    let before = least().await;
+    cloud.wait(61).await;
+    let after = least().await;
+    // 0.30 an hour to the end of the month, and a minute of it is over.
+    assert!(before > 200.0 && before - after < 0.01, "{before} {after}");
 }

@@ -283,3 +283,20 @@ story!(what_does_not_fit_is_refused_and_says_why, |cloud: Cloud| async move {
     let unverified = cloud.registered("Bob", json!([])).await.1;
     assert_eq!(make(&cloud, &unverified, beijing(1)).await, "403 unverified");
 });
+
+story!(a_quote_prices_the_disks_and_the_bandwidth_that_come_with_an_instance, |cloud: Cloud| async move {
+    let with = |gib: i64, mbit: i64| {
+        order(json!({"option": "on-demand", "flavor": "t6.small.1", "data_disks": [{"gib": 20}, {"gib": gib}],
+            "public_ip": true, "public_ip_mbit": mbit}))
+    };
+    let quote = cloud.post("individual", "/v1/quote", with(40, 5)).await;
+    assert_eq!((&quote["data_disks_price"], &quote["bandwidth_price"]), (&json!("0.03"), &json!("0.15")), "{quote}");
+    assert!(quote.get("refused").is_none() && quote.get("traffic_price").is_none(), "{quote}");
+    assert_eq!(cloud.refused("individual", "/v1/quote", with(0, 5)).await, (422, "disk-size".to_owned()));
+    assert_eq!(cloud.refused("individual", "/v1/quote", with(40, 0)).await.0, 422);
+    // What buying would be refused for: an hour of each must be there.
+    let poor = cloud.tenant("Poor", "individual", "0.12").await;
+    let quote = cloud.post(&poor, "/v1/quote", with(40, 5)).await;
+    assert_eq!(quote["refused"]["code"], "insufficient-funds", "{quote}");
+    assert_eq!(cloud.refused(&poor, "/v1/instances", with(40, 5)).await, (402, "insufficient-funds".to_owned()));
+});

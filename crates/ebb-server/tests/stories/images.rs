@@ -3,6 +3,7 @@
 use crate::cloud::{Cloud, On, order};
 use crate::economical::firm;
 use crate::story;
+use ebb_driver::fake::Behaviour;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -116,6 +117,53 @@ story!(an_image_of_a_system_disk_is_refused_while_it_is_taken_back, |cloud: Clou
     let theirs = cloud.refused("enterprise", "/v1/images", json!({"name": "x", "origin": image["origin"]})).await;
     assert_eq!(theirs.0, 404);
 });
+
+/// Made in twenty seconds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_data_disk_is_copied_into_an_image_while_it_is_taken_back_and_waits_for_it() {
+    for on in [On::Sqlite, On::Postgres] {
+        let slow = Behaviour { volume_millis: 20_000, shutdown_millis: Some(1_000), ..Behaviour::default() };
+        let cloud = Cloud::with(on, &[("vcpu", 8), ("memory_mib", 16_384), ("disk_gib", 500)], slow).await;
+        let block = order(
+            json!({"option": "spot-block", "flavor": "c6.large.2", "data_disks": [{"gib": 40}], "keep_data_disks": false}),
+        );
+        let bought = cloud.post("individual", "/v1/instances", block).await;
+        let (block, disk) = (bought["id"].as_str().unwrap(), bought["data_disks"][0].as_str().unwrap());
+        let begin = || json!({"name": "data", "origin": {"from": "data-disk", "disk": disk}});
+        assert_eq!(cloud.refused("individual", "/v1/images", begin()).await, (409, "volume-state".to_owned()));
+        cloud.wait(30).await;
+        assert_eq!(cloud.refused("enterprise", "/v1/images", begin()).await.0, 404);
+        cloud.post("operator", &format!("/v1/instances/{block}/reclaim"), json!({})).await;
+        cloud.wait(290).await;
+        let image = cloud.post("individual", "/v1/images", begin()).await;
+        let image = image["id"].as_str().unwrap();
+        let grow = cloud.refused("individual", &format!("/v1/disks/{disk}/resize"), json!({"gib": 50})).await;
+        assert_eq!(grow, (409, "being-copied".to_owned()));
+        cloud.wait(13).await;
+        assert_eq!(cloud.state("individual", block).await, "released");
+        let there = async |path: String| cloud.get("individual", &path).await["state"].clone();
+        assert_eq!(there(format!("/v1/disks/{disk}")).await, "deleting", "it waits for its image");
+        assert_eq!(there(format!("/v1/images/{image}")).await, "importing");
+        cloud.wait(20).await;
+        assert_eq!(there(format!("/v1/images/{image}")).await, "available");
+        cloud.wait(20).await;
+        assert_eq!(there(format!("/v1/disks/{disk}")).await, "deleted");
+        // An image that is given up lets go of its disk, too.
+        let disk = cloud.post("individual", "/v1/disks", json!({"zone": "cn-beijing-a", "gib": 5})).await;
+        let disk = disk["id"].as_str().unwrap();
+        cloud.wait(30).await;
+        let origin = json!({"from": "data-disk", "disk": disk});
+        let image = cloud.post("individual", "/v1/images", json!({"name": "x", "origin": origin})).await;
+        let path = format!("/v1/disks/{disk}");
+        let (_, refused) = cloud.ask("individual", Method::DELETE, &path, None).await;
+        assert_eq!(refused["code"], "being-copied", "{refused}");
+        cloud.delete_at("individual", &format!("/v1/images/{}", image["id"].as_str().unwrap())).await;
+        cloud.delete_at("individual", &path).await;
+        cloud.wait(60).await;
+        assert_eq!(there(path).await, "deleted");
+        cloud.nothing_broke().await;
+    }
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_at_once_do_not_both_pass_the_limit() {

@@ -2,8 +2,8 @@
 
 use super::{json, own, own_json};
 use crate::{Query, Row, args, query};
-use ebb_model::id::{AccountId, HostId, ImageId};
-use ebb_model::image::{CopyState, CustomImage, ImageCopy, ImageState};
+use ebb_model::id::{AccountId, DiskId, HostId, ImageId};
+use ebb_model::image::{CopyState, CustomImage, ImageCopy, ImageState, Origin};
 use ebb_model::time::Timestamp;
 
 pub fn insert(new: &CustomImage) -> Query {
@@ -83,6 +83,14 @@ pub fn fetching() -> Query {
         "select * from image where live = 1 and state like '{\"state\":\"importing\"%' and origin like '{\"from\":\"url\"%' \
          order by id",
         args![],
+    )
+}
+
+/// Those that are being made of a data disk.
+pub fn importing_of(disk: DiskId) -> Query {
+    query(
+        "select * from image where live = 1 and state like '{\"state\":\"importing\"%' and origin = $1 order by id",
+        args![json(&Origin::DataDisk { disk })],
     )
 }
 

@@ -114,7 +114,7 @@ fn every_bill_of_random_lives_follows_from_its_log() {
         "\"of\":\"disk\"",
     ];
     let (mut missing, mut richest) = (wanted.to_vec(), (0, ""));
-    for seed in ["12", "16", "27"] {
+    for seed in ["14", "16", "21", "22"] {
         play("30", seed, &dump);
         assert!(oracle(&[dump.to_str().unwrap()]).contains("follow from"));
         let told = std::fs::read_to_string(&dump).unwrap();

@@ -2,9 +2,8 @@
 
 mod audit;
 mod demo;
-mod disks;
 mod examples;
-mod network;
+mod pages;
 mod prices;
 mod refusals;
 mod sandbox;
