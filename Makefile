@@ -19,11 +19,11 @@ help:
 
 run: packages image
 	cargo build --release --locked -p ebb
-	$(EBB) up --data $(DATA) --listen $(LISTEN) --image $(CACHE)/guest
+	$(EBB) up --data $(DATA) --listen $(LISTEN) --image $(CACHE)/guest --debian $(CACHE)/debian
 
 stop: image
 	@[ -x $(EBB) ] || cargo build --release --locked -p ebb
-	$(EBB) up --stop --data $(DATA) --listen $(LISTEN) --image $(CACHE)/guest
+	$(EBB) up --stop --data $(DATA) --listen $(LISTEN) --image $(CACHE)/guest --debian $(CACHE)/debian
 
 packages:
 	@scripts/packages run

@@ -32,6 +32,9 @@ pub struct FakeHost {
     /// Where the other hosts of its region would reach it.
     #[serde(default)]
     pub tunnel: Option<Ipv4Addr>,
+    /// The operator's images that it has; `None`: all of the catalog.
+    #[serde(default)]
+    pub images: Option<BTreeSet<String>>,
     /// Where it was told that it reaches them.
     #[serde(default)]
     pub peers: BTreeSet<Ipv4Addr>,
@@ -106,6 +109,7 @@ impl FakeHost {
             wanted_back: false,
             unplugged_at: None,
             tunnel: None,
+            images: None,
             peers: BTreeSet::new(),
             agent: Agent::default(),
             coming: BTreeSet::new(),
@@ -134,6 +138,7 @@ impl FakeHost {
             guests: self.agent.observed(),
             volumes: self.agent.volumes(),
             tunnel: self.tunnel,
+            images: self.images.clone(),
         }
     }
 

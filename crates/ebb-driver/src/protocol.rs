@@ -114,7 +114,8 @@ pub struct Position {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "kebab-case")]
 pub enum FromHost {
-    Hello(Hello),
+    /// Boxed, as it is large and comes once.
+    Hello(Box<Hello>),
     /// Everything up to `sequence` is in the host's own files.
     Accepted {
         sequence: i64,
@@ -163,6 +164,9 @@ pub struct Hello {
     /// Where the region's other hosts reach it, if it carries private networks on to them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tunnel: Option<Ipv4Addr>,
+    /// The operator's images that guests can be started of here; `None`: all of the catalog.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<BTreeSet<String>>,
 }
 
 /// What a driver can do; the catalog does not sell what it cannot.

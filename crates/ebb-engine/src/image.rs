@@ -2,6 +2,7 @@
 
 use crate::event::Event;
 use crate::refusal::Refused;
+use ebb_model::catalog::{Catalog, Flavor, Image};
 use ebb_model::id::{AccountId, InstanceId};
 use ebb_model::image::{CustomImage, ImageSize, ImageState};
 use ebb_model::time::Timestamp;
@@ -65,6 +66,21 @@ pub fn may_use(image: &CustomImage, by: AccountId, is_shared: bool, disk_gib: i6
         }
         ImageState::Available { .. } => Ok(()),
         state => Err(Refused::ImageNotReady { state: state.name() }),
+    }
+}
+
+/// Whether guests of a flavor have the memory that an image of the catalog needs; of others nobody knows.
+///
+/// # Errors
+/// They have less.
+pub fn may_have(catalog: &Catalog, image: &str, flavor: &Flavor) -> Result<(), Refused> {
+    let has = flavor.resources.get("memory_mib");
+    match catalog.images.iter().find(|known| known.id == image) {
+        Some(Image { id, memory_mib, .. }) if *memory_mib > has => {
+            let (image, memory_mib, flavor) = (id.clone(), *memory_mib, flavor.id.clone());
+            Err(Refused::ImageNeedsMemory { image, memory_mib, flavor, has })
+        }
+        _ => Ok(()),
     }
 }
 

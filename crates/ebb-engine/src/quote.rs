@@ -1,5 +1,6 @@
 //! May this order be placed, and what does it cost? (rules §2.1, §3.5, §5.2)
 
+use crate::image::may_have;
 use crate::ordered;
 use crate::refusal::Refused;
 use ebb_model::catalog::{Catalog, Flavor, SpotState, Zone};
@@ -106,6 +107,7 @@ pub fn quote(catalog: &Catalog, order: &Order, now: Second) -> Result<Quote, Ref
     if image.is_none() && !is_custom {
         return Err(Refused::UnknownImage(order.image.clone()));
     }
+    may_have(catalog, &order.image, flavor)?;
     let marketplace = image.is_some_and(|image| image.marketplace);
     let option = order.option.name();
     if order.option != PurchaseOption::SpotBlock && (order.hours.is_some() || order.periods.is_some()) {

@@ -28,6 +28,16 @@ pub enum Refused {
     ImageDeleted,
     #[error("the image is {state}: its bytes are sent once, while it is importing; begin another import")]
     ImageHasBytes { state: &'static str },
+    #[error(
+        "image `{image}` needs {memory_mib} MiB of memory, and `{flavor}` has {has}: choose a larger flavor (`ebb catalog`)"
+    )]
+    ImageNeedsMemory { image: String, memory_mib: i64, flavor: String, has: i64 },
+    #[error(
+        "no host of zone `{zone}` has image `{image}`: choose another image or zone, or bring your own (`ebb images import`)"
+    )]
+    ImageNotThere { image: String, zone: String },
+    #[error("the host that has the instance's disk does not have image `{0}`: choose another (`ebb catalog`)")]
+    ImageNotBesideDisk(String),
     #[error("no host that keeps images is connected; try again shortly")]
     NoHostForImages,
     #[error("flavor `{flavor}` is not sold as {option}; `ebb catalog` shows what is")]
@@ -361,6 +371,9 @@ impl Refused {
             Refused::UnknownZone(_) => "unknown-zone",
             Refused::UnknownFlavor(_) => "unknown-flavor",
             Refused::UnknownImage(_) => "unknown-image",
+            Refused::ImageNeedsMemory { .. } => "image-needs-memory",
+            Refused::ImageNotThere { .. } => "image-not-there",
+            Refused::ImageNotBesideDisk(_) => "image-not-beside-disk",
             Refused::ImageNotReady { .. } => "image-not-ready",
             Refused::ImageTooLarge { .. } => "image-too-large",
             Refused::ImageInUse { .. } | Refused::ImageInUseElsewhere => "image-in-use",

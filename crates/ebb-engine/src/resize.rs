@@ -2,6 +2,7 @@
 
 use crate::end::least_until;
 use crate::event::Event;
+use crate::image::may_have;
 use crate::lifecycle::{Effect, Step, change};
 use crate::operation::{Operation, permit};
 use crate::refusal::Refused;
@@ -29,7 +30,7 @@ pub struct Size {
 /// Looks another flavor up. `holder` is the grant's, if there is one.
 ///
 /// # Errors
-/// There is no such flavor, it is the one that the instance has, or it is not sold on demand.
+/// There is no such flavor, it has less memory than the image needs, it is the one that the instance has, or it is not sold on demand.
 pub fn size(
     catalog: &Catalog,
     instance: &Instance,
@@ -41,6 +42,7 @@ pub fn size(
     if found.id == instance.flavor {
         return Err(Refused::SameFlavor(found.id.clone()));
     }
+    may_have(catalog, &instance.image, found)?;
     let option = instance.purchase.option();
     let on_demand = found.on_demand.as_ref().map(|prices| prices.at(now));
     let price = on_demand.ok_or_else(|| Refused::NotOnSale { flavor: found.id.clone(), option })?;

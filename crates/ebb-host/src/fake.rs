@@ -26,10 +26,13 @@ pub async fn run(config: HostConfig, behaviour: Behaviour, files: Arc<Files>) ->
     let clock = Wall::default();
     let behaviour = Behaviour { stamps: Stamps::Clock, ..behaviour };
     let capacity = config.capacity.unwrap_or_else(|| capacity::of_this_machine(files.root()));
+    // It needs none; told of some, it has no others.
+    let images = (!config.images.is_empty()).then(|| config.images.keys().cloned().collect());
     let fresh = FakeHost::new(&config.name, &config.zone, capacity.clone(), behaviour);
     let (mut host, mut diary) = Diary::open(files.root(), fresh, |host| {
         (host.name, host.zone) = (config.name.clone(), config.zone.clone());
         (host.capacity, host.behaviour) = (capacity.clone(), behaviour);
+        host.images.clone_from(&images);
     })?;
     let door = Door::new(files, &config.socket)?;
     let listener = socket::bind(&config.socket, config.access)?;
@@ -57,7 +60,7 @@ pub async fn run(config: HostConfig, behaviour: Behaviour, files: Arc<Files>) ->
             match call {
                 Call::Control { number, say } => {
                     control = Some((number, say));
-                    said.push(FromHost::Hello(host.hello()));
+                    said.push(FromHost::Hello(Box::new(host.hello())));
                 }
                 Call::Message { number, message } if control.as_ref().is_some_and(|(n, _)| *n == number) => {
                     said.extend(diary.live(&mut host, clock.now(), Some(message)));

@@ -33,7 +33,7 @@ use ebb_model::id::{DiskId, InstanceId};
 use ebb_model::resources::Resources;
 use ebb_model::time::Timestamp;
 use questions::Waiting;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
@@ -219,7 +219,7 @@ impl Host {
         match call {
             Call::Control { number, say } => {
                 self.control = Some(Control { number, say, welcomed: false });
-                self.say(FromHost::Hello(self.hello()));
+                self.say(FromHost::Hello(Box::new(self.hello())));
             }
             Call::Message { number, message } => match &mut self.control {
                 Some(control) if control.number == number => {
@@ -422,6 +422,12 @@ impl Host {
         }
     }
 
+    /// Those of which a guest can be started.
+    fn images(&self) -> BTreeSet<String> {
+        let whole = self.shop.images.iter().filter(|(image, dir)| furnish::lacks(image, dir).is_none());
+        whole.map(|(image, _)| image.clone()).collect()
+    }
+
     fn hello(&self) -> Hello {
         Hello {
             host: self.name.clone(),
@@ -442,6 +448,7 @@ impl Host {
             wanted_back: self.wanted_back,
             volumes: self.agent.volumes(),
             tunnel: self.shop.config.network.tunnel_address(),
+            images: Some(self.images()),
             readings: self.remembered.read().unwrap_or_else(|e| e.into_inner()).clone(),
             guests: self.agent.observed(),
         }

@@ -417,6 +417,12 @@ pub struct Image {
     /// From a marketplace: not for spot blocks (rules §2.1).
     #[serde(default)]
     pub marketplace: bool,
+    /// Its guests need at least so much memory …
+    #[serde(default)]
+    pub memory_mib: i64,
+    /// … and a system disk of so many GiB.
+    #[serde(default)]
+    pub gib: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -557,6 +563,13 @@ impl Catalog {
         let again = twice("flavor", self.flavors.iter().map(|one| one.id.as_str()).collect());
         check(again.is_none(), again.unwrap_or_default());
         check(!self.images.is_empty(), "there is no image".into());
+        for Image { id, memory_mib, gib, .. } in &self.images {
+            let disk = self.system_disk.gib;
+            check((0..=disk).contains(gib), format!("image {id}: gib: 0 to {disk}, as large as all system disks are"));
+            let fits = |flavor: &Flavor| flavor.resources.get("memory_mib") >= *memory_mib;
+            let sold = *memory_mib >= 0 && self.flavors.iter().any(fits);
+            check(sold, format!("image {id}: memory_mib: no flavor has {memory_mib} MiB"));
+        }
         let kinds = self.kinds();
         check(kinds.len() <= KINDS, format!("flavors have {} kinds of resources, more than {KINDS}", kinds.len()));
         for zone in &self.zones {

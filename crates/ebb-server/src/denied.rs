@@ -96,6 +96,7 @@ impl Denied {
                 | Refused::Mbit { .. }
                 | Refused::UnknownFlavor(_)
                 | Refused::UnknownImage(_)
+                | Refused::ImageNeedsMemory { .. }
                 | Refused::NotOnSale { .. }
                 | Refused::Hours { .. }
                 | Refused::NoPeriods(_)

@@ -321,6 +321,7 @@ impl App {
     pub async fn look_at_host(&self, id: HostId) -> Result<(), StoreError> {
         let (known, room) = (self.store.rows(host::by_id(id)).await?, self.store.rows(host::room_of(id)).await?);
         if let Some(row) = known.first() {
+            self.zones.set_images(id, host::read_images(row));
             self.set_host(&host::read(row), &host::read_rooms(&room));
         }
         Ok(())
@@ -438,6 +439,7 @@ async fn greet(mut unit: Unit, hello: Hello) -> Outcome<Decision<Greeted>> {
     let Features { metered_traffic, public_addresses, volumes, .. } = hello.features;
     unit.write(address::set_metered(host.id, metered_traffic && public_addresses));
     unit.write(host::set_tunnel(host.id, hello.tunnel));
+    unit.write(host::set_images(host.id, hello.images.as_ref()));
     unit.write(volume::set_has_volumes(host.id, volumes));
     if host.lending != before {
         unit.guard(lending::say(host.id, &before, &host.lending));

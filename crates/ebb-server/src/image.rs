@@ -5,7 +5,7 @@
 
 use crate::app::App;
 use crate::denied::Denied;
-use crate::unit::{Outcome, Unit};
+use crate::unit::{Outcome, Unit, refuse};
 use ebb_driver::link;
 use ebb_driver::protocol::{
     DesiredVolume, ObservedVolume, Open, Source, Stored, VolumeIs, VolumeSize, WantVolume, Way,
@@ -14,6 +14,7 @@ use ebb_engine::image::{self as rules, Made};
 use ebb_engine::refusal::Refused;
 use ebb_model::id::{AccountId, HostId, ImageId};
 use ebb_model::image::{CopyState, CustomImage, ImageCopy, ImageSize, ImageState, Origin};
+use ebb_model::instance::Instance;
 use ebb_model::volume::{DiskOf, ImageFormat, VolumeId};
 use ebb_store::rows::{image, instance};
 use ebb_store::{Decision, StoreError};
@@ -64,6 +65,15 @@ impl Unit {
         rules::may_use(&known, by, is_shared, disk_gib).map_err(Denied::from)?;
         self.guard(image::used(&known));
         Ok(Some(known))
+    }
+
+    /// Whether an instance's host has an image of the operator's.
+    pub fn has_image(&self, of: &Instance, image: &str) -> Outcome<()> {
+        match self.app.zones.without_image(&of.zone, image) {
+            Ok(without) if without.contains(&of.host) => refuse(Refused::ImageNotBesideDisk(image.to_owned())),
+            Ok(_) => Ok(()),
+            Err(refused) => refuse(refused),
+        }
     }
 
     /// Has a host have a copy of an image.

@@ -303,7 +303,10 @@ async fn replan(mut unit: Unit, id: InstanceId, from: HostId, lost: bool) -> Out
     unit.take_turn(&before.zone).await;
     unit.clear_doubts().await?;
     let demand = Demand { account: Some(before.account), resources: &before.resources };
-    let free = find_free(&mut unit, &before.zone, &before.resources, Tenancy::Firm, None).await?;
+    // Where none has its image it waits on where it is, or is given up with its host.
+    let none = unit.app.zones.hosts_of(&before.zone);
+    let without = unit.app.zones.without_image(&before.zone, &before.image).unwrap_or(none);
+    let free = find_free(&mut unit, &before.zone, &before.resources, Tenancy::Firm, (None, &without)).await?;
     let wait = unit.app.catalog.limits.firm_wait_seconds;
     let mut victims = vec![];
     let (to, give_up_at) = match &free {
@@ -311,7 +314,7 @@ async fn replan(mut unit: Unit, id: InstanceId, from: HostId, lost: bool) -> Out
             unit.change_room(room, RoomChange::Claim, &before.resources);
             (room.host, unit.now.plus_seconds(wait))
         }
-        None => match plan(&mut unit, &before.zone, &demand).await? {
+        None => match plan(&mut unit, &before.zone, &demand, &without).await? {
             Some(decision) => {
                 let life = claim(&mut unit, &before.zone, id, &decision, &before.resources, before.account).await?;
                 let State::Waiting { give_up_at, .. } = life else { unreachable!("whoever claims waits") };

@@ -51,17 +51,22 @@ pub async fn room_for(
     buyer: AccountId,
     zone: &str,
     quote: &Quote,
+    image: &str,
     disks: Disks,
 ) -> Outcome<Begin> {
     let limits = unit.app.catalog.limits.clone();
     unit.take_turn(zone).await;
     unit.clear_doubts().await?;
+    let without = unit.app.zones.without_image(zone, image).map_err(Denied::from)?;
+    if disks.on.is_some_and(|host| without.contains(&host)) {
+        return refuse(Refused::ImageNotBesideDisk(image.to_owned()));
+    }
     let takes = takes_room(&quote.purchase, &limits);
     let together = quote.resources.plus(&Resources::of([(SYSTEM_DISK, disks.more_gib)]));
     let demand = Demand { account: Some(buyer), resources: &together };
-    let room = match place_now(unit, zone, quote, &together, disks.on).await? {
+    let room = match place_now(unit, zone, quote, &together, (disks.on, &without)).await? {
         Some((room, tenancy)) => Planned::Free(room, tenancy),
-        None => match if takes { plan_beside_disks(unit, zone, &demand, disks).await? } else { None } {
+        None => match if takes { plan_beside_disks(unit, zone, &demand, disks, &without).await? } else { None } {
             Some(decision) => Planned::Cleared(decision),
             // What somebody seems to take may come to nothing.
             None if unit.tried <= TRUSTED && !unit.app.zones.all_ahead().is_empty() => return Err(ahead()),
@@ -82,10 +87,11 @@ async fn plan_beside_disks(
     zone: &str,
     demand: &Demand<'_>,
     disks: Disks,
+    without: &BTreeSet<HostId>,
 ) -> Outcome<Option<Decision>> {
     let app = unit.app.clone();
     let decision = match disks.on {
-        None => plan(unit, zone, demand).await?,
+        None => plan(unit, zone, demand, without).await?,
         Some(host) => {
             right_about(unit, zone, host).await?;
             let (now, notice) = (unit.now, app.catalog.limits.notice_seconds);
@@ -366,29 +372,29 @@ async fn place_now(
     zone: &str,
     quote: &Quote,
     resources: &Resources,
-    on: Option<HostId>,
+    among: (Option<HostId>, &BTreeSet<HostId>),
 ) -> Outcome<Option<(Room, Tenancy)>> {
     let limits = unit.app.catalog.limits.clone();
     for tenancy in tenancies(quote, unit.now, &limits) {
-        if let Some(room) = find_free(unit, zone, resources, tenancy, on).await? {
+        if let Some(room) = find_free(unit, zone, resources, tenancy, among).await? {
             return Ok(Some((room, tenancy)));
         }
     }
     Ok(None)
 }
 
-/// The host on which a demand fits now, any or a certain one, with its room as the database has it. That it fits is guarded when it is
+/// The host on which a demand fits now, any or a certain one and none of those that lack its image, with its room as the database has it. That it fits is guarded when it is
 /// taken.
 pub async fn find_free(
     unit: &mut Unit,
     zone: &str,
     resources: &Resources,
     tenancy: Tenancy,
-    on: Option<HostId>,
+    (on, without): (Option<HostId>, &BTreeSet<HostId>),
 ) -> Outcome<Option<Room>> {
     let app = unit.app.clone();
     for _ in 0..MOST_CORRECTIONS {
-        let here = |host| on.is_none_or(|on| on == host);
+        let here = |host| on.is_none_or(|on| on == host) && !without.contains(&host);
         let found = app.zones.with(&app.catalog, zone, |fleet| place_among(fleet, resources, tenancy, here));
         let Some(host) = found else { return Ok(None) };
         let room = unit.room_of(host).await?;
@@ -402,12 +408,18 @@ pub async fn find_free(
     Err(ahead())
 }
 
-/// The reclaims that would make room on one host; what they are based on is what the database says of it.
-pub async fn plan(unit: &mut Unit, zone: &str, demand: &Demand<'_>) -> Outcome<Option<Decision>> {
+/// The reclaims that would make room on one host that does not lack the image; what they are based on is what the database says of it.
+pub async fn plan(
+    unit: &mut Unit,
+    zone: &str,
+    demand: &Demand<'_>,
+    without: &BTreeSet<HostId>,
+) -> Outcome<Option<Decision>> {
     let (app, mut busy) = (unit.app.clone(), BTreeSet::new());
     for _ in 0..MOST_CORRECTIONS {
         let (now, notice) = (unit.now, app.catalog.limits.notice_seconds);
-        let planned = app.zones.with(&app.catalog, zone, |fleet| plan_besides(fleet, demand, now, notice, &busy));
+        let besides = busy.union(without).copied().collect();
+        let planned = app.zones.with(&app.catalog, zone, |fleet| plan_besides(fleet, demand, now, notice, &besides));
         let Some(decision) = planned else { return if busy.is_empty() { Ok(None) } else { Err(ahead()) } };
         let host = decision.hosts[0].host;
         let room = unit.room_of(host).await?;

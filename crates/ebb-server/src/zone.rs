@@ -9,9 +9,10 @@ use crate::room::MOST_CORRECTIONS;
 use crate::unit::{Outcome, Unit};
 use ebb_engine::fleet::{Facts, Fleet, Terms};
 use ebb_engine::placement::Room;
+use ebb_engine::refusal::Refused;
 use ebb_model::catalog::Catalog;
 use ebb_model::disk::Volume;
-use ebb_model::id::{AccountId, HostId, InstanceId};
+use ebb_model::id::{AccountId, HostId, ImageId, InstanceId};
 use ebb_model::instance::Instance;
 use ebb_model::time::Timestamp;
 use ebb_store::rows::{account, host, instance, volume, zone};
@@ -36,6 +37,8 @@ pub struct Zones {
 struct Picture {
     fleets: BTreeMap<String, Fleet>,
     zone_of: BTreeMap<HostId, String>,
+    /// The operator's images that hosts have, of those that do not have all of the catalog.
+    images: BTreeMap<HostId, BTreeSet<String>>,
     persons: BTreeMap<AccountId, AccountId>,
     /// Accounts may have become one person, or not; the database knows.
     persons_doubted: bool,
@@ -192,6 +195,37 @@ impl Zones {
         }
         picture.fleet(catalog, zone).set_host(id, facts);
     }
+
+    /// Which of the operator's images a host has; `None`: all.
+    pub fn set_images(&self, id: HostId, images: Option<BTreeSet<String>>) {
+        let mut picture = self.lock();
+        match images {
+            Some(images) => drop(picture.images.insert(id, images)),
+            None => drop(picture.images.remove(&id)),
+        }
+    }
+
+    pub fn hosts_of(&self, zone: &str) -> BTreeSet<HostId> {
+        self.lock().zone_of.iter().filter(|(_, its)| *its == zone).map(|(host, _)| *host).collect()
+    }
+
+    /// The hosts of a zone that an image has to be on before a guest can begin with it, and is not. An account's own is brought to any.
+    ///
+    /// # Errors
+    /// No host of the zone has it.
+    pub fn without_image(&self, zone: &str, image: &str) -> Result<BTreeSet<HostId>, Refused> {
+        if image.parse::<ImageId>().is_ok() {
+            return Ok(BTreeSet::new());
+        }
+        let picture = self.lock();
+        let has = |host: &HostId| picture.images.get(host).is_none_or(|images| images.contains(image));
+        let there = || picture.zone_of.iter().filter(|(_, its)| *its == zone).map(|(host, _)| *host);
+        let without: BTreeSet<HostId> = there().filter(|host| !has(host)).collect();
+        if !without.is_empty() && there().all(|host| without.contains(&host)) {
+            return Err(Refused::ImageNotThere { image: image.to_owned(), zone: zone.to_owned() });
+        }
+        Ok(without)
+    }
 }
 
 fn linked(row: &Row) -> (AccountId, AccountId) {
@@ -213,7 +247,9 @@ impl App {
     async fn load_zones(&self) -> Result<(), StoreError> {
         let rooms = host::read_rooms(&self.store.rows(host::rooms()).await?);
         let mut rooms: BTreeMap<HostId, Room> = rooms.into_iter().map(|room| (room.host, room)).collect();
-        for known in self.store.rows(host::all()).await?.iter().map(host::read) {
+        for row in self.store.rows(host::all()).await? {
+            let known = host::read(&row);
+            self.zones.set_images(known.id, host::read_images(&row));
             self.set_host(&known, rooms.remove(&known.id).as_slice());
         }
         self.load_shortages().await?;

@@ -34,6 +34,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0025_networks.sql"),
     include_str!("../../../migrations/0026_images.sql"),
     include_str!("../../../migrations/0027_volumes.sql"),
+    include_str!("../../../migrations/0028_images_there.sql"),
 ];
 
 pub(crate) const CREATE_VERSION_TABLE: &str = "create table if not exists schema_version (number bigint primary key)";

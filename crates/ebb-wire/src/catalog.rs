@@ -121,10 +121,15 @@ pub struct Flavor {
     pub trial: Vec<String>,
 }
 
+/// One of the operator's, which everybody may use.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = CatalogImage)]
 pub struct Image {
     pub id: String,
     pub name: String,
+    /// Its guests need at least so much memory.
+    #[serde(default)]
+    pub memory_mib: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -245,9 +245,10 @@ fn catalog_text(catalog: &Catalog) -> String {
         let (id, region, name) = (zone.id.clone(), zone.region.clone(), zone.region_name.clone());
         zones.row([id, region, name, trial.to_owned(), traffic, bandwidth]);
     }
-    let mut images = Table::new(&["IMAGE", "NAME"]);
+    let mut images = Table::new(&["IMAGE", "NAME", "MEMORY MIB>"]);
     for image in &catalog.images {
-        images.row([image.id.clone(), image.name.clone()]);
+        let memory = Some(image.memory_mib).filter(|mib| *mib > 0).map(|mib| mib.to_string());
+        images.row([image.id.clone(), image.name.clone(), memory.unwrap_or_default()]);
     }
     let Catalog { currency, time_zone, notice_seconds, system_disk_gib, system_disk_price, .. } = catalog;
     let spot = if longest > 0 { format!("; a spot block's by its hours, 1 to {longest}") } else { String::new() };

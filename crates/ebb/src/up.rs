@@ -30,8 +30,11 @@ pub struct UpArgs {
     /// The guest image that `guest/build` made
     #[arg(long, value_name = "DIR", default_value = ".cache/guest")]
     image: PathBuf,
+    /// The Debian that `make images` made; without it no Debian is sold
+    #[arg(long, value_name = "DIR", default_value = ".cache/debian")]
+    debian: PathBuf,
     /// What is lent; small, so that the demo runs out of it
-    #[arg(long, default_value = "vcpu=3,memory_mib=288,disk_gib=20")]
+    #[arg(long, default_value = "vcpu=4,memory_mib=800,disk_gib=40")]
     capacity: String,
     /// Start without showing the main job
     #[arg(long)]
@@ -54,6 +57,9 @@ pub async fn run(args: UpArgs) -> Result<(), Failure> {
         halves.stop();
         halves.clean(data)?;
         return print("All guests are released, and the host left no trace. Bills and accounts are kept.\n");
+    }
+    if let Some(why) = &halves.closed {
+        print(&format!("No public addresses, because this machine has no way to them: {why}\n"))?;
     }
     let shown = tokio::select! {
         shown = show::show(&operator, data, args.quiet) => shown,

@@ -154,7 +154,7 @@ impl Bench {
         link::send(&mut write, &ToHost::Welcome(position)).await.unwrap();
         self.server = Some((incoming, write));
         self.heard.clear();
-        hello
+        *hello
     }
 
     pub fn hang_up(&mut self) {

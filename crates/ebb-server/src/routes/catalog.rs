@@ -93,7 +93,7 @@ pub async fn show(State(app): State<App>, _: Principal) -> Json<Catalog> {
         price_announce_days: catalog.prices.announce_days,
         as_of: now.to_string(),
         prices: dated(catalog),
-        images: catalog.images.iter().map(|i| Image { id: i.id.clone(), name: i.name.clone() }).collect(),
+        images: catalog.images.iter().map(image_of).collect(),
     })
 }
 
@@ -112,6 +112,10 @@ fn dated(catalog: &ebb_model::catalog::Catalog) -> Vec<DatedPrice> {
         all
     });
     all.collect()
+}
+
+fn image_of(image: &ebb_model::catalog::Image) -> Image {
+    Image { id: image.id.clone(), name: image.name.clone(), memory_mib: image.memory_mib }
 }
 
 fn terms(holder: &str, trial: &Trial) -> TrialTerms {
@@ -142,6 +146,7 @@ pub async fn quote(State(app): State<App>, call: Call<Buy>) -> Result<Json<Quote
     };
     let beside = Beside::new(&app, &call.body, &quote.region, asked)?;
     app.zones_loaded().await?;
+    app.zones.without_image(&order.zone, &order.image)?;
     let (available, longest) = available(&app, &order.zone, &order.flavor, &quote);
     let (limits, now, by_hour) = (&app.catalog.limits, app.clock.now(), quote.purchase.is_metered());
     let beyond = |fleet: &mut Fleet| only_beyond_return(fleet, limits, &quote, now);

@@ -11,6 +11,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use ebb_engine::event::Event;
+use ebb_engine::image::may_have;
 use ebb_engine::refusal::Refused;
 use ebb_model::catalog::SYSTEM_DISK;
 use ebb_model::instance::{Instance, State as Life};
@@ -85,7 +86,12 @@ pub async fn replace_system_disk(
             let gib = before.resources.get(SYSTEM_DISK);
             match unit.custom_image(before.account, &image, gib).await? {
                 Some(custom) => unit.bring_image(custom.id, before.host).await?,
-                None if unit.app.catalog.images.iter().any(|one| one.id == image) => {}
+                None if unit.app.catalog.images.iter().any(|one| one.id == image) => {
+                    if let Some(flavor) = unit.app.catalog.flavor(&before.flavor) {
+                        may_have(&unit.app.catalog, &image, flavor).map_err(Denied::from)?;
+                    }
+                    unit.has_image(&before, &image)?;
+                }
                 None => return refuse(Refused::UnknownImage(image)),
             }
             let after = unit.reinstall(&before, &image).await?;

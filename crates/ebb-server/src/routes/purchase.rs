@@ -150,7 +150,7 @@ async fn purchase(mut unit: Unit, id: AccountId, wanted: Arc<Wanted>) -> Outcome
     unit.may_have_volumes(id, &disks, Some(also), &quote.region).await?;
     let more_gib = disks.iter().map(|disk| disk.gib).sum();
     let on = Disks { on: there.first().map(|disk| disk.host), more_gib };
-    let begin = room_for(&mut unit, new, id, &wanted.order.zone, &quote, on).await?;
+    let begin = room_for(&mut unit, new, id, &wanted.order.zone, &quote, &wanted.order.image, on).await?;
     if !disks.is_empty() {
         unit.keeps_volumes(begin.host).await?;
     }

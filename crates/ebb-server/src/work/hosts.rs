@@ -83,7 +83,7 @@ async fn talk(app: &App, socket: &Path) -> Result<(), Broken> {
     let first = tokio::time::timeout(SILENCE, incoming.next()).await.map_err(|_| Broken::Silent)?;
     let Some(FromHost::Hello(hello)) = first? else { return Err(Broken::NoHello) };
     tracing::info!(host = hello.host, zone = hello.zone, driver = hello.driver, "a host says hello");
-    let greeted = app.greet(hello.clone()).await?;
+    let greeted = app.greet(Hello::clone(&hello)).await?;
     link::send(&mut out, &ToHost::Welcome(greeted.position)).await?;
     for forget in forgotten(&hello) {
         send_forget(&mut out, &forget).await?;

@@ -25,6 +25,7 @@ mod forecasts;
 mod foresight;
 mod hosts;
 mod images;
+mod images_there;
 mod login;
 mod mails;
 mod metadata;

@@ -25,7 +25,13 @@ async fn what_stands_against_a_block_has_its_own_name() {
         let room = [("vcpu", 64), ("memory_mib", 262_144), ("disk_gib", 10_000)];
         let cloud = Cloud::changed(on, &room, |catalog| {
             catalog.limits.spot_per_account = Resources::of([("instances", 3), ("vcpu", 5)]);
-            let bazaar = ebb_model::catalog::Image { id: "bazaar".into(), name: "Bazaar".into(), marketplace: true };
+            let bazaar = ebb_model::catalog::Image {
+                id: "bazaar".into(),
+                name: "Bazaar".into(),
+                marketplace: true,
+                memory_mib: 0,
+                gib: 0,
+            };
             catalog.images.push(bazaar);
             let zones = [catalog.zones[1].id.clone(), catalog.zones[2].id.clone(), catalog.zones[3].id.clone()];
             let flavor = catalog.flavors.iter_mut().find(|flavor| flavor.id == "c6.large.2").unwrap();

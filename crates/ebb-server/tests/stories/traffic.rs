@@ -482,7 +482,7 @@ pub async fn talk(
         let mut incoming = Incoming::new(read);
         let Ok(Some(Open::Control { .. })) = incoming.next().await else { continue };
         let hello = host.lock().unwrap().hello();
-        link::send(&mut write, &FromHost::Hello(hello)).await.unwrap();
+        link::send(&mut write, &FromHost::Hello(Box::new(hello))).await.unwrap();
         loop {
             let words = tokio::select! {
                 heard = incoming.next::<ToHost>() => match heard {

@@ -8,7 +8,7 @@ use ebb_engine::placement::Room;
 use ebb_model::id::{HostId, InstanceId};
 use ebb_model::resources::Resources;
 use ebb_model::time::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 /// The state of a host of which nothing is awaited any more.
@@ -100,6 +100,15 @@ pub fn set_tunnel(id: HostId, tunnel: Option<Ipv4Addr>) -> Query {
 
 pub fn read_tunnel(row: &Row) -> Option<Ipv4Addr> {
     row.opt_text("tunnel").map(own)
+}
+
+/// The operator's images that it has; `None`: all of the catalog.
+pub fn set_images(id: HostId, images: Option<&BTreeSet<String>>) -> Query {
+    query("update host set images = $2 where id = $1", args![id.to_string(), images.map(json)])
+}
+
+pub fn read_images(row: &Row) -> Option<BTreeSet<String>> {
+    row.opt_text("images").map(own_json)
 }
 
 pub fn set_capacity(id: HostId, resource: &str, capacity: i64) -> Query {

@@ -3,12 +3,19 @@
 use super::{UpArgs, own};
 use crate::failure::Failure;
 use std::fs::File;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Started by root, the service still has no privilege: it runs under this user, which owns nothing else.
 const SERVICE_UID: u32 = 64_100;
+/// This machine reaches the public addresses, and nobody else does.
+const NETWORK: &str = "[uplink]\nkind = \"machine\"\n";
+/// Beneath the data: what of Debian was installed, now or at an earlier start.
+const DEBIAN: &str = "images/debian-12";
+/// So long a host may take to listen before somebody else says that it does not.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The two processes. They end with this one, however it ends; the guests do not.
 pub struct Halves {
@@ -17,6 +24,8 @@ pub struct Halves {
     data: PathBuf,
     /// How long the service's log was before.
     log_length: usize,
+    /// Why its guests have no public addresses, if they have none.
+    pub closed: Option<String>,
 }
 
 impl Halves {
@@ -26,16 +35,7 @@ impl Halves {
         let service = if here == 0 { SERVICE_UID } else { here };
         make_directories(data, here, service)?;
         let ebb = install(args)?;
-        let image = data.join("images/ebb-guest");
-
-        let mut host = Command::new(if here == 0 { "setpriv" } else { "sudo" });
-        if here != 0 {
-            host.arg("setpriv");
-        }
-        host.args(["--pdeathsig", "TERM", "--"]).arg(&ebb).arg("host").arg("--data").arg(data.join("host"));
-        host.arg("--socket").arg(data.join("host.sock")).args(["--server-uid", &service.to_string()]);
-        host.arg("--image").arg(format!("ebb-guest={}", image.display())).args(["--capacity", &args.capacity]);
-        let host = spawn(host, data, "host")?;
+        let (host, closed) = start_host(args, &ebb, here, service)?;
 
         let mut serve = Command::new("setpriv");
         serve.args(["--pdeathsig", "TERM", "--no-new-privs"]);
@@ -48,7 +48,7 @@ impl Halves {
         serve.arg("--catalog").arg(data.join("catalog.toml")).arg("--host").arg(data.join("host.sock"));
         let log_length = std::fs::metadata(own(data).join("serve.log")).map_or(0, |log| log.len() as usize);
         let serve = spawn(serve, data, "serve")?;
-        Ok(Self { host, serve, data: data.clone(), log_length })
+        Ok(Self { host, serve, data: data.clone(), log_length, closed })
     }
 
     /// What ended, if one of them has.
@@ -99,10 +99,47 @@ impl Halves {
     }
 }
 
+/// Starts the host with a way from this machine to public addresses; where that cannot be, without one, and says why.
+fn start_host(args: &UpArgs, ebb: &Path, here: u32, service: u32) -> Result<(Child, Option<String>), Failure> {
+    let data = &args.data;
+    let start = |open: bool| {
+        let mut host = Command::new(if here == 0 { "setpriv" } else { "sudo" });
+        if here != 0 {
+            host.arg("setpriv");
+        }
+        host.args(["--pdeathsig", "TERM", "--"]).arg(ebb).arg("host").arg("--data").arg(data.join("host"));
+        host.arg("--socket").arg(data.join("host.sock")).args(["--server-uid", &service.to_string()]);
+        let image = data.join("images/ebb-guest");
+        host.arg("--image").arg(format!("ebb-guest={}", image.display())).args(["--capacity", &args.capacity]);
+        let debian = data.join(DEBIAN);
+        if debian.join("disk.qcow2").exists() {
+            host.arg("--image").arg(format!("debian-12={}", debian.display()));
+        }
+        if open {
+            host.arg("--network").arg(data.join("network.toml"));
+        }
+        spawn(host, data, "host")
+    };
+    let mut host = start(true)?;
+    let began = Instant::now();
+    while UnixStream::connect(data.join("host.sock")).is_err() && began.elapsed() < PATIENCE {
+        if let Ok(Some(_)) = host.try_wait() {
+            // If it was not the network, this one ends as well, and that is said.
+            let log = std::fs::read_to_string(own(data).join("host.log")).unwrap_or_default();
+            let why = log.rsplit("ebb: the host: ").next().unwrap_or_default();
+            let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
+            return Ok((start(false)?, Some(why)));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok((host, None))
+}
+
 fn make_directories(data: &Path, here: u32, service: u32) -> Result<(), Failure> {
     let mut top = as_root();
     top.args(["install", "-d", "-m", "755", "-o", &here.to_string()]).arg(data).arg(data.join("bin"));
-    done(top.arg(data.join("images")).arg(data.join("images/ebb-guest")), "making the data directory")?;
+    let images = [data.join("images"), data.join("images/ebb-guest"), data.join(DEBIAN)];
+    done(top.args(images), "making the data directory")?;
     let mut serve = as_root();
     serve.args(["install", "-d", "-m", "700", "-o", &service.to_string()]).arg(data.join("serve"));
     done(serve, "making the service's directory")?;
@@ -115,9 +152,12 @@ fn install(args: &UpArgs) -> Result<PathBuf, Failure> {
     let data = &args.data;
     let ebb = data.join("bin/ebb");
     let program = std::env::current_exe().map_err(Failure::io("finding this program"))?;
+    let network = own(data).join("network.toml");
+    std::fs::write(&network, NETWORK).map_err(Failure::io(network.display().to_string()))?;
     for (from, to, mode) in [
         (program, ebb.clone(), "755"),
         (args.catalog.clone(), data.join("catalog.toml"), "644"),
+        (network, data.join("network.toml"), "644"),
         (args.image.join("vmlinuz"), data.join("images/ebb-guest/vmlinuz"), "644"),
         (args.image.join("initramfs.img"), data.join("images/ebb-guest/initramfs.img"), "644"),
     ] {
@@ -127,6 +167,17 @@ fn install(args: &UpArgs) -> Result<PathBuf, Failure> {
         }
         let mut command = as_root();
         done(command.args(["install", "-m", mode]).arg(from).arg(to), "installing")?;
+    }
+    let disk = args.debian.join("disk.qcow2");
+    if disk.exists() {
+        // As another name of the same file, or of the same blocks, where that can be: it is large.
+        let to = data.join(DEBIAN).join("disk.qcow2");
+        let mut linked = as_root();
+        linked.args(["cp", "--force", "--link"]).arg(&disk).arg(&to).stderr(Stdio::null());
+        if done(linked, "linking").is_err() {
+            let mut copied = as_root();
+            done(copied.args(["cp", "--force", "--reflink=auto"]).arg(&disk).arg(&to), "installing Debian")?;
+        }
     }
     Ok(ebb)
 }

@@ -13,7 +13,10 @@ use ebb_wire::problem::Page;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-const USER_DATA: &str = "#!/bin/sh\necho \"hello from $(hostname): this is my user-data\"\n";
+const USER_DATA: &str = "#!/bin/sh
+echo \"hello from $(hostname): this is my user-data\"
+mkdir /tmp/www && echo \"hello from $(hostname)\" >/tmp/www/index.html && httpd -h /tmp/www
+";
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A tenant of the demo.
@@ -79,7 +82,7 @@ impl Show<'_> {
         }
 
         self.say("Ada buys on demand. The machine is full, so the operator takes the block's room back.")?;
-        let firm = self.buy(ada, "on-demand", "c6.large.2", "ada-firm", None).await?;
+        let firm = self.buy_reachable(ada, "c6.large.2", "ada-firm").await?;
         let taken = self.see(lab, &block.id).await?;
         if let Some(notice) = &taken.interruption {
             let (at, deadline) = (notice.notice_at.as_deref(), notice.deadline.as_deref());
@@ -128,7 +131,11 @@ impl Show<'_> {
         name: &str,
         hours: Option<i64>,
     ) -> Result<Instance, Failure> {
-        let buy = Buy {
+        self.bought(tenant, &self.order(option, flavor, name, hours)).await
+    }
+
+    fn order(&self, option: &str, flavor: &str, name: &str, hours: Option<i64>) -> Buy {
+        Buy {
             option: option.to_owned(),
             zone: "here-a".to_owned(),
             flavor: flavor.to_owned(),
@@ -137,10 +144,24 @@ impl Show<'_> {
             key_pair: Some("demo".to_owned()),
             user_data: Some(USER_DATA.to_owned()),
             ..Buy::default()
-        };
-        let bought: Instance = tenant.client.post("/v1/instances", &buy).await?;
-        self.detail(&format!("{} {} {}: {}", bought.id, option, flavor, bought.state))?;
+        }
+    }
+
+    async fn bought(&self, tenant: &Tenant, buy: &Buy) -> Result<Instance, Failure> {
+        let bought: Instance = tenant.client.post("/v1/instances", buy).await?;
+        self.detail(&format!("{} {} {}: {}", bought.id, buy.option, buy.flavor, bought.state))?;
         Ok(bought)
+    }
+
+    /// On demand, with a public address if this machine has a way to it.
+    async fn buy_reachable(&self, tenant: &Tenant, flavor: &str, name: &str) -> Result<Instance, Failure> {
+        let buy = Buy { public_ip: true, ..self.order("on-demand", flavor, name, None) };
+        match self.bought(tenant, &buy).await {
+            Err(Failure::Refused(problem)) if problem.code == "traffic-not-metered" => {
+                self.bought(tenant, &Buy { public_ip: false, ..buy }).await
+            }
+            bought => bought,
+        }
     }
 
     async fn see(&self, tenant: &Tenant, id: &str) -> Result<Instance, Failure> {
@@ -230,7 +251,8 @@ impl Show<'_> {
                 tenant.private_key.display()
             ));
         }
-        let id = running.iter().find(|i| i.state == "running").map_or("ID", |i| i.id.as_str());
+        let first = running.iter().find(|i| i.state == "running");
+        let id = first.map_or("ID", |i| i.id.as_str());
         let ebb = data.join("bin/ebb");
         let (ebb, profiles) = (ebb.display(), profiles.display());
         let key = tenants[0].private_key.display();
@@ -238,6 +260,14 @@ impl Show<'_> {
             "\nTry next, in another terminal:\n  export EBB_CONFIG={profiles} PATH=\"{}:$PATH\"\n  ebb --as ada bill\n  ebb --as ada ssh {id} -i {key}\n  ebb --as ada console {id}\n",
             data.join("bin").display(),
         ));
+        if let Some(public) = running.iter().find_map(|i| i.public_addresses.first()?.ip.as_ref()) {
+            let open = "ebb --as ada security-groups allow default --tcp 80";
+            text.push_str(&format!("  {open} && curl http://{public}/\n"));
+        }
+        if first.is_some() {
+            text.push_str("  ebb --as ada disks create 1 --name data\n");
+            text.push_str(&format!("  ebb --as ada disks attach data {id}\n"));
+        }
         text.push_str(&format!("\nCtrl-C ends this; the guests run on. ({ebb} is the program that runs.)\n"));
         print(&text)
     }

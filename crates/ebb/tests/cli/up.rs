@@ -20,8 +20,8 @@ struct Place {
 }
 
 impl Place {
-    fn new() -> Self {
-        let data = std::env::temp_dir().join(format!("ebb-up-{}", std::process::id()));
+    fn new(name: &str) -> Self {
+        let data = std::env::temp_dir().join(format!("ebb-up-{name}-{}", std::process::id()));
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         Place { data, listen: format!("127.0.0.1:{port}") }
     }
@@ -38,11 +38,33 @@ impl Place {
     }
 
     fn up(&self) -> Up {
-        let mut process = self.command().stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        self.up_with(&[])
+    }
+
+    fn up_with(&self, more: &[&str]) -> Up {
+        let mut process = self.command().args(more).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
         let out = BufReader::new(process.stdout.take().unwrap());
         let (say, lines) = channel();
         std::thread::spawn(move || out.lines().map_while(Result::ok).for_each(|line| drop(say.send(line))));
         Up { process, lines, said: vec![] }
+    }
+
+    /// The machine's end of the way to its host.
+    fn device(&self) -> String {
+        let data = self.data.canonicalize().unwrap().join("host");
+        ebb_host::namespace(&data).replacen("ebb-", "eb", 1)
+    }
+
+    /// Neither an interface nor a route nor rules of the host are left.
+    fn leaves_nothing_on_the_machine(&self) {
+        let device = self.device();
+        for words in [&["-o", "link"][..], &["route", "show", "table", "all"], &["netns", "list"]] {
+            let said = ip(words);
+            assert!(!said.contains(&device) && !said.contains(&device.replacen("eb", "ebb-", 1)), "{said}");
+        }
+        let tables = Command::new("nft").args(["list", "tables"]).output().unwrap();
+        let tables = String::from_utf8_lossy(&tables.stdout).into_owned();
+        assert!(!tables.contains(&device.replacen("eb", "ebb_", 1)), "{tables}");
     }
 
     fn ebb(&self, line: &str, input: &str) -> Output {
@@ -83,6 +105,22 @@ impl Up {
     }
 }
 
+/// A test that fails ends it, too.
+impl Drop for Up {
+    fn drop(&mut self) {
+        let _ = self.process.kill().and_then(|()| self.process.wait());
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if std::thread::panicking() && self.data.join("host").exists() {
+            std::thread::sleep(Duration::from_secs(2));
+            let _ = Command::new(EBB).args(["host", "--clean", "--data"]).arg(self.data.join("host")).status();
+        }
+    }
+}
+
 /// The programs that were started from the data directory or work in it.
 fn processes_of(data: &Path) -> Vec<String> {
     let mut found = vec![];
@@ -99,7 +137,7 @@ fn processes_of(data: &Path) -> Vec<String> {
 
 #[test]
 fn one_command_makes_a_cloud_and_leaves_nothing_behind() {
-    let place = Place::new();
+    let place = Place::new("shown");
     let mut up = place.up();
     let said = up.until("Ctrl-C ends this");
     assert!(!said.is_empty());
@@ -125,6 +163,7 @@ fn one_command_makes_a_cloud_and_leaves_nothing_behind() {
     }
     let console = place.ebb("--as ada console ada-trial", "\necho console-$((40+2))\n");
     assert!(String::from_utf8_lossy(&console.stdout).contains("console-42"), "{console:?}");
+    tries_what_is_shown(&mut up);
     // Lab's key does not open Ada's guests.
     let foreign = place.ebb("--as lab ssh ada-trial -- true", "");
     assert!(!foreign.status.success());
@@ -136,7 +175,7 @@ fn one_command_makes_a_cloud_and_leaves_nothing_behind() {
         let bill: serde_json::Value = serde_json::from_slice(&bill.stdout).unwrap();
         let all = bill["records"].as_array().unwrap().iter().chain(bill["accruing"].as_array().unwrap());
         let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
-        all.map(|r| (text(&r["instance"]) + &text(&r["meter"]), text(&r["since"]))).collect()
+        all.map(|r| (text(&r["resource"]) + &text(&r["meter"]), text(&r["since"]))).collect()
     };
     let mut up = place.up();
     up.until("2 guests of an earlier run were taken up again");
@@ -153,12 +192,96 @@ fn one_command_makes_a_cloud_and_leaves_nothing_behind() {
     assert!(stopped.status.success(), "{stopped:?}");
     assert_eq!(processes_of(&place.data), Vec::<String>::new());
     assert!(!place.data.join("host").exists());
+    place.leaves_nothing_on_the_machine();
+    std::fs::remove_dir_all(&place.data).unwrap();
+}
+
+/// What is said to be tried next works as it is printed: a public address, and a data disk.
+fn tries_what_is_shown(up: &mut Up) {
+    let shown = up.said.join("\n");
+    let export = shown.lines().find(|line| line.contains("export EBB_CONFIG=")).expect("where the keys are");
+    let tried = |words: &str, wanted: &str| {
+        let line = shown.lines().rev().find(|line| line.contains(words)).unwrap_or_else(|| panic!("{words}?"));
+        let began = Instant::now();
+        loop {
+            let output = Command::new("bash").args(["-c", &format!("{export}\n{line}")]).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            if said.contains(wanted) {
+                return;
+            }
+            // A disk is made, and a script runs, in their own time.
+            assert!(began.elapsed() < Duration::from_secs(60), "{line}: {output:?}");
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    };
+    tried("curl http://198.18.0.", "hello from ada-firm\n");
+    tried("ebb --as ada disks create", "creating");
+    tried("ebb --as ada disks attach data", "attached");
+}
+
+#[test]
+fn a_machine_without_a_way_to_public_addresses_says_so_and_starts() {
+    let place = Place::new("closed");
+    std::fs::create_dir_all(&place.data).unwrap();
+    // Somebody else has the interface that would be the machine's end.
+    let device = place.device();
+    ip(&["link", "add", &device, "type", "veth", "peer", "name", &format!("x{}", &device[1..])]);
+    let mut up = place.up_with(&["--quiet"]);
+    let said = up.until("No public addresses, because this machine has no way to them: ");
+    assert!(said.contains("File exists"), "{said}");
+    up.until("Ctrl-C ends this");
+    up.signal("-INT");
+    up.process.wait().unwrap();
+    let stopped = place.command().arg("--stop").output().unwrap();
+    assert!(stopped.status.success(), "{stopped:?}");
+    place.leaves_nothing_on_the_machine();
     std::fs::remove_dir_all(&place.data).unwrap();
 }
 
 #[test]
+fn debian_is_sold_once_it_is_made() {
+    let place = Place::new("debian");
+    let debian = place.data.with_extension("images");
+    let mut up = place.up_with(&["--quiet", "--debian", &debian.display().to_string()]);
+    up.until("Ctrl-C ends this");
+    let order = "--as ada buy t6.medium.4 --image debian-12";
+    let refused = place.ebb(order, "");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("no host of zone `here-a` has image `debian-12`"), "{said}");
+    up.signal("-INT");
+    up.process.wait().unwrap();
+
+    // Its disk is installed without a copy.
+    use std::os::unix::fs::MetadataExt;
+    std::fs::create_dir(&debian).unwrap();
+    let disk = debian.join("disk.qcow2");
+    let made = Command::new("qemu-img").args(["create", "-q", "-f", "qcow2"]).arg(&disk).arg("1M").status().unwrap();
+    assert!(made.success());
+    let mut up = place.up_with(&["--quiet", "--debian", &debian.display().to_string()]);
+    up.until("Ctrl-C ends this");
+    let installed = place.data.join("images/debian-12/disk.qcow2");
+    assert_eq!(installed.metadata().unwrap().ino(), disk.metadata().unwrap().ino());
+    let quote = place.ebb(&order.replace(" buy ", " quote "), "");
+    assert!(quote.status.success(), "{quote:?}");
+    // Where it was made it may go again; what is installed stays.
+    std::fs::remove_dir_all(&debian).unwrap();
+    up.signal("-INT");
+    up.process.wait().unwrap();
+    assert!(installed.exists());
+    let stopped = place.command().arg("--stop").output().unwrap();
+    assert!(stopped.status.success(), "{stopped:?}");
+    std::fs::remove_dir_all(&place.data).unwrap();
+}
+
+fn ip(words: &[&str]) -> String {
+    let output = Command::new("ip").args(words).output().unwrap();
+    assert!(output.status.success(), "ip {words:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
 fn what_is_missing_is_said() {
-    let place = Place::new();
+    let place = Place::new("nowhere");
     let nowhere = std::env::temp_dir().join(format!("ebb-nothing-{}", std::process::id()));
     let output =
         Command::new(EBB).arg("up").arg("--data").arg(&nowhere).args(["--image", "/nonexistent"]).output().unwrap();

@@ -1,14 +1,15 @@
 //! How does a test ask the server for something? As a careful client does: again under the same token until there is an answer.
 
-use crate::process::Program;
+use crate::process::{EBB, Program};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// Longer than any wait in a story; a server that is down for good fails the test.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Somebody with a key.
 #[derive(Clone)]
@@ -96,6 +97,13 @@ impl<'a> Client<'a> {
             let is = self.state(id);
             (is == state).then_some(()).ok_or(is)
         });
+    }
+
+    /// The command line, as whoever has this key uses it.
+    pub fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(EBB);
+        command.args(words).env("EBB_ENDPOINT", format!("http://{}", self.server.endpoint())).env("EBB_KEY", &self.key);
+        command
     }
 
     pub fn get(&self, path: &str) -> Value {

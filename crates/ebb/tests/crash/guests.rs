@@ -106,7 +106,7 @@ fn until_ready(tenant: &Client<'_>, id: &str) {
 }
 
 /// The directory of a host that is to be swept away.
-struct Swept(PathBuf);
+pub struct Swept(pub PathBuf);
 
 impl Swept {
     /// Those that have their working directory in it: QEMU, and nothing else.
@@ -117,7 +117,7 @@ impl Swept {
             .collect()
     }
 
-    fn leaves_no_trace(&self) {
+    pub fn leaves_no_trace(&self) {
         let name = ebb_host::namespace(&self.0);
         assert!(Path::new("/run/netns").join(&name).exists(), "{name} was looked for in the wrong place");
         wait_for("it can be cleaned", || {
@@ -133,5 +133,17 @@ impl Swept {
         }
         let links = Command::new("ip").args(["-o", "link"]).output().expect("ip");
         assert!(!String::from_utf8_lossy(&links.stdout).contains(&name), "a tap or a bridge is left");
+        // What an uplink to the machine has there.
+        let looks = [
+            ("link", "eb", "ip -o link"),
+            ("route", "eb", "ip route show table all"),
+            ("table", "ebb_", "nft list tables"),
+        ];
+        for (what, mark, look) in looks {
+            let words: Vec<&str> = look.split(' ').collect();
+            let said = Command::new(words[0]).args(&words[1..]).output().expect("a tool of the system");
+            let said = String::from_utf8_lossy(&said.stdout).into_owned();
+            assert!(!said.contains(&name.replacen("ebb-", mark, 1)), "a {what} is left: {said}");
+        }
     }
 }

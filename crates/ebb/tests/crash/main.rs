@@ -12,5 +12,6 @@ mod process;
 mod receiver;
 mod restore;
 mod stories;
+mod surroundings;
 mod world;
 mod zones;

@@ -32,7 +32,7 @@ pub enum Shape {
 
 pub struct World {
     pub server: Program,
-    /// A sandbox has its own.
+    /// A sandbox has its own, a service alone those that it was told of.
     pub host: Option<Program>,
     pub directory: Directory,
     pub guests: Guests,
@@ -121,6 +121,20 @@ impl World {
         World { server, host, directory, guests: pace.guests, key, receiver }
     }
 
+    /// A service alone, for real guests on hosts that listen there.
+    pub fn over(directory: Directory, catalog: &str, sockets: &[PathBuf]) -> World {
+        let path = |name: &str| directory.0.join(name);
+        std::fs::write(path("catalog.toml"), catalog).expect("a file in a new directory");
+        std::fs::write(path("operator.key"), OPERATOR).expect("a file in a new directory");
+        let mut all = words(&["serve", "--listen", "127.0.0.1:0"]);
+        for (option, name) in [("catalog", "catalog.toml"), ("operator-key", "operator.key"), ("data", "data")] {
+            all.push(format!("--{option}={}", path(name).display()));
+        }
+        all.extend(sockets.iter().map(|socket| format!("--host={}", socket.display())));
+        let server = Program::start(all, Ready::FirstLine, path("server.log"), &[]);
+        World { server, host: None, directory, guests: Guests::Real, key: OPERATOR, receiver: Receiver::new() }
+    }
+
     pub fn operator(&self) -> Client<'_> {
         Client::operator(&self.server, self.key)
     }
@@ -164,9 +178,12 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        if self.guests == Guests::Real && std::thread::panicking() {
+        if self.guests == Guests::Real
+            && std::thread::panicking()
+            && let Some(host) = &self.host
+        {
             // Real guests outlive a failed test, too.
-            self.host().kill();
+            host.kill();
             let _ =
                 Command::new(EBB).args(["host", "--clean", "--data"]).arg(self.directory.path().join("host")).status();
         }
@@ -186,7 +203,7 @@ fn host(directory: &Directory, pace: &Pace) -> Program {
 }
 
 /// The built-in guest, made if it is not there.
-fn image() -> PathBuf {
+pub fn image() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let image = root.join(".cache/guest");
     let built = Command::new(root.join("guest/build")).arg(&image).stdout(Stdio::null()).status();
