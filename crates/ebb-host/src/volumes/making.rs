@@ -115,8 +115,13 @@ async fn with_holder<T: Send + 'static>(
             Err(Claim::Guest { chores, .. }) => {
                 let (done, answer) = oneshot::channel();
                 let _ = chores.send(ask(done));
-                // No answer: the guest had something else to do, such as to end.
-                if let Ok(Ok(done)) = tokio::time::timeout(CHORE_PATIENCE, answer).await {
+                let done = match tokio::time::timeout(CHORE_PATIENCE, answer).await {
+                    Ok(Ok(done)) => Some(done),
+                    // It was dropped: the guest had something else to do, such as to end.
+                    Ok(Err(_)) => None,
+                    Err(_) => Some(Err("the guest that has the disk does not answer".to_owned())),
+                };
+                if let Some(done) = done {
                     tries += 1;
                     if done.is_ok() || tries == TRIES {
                         return done;
