@@ -6,7 +6,7 @@ use crate::routes::host::doing;
 use crate::unit::{Outcome, Unit, refuse, settled_already};
 use ebb_engine::fleet::Fleet;
 use ebb_engine::placement::{
-    Chosen, Decision, Demand, Room, Tenancy, cause_of, fits_on, place, place_among, plan_besides, plan_on,
+    Chosen, Decision, Demand, Room, Tenancy, cause_of, fits_on, place_among, plan_besides, plan_on,
 };
 use ebb_engine::quote::Quote;
 use ebb_engine::refusal::Refused;
@@ -339,14 +339,28 @@ pub async fn take_all(
     }
 }
 
-/// The host that has free room for an order now.
-pub fn host_for(fleet: &Fleet, limits: &Limits, quote: &Quote, now: Timestamp) -> Option<HostId> {
-    tenancies(quote, now, limits).find_map(|tenancy| place(fleet, &quote.resources, tenancy))
+/// The host that has free room for an order now, and is none of those without its image.
+pub fn host_for(
+    fleet: &Fleet,
+    limits: &Limits,
+    quote: &Quote,
+    without: &BTreeSet<HostId>,
+    now: Timestamp,
+) -> Option<HostId> {
+    let among = |host| !without.contains(&host);
+    tenancies(quote, now, limits).find_map(|tenancy| place_among(fleet, &quote.resources, tenancy, among))
 }
 
 /// Whether a block finds room only where its lease goes beyond the next return of its host.
-pub fn only_beyond_return(fleet: &Fleet, limits: &Limits, quote: &Quote, now: Timestamp) -> bool {
-    let found = tenancies(quote, now, limits).find(|tenancy| place(fleet, &quote.resources, *tenancy).is_some());
+pub fn only_beyond_return(
+    fleet: &Fleet,
+    limits: &Limits,
+    quote: &Quote,
+    without: &BTreeSet<HostId>,
+    now: Timestamp,
+) -> bool {
+    let fits = |tenancy| place_among(fleet, &quote.resources, tenancy, |host| !without.contains(&host)).is_some();
+    let found = tenancies(quote, now, limits).find(|tenancy| fits(*tenancy));
     matches!(found, Some(Tenancy::Block { beyond_return: true, .. }))
 }
 

@@ -146,10 +146,10 @@ pub async fn quote(State(app): State<App>, call: Call<Buy>) -> Result<Json<Quote
     };
     let beside = Beside::new(&app, &call.body, &quote.region, asked)?;
     app.zones_loaded().await?;
-    app.zones.without_image(&order.zone, &order.image)?;
-    let (available, longest) = available(&app, &order.zone, &order.flavor, &quote);
+    let without = app.zones.without_image(&order.zone, &order.image)?;
+    let (available, longest) = available(&app, &order.zone, &order.flavor, &quote, &without);
     let (limits, now, by_hour) = (&app.catalog.limits, app.clock.now(), quote.purchase.is_metered());
-    let beyond = |fleet: &mut Fleet| only_beyond_return(fleet, limits, &quote, now);
+    let beyond = |fleet: &mut Fleet| only_beyond_return(fleet, limits, &quote, &without, now);
     let may_be_taken_back = app.zones.with(&app.catalog, &order.zone, beyond);
     let held = limits.hold || !by_hour;
     let (refused, hold_vouchers) = match call.principal.account {

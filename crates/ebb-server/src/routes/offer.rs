@@ -8,12 +8,13 @@ use crate::room::{host_for, takes_room};
 use axum::Json;
 use axum::extract::{Query, State};
 use ebb_engine::fleet::Fleet;
-use ebb_engine::placement::{Demand, plan_reclaim};
+use ebb_engine::placement::{Demand, plan_besides};
 use ebb_engine::quote::Quote;
 use ebb_engine::refusal::Refused;
 use ebb_model::billing::Meter;
 use ebb_model::catalog::{Catalog, Flavor, SpotOffer, SpotState};
 use ebb_model::disk::Volume;
+use ebb_model::id::HostId;
 use ebb_model::instance::Purchase;
 use ebb_model::money::Price;
 use ebb_model::resources::Resources;
@@ -22,6 +23,7 @@ use ebb_store::rows::{instance, volume};
 use ebb_wire::offer::{Limit, Offer};
 use ebb_wire::problem::{Page, Problem};
 use serde::Deserialize;
+use std::collections::BTreeSet;
 
 #[derive(Deserialize, utoipa::IntoParams)]
 pub struct Which {
@@ -64,7 +66,7 @@ fn offer(fleet: &Fleet, catalog: &Catalog, zone: &str, (flavor, spot): (&Flavor,
     let (state, hours, periods) = spot.in_zone(zone);
     let resources = catalog.needs(flavor);
     let (hours_now, periods_now) = match state {
-        SpotState::Normal => room_now(fleet, catalog, &resources, (hours, periods), now),
+        SpotState::Normal => room_now(fleet, catalog, &resources, (hours, periods), &BTreeSet::new(), now),
         SpotState::SoldOut | SpotState::Off => (0, 0),
     };
     let state = if state == SpotState::Normal && hours_now == 0 { SpotState::SoldOut } else { state };
@@ -91,13 +93,14 @@ fn room_now(
     catalog: &Catalog,
     resources: &Resources,
     (hours, periods): (i64, i64),
+    without: &BTreeSet<HostId>,
     now: Timestamp,
 ) -> (i64, i64) {
     let fits = |hours: i64, periods: i64| {
         let purchase = Purchase::SpotBlock { price: Price::from_micros(0), hours, periods };
         let (disk_price, region) = (Price::from_micros(0), String::new());
         let block = Quote { purchase, resources: resources.clone(), disk_price, region };
-        host_for(fleet, &catalog.limits, &block, now).is_some()
+        host_for(fleet, &catalog.limits, &block, without, now).is_some()
     };
     let Some(longest) = (1..=hours).rev().find(|hours| fits(*hours, 1)) else { return (0, 0) };
     if longest < 6 {
@@ -117,15 +120,21 @@ fn room_now(
 }
 
 /// What a quote says about room: how it would be had, and how long a block may last now.
-pub fn available(app: &App, zone: &str, flavor: &str, quote: &Quote) -> (&'static str, Option<(i64, i64)>) {
+pub fn available(
+    app: &App,
+    zone: &str,
+    flavor: &str,
+    quote: &Quote,
+    without: &BTreeSet<HostId>,
+) -> (&'static str, Option<(i64, i64)>) {
     let (catalog, now) = (&app.catalog, app.clock.now());
     app.zones.with(catalog, zone, |fleet| {
-        let free = host_for(fleet, &catalog.limits, quote, now).is_some();
+        let free = host_for(fleet, &catalog.limits, quote, without, now).is_some();
         let takes = takes_room(&quote.purchase, &catalog.limits);
         let demand = Demand { account: None, resources: &quote.resources };
         let how = match free {
             true => "now",
-            false if takes && plan_reclaim(fleet, &demand, now, catalog.limits.notice_seconds).is_some() => {
+            false if takes && plan_besides(fleet, &demand, now, catalog.limits.notice_seconds, without).is_some() => {
                 "after-notice"
             }
             false => "no",
@@ -133,7 +142,7 @@ pub fn available(app: &App, zone: &str, flavor: &str, quote: &Quote) -> (&'stati
         let spot = catalog.flavor(flavor).and_then(|flavor| flavor.spot.as_ref());
         let longest = spot.filter(|_| !quote.purchase.is_firm()).map(|spot| {
             let (_, hours, periods) = spot.in_zone(zone);
-            room_now(fleet, catalog, &quote.resources, (hours, periods), now)
+            room_now(fleet, catalog, &quote.resources, (hours, periods), without, now)
         });
         (how, longest)
     })

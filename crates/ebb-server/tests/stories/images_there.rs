@@ -36,17 +36,18 @@ async fn an_order_goes_where_its_image_is() {
             On::Sqlite => Place::Memory,
             On::Postgres => Place::Postgres(TempPostgres::start().database().await),
         };
-        let lend = |name: &str, zone: &str, has_all: bool, vcpu: i64| {
+        let lend = |name: &str, zone: &str, has_all: bool, vcpu: i64, gib: i64| {
             let mut room = Resources::of(ROOM);
             room.set("vcpu", vcpu);
+            room.set("disk_gib", gib);
             let mut host = FakeHost::new(name, zone, room, Behaviour::default());
             host.images = (!has_all).then(|| BTreeSet::from(["ebb-guest".to_owned()]));
             Arc::new(Mutex::new(host))
         };
         let hosts = [
-            lend("few", "cn-beijing-a", false, 8),
-            lend("all", "cn-beijing-a", true, 64),
-            lend("far", "cn-hongkong-a", false, 64),
+            lend("few", "cn-beijing-a", false, 7, 5_000),
+            lend("all", "cn-beijing-a", true, 4, 10_000),
+            lend("far", "cn-hongkong-a", false, 64, 10_000),
         ];
         let (mut sockets, mut says) = (vec![], vec![]);
         for (at, host) in hosts.iter().enumerate() {
@@ -79,7 +80,7 @@ async fn an_order_goes_where_its_image_is() {
         let (_, there) = service.ask(&key, Method::GET, "/v1/instances", Value::Null).await;
         assert_eq!(there["items"], json!([]));
 
-        // The smaller host is the fuller one by any order, and still has nothing of the other image.
+        // The smaller disk is left fuller by any order; what has another image goes by that.
         let (status, small) = buy("ebb-guest", "cn-beijing-a").await;
         assert_eq!(status, 201);
         let mut debians = BTreeSet::new();
@@ -96,6 +97,15 @@ async fn an_order_goes_where_its_image_is() {
         let path = format!("/v1/instances/{}/system-disk", text(&small, "id"));
         let refused = service.post(&key, &path, json!({"image": "debian-12"})).await;
         assert_eq!((refused.0, text(&refused.1, "code").as_str()), (409, "image-not-beside-disk"));
+
+        // Room where the image is not is none for it.
+        let other = async |image: &str| {
+            let mut large = wants(image, "cn-beijing-a");
+            large["flavor"] = json!("c6.large.2");
+            let (_, quote) = service.post(&key, "/v1/quote", large).await;
+            text(&quote, "available")
+        };
+        assert_eq!((other("ebb-guest").await, other("debian-12").await), ("now".to_owned(), "no".to_owned()));
 
         // The host says hello again, and has it now.
         hosts[2].lock().unwrap().images = None;
