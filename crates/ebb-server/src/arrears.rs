@@ -182,9 +182,9 @@ pub async fn runs_on(reads: &Reads, of: AccountId) -> Result<RunsOn, StoreError>
         let paid = addresses.iter().map(address::read).filter(|known| known.mbit.is_some());
         all.addresses.extend(paid.map(|known| known.id));
         for disk in reads.rows(volume::of_instance(one.id)).await?.iter().map(volume::read) {
-            match (disk.id, &disk.state) {
-                (VolumeId::Disk(id), VolumeState::Attached { .. } | VolumeState::Creating { .. }) => all.disks.push(id),
-                _ => {}
+            let there = matches!(disk.state, VolumeState::Attached { .. } | VolumeState::Creating { .. });
+            if let (VolumeId::Disk(id), true) = (disk.id, there) {
+                all.disks.push(id);
             }
         }
     }
