@@ -43,12 +43,17 @@ create table security_group (
 -- its 32 bits; null: it is older than addresses that were given
 alter table address add column ip bigint;
 
--- What it is paid by: so many Mbit/s, or null: what leaves it; since when, and what it was paid by before. No second: since ever.
+-- What it is paid by: so many Mbit/s, or null: what leaves it. Since when is said by its spans.
 alter table address add column mbit bigint;
-alter table address add column paid_since bigint;
-alter table address add column mbit_before bigint;
+-- of one that is released: its bandwidth was charged up to here
+alter table address add column charged_until bigint;
+-- the instance with which it was allocated, while it leads there
+alter table address add column bought_with text;
 
 create index address_held on address (account_id) where released_at is null;
+
+-- who had an address a short while ago has it again first
+create index address_gone on address (account_id, released_at) where released_at is not null;
 
 -- Where other hosts of its region reach it; null: it carries no networks on.
 alter table host add column tunnel text;

@@ -320,8 +320,8 @@ class Address:
     region: str
     ip: str = None
     mbit: int = None  # it is paid by so many, or to be
-    before: int = None  # and was, up to `changed`
-    changed: int = 0
+    bought_with: str = None  # it was allocated with this instance, and never left it
+    charged_until: int = None  # of one that is released: its bandwidth was
     bands: list = field(default_factory=list)  # its bandwidth was charged: [since, until, Mbit/s]
     released: bool = False
     gone_at: int = None
@@ -335,11 +335,18 @@ class Address:
         return 10**9 + int(self.id.split("-")[1], 16)
 
     def cease(self, at):
-        if self.bands and self.bands[-1][1] is None:
-            self.bands[-1][1] = max(at, self.bands[-1][0])
+        for band in self.bands:
+            if band[1] is None or band[1] > at:
+                band[1] = max(at, band[0])
+
+    @property
+    def is_charged(self):
+        return bool(self.bands) and self.bands[-1][1] is None
 
     def by_bandwidth(self, read):
-        return (self.mbit if read > self.changed else self.before) is not None
+        """Whether its bandwidth was charged in the second before a reading; what is read after its release left it before [4.4]."""
+        read = read if self.charged_until is None else min(read, self.charged_until)
+        return any(since < read and (until is None or read <= until) for since, until, _ in self.bands)
 
     def costs(self, book):
         """Its bandwidth in stretches of one price, the last one open: since, until, price for all of it."""
@@ -369,6 +376,7 @@ class Volume:
     there: bool = False  # also if nothing is charged yet
     failed: bool = False
     gone: bool = False
+    stopped: list = field(default_factory=list)  # [since, until]: its account was frozen, and nothing of it charged
     option: str = None  # it is sold in no other way
 
     @property
@@ -382,12 +390,12 @@ class Volume:
     def size(self, at):
         return [gib for when, gib in self.sizes if when <= at or when == self.sizes[0][0]][-1]
 
-    def uses(self, book, frozen):
-        """When it was charged: since, until or none, price; neither while its host was away nor while its account was frozen [2.13, 5.2]."""
+    def uses(self, book):
+        """When it was charged: since, until or none, price; neither while its host was away nor while it was frozen [2.13, 5.2]."""
         if self.since is None:
             return []
         times, open_ = [(self.since, self.end)], 1 << 60
-        for since, until in [*self.away, *frozen]:
+        for since, until in [*self.away, *self.stopped]:
             until = open_ if until is None else until
             cut = [(a, b) for x, y in times for a, b in ((x, min(open_ if y is None else y, since)), (max(x, until), y))]
             times = [(a, None if b == open_ else b) for a, b in cut if a < (open_ if b is None else b)]
@@ -397,11 +405,6 @@ class Volume:
             cuts = [a, *(m for m in marks if a < m and (b is None or m < b)), b]
             uses += [(x, y, book.at(self.item, x) * self.size(x)) for x, y in zip(cuts, cuts[1:]) if x != y]
         return uses
-
-
-def frozen_times(person):
-    """When nothing of an account was charged [5.2]."""
-    return [(owing["frozen"], owing["cleared"]) for owing in person.arrears if owing["frozen"] is not None]
 
 
 @dataclass
@@ -550,7 +553,7 @@ class Log:
                         if item == f"bandwidth {address.region}" and address.bands and address.bands[-1][1] is None)
         monthly = item.startswith("subscription ")
         for volume in self.volumes.values():
-            uses = volume.uses(self.book, frozen_times(self.people[volume.account])) if item == volume.item else []
+            uses = volume.uses(self.book) if item == volume.item else []
             if uses and uses[-1][1] is None:
                 yield volume.account
         for life in self.lives.values():
@@ -829,8 +832,20 @@ class Log:
             due = [days for days in terms["arrears_warn_days_before"] if at - days * DAY > owing["since"]]
             must(body["by"] != "grace" or not due or min(owing["told"], default=1000) <= min(due), "it was not told before it was frozen")
             owing.update(frozen=at, by=body["by"], release=second(body["release_at"]), frozen_place=event["id"], **self.as_it_stands(person))
-            for address in mine:
+            # What belongs to subscriptions runs on with them, and is charged on.
+            runs_on = {life.id for life in self.lives.values() if life.account == person.id and life.sold == "subscription"
+                       and life.start is not None and life.end is None}
+            leads = {a.id for a in mine if a.instance in runs_on and a.mbit is not None and not a.released}
+            volumes = [v for v in self.volumes.values() if v.account == person.id]
+            disks = {v.id for v in volumes if v.attached in runs_on and v.id.startswith("disk-") and not v.detaching
+                     and v.end is None and not v.failed}
+            must(leads == set(body.get("addresses", [])), "bandwidth of other addresses is charged on than of those of subscriptions")
+            must(disks == set(body.get("disks", [])), "other disks are charged on than those of subscriptions")
+            owing["runs_on"] = leads | disks
+            for address in (a for a in mine if a.id not in leads):
                 address.cease(at)
+            for volume in (v for v in volumes if v.id not in disks):
+                volume.stopped.append([at, None])
         elif kind == "arrears-released":
             at = second(body["at"])
             must(owing["frozen"] is not None and owing["released"] is None and at == owing["release"] and at < now, "it is released at another second")
@@ -842,6 +857,8 @@ class Log:
             step = owing["until"] if owing["frozen"] is None else owing["release"]
             must(second(body["at"]) == now and (now <= step or owing["released"] is not None), "it paid after a step that did not come")
             owing["cleared"] = now
+            for volume in (v for v in self.volumes.values() if v.account == person.id and v.stopped and v.stopped[-1][1] is None):
+                volume.stopped[-1][1] = now
 
     def debt_limit(self, event, person, kind, body, now):
         """The blocks of an account that owes nothing have cost more, at the end of an hour, than there is to pay them with [5.2]."""
@@ -868,10 +885,10 @@ class Log:
 
     def flat(self, person):
         """What of an account is no instance's: what it used and goes on to use, and what may be charged again [3.8]."""
-        uses, to_come, frozen = list(self.bands(person.id)), [], frozen_times(person)
+        uses, to_come = list(self.bands(person.id)), []
         is_frozen = person.owing and person.owing["frozen"] is not None
         for volume in (v for v in self.volumes.values() if v.account == person.id):
-            mine = volume.uses(self.book, frozen)
+            mine = volume.uses(self.book)
             uses += mine
             if volume.end is None and not volume.failed and not (mine and mine[-1][1] is None):
                 away = volume.away[-1][0] if volume.away and volume.away[-1][1] is None else None
@@ -919,6 +936,8 @@ class Log:
             if new.bought_with:
                 must(life.start is None and life.end is None and disk, "it came with an instance that was there before")
                 new.attached = life.id
+            if person.owing and person.owing["frozen"] is not None:
+                new.stopped.append([person.owing["frozen"], None])
             self.volumes[name] = new
             return
         if known is None or known.account != person.id:
@@ -972,6 +991,14 @@ class Log:
             else:
                 must(since <= known.end, "its host was away after its end")
                 known.end = since
+        elif kind == "volume-frozen":
+            at, owing = second(body["at"]), person.owing
+            must(owing and owing["frozen"] is not None and not (known.stopped and known.stopped[-1][1] is None),
+                 "it is frozen, and its account is not, or it was already")
+            must(life is not None and known.attached == life.id and life.sold == "subscription" and life.end is not None
+                 and at == max(min(life.end, now), known.since or 0, owing and owing["frozen"] or 0),
+                 "it is frozen at another second than the end of its subscription")
+            known.stopped.append([at, None])
         elif kind == "volume-available":
             at = second(body["at"])
             away = bool(known.away) and known.away[-1][1] is None
@@ -1020,14 +1047,19 @@ class Log:
             must(known is None, "it was allocated twice")
             must(zone and zone["region"] == body["region"] and zone.get("traffic"), "there are no public addresses in its region")
             others = [a for a in self.addresses.values() if body.get("ip") is not None and a.ip == body["ip"]]
-            must(all(a.released and now >= a.gone_at + REST for a in others), "another has that address, or had it a short while ago")
+            must(all(a.released and (now >= a.gone_at + REST or a.account == person.id) for a in others),
+                 "another has that address, or had it a short while ago")
+            taken = {a.ip for a in self.addresses.values() if not a.released}
+            rest = {a.ip for a in self.addresses.values() if a.account == person.id and a.region == body["region"] and a.released
+                    and now < a.gone_at + REST and a.ip is not None} - taken
+            must(not rest or body.get("ip") in rest, "it got a fresh address, and one of its own rested")
             item = f"traffic {body['region']}"
             must(zone and zone.get("traffic") and self.book.at(item, now) == price(body["price"]), "its price is another")
             must(zone and zone["overseas"] == body["overseas"], "its region is not where it is said to be")
             must(event.get("instance") is None or life and life.account == person.id, "it leads to an instance of somebody else")
             self.addresses[body["address"]] = Address(
                 body["address"], person.id, item, body["overseas"], now, event.get("instance"), body["region"], body.get("ip"),
-                body.get("mbit"), body.get("mbit"), now)
+                body.get("mbit"), event.get("instance"))
             return
         if known is None or known.account != person.id:
             return must(False, f"{kind}, and this account never had it")
@@ -1045,26 +1077,38 @@ class Log:
             must(known.instance == event.get("instance"), f"{kind}, and it leads elsewhere")
         if kind == "address-unbound":
             must(known.instance is not None, "it is unbound, and leads nowhere")
-            known.instance = None
+            known.instance = known.bought_with = None
             return
         if kind in ("address-kept", "address-released"):
             life, frozen = self.lives.get(known.instance), person.owing and person.owing["frozen"] is not None
-            must(kind == "address-released" or life and life.released is not None and life.cause != "never-ran",
-                 "it is kept of an instance that is there, or never ran")
+            came = life is not None and known.bought_with == life.id
+            must(kind == "address-released" or life and life.released is not None and not (came and life.cause == "never-ran"),
+                 "it is kept of an instance that is there, or that never ran and came with it")
+            must(kind == "address-kept" or not life or life.released is None or life.cause != "never-ran" or came,
+                 "it goes with an instance that never ran, and did not come with it")
+            gone = now if life is None or life.released is None or life.end is None else min(max(life.end, person.closed[-1][1] if person.closed else 0), now)
+            if kind == "address-kept":
+                until = second(body["at"]) if "at" in body else None
+                must((until is not None) == bool(frozen and known.is_charged), "its bandwidth is charged on, or ends, and should not")
+                must(until is None or until == max(gone, person.owing["frozen"]), "its bandwidth ends at another second")
+                if until is not None:
+                    known.cease(until)
+                known.bought_with = None
             if kind == "address-released":
                 open_ = bool(known.bands) and known.bands[-1][1] is None
                 until = second(body["at"]) if "at" in body else None
                 must((known.mbit is None) == (until is None), "its bandwidth ends, and it has none; or the other way round")
                 must(known.mbit is None or open_ or frozen or life and life.start is None, "its bandwidth was not charged before it went")
-                gone = now if life is None or life.released is None or life.end is None else min(max(life.end, person.closed[-1][1] if person.closed else 0), now)
                 must(until is None or frozen or until == gone, "its bandwidth ends at another second")
                 known.cease(until or now)
-                known.gone_at = now
+                known.gone_at, known.charged_until = now, until
             known.released, known.instance = kind == "address-released", None
             return
         read = second(body["at"])
+        own = second(body["read_at"]) if "read_at" in body else read
         must(body["bytes"] > 0, "a reading counted nothing")
-        must(not known.by_bandwidth(read), "traffic is charged of what is paid by bandwidth")
+        must(own <= read and (own == read or person.closed and read == person.closed[-1][1] + 1), "a reading is late, and its hour was open")
+        must(not known.by_bandwidth(own), "traffic is charged of what is paid by bandwidth")
         must(known.read <= read <= now + 1 and known.since < read, "it was read before it was, or will be")
         known.read = read
         leads_to = self.lives.get(known.instance)
@@ -1086,22 +1130,34 @@ class Log:
                     person.low_due.append((pool, month, percent, left, read))
 
     def pays_by(self, known, body, now, must):
-        """Its bandwidth begins to be charged, or it is paid otherwise from the full minute on [4.4]."""
-        at, mbit, life = second(body["at"]), body.get("mbit"), self.lives.get(known.instance)
-        open_ = bool(known.bands) and known.bands[-1][1] is None
+        """Its bandwidth begins to be charged, or it is paid otherwise [4.4]."""
+        at, mbit, life = second(body["at"]) if "at" in body else None, body.get("mbit"), self.lives.get(known.instance)
+        before, open_ = known.mbit, known.is_charged
+        waits = life is not None and life.start is None and known.bought_with == life.id
         item = f"bandwidth {known.region}" if mbit else known.item
-        must(self.book.at(item, at) == price(body["price"]), "its price is another")
-        if mbit is not None and mbit == known.mbit:
+        must(self.book.at(item, now if at is None else at) == price(body["price"]), "its price is another")
+        must(mbit is None or mbit > 0, "it has no bandwidth")
+        must((at is None) == (waits and mbit != before), "it is paid otherwise before its instance runs, or after that without a second")
+        known.mbit = mbit
+        if at is None:
+            return
+        minute = now // 60 * 60
+        if mbit is not None and mbit == before:
             must(not open_, "its bandwidth begins twice")
             must(at == now or not known.bands and life and at == life.start, "its bandwidth begins at another second")
+        elif not open_:
+            must(mbit is not None and at == minute + 60, "its bandwidth begins at another second than the next full minute")
         else:
-            last = max([known.changed] + [until or since for since, until, _ in known.bands])
-            must(at == max(now // 60 * 60, last), "it is paid otherwise from another second on than its full minute")
-            must(mbit != known.mbit, "it is paid otherwise, and as before")
-            known.mbit, known.before, known.changed = mbit, known.mbit, at
+            since = known.bands[-1][0]
+            if mbit is None:
+                cuts = [mark for mark in self.book.changes(f"bandwidth {known.region}") if mark <= now]
+                should = max([minute, since, *cuts])
+            else:
+                should = max(now + 1 if mbit < before else now, since)
+            must(at == should, f"it is paid otherwise from another second on than {clock(should)}")
+        must(mbit != before or not open_, "it is paid otherwise, and as before")
         known.cease(at)
         if mbit is not None:
-            must(mbit > 0, "it has no bandwidth")
             known.bands.append([at, None, mbit])
 
     def pools_used(self, account, month):
@@ -2319,7 +2375,8 @@ def check_arrears(person, lives, mine, flowed, zone, catalog, taking_minimum, no
                     charged = min(until, last) - max(since, at, min(least, last))
                     must(life.id, charged <= 0, "it is charged while its account is frozen")
         for piece in (p for p in mine if p.meter == "bandwidth"):
-            must(piece.life.id, min(piece.until, last) <= max(piece.since, at), "its bandwidth is charged while its account is frozen")
+            kept = piece.life.id in owing.get("runs_on", ())
+            must(piece.life.id, kept or min(piece.until, last) <= max(piece.since, at), "its bandwidth is charged while its account is frozen")
         for life in owing.get("held", ()):
             must(life.id, life.end is not None and life.end <= owing["release"], "it should have been released with all that was frozen")
     for act in person.limits:
@@ -2629,7 +2686,7 @@ def band_pieces(address, zone, book, now):
 
 def flat_pieces(volume, person, zone, book, now):
     """The same of what is no instance's, which no grant pays [3.3]."""
-    for since, until, cost in volume.uses(book, frozen_times(person)):
+    for since, until, cost in volume.uses(book):
         until = now if until is None else min(until, now)
         while since < until:
             end, closes = min(until, zone.next_cut(since)), (since // HOUR + 1) * HOUR
@@ -2756,7 +2813,8 @@ def check_addresses(log, person, shown, zone, now, complain):
             continue
         frozen = person.owing and person.owing["frozen"] is not None
         life = log.lives.get(known.instance)
-        charged, begun = known.bands and known.bands[-1][1] is None, life is None or life.start is not None or known.bands
+        charged, begun = known.is_charged, life is None or life.start is not None or known.bought_with != life.id
+        frozen = frozen and not (life and life.sold == "subscription" and life.end is None)
         if (one.get("ip"), one.get("mbit")) != (known.ip, known.mbit):
             complain(one["id"], "it is another address than in the log, or paid otherwise")
         if bool(charged) != bool(known.mbit is not None and not frozen and begun):
@@ -3567,11 +3625,22 @@ def tamperings(dump):
     yield from copies("the release of an address is left out of the log", events("address-released"), lambda of, n: of["events"].pop(n))
     yield from copies("a kept address is called released", events("address-kept"),
                       lambda of, n: body(of, n).update(event="address-released"))
-    charged = events("address-charged", lambda b: "mbit" in b)
+    charged = events("address-charged", lambda b: "mbit" in b and "at" in b)
     yield from copies("an address has a Mbit/s more", charged, lambda of, n: body(of, n).update(mbit=body(of, n)["mbit"] + 1))
     yield from copies("a Mbit/s is a millionth dearer", charged, lambda of, n: millionth(body(of, n), "price", 1))
     yield from copies("bandwidth begins a second early", charged, lambda of, n: shift(body(of, n), "at", -1))
     yield from copies("bandwidth begins a second late", charged, lambda of, n: shift(body(of, n), "at", 1))
+    yield from copies("a reading is charged that bandwidth pays", charged, lambda of, n: of["events"].insert(n + 1, dict(
+        of["events"][n], id=of["events"][n]["id"] + "x",
+        body={"event": "traffic-counted", "address": body(of, n)["address"], "bytes": 1_000_000, "at": clock(second(body(of, n)["at"]) + 1)})))
+    to_traffic = events("address-charged", lambda b: "mbit" not in b)
+    yield from copies("traffic pays a minute earlier", to_traffic, lambda of, n: shift(body(of, n), "at", -60))
+    yield from copies("bandwidth ends a minute later", to_traffic, lambda of, n: shift(body(of, n), "at", 60))
+    yield from copies("a frozen account has an address that is charged on", events("account-frozen"),
+                      lambda of, n: body(of, n).update(addresses=[*body(of, n).get("addresses", []), "address-x"]))
+    yield from copies("a disk of a subscription is frozen with its account", events("account-frozen", lambda b: "disks" in b),
+                      lambda of, n: body(of, n).pop("disks"))
+    yield from copies("a disk is frozen a second later", events("volume-frozen"), lambda of, n: shift(body(of, n), "at", 1))
     yield from copies("how an address is paid is left out of the log", events("address-charged"), lambda of, n: of["events"].pop(n))
     yield from copies("bandwidth ends a second later", events("address-released", lambda b: "at" in b), lambda of, n: shift(body(of, n), "at", 1))
     yield from copies("a bound address is left out of the log", events("address-bound"), lambda of, n: of["events"].pop(n))

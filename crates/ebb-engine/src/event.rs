@@ -3,7 +3,9 @@
 use crate::arrears::By;
 use ebb_model::billing::GivenBack;
 use ebb_model::disk::MadeOf;
-use ebb_model::id::{AccountId, AddressId, AdjustmentId, DecisionId, ImageId, RecordId, SecurityGroupId, VoucherId};
+use ebb_model::id::{
+    AccountId, AddressId, AdjustmentId, DecisionId, DiskId, ImageId, RecordId, SecurityGroupId, VoucherId,
+};
 use ebb_model::instance::{Cause, End, Keep, Purchase};
 use ebb_model::money::{Amount, Price};
 use ebb_model::network::Ingress;
@@ -286,13 +288,14 @@ pub enum Event {
         mbit: Option<i64>,
     },
     /// From this second on the address is paid by so many Mbit/s, each at this price per hour; without them by what leaves it, at this price
-    /// per GB.
+    /// per GB. Without a second: from the first of the instance with which it was allocated.
     AddressCharged {
         address: AddressId,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         mbit: Option<i64>,
         price: Price,
-        at: Second,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<Second>,
     },
     /// A public address that led nowhere leads to the instance from here on.
     AddressBound {
@@ -305,6 +308,9 @@ pub enum Event {
     /// The instance is gone, and its public address is kept.
     AddressKept {
         address: AddressId,
+        /// Its account is frozen, and its bandwidth was charged up to here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<Second>,
     },
     AddressReleased {
         address: AddressId,
@@ -325,11 +331,14 @@ pub enum Event {
     SecurityGroupsChosen {
         groups: Vec<SecurityGroupId>,
     },
-    /// So much more had left the address when its counter was read at `at`. What is read of a closed hour counts in the open one.
+    /// So much more had left the address when its counter was read at `at`. What is read of a closed hour counts in the open one; then
+    /// `read_at` says when it was read.
     TrafficCounted {
         address: AddressId,
         bytes: i64,
         at: Second,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        read_at: Option<Second>,
     },
     /// With what was read at `at` less than `percent` of this pool of the month that began at `month` is left: so many GB.
     TrafficLow {
@@ -448,6 +457,12 @@ pub enum Event {
         by: By,
         /// Then what is frozen is released.
         release_at: Second,
+        /// These lead to subscriptions, which run on: their bandwidth is charged on.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        addresses: Vec<AddressId>,
+        /// And these are theirs.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        disks: Vec<DiskId>,
     },
     ReleaseSoon {
         days: i64,
@@ -515,6 +530,11 @@ pub enum Event {
     VolumeUnavailable {
         volume: VolumeId,
         since: Second,
+    },
+    /// Its account is frozen, and the subscription with which it ran on is over: it is charged up to here.
+    VolumeFrozen {
+        volume: VolumeId,
+        at: Second,
     },
     VolumeAvailable {
         volume: VolumeId,
@@ -647,6 +667,7 @@ impl Event {
             Event::VolumeGone { .. } => "volume-gone",
             Event::VolumeLost { .. } => "volume-lost",
             Event::VolumeUnavailable { .. } => "volume-unavailable",
+            Event::VolumeFrozen { .. } => "volume-frozen",
             Event::VolumeAvailable { .. } => "volume-available",
             Event::Frozen { .. } => "frozen",
             Event::Thawed { .. } => "thawed",

@@ -10,7 +10,7 @@
 //! [`eligibility`] who may claim a trial, [`trial`] what a grant pays, [`coverage`] what another list changes,
 //! [`forecast`] how long, [`advice`] what makes it last, [`outlays`] what an account pays for, [`spending`] how long its cap allows it, [`expected`] what its
 //! month will come to and who pays it, [`budget`] when it is told of that, [`arrears`] what follows when it owes,
-//! [`traffic`] what left a public address and which pool pays for it, [`voucher`] what coupons and cards pay, [`funds`] what is there to buy
+//! [`traffic`] what left a public address and which pool pays for it, [`bandwidth`] whether its bandwidth does, [`voucher`] what coupons and cards pay, [`funds`] what is there to buy
 //! with,
 //! [`settlement`] what moves in the ledger, [`adjustment`] what is given back, [`audit`] whether all that is stored agrees,
 //! [`explain`] why a record says what it says, [`topic`] who is told of an event, [`refusal`] why not, and [`why`] why just this one.
@@ -21,6 +21,7 @@ pub mod adjustment;
 pub mod advice;
 pub mod arrears;
 pub mod audit;
+pub mod bandwidth;
 pub mod budget;
 mod cap;
 pub mod conversion;

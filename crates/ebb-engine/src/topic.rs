@@ -136,6 +136,7 @@ pub fn is_told(event: &Event, before: &State) -> bool {
         | Event::VolumeGone { .. }
         | Event::VolumeLost { .. }
         | Event::VolumeUnavailable { .. }
+        | Event::VolumeFrozen { .. }
         | Event::VolumeAvailable { .. }
         | Event::Frozen { .. }
         | Event::Thawed { .. }
@@ -212,7 +213,13 @@ mod tests {
             Event::DebtLimitReached { at: at.second(), limit: Amount::ZERO },
             Event::ArrearsBegan { since: at.second(), debt: Amount::ZERO, grace_until: at.second() },
             Event::FreezeSoon { days: 3, freezes_at: at.second() },
-            Event::AccountFrozen { at: at.second(), by: By::Grace, release_at: at.second() },
+            Event::AccountFrozen {
+                at: at.second(),
+                by: By::Grace,
+                release_at: at.second(),
+                addresses: vec![],
+                disks: vec![],
+            },
             Event::ReleaseSoon { days: 3, release_at: at.second() },
             Event::ArrearsReleased { at: at.second() },
             Event::ArrearsCleared { at: at.second() },

@@ -159,35 +159,6 @@ impl Pool {
     }
 }
 
-/// How a public address is paid: by what leaves it, or by its bandwidth, whatever leaves it (rules §4.4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PaidBy {
-    /// So many Mbit/s of bandwidth; `None`: by traffic.
-    pub mbit: Option<i64>,
-    /// A full minute, at which counters are read, or the second of its allocation.
-    pub since: Second,
-    /// How it was paid up to there.
-    pub before: Option<i64>,
-}
-
-impl PaidBy {
-    /// From its allocation on.
-    pub fn new(mbit: Option<i64>, since: Second) -> PaidBy {
-        PaidBy { mbit, since, before: mbit }
-    }
-
-    /// Whether what was read then is paid with the bandwidth; a reading speaks of the seconds before its own.
-    pub fn bandwidth_pays(&self, read_at: Second) -> bool {
-        if read_at > self.since { self.mbit.is_some() } else { self.before.is_some() }
-    }
-
-    /// Paid otherwise from the full minute on in which somebody wants so: what was read by then was paid as before.
-    pub fn change(&self, mbit: Option<i64>, now: Second) -> PaidBy {
-        let minute = Second::from_unix(now.unix().div_euclid(60) * 60);
-        PaidBy { mbit, since: minute.max(self.since), before: self.mbit }
-    }
-}
-
 /// A public address. Its price per GB follows the price book.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
@@ -199,9 +170,15 @@ pub struct Address {
     pub overseas: bool,
     /// Per GB that leaves it, while it is paid by that.
     pub price: Prices,
-    pub paid: PaidBy,
+    /// It is paid by so many Mbit/s of bandwidth, whatever leaves it, or is to be; `None`: by what leaves it. Since when is said by its
+    /// spans alone (rules §4.4).
+    pub mbit: Option<i64>,
+    /// It is released, and its bandwidth was charged up to here.
+    pub charged_until: Option<Second>,
     /// What it leads to; `None`: it was kept when that went, or was never bound.
     pub instance: Option<InstanceId>,
+    /// Allocated with this instance, and never unbound from it: what of it is charged begins with that, and goes if that never runs.
+    pub bought_with: Option<InstanceId>,
     pub allocated_at: Timestamp,
     pub released_at: Option<Timestamp>,
     /// How far its host's counter was read.

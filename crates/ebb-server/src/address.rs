@@ -1,19 +1,20 @@
 //! When is a public address allocated, bound to an instance, kept and released?
 
 use crate::app::App;
+use crate::arrears;
 use crate::denied::Denied;
 use crate::quota::Quota;
 use crate::unit::{Outcome, Unit, refuse};
+use ebb_engine::bandwidth;
 use ebb_engine::event::Event;
 use ebb_engine::refusal::Refused;
 use ebb_model::billing::{Meter, ResourceId};
 use ebb_model::catalog::{Catalog, Region};
 use ebb_model::id::{AccountId, AddressId};
 use ebb_model::instance::{Cause, Instance, State};
-use ebb_model::pool::Pool;
 use ebb_model::price::Prices;
 use ebb_model::time::Second;
-use ebb_model::traffic::{Address, Month, PaidBy};
+use ebb_model::traffic::{Address, Month};
 use ebb_store::rows::{address, bill, host, ip, password};
 
 /// The region of a zone, and what traffic costs there.
@@ -52,7 +53,7 @@ impl Unit {
         }
         self.one_more(of, Quota::Addresses).await?;
         let id = AddressId::new(app.mint.uuid(self.now));
-        let Some(ip) = self.take_ip(&Pool::public(region), &id.to_string(), id.uuid()).await? else {
+        let Some(ip) = self.take_public_ip(region, of, id).await? else {
             return refuse(Refused::NoPublicAddressLeft(region.id.clone()));
         };
         let new = Address {
@@ -62,8 +63,10 @@ impl Unit {
             ip: Some(ip),
             overseas: region.overseas,
             price: price.since(self.now.second()),
-            paid: PaidBy::new(mbit, self.now.second()),
+            mbit,
+            charged_until: None,
             instance: to.map(|to| to.id),
+            bought_with: to.map(|to| to.id),
             allocated_at: self.now,
             released_at: None,
             counter: None,
@@ -125,11 +128,9 @@ impl Unit {
         let Some(from) = known.instance else { return refuse(Refused::AddressUnbound) };
         self.guard(address::unbind(known.id, from));
         self.log(known.account, Some(from), &Event::AddressUnbound { address: known.id });
+        // It goes on without what it was bought with.
+        self.begin_bandwidth(known, self.now.second()).await?;
         let about = self.instance(from).await?;
-        if about.first_running.is_none() {
-            // It goes on without what it was bought with.
-            self.begin_bandwidth(known, self.now.second()).await?;
-        }
         self.order(&about);
         Ok(())
     }
@@ -140,29 +141,47 @@ impl Unit {
         self.write(password::forget(gone.id));
         // With what was frozen for too long all goes.
         let all_goes = end.cause == Cause::Arrears && gone.frozen_since.is_some();
-        let keep = gone.keep.public_ip && end.cause != Cause::NeverRan && !all_goes;
         self.write(ip::free(&gone.id.to_string(), self.now));
         let there = self.reads.rows(address::of_instance(gone.id)).await?;
         self.guard(address::lead_to(gone.id, there.len()));
         for row in there {
             let known = address::read(&row);
+            let keep = match end.cause {
+                Cause::NeverRan => known.bought_with != Some(gone.id),
+                _ => gone.keep.public_ip && !all_goes,
+            };
+            // However late it is carried out; but hours that are closed stay closed.
+            let open = self.open_since(gone.account).await?.unwrap_or(end.at);
+            let at = end.at.max(open).min(self.now.second());
             if keep {
-                self.guard(address::unbind(known.id, gone.id));
-                self.log(gone.account, Some(gone.id), &Event::AddressKept { address: known.id });
+                self.keep_address(&known, gone, at).await?;
             } else {
-                // However late it is carried out; but hours that are closed stay closed.
-                let open = self.open_since(gone.account).await?.unwrap_or(end.at);
-                self.release_address(&known, end.at.max(open).min(self.now.second()));
+                self.release_address(&known, at);
             }
         }
         Ok(())
     }
 
+    /// It leads nowhere from here on. Of a frozen account its bandwidth was charged with the subscription that is gone, up to `at`.
+    async fn keep_address(&mut self, known: &Address, gone: &Instance, at: Second) -> Outcome<()> {
+        self.guard(address::unbind(known.id, gone.id));
+        let of = self.account(gone.account).await?.clone();
+        let frozen = arrears::frozen_since(&self.reads, &of).await?;
+        let open = bandwidth::open(&self.bandwidth_spans(known.id).await?).is_some();
+        let at = frozen.filter(|_| open).map(|frozen| at.max(frozen));
+        if let Some(at) = at {
+            self.write(bill::close_spans_of(ResourceId::Address(known.id), Meter::Bandwidth, at));
+            self.look_after_cap(gone.account);
+        }
+        self.log(gone.account, Some(gone.id), &Event::AddressKept { address: known.id, at });
+        Ok(())
+    }
+
     /// Its bandwidth is charged up to `at`.
     pub fn release_address(&mut self, known: &Address, at: Second) {
-        self.guard(address::release(known.id, self.now));
+        let at = known.mbit.map(|_| at);
+        self.guard(address::release(known.id, self.now, at));
         self.write(ip::free(&known.id.to_string(), self.now));
-        let at = known.paid.mbit.map(|_| at);
         if let Some(at) = at {
             self.write(bill::close_spans_of(ResourceId::Address(known.id), Meter::Bandwidth, at));
             self.look_after_cap(known.account);

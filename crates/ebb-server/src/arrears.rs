@@ -12,15 +12,17 @@ use ebb_engine::arrears::{self, By, Deed, Standing, due_at, freezes_at, next};
 use ebb_engine::event::Event;
 use ebb_engine::lifecycle::{Input, step};
 use ebb_engine::refusal::Refused;
-use ebb_model::billing::Meter;
-use ebb_model::id::AccountId;
+use ebb_model::billing::{Meter, ResourceId};
+use ebb_model::disk::VolumeState;
+use ebb_model::id::{AccountId, AddressId, DiskId};
 use ebb_model::instance::{Instance, State};
 use ebb_model::money::Amount;
 use ebb_model::time::{DAY, HOUR, Period, Second, Timestamp};
 use ebb_model::traffic::{Address, Reading};
+use ebb_model::volume::VolumeId;
 use ebb_store::rows::account::Account;
 use ebb_store::rows::arrears::{self as rows, Known};
-use ebb_store::rows::{address, alarm, bill, instance};
+use ebb_store::rows::{address, alarm, bill, instance, volume};
 use ebb_store::{Decision, Reads, StoreError};
 use ebb_wire::account as wire;
 
@@ -152,7 +154,55 @@ pub async fn is_free(unit: &Unit, of: &Address, reading: &Reading) -> Outcome<bo
     Ok(frozen && !paid)
 }
 
+/// What of an account is charged on while it is frozen, since it belongs to subscriptions, which run on (rules §5.2).
+pub struct RunsOn {
+    /// They lead to subscriptions, and are paid by their bandwidth.
+    pub addresses: Vec<AddressId>,
+    /// They are attached to subscriptions, or made for them.
+    pub disks: Vec<DiskId>,
+}
+
+impl RunsOn {
+    pub fn has(&self, one: ResourceId) -> bool {
+        match one {
+            ResourceId::Address(id) => self.addresses.contains(&id),
+            ResourceId::Disk(id) => self.disks.contains(&id),
+            _ => false,
+        }
+    }
+}
+
+pub async fn runs_on(reads: &Reads, of: AccountId) -> Result<RunsOn, StoreError> {
+    let mut all = RunsOn { addresses: vec![], disks: vec![] };
+    for one in reads.rows(instance::live_of_account(of)).await?.iter().map(instance::read) {
+        if one.paid_until().is_none() || one.state.end().is_some() {
+            continue;
+        }
+        let addresses = reads.rows(address::of_instance(one.id)).await?;
+        let paid = addresses.iter().map(address::read).filter(|known| known.mbit.is_some());
+        all.addresses.extend(paid.map(|known| known.id));
+        for disk in reads.rows(volume::of_instance(one.id)).await?.iter().map(volume::read) {
+            let there = matches!(disk.state, VolumeState::Attached { .. } | VolumeState::Creating { .. });
+            if let (VolumeId::Disk(id), true) = (disk.id, there) {
+                all.disks.push(id);
+            }
+        }
+    }
+    Ok(all)
+}
+
 impl Unit {
+    /// Nothing of an account's bandwidth, data disks and snapshots is charged from a second on, but for what runs on.
+    async fn freeze_flat(&mut self, id: AccountId, at: Second, kept: &RunsOn) -> Outcome<()> {
+        for span in self.reads.rows(bill::spans_beyond(id, at)).await?.iter().map(bill::read_span) {
+            let flat = matches!(span.meter, Meter::Bandwidth | Meter::DataDisk | Meter::Snapshot);
+            if flat && !kept.has(span.resource) {
+                self.write(bill::close_spans_of(span.resource, span.meter, at));
+            }
+        }
+        Ok(())
+    }
+
     /// A settlement of this second was written. One that leaves a debt where there was none begins arrears.
     pub async fn after_settlement(&mut self, id: AccountId, debt_before: Amount, at: Second) -> Outcome<()> {
         let of = self.account(id).await?.clone();
@@ -351,10 +401,11 @@ async fn tend(mut unit: Unit, id: AccountId, hosts: Hosts) -> Outcome<Decision<T
                 arrears::freeze(&seen.known.arrears, at, unit.now.second(), &app.catalog.limits.arrears).frozen;
             let frozen = frozen.expect("a freeze has its seconds");
             unit.guard(rows::freeze(&seen.known, &frozen));
-            unit.freeze_volumes(id, at);
+            let kept = runs_on(&unit.reads, id).await?;
+            unit.freeze_flat(id, at, &kept).await?;
             let (by, release_at) = (seen.freeze.1, frozen.until);
-            unit.log_and_tell_account(id, &Event::AccountFrozen { at, by, release_at });
-            unit.write(bill::close_spans_by(id, Meter::Bandwidth, at));
+            let RunsOn { addresses, disks } = kept;
+            unit.log_and_tell_account(id, &Event::AccountFrozen { at, by, release_at, addresses, disks });
         }
         Deed::Release => {
             unit.guard(rows::release(&seen.known, at));

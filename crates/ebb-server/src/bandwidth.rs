@@ -6,6 +6,7 @@ use crate::cap;
 use crate::denied::Denied;
 use crate::unit::{Outcome, Unit, refuse};
 use crate::voucher::Funds;
+use ebb_engine::bandwidth;
 use ebb_engine::event::Event;
 use ebb_engine::funds::Need;
 use ebb_engine::outlays::{self, Flat};
@@ -13,13 +14,13 @@ use ebb_engine::rating;
 use ebb_engine::refusal::Refused;
 use ebb_model::billing::{Follows, Meter, ResourceId, Span};
 use ebb_model::catalog::Catalog;
-use ebb_model::id::{AccountId, SpanId};
+use ebb_model::id::{AccountId, AddressId, SpanId};
 use ebb_model::instance::Instance;
 use ebb_model::money::Price;
 use ebb_model::price::Prices;
 use ebb_model::price_book::Item;
 use ebb_model::time::Second;
-use ebb_model::traffic::{Address, PaidBy};
+use ebb_model::traffic::Address;
 use ebb_store::rows::account::Account;
 use ebb_store::rows::{address, bill};
 use ebb_store::{Reads, StoreError};
@@ -42,15 +43,15 @@ pub async fn to_come(app: &App, reads: &Reads, of: &Account) -> Result<Vec<Flat>
     let mut all = vec![];
     for known in reads.rows(address::by_bandwidth(of.id)).await?.iter().map(address::read) {
         let before = reads.rows(bill::spans_of(ResourceId::Address(known.id))).await?;
-        let last = before.last().map(bill::read_span);
-        if last.as_ref().is_some_and(|last| last.until.is_none()) {
+        let before: Vec<Span> = before.iter().map(bill::read_span).collect();
+        if bandwidth::open(&before).is_some() {
             continue;
         }
         let since = frozen.unwrap_or(known.allocated_at.second());
         let sold = app.catalog.region(&known.region).and_then(|region| region.bandwidth.as_ref());
-        let price = match (sold, known.paid.mbit) {
+        let price = match (sold, known.mbit) {
             (Some(prices), Some(mbit)) => prices.times(mbit).since(since),
-            _ => last.map_or_else(Prices::default, |last| last.price),
+            _ => before.last().map_or_else(Prices::default, |last| last.price.clone()),
         };
         let (of, begins) = (ResourceId::Address(known.id), frozen.is_none());
         all.push(Flat { of, meter: Meter::Bandwidth, price, since, begins });
@@ -87,26 +88,39 @@ impl Unit {
         cap::permit(self, of, |spending, now| outlays::cost_more(spending, Meter::Bandwidth, prices, now)).await
     }
 
-    /// The bandwidth of an address is charged from a second on, if it is paid by that.
+    /// Whether its charge begins with an instance that was not seen running yet.
+    pub async fn waits_with_instance(&self, of: &Address) -> Outcome<bool> {
+        match of.bought_with.filter(|with| of.instance == Some(*with)) {
+            Some(with) => Ok(self.instance(with).await?.first_running.is_none()),
+            None => Ok(false),
+        }
+    }
+
+    /// The bandwidth of an address is charged from a second on, if it is paid by that and not charged already.
     pub async fn begin_bandwidth(&mut self, of: &Address, since: Second) -> Outcome<()> {
-        let Some(mbit) = of.paid.mbit else { return Ok(()) };
+        let Some(mbit) = of.mbit else { return Ok(()) };
+        if bandwidth::open(&self.bandwidth_spans(of.id).await?).is_some() {
+            return Ok(());
+        }
+        self.charge_bandwidth(of, mbit, since).await
+    }
+
+    async fn charge_bandwidth(&mut self, of: &Address, mbit: i64, since: Second) -> Outcome<()> {
         let price = self.open_bandwidth(of, mbit, since).await?;
-        self.log(
-            of.account,
-            of.instance,
-            &Event::AddressCharged { address: of.id, mbit: Some(mbit), price, at: since },
-        );
+        let charged = Event::AddressCharged { address: of.id, mbit: Some(mbit), price, at: Some(since) };
+        self.log(of.account, of.instance, &charged);
         Ok(())
+    }
+
+    /// What of its bandwidth was charged and is.
+    pub async fn bandwidth_spans(&self, of: AddressId) -> Outcome<Vec<Span>> {
+        Ok(self.reads.rows(bill::spans_of(ResourceId::Address(of))).await?.iter().map(bill::read_span).collect())
     }
 
     /// An instance runs for the first time: charge begins of the bandwidth that was bought with it.
     pub async fn begin_bandwidth_of(&mut self, of: &Instance, since: Second) -> Outcome<()> {
         for known in self.reads.rows(address::of_instance(of.id)).await?.iter().map(address::read) {
-            if known.paid.mbit.is_some()
-                && self.reads.rows(bill::spans_of(ResourceId::Address(known.id))).await?.is_empty()
-            {
-                self.begin_bandwidth(&known, since).await?;
-            }
+            self.begin_bandwidth(&known, since).await?;
         }
         Ok(())
     }
@@ -114,53 +128,60 @@ impl Unit {
     /// What was frozen is charged again.
     pub async fn thaw_bandwidth(&mut self, of: AccountId, at: Second) -> Outcome<()> {
         for known in self.reads.rows(address::by_bandwidth(of)).await?.iter().map(address::read) {
-            // What was bought with an instance that did not run yet begins with that.
-            if !self.reads.rows(bill::spans_of(ResourceId::Address(known.id))).await?.is_empty() {
+            if !self.waits_with_instance(&known).await? {
                 self.begin_bandwidth(&known, at).await?;
             }
         }
         Ok(())
     }
 
-    /// An address is paid otherwise from now on: by so many Mbit/s, or by what leaves it.
+    /// An address is paid otherwise: by so many Mbit/s, or by what leaves it.
     pub async fn pay_address_by(&mut self, known: &Address, mbit: Option<i64>) -> Outcome<Address> {
         if known.released_at.is_some() {
             return refuse(Refused::AddressReleased);
         }
-        if known.paid.mbit == mbit {
+        if known.mbit == mbit {
             return refuse(Refused::PaidSoAlready);
         }
         if let Some(mbit) = mbit {
             sold(&self.app.catalog, &known.region, mbit).map_err(Denied::from)?;
-            let more = mbit - known.paid.mbit.unwrap_or(0);
+            let more = mbit - known.mbit.unwrap_or(0);
             if more > 0 {
                 self.permit_bandwidth(known.account, &known.region, more).await?;
             }
         }
-        let mut paid = known.paid.change(mbit, self.now.second());
-        // Not before its charge began, nor into what was frozen.
-        let spans = self.reads.rows(bill::spans_of(ResourceId::Address(known.id))).await?;
-        let last = spans.last().map(bill::read_span).map(|last| last.until.unwrap_or(last.since).max(last.since));
-        paid.since = last.map_or(paid.since, |last| last.max(paid.since));
-        let next = Address { paid, ..known.clone() };
-        self.guard(address::pay_by(known, &paid));
-        let PaidBy { since, .. } = paid;
-        self.write(bill::close_spans_of(ResourceId::Address(known.id), Meter::Bandwidth, since));
-        match mbit {
-            Some(_) => self.begin_bandwidth(&next, since).await?,
-            None => {
-                let price = known.price.at(since);
-                let what = Event::AddressCharged { address: known.id, mbit, price, at: since };
-                self.log(known.account, known.instance, &what);
-                self.look_after_cap(known.account);
+        self.change_account(known.account).await?;
+        let next = Address { mbit, ..known.clone() };
+        self.guard(address::pay_by(known, mbit));
+        let (id, now) = (known.id, self.now.second());
+        if self.waits_with_instance(known).await? {
+            let price = self.price_of(&next, now);
+            self.log(known.account, known.instance, &Event::AddressCharged { address: id, mbit, price, at: None });
+        } else {
+            let since = bandwidth::changes_at(&self.bandwidth_spans(id).await?, known.mbit, mbit, now);
+            self.write(bill::close_spans_of(ResourceId::Address(id), Meter::Bandwidth, since));
+            match mbit {
+                Some(mbit) => self.charge_bandwidth(&next, mbit, since).await?,
+                None => {
+                    let charged =
+                        Event::AddressCharged { address: id, mbit, price: known.price.at(since), at: Some(since) };
+                    self.log(known.account, known.instance, &charged);
+                }
             }
         }
+        self.look_after_cap(known.account);
         if let Some(leads_to) = known.instance {
             // Its host holds what leaves it to that, or to nothing any more.
             let about = self.instance(leads_to).await?;
             self.order(&about);
         }
         Ok(next)
+    }
+
+    /// What a Mbit/s of it costs by the book, or what leaves it.
+    fn price_of(&self, of: &Address, at: Second) -> Price {
+        let sold = self.app.catalog.region(&of.region).and_then(|region| region.bandwidth.as_ref());
+        sold.filter(|_| of.mbit.is_some()).unwrap_or(&of.price).at(at)
     }
 
     /// Opens the span of so many Mbit/s; gives the price of one. What a region sells no more costs what it did.
@@ -182,7 +203,8 @@ impl Unit {
             }
         };
         self.write(bill::insert_span(&span));
-        let cut = since.next_hour();
+        // One that begins with the next hour is looked at in this one, too: what is read meanwhile counts here.
+        let cut = since.min(self.now.second()).next_hour();
         let account = self.change_account(of.account).await?;
         account.close_at = Some(account.close_at.map_or(cut, |at| at.min(cut)));
         self.look_after_cap(of.account);

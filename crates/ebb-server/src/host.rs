@@ -389,7 +389,7 @@ fn up_to(pages: &[&Vec<Row>]) -> Option<i64> {
 
 /// One that is older than addresses which were given is counted on fake hosts, and leads nowhere on others.
 fn public(address: &Address) -> PublicAddress {
-    PublicAddress { id: address.id, ip: address.ip.unwrap_or(Ipv4Addr::UNSPECIFIED), mbit: address.paid.mbit }
+    PublicAddress { id: address.id, ip: address.ip.unwrap_or(Ipv4Addr::UNSPECIFIED), mbit: address.mbit }
 }
 
 /// The name as far as a host name may have its characters, else the id.

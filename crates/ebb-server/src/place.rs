@@ -3,7 +3,7 @@
 use crate::unit::{Outcome, Unit, refuse};
 use ebb_engine::refusal::Refused;
 use ebb_model::catalog::Region;
-use ebb_model::id::{AccountId, InstanceId};
+use ebb_model::id::{AccountId, AddressId, InstanceId};
 use ebb_model::network::{LAST_NETWORK, Place};
 use ebb_model::pool::{Pool, REST_SECONDS, address, number};
 use ebb_store::rows::ip::{self, TOGETHER};
@@ -34,6 +34,25 @@ impl Unit {
         let Some(next) = next else { return refuse(Refused::NoNetworkLeft(region.to_owned())) };
         self.guard(ip::insert_network(of, region, next));
         Ok(next)
+    }
+
+    /// A public address for an account: one that it had a short while ago, since that goes to nobody else yet; else one of all. So
+    /// who allocates and releases without end leaves the others theirs.
+    pub async fn take_public_ip(
+        &mut self,
+        region: &Region,
+        of: AccountId,
+        holder: AddressId,
+    ) -> Outcome<Option<Ipv4Addr>> {
+        let pool = Pool::public(region);
+        let rested = self.now.plus_seconds(-REST_SECONDS);
+        let resting = self.reads.rows(ip::resting_of(pool.name(), of, rested)).await?;
+        let given = |ip: &Ipv4Addr| pool.ranges().iter().any(|range| range.contains(&number(*ip)));
+        if let Some((ip, from)) = resting.iter().map(ip::read_resting).find(|(ip, _)| given(ip)) {
+            self.guard(ip::take_again(pool.name(), ip, &holder.to_string(), &from));
+            return Ok(Some(ip));
+        }
+        self.take_ip(&pool, &holder.to_string(), holder.uuid()).await
     }
 
     /// An address of a pool that nobody has or had a short while ago, for `holder` from now on; `None`: there is none.

@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::arrears;
 use crate::denied::Denied;
 use crate::unit::{Outcome, Unit};
+use ebb_engine::bandwidth;
 use ebb_engine::event::Event;
 use ebb_engine::traffic::{Counted, Coverage, Flow, Running, charges, count, stretch};
 use ebb_model::id::{AccountId, HostId};
@@ -81,9 +82,10 @@ async fn read_counter(mut unit: Unit, from: HostId, reading: Reading) -> Outcome
     let now = Counter { epoch: reading.epoch, bytes: reading.bytes, read_at: reading.at };
     unit.guard(address::counted(known.id, known.counter.as_ref(), &now));
     if bytes > 0 && !arrears::is_free(&unit, &known, &reading).await? {
-        let at = counts_at(&mut unit, &known, reading.at.second()).await?;
-        if !known.paid.bandwidth_pays(at) {
-            count_bytes(&mut unit, &known, bytes, at).await?;
+        // When it was read says how it is paid, however late it counts.
+        let read_at = reading.at.second().min(unit.now.second()).max(known.allocated_at.second().plus(1));
+        if !bandwidth::pays(&unit.bandwidth_spans(known.id).await?, known.charged_until, read_at) {
+            count_bytes(&mut unit, &known, bytes, read_at).await?;
         }
     }
     Ok(unit.done(()))
@@ -97,7 +99,8 @@ async fn counts_at(unit: &mut Unit, of: &Address, at: Second) -> Outcome<Second>
     Ok(at.min(unit.now.second()).max(earliest.plus(1)))
 }
 
-async fn count_bytes(unit: &mut Unit, of: &Address, bytes: i64, at: Second) -> Outcome<()> {
+async fn count_bytes(unit: &mut Unit, of: &Address, bytes: i64, read_at: Second) -> Outcome<()> {
+    let at = counts_at(unit, of, read_at).await?;
     let app = unit.app.clone();
     let grant = unit.reads.row(account::grant(of.account)).await?.map(|row| account::read_grant(&row));
     let coverage = Coverage::of(grant.as_ref(), at);
@@ -106,7 +109,8 @@ async fn count_bytes(unit: &mut Unit, of: &Address, bytes: i64, at: Second) -> O
     let cut = stretch.since.next_hour();
     let row = unit.change_account(of.account).await?;
     row.close_at = Some(row.close_at.map_or(cut, |at| at.min(cut)));
-    unit.log(of.account, of.instance, &Event::TrafficCounted { address: of.id, bytes, at });
+    let late = Some(read_at).filter(|read_at| *read_at != at);
+    unit.log(of.account, of.instance, &Event::TrafficCounted { address: of.id, bytes, at, read_at: late });
     unit.look_after_cap(of.account);
     if coverage == Coverage::Within {
         let mut flows = traffic::read_flows(&unit.reads.rows(traffic::open_of(of.account)).await?);

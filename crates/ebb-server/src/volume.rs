@@ -51,7 +51,12 @@ pub fn prices(catalog: &Catalog, of: &Volume, since: Second) -> Prices {
 pub async fn to_come(app: &App, reads: &Reads, of: &Account, now: Second) -> Result<Vec<Flat>, StoreError> {
     let frozen = arrears::frozen_since(reads, of).await?;
     let all = reads.rows(volume::live_of_account(of.id)).await?;
-    let kept = all.iter().map(volume::read).filter(|one| one.is_kept() && (frozen.is_some() || !one.is_charged()));
+    let runs_on = match frozen {
+        Some(_) => Some(arrears::runs_on(reads, of.id).await?),
+        None => None,
+    };
+    let stopped = |one: &Volume| runs_on.as_ref().is_some_and(|runs_on| !runs_on.has(one.resource()));
+    let kept = all.iter().map(volume::read).filter(|one| one.is_kept() && (stopped(one) || !one.is_charged()));
     let flat = |one: Volume| Flat {
         of: one.resource(),
         meter: one.meter(),
@@ -323,7 +328,8 @@ impl Unit {
     /// Charge of a volume begins, or goes on, unless its account is frozen: then it does when that has paid.
     async fn open_flat(&mut self, of: &Volume, since: Second) -> Outcome<()> {
         let account = self.account(of.account).await?.clone();
-        if arrears::frozen_since(&self.reads, &account).await?.is_some() {
+        let frozen = arrears::frozen_since(&self.reads, &account).await?.is_some();
+        if frozen && !arrears::runs_on(&self.reads, of.account).await?.has(of.resource()) {
             return Ok(());
         }
         self.open_flat_now(of, since).await
@@ -342,18 +348,28 @@ impl Unit {
         Ok(())
     }
 
-    /// Nothing of the account's volumes is charged from a second on: it is frozen (rules §5.2).
-    pub fn freeze_volumes(&mut self, id: AccountId, at: Second) {
-        for meter in [Meter::DataDisk, Meter::Snapshot] {
-            self.write(bill::close_spans_by(id, meter, at));
+    /// A data disk stays whose subscription ran on in a frozen account, and is over: from then on it is frozen like the rest.
+    async fn freeze_disk(&mut self, of: &Volume, at: Second) -> Outcome<()> {
+        let account = self.account(of.account).await?.clone();
+        let Some(frozen) = arrears::frozen_since(&self.reads, &account).await? else { return Ok(()) };
+        if arrears::runs_on(&self.reads, of.account).await?.has(of.resource()) {
+            let at = of.charged_since.map_or(at, |since| at.max(since)).max(frozen);
+            self.write(bill::close_spans(of.resource(), at));
+            let frozen = Event::VolumeFrozen { volume: of.id, at };
+            self.log(of.account, of.state.instance(), &frozen);
         }
+        Ok(())
     }
 
     /// It has paid, and they are charged again.
     pub async fn thaw_volumes(&mut self, id: AccountId, at: Second) -> Outcome<()> {
         let all = self.reads.rows(volume::live_of_account(id)).await?;
         for one in all.iter().map(volume::read).filter(Volume::is_charged) {
-            self.open_flat_now(&one, at).await?;
+            // What ran on with a subscription is charged already.
+            let spans = self.reads.rows(bill::spans_of(one.resource())).await?;
+            if spans.iter().map(bill::read_span).all(|span| span.until.is_some()) {
+                self.open_flat_now(&one, at).await?;
+            }
         }
         Ok(())
     }
@@ -388,6 +404,9 @@ impl Unit {
                     (cause, _) => keeps_disks(next, cause),
                 };
                 let at = end.at.min(self.now.second());
+                if keep && ended.is_some() {
+                    self.freeze_disk(&disk, at).await?;
+                }
                 disk = self.step_volume(&disk, &Input::InstanceEnded { keep, at }).await?;
             }
             // One that is to go waits for what is being made of it (rules §2.7).

@@ -26,7 +26,7 @@ pub enum Addresses {
         #[arg(long, value_name = "MBIT", allow_negative_numbers = true)]
         mbit: Option<i64>,
     },
-    /// Pay an address otherwise from this minute on: by what leaves it, or by bandwidth
+    /// Pay an address otherwise: by bandwidth from the next full minute on, or by what leaves it
     #[command(
         after_help = "Example:\n  ebb addresses charge site --mbit 5\n  ebb addresses charge $BANDWIDTH --traffic"
     )]

@@ -17,13 +17,18 @@ pub(super) struct Bandwidth(BTreeMap<AddressId, Vec<Use>>);
 impl Bandwidth {
     pub fn event(&mut self, event: &Event) {
         match event {
-            Event::AddressCharged { address, mbit, at, .. } => {
+            Event::AddressCharged { address, mbit, at: Some(at), .. } => {
                 let uses = self.0.entry(*address).or_default();
                 end(uses, *at);
                 uses.extend(mbit.map(|mbit| (*at, None, mbit)));
             }
-            Event::AddressReleased { address, at: Some(at) } => end(self.0.entry(*address).or_default(), *at),
-            Event::AccountFrozen { at, .. } => self.0.values_mut().for_each(|uses| end(uses, *at)),
+            Event::AddressReleased { address, at: Some(at) } | Event::AddressKept { address, at: Some(at) } => {
+                end(self.0.entry(*address).or_default(), *at);
+            }
+            Event::AccountFrozen { at, addresses, .. } => {
+                let others = self.0.iter_mut().filter(|(id, _)| !addresses.contains(id));
+                others.for_each(|(_, uses)| end(uses, *at));
+            }
             _ => {}
         }
     }
@@ -53,7 +58,7 @@ impl Bandwidth {
 }
 
 fn end(uses: &mut [Use], at: Second) {
-    if let Some((since, until @ None, _)) = uses.last_mut() {
+    for (since, until, _) in uses.iter_mut().filter(|(_, until, _)| until.is_none_or(|until| until > at)) {
         *until = Some(at.max(*since));
     }
 }
@@ -86,7 +91,7 @@ mod tests {
     }
 
     fn paid_by(mbit: Option<i64>, second: i64) -> Event {
-        Event::AddressCharged { address: address(), mbit, price: Price::from_micros(1), at: at(second) }
+        Event::AddressCharged { address: address(), mbit, price: Price::from_micros(1), at: Some(at(second)) }
     }
 
     /// The findings about these spans of the address: since, until and Mbit/s.
@@ -135,9 +140,18 @@ mod tests {
     #[test]
     fn a_freeze_ends_all_of_it() {
         let by = crate::arrears::By::Grace;
-        let freeze = Event::AccountFrozen { at: at(200), by, release_at: at(900) };
-        let log = [paid_by(Some(5), 100), freeze, paid_by(Some(5), 400)];
+        let freeze = Event::AccountFrozen { at: at(200), by, release_at: at(900), addresses: vec![], disks: vec![] };
+        let log = [paid_by(Some(5), 100), freeze.clone(), paid_by(Some(5), 400)];
         assert_eq!(found(&log, &[(100, Some(200), 5), (400, None, 5)]), 0);
         assert_eq!(found(&log, &[(100, None, 5)]), 1);
+        // But of what leads to a subscription, up to its end.
+        let with =
+            Event::AccountFrozen { at: at(200), by, release_at: at(900), addresses: vec![address()], disks: vec![] };
+        let kept = Event::AddressKept { address: address(), at: Some(at(300)) };
+        assert_eq!(found(&[paid_by(Some(5), 100), with.clone()], &[(100, None, 5)]), 0);
+        assert_eq!(found(&[paid_by(Some(5), 100), with, kept], &[(100, Some(300), 5)]), 0);
+        // What was changed after its second, and known before it, goes with it.
+        let changed = [paid_by(Some(5), 100), paid_by(Some(4), 250), freeze];
+        assert_eq!(found(&changed, &[(100, Some(200), 5), (250, Some(250), 4)]), 0);
     }
 }

@@ -46,7 +46,7 @@ impl<'a> Sent<'a> {
             Event::TrialRevoked { at, .. } => {
                 self.valid = self.valid.map(|valid| Period { until: valid.until.min(*at), ..valid });
             }
-            Event::TrafficCounted { address, bytes, at } => {
+            Event::TrafficCounted { address, bytes, at, .. } => {
                 let Some(known) = self.addresses.get(address) else { return };
                 let period = stretch(*at, self.calendar);
                 let coverage = match self.valid {

@@ -4,7 +4,7 @@ use super::{Check, Found};
 use crate::event::Event;
 use ebb_model::billing::{Meter, ResourceId, Span};
 use ebb_model::disk::Volume;
-use ebb_model::id::AccountId;
+use ebb_model::id::{AccountId, DiskId};
 use ebb_model::time::{Period, Second};
 use ebb_model::volume::VolumeId;
 use std::collections::BTreeMap;
@@ -22,14 +22,22 @@ struct Life {
     /// GiB from a second on.
     sizes: BTreeMap<Second, i64>,
     first_gib: i64,
+    /// In which its account was frozen and nothing of it was charged.
+    frozen: Vec<(Second, Option<Second>)>,
 }
 
 #[derive(Default)]
 pub(super) struct Volumes {
     rows: BTreeMap<ResourceId, Volume>,
     lives: BTreeMap<VolumeId, Life>,
-    /// In which the account was frozen.
-    frozen: Vec<(Second, Option<Second>)>,
+    /// In which the account was frozen, with the disks of subscriptions, which ran on.
+    frozen: Vec<Freeze>,
+}
+
+struct Freeze {
+    since: Second,
+    until: Option<Second>,
+    disks: Vec<DiskId>,
 }
 
 impl Volumes {
@@ -44,8 +52,14 @@ impl Volumes {
             }
         };
         match event {
-            Event::AccountFrozen { at, .. } => self.frozen.push((*at, None)),
-            Event::ArrearsCleared { at } => end(&mut self.frozen, *at),
+            Event::AccountFrozen { at, disks, .. } => {
+                self.frozen.push(Freeze { since: *at, until: None, disks: disks.clone() });
+            }
+            Event::VolumeFrozen { volume, at } => self.life(*volume).frozen.push((*at, None)),
+            Event::ArrearsCleared { at } => {
+                self.frozen.iter_mut().filter(|one| one.until.is_none()).for_each(|one| one.until = Some(*at));
+                self.lives.values_mut().for_each(|life| end(&mut life.frozen, *at));
+            }
             Event::VolumeCreated { volume, gib, .. } => self.life(*volume).first_gib = *gib,
             Event::VolumeThere { volume, at } => self.life(*volume).since = Some(*at),
             Event::VolumeResized { volume, gib, at } => drop(self.life(*volume).sizes.insert(*at, *gib)),
@@ -75,7 +89,9 @@ impl Volumes {
             let begins = |at: Option<Second>| at.map_or("nothing".to_owned(), |at| at.to_string());
             let about = format!("volume {resource} charged_since");
             found.compare(Check::Span, account, about, begins(row.charged_since), begins(life.since));
-            let charged = life.charged(&self.frozen);
+            let stopped = |one: &&Freeze| !matches!(row.id, VolumeId::Disk(id) if one.disks.contains(&id));
+            let frozen: Vec<_> = self.frozen.iter().filter(stopped).map(|one| (one.since, one.until)).collect();
+            let charged = life.charged(&frozen);
             let (stored, comes_to) = (shown(&joined(mine.iter().map(|span| whole(span)))), shown(&charged));
             found.compare(Check::Span, account, format!("spans of {resource}"), stored, comes_to);
             for span in mine {
@@ -108,7 +124,7 @@ impl Life {
     fn charged(&self, frozen: &[(Second, Option<Second>)]) -> Vec<Period> {
         let Some(since) = self.since else { return vec![] };
         let mut charged: Vec<Period> = Period::new(since, self.until.unwrap_or(END)).into_iter().collect();
-        for (from, to) in self.away.iter().chain(frozen) {
+        for (from, to) in self.away.iter().chain(frozen).chain(&self.frozen) {
             let to = to.unwrap_or(END);
             charged = charged
                 .into_iter()

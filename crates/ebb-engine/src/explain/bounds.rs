@@ -45,6 +45,12 @@ pub enum Bound {
     Gone,
     HostAway,
     HostBack,
+    /// Of a public address: so many Mbit/s pay for what leaves it from here on.
+    Bandwidth(i64),
+    ByTraffic,
+    AddressReleased,
+    /// What ran on in a frozen account is over.
+    SubscriptionOver,
     /// What is in no log: rows from before it said so.
     Changed,
 }
@@ -82,6 +88,10 @@ impl Bound {
             Bound::Gone => "volume-lost",
             Bound::HostAway => "unavailable",
             Bound::HostBack => "available-again",
+            Bound::Bandwidth(_) => "bandwidth",
+            Bound::ByTraffic => "by-traffic",
+            Bound::AddressReleased => "address-released",
+            Bound::SubscriptionOver => "subscription-over",
             Bound::Changed => "changed",
         }
     }
@@ -119,6 +129,12 @@ impl Bound {
             Bound::Gone => "its host had it no more from then on",
             Bound::HostAway => "its host was last heard then, and is away",
             Bound::HostBack => "its host was back with it then",
+            Bound::Bandwidth(mbit) => return format!("the address was paid by {mbit} Mbit/s from then on"),
+            Bound::ByTraffic => "the address was paid by what left it from then on",
+            Bound::AddressReleased => "the address was released then",
+            Bound::SubscriptionOver => {
+                "its account was frozen, and the subscription with which it ran on was over then"
+            }
             Bound::Changed => "something changed then that the log does not name",
         };
         text.to_owned()
@@ -217,6 +233,13 @@ fn changed(event: &Event, at: Second) -> Option<Bound> {
         Event::VolumeUnavailable { since, .. } if *since == at => Some(Bound::HostAway),
         Event::VolumeAvailable { at: then, .. } if *then == at => Some(Bound::HostBack),
         Event::VolumeResized { at: then, .. } if *then == at => Some(Bound::Resized),
+        Event::AddressCharged { at: Some(then), mbit, .. } if *then == at => {
+            Some(mbit.map_or(Bound::ByTraffic, Bound::Bandwidth))
+        }
+        Event::AddressReleased { at: Some(then), .. } if *then == at => Some(Bound::AddressReleased),
+        Event::AddressKept { at: Some(then), .. } | Event::VolumeFrozen { at: then, .. } if *then == at => {
+            Some(Bound::SubscriptionOver)
+        }
         Event::Frozen { at: then } | Event::AccountFrozen { at: then, .. } if *then == at => Some(Bound::Frozen),
         Event::Thawed { at: then } | Event::ArrearsCleared { at: then } if *then == at => Some(Bound::Thawed),
         Event::CoverageChanged { covered, since } if *since == at => Some(Bound::Listed(*covered)),

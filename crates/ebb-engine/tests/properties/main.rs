@@ -1,6 +1,7 @@
 //! What must hold for every input? Properties of the rules, on random histories.
 
 mod arrears;
+mod bandwidth;
 mod disks;
 mod drills;
 mod ends;

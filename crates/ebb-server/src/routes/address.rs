@@ -92,8 +92,8 @@ async fn take(mut unit: Unit, of: AccountId, region: String, mbit: Option<i64>) 
     Ok(unit.done(answer))
 }
 
-/// Has a public address paid otherwise from the full minute on in which it is asked: by so much bandwidth, whatever leaves it, or by
-/// what leaves it. At full minutes counters are read.
+/// Has a public address paid otherwise: by so much bandwidth from the next full minute on, whatever leaves it, or by what leaves it from
+/// the full minute on that has begun. Other bandwidth counts at once. At full minutes counters are read.
 #[utoipa::path(post, path = "/v1/addresses/{id}/charge", operation_id = "charge_address", params(("id" = String, Path)),
     request_body = wire::PayBy, responses((status = 200, body = wire::Address), (status = 402, body = Problem),
         (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
@@ -107,7 +107,12 @@ pub async fn charge(
     let mbit = paid_by(Some(&call.body.charge), call.body.mbit)?;
     let answer = call.once(&app, "charge-address", known.account, move |mut unit| async move {
         let known = again(&unit, known.id).await?;
-        may_have(&mut unit, known.account).await?;
+        // What costs less may be had in a grace, too.
+        let more = mbit.is_some_and(|mbit| known.mbit.is_none_or(|before| mbit > before));
+        match more {
+            true => may_have(&mut unit, known.account).await?,
+            false => arrears::permit(&mut unit, known.account).await?,
+        }
         let next = unit.pay_address_by(&known, mbit).await?;
         let (app, now) = (unit.app.clone(), unit.now.second());
         let answer = shown(&unit.reads, &next, &app.catalog, now).await?;
@@ -266,8 +271,8 @@ async fn shown(reads: &Reads, of: &Address, catalog: &Catalog, now: Second) -> R
         ip: of.ip.map(|ip| ip.to_string()),
         overseas: of.overseas,
         price: of.price.at(now).to_string(),
-        mbit: of.paid.mbit,
-        bandwidth_price: of.paid.mbit.and_then(|mbit| {
+        mbit: of.mbit,
+        bandwidth_price: of.mbit.and_then(|mbit| {
             let prices = catalog.region(&of.region)?.bandwidth.as_ref()?;
             Some(prices.times(mbit).at(now).to_string())
         }),

@@ -66,7 +66,10 @@ async fn of_time(app: &App, reads: &Reads, record: BillRecord) -> Result<wire::E
     let events = match (charge.instance(), id) {
         (Some(id), _) => reads.rows(event::of_instance(of, id)).await?,
         (None, Some(id)) => reads.rows(event::of_volume(of, id)).await?,
-        (None, None) => vec![],
+        (None, None) => match charge.resource {
+            ResourceId::Address(id) => reads.rows(event::of_address(of, id)).await?,
+            _ => vec![],
+        },
     };
     let volume = match id {
         Some(id) => reads.row(volume::by_id(id)).await?.map(|row| volume::read(&row)),

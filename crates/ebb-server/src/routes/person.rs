@@ -22,7 +22,7 @@ use ebb_model::person::Source;
 use ebb_model::time::Timestamp;
 use ebb_model::trial::Holder;
 use ebb_store::Decision;
-use ebb_store::rows::{account, drill, instance, person, volume};
+use ebb_store::rows::{account, address, drill, image, instance, person, volume};
 use ebb_wire::account::{Account, Link};
 use ebb_wire::person as wire;
 use ebb_wire::problem::{Page, Problem};
@@ -138,10 +138,16 @@ async fn close_it(mut unit: Unit, id: AccountId) -> Outcome<Decision<Account>> {
     }
     let until = |what: &str| refuse(Refused::NotYetClosed(what.to_owned()));
     if unit.reads.row(instance::live_page_of(id, "", 1)).await?.is_some() {
-        return until("it has instances that are not released; delete them first");
+        return until("it has instances that are not released; delete them first (`ebb instances delete`)");
     }
     if unit.reads.row(volume::live_of_account(id)).await?.is_some() {
-        return until("it has data disks or snapshots; delete them first");
+        return until("it has data disks or snapshots; delete them first (`ebb disks delete`, `ebb snapshots delete`)");
+    }
+    if unit.reads.row(address::page_of(id, "", 1)).await?.is_some() {
+        return until("it has public addresses; release them first (`ebb addresses release`)");
+    }
+    if unit.reads.row(image::count_of(id)).await?.is_some_and(|row| row.int("live") > 0) {
+        return until("it has images; delete them first (`ebb images delete`)");
     }
     if account.close_at.is_some() {
         return until("an hour in which it used something is not settled; try again after the full hour");

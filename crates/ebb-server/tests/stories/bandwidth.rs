@@ -88,14 +88,14 @@ story!(bandwidth_is_charged_by_the_second_and_no_traffic_with_it, |cloud: Cloud|
     assert_eq!((&why["meter"], &why["resource"]), (&json!("bandwidth"), &json!(address)));
 });
 
-story!(an_address_is_paid_otherwise_from_the_full_minute_on, |cloud: Cloud| async move {
+story!(an_address_is_paid_otherwise_at_full_minutes, |cloud: Cloud| async move {
     let what = json!({"option": "on-demand", "flavor": "t6.small.1", "public_ip": true});
     let bought = cloud.post("enterprise", "/v1/instances", order(what)).await;
     let address = text(&bought, "public_address");
     cloud.until("09:10:20").await;
     send(&cloud, "enterprise", &address, GB).await;
     cloud.until("09:11:40").await;
-    // What leaves in the minute in which it is asked for is paid by the bandwidth.
+    // What leaves in the minute in which it is asked for is paid as traffic, whenever it does.
     send(&cloud, "enterprise", &address, 2 * GB).await;
     charge(&cloud, "enterprise", &address, Some(10)).await;
     send(&cloud, "enterprise", &address, 4 * GB).await;
@@ -106,12 +106,133 @@ story!(an_address_is_paid_otherwise_from_the_full_minute_on, |cloud: Cloud| asyn
     charge(&cloud, "enterprise", &address, None).await;
     send(&cloud, "enterprise", &address, 16 * GB).await;
     cloud.until("10:00:00").await;
-    let two = ["09:11:00-09:20:00 540 0.30 0.04500000", "09:20:00-09:30:00 600 0.60 0.10000000"];
+    let two = ["09:12:00-09:20:30 510 0.30 0.04250000", "09:20:30-09:30:00 570 0.60 0.09500000"];
     assert_eq!(records(&cloud, "enterprise", &address).await, two);
-    assert_eq!(traffic(&cloud, "enterprise").await, ["25.000000"], "1, and 8 and 16 of the last minute");
+    assert_eq!(traffic(&cloud, "enterprise").await, ["31.000000"], "1, 2 and 4, and 8 and 16 of the last minute");
+    let bill = cloud.get("enterprise", "/v1/bills").await;
+    let all = bill["records"].as_array().unwrap().iter().filter(|one| one["resource"] == address.as_str());
+    let mut why = vec![];
+    for one in all {
+        let told = cloud.get("enterprise", &format!("/v1/records/{}/explanation", text(one, "id"))).await;
+        why.push((told["begins"].clone(), told["ends"].clone()));
+    }
+    let by = (json!(["bandwidth"]), json!(["bandwidth"]));
+    assert_eq!(why, [by, (json!(["bandwidth"]), json!(["by-traffic"]))]);
     let path = format!("/v1/addresses/{address}/charge");
     let again = cloud.refused("enterprise", &path, json!({"charge": "traffic"})).await;
     assert_eq!(again, (409, "paid-so-already".to_owned()));
+});
+
+story!(bandwidth_for_the_end_of_a_minute_pays_nothing_of_it, |cloud: Cloud| async move {
+    let what = json!({"option": "on-demand", "flavor": "t6.small.1", "public_ip": true});
+    let bought = cloud.post("enterprise", "/v1/instances", order(what)).await;
+    let address = text(&bought, "public_address");
+    cloud.until("09:10:05").await;
+    for _ in 0..5 {
+        cloud.wait(45).await;
+        send(&cloud, "enterprise", &address, 10 * GB).await;
+        cloud.wait(8).await;
+        charge(&cloud, "enterprise", &address, Some(1)).await;
+        cloud.wait(7).await;
+        charge(&cloud, "enterprise", &address, None).await;
+    }
+    // Nor does it when it is given up before it begins, or when the address goes.
+    send(&cloud, "enterprise", &address, 10 * GB).await;
+    charge(&cloud, "enterprise", &address, Some(1)).await;
+    charge(&cloud, "enterprise", &address, Some(2)).await;
+    charge(&cloud, "enterprise", &address, None).await;
+    charge(&cloud, "enterprise", &address, Some(1)).await;
+    release(&cloud, "enterprise", &address).await;
+    cloud.until("10:00:00").await;
+    assert_eq!(records(&cloud, "enterprise", &address).await, Vec::<String>::new());
+    assert_eq!(traffic(&cloud, "enterprise").await, ["60.000000"]);
+});
+
+story!(each_second_costs_the_most_that_might_leave_in_it, |cloud: Cloud| async move {
+    let what = json!({"option": "on-demand", "flavor": "t6.small.1", "public_ip": true, "public_ip_mbit": 1});
+    let address = text(&cloud.post("enterprise", "/v1/instances", order(what)).await, "public_address");
+    cloud.until("09:30:00").await;
+    for _ in 0..2 {
+        charge(&cloud, "enterprise", &address, Some(200)).await;
+        cloud.wait(58).await;
+        charge(&cloud, "enterprise", &address, Some(1)).await;
+        charge(&cloud, "enterprise", &address, Some(200)).await;
+        charge(&cloud, "enterprise", &address, Some(1)).await;
+        cloud.wait(2).await;
+    }
+    cloud.until("10:00:00").await;
+    let all = records(&cloud, "enterprise", &address).await;
+    let dear: Vec<&str> = all.iter().filter(|line| line.contains(" 6.00 ")).map(|line| &line[..20]).collect();
+    assert_eq!(dear, ["09:30:00-09:30:59 59", "09:31:00-09:31:59 59"]);
+});
+
+story!(what_a_silent_host_read_is_paid_as_it_was_when_it_left, |cloud: Cloud| async move {
+    let what = json!({"option": "on-demand", "flavor": "t6.small.1", "public_ip": true});
+    let address = text(&cloud.post("enterprise", "/v1/instances", order(what)).await, "public_address");
+    cloud.until("09:10:05").await;
+    cloud.post("operator", "/v1/hosts/cn-beijing-a-1/unplug", json!({})).await;
+    send(&cloud, "enterprise", &address, 50 * GB).await;
+    cloud.wait(60).await;
+    charge(&cloud, "enterprise", &address, Some(1)).await;
+    cloud.wait(30).await;
+    charge(&cloud, "enterprise", &address, None).await;
+    charge(&cloud, "enterprise", &address, Some(1)).await;
+    cloud.post("operator", "/v1/hosts/cn-beijing-a-1/plug", json!({})).await;
+    cloud.until("10:00:00").await;
+    assert_eq!(traffic(&cloud, "enterprise").await, ["50.000000"]);
+});
+
+story!(what_leaves_with_a_release_is_paid_as_before_it, |cloud: Cloud| async move {
+    let what = json!({"option": "on-demand", "flavor": "t6.small.1", "public_ip": true, "public_ip_mbit": 5});
+    let address = text(&cloud.post("enterprise", "/v1/instances", order(what)).await, "public_address");
+    cloud.until("09:10:05").await;
+    send(&cloud, "enterprise", &address, GB).await;
+    release(&cloud, "enterprise", &address).await;
+    cloud.until("10:00:00").await;
+    assert_eq!(traffic(&cloud, "enterprise").await, Vec::<String>::new());
+});
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_leads_to_what_never_ran_is_charged_once_and_its_own() {
+    for on in [On::Sqlite, On::Postgres] {
+        let slow = Behaviour { start_millis: 400_000, ..Behaviour::default() };
+        let cloud = Cloud::with(on, &ROOM, slow).await;
+        let alone = allocate(&cloud, "enterprise", 5).await;
+        let what = json!({"option": "on-demand", "flavor": "t6.small.1", "public_ip": true});
+        let bought = cloud.post("enterprise", "/v1/instances", order(what)).await;
+        let with = text(&bought, "public_address");
+        // It is to be paid so from its first second on.
+        assert_eq!(charge(&cloud, "enterprise", &with, Some(100)).await["mbit"], 100);
+        let to = json!({"instance": text(&bought, "id")});
+        let bind = format!("/v1/addresses/{alone}/bind");
+        cloud.post("enterprise", &bind, to.clone()).await;
+        cloud.wait(10).await;
+        // It is charged already, and not twice.
+        cloud.post("enterprise", &format!("/v1/addresses/{alone}/unbind"), json!(null)).await;
+        cloud.post("enterprise", &bind, to).await;
+        cloud.until("10:00:00").await;
+        let left = cloud.get("enterprise", "/v1/addresses").await;
+        let left: Vec<&Value> = left["items"].as_array().unwrap().iter().map(|one| &one["id"]).collect();
+        assert_eq!(left, [&json!(alone)], "what came with it goes with it, and nothing else");
+        assert_eq!(records(&cloud, "enterprise", &with).await, Vec::<String>::new());
+        let own = records(&cloud, "enterprise", &alone).await;
+        assert_eq!(own.last().unwrap(), "09:00:00-10:00:00 3600 0.15 0.15000000");
+        assert_eq!(own.len(), 2, "{own:?}");
+        cloud.nothing_broke().await;
+    }
+}
+
+story!(who_allocates_and_releases_without_end_takes_one_address, |cloud: Cloud| async move {
+    let region = json!({"region": "cn-beijing"});
+    let first = cloud.post("enterprise", "/v1/addresses", region.clone()).await;
+    release(&cloud, "enterprise", &text(&first, "id")).await;
+    let again = cloud.post("enterprise", "/v1/addresses", region.clone()).await;
+    assert_eq!(again["ip"], first["ip"]);
+    let second = cloud.post("enterprise", "/v1/addresses", region.clone()).await;
+    assert_ne!(second["ip"], first["ip"]);
+    release(&cloud, "enterprise", &text(&again, "id")).await;
+    let other = cloud.post("individual", "/v1/addresses", region).await;
+    assert_ne!(other["ip"], first["ip"], "it rests for others");
 });
 
 story!(bandwidth_that_is_bought_with_an_instance_begins_and_goes_with_it, |cloud: Cloud| async move {
@@ -197,6 +318,61 @@ async fn nothing_of_a_frozen_account_is_charged_and_a_top_up_charges_it_again() 
         assert_eq!(after[before.len()..], ["12:30:00-13:00:00 1800 0.30 0.15000000"]);
         cloud.nothing_broke().await;
     }
+}
+
+/// What a subscription has runs on with it, and is charged on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_belongs_to_a_subscription_is_charged_on_in_a_frozen_account() {
+    for on in [On::Sqlite, On::Postgres] {
+        let cloud = Cloud::changed(on, &ROOM, |catalog: &mut Catalog| {
+            catalog.limits.arrears.warn_days_before.clear();
+            catalog.limits.arrears.grace_days = 0;
+        })
+        .await;
+        let poor = cloud.tenant("Poor", "individual", "44.2").await;
+        let other = allocate(&cloud, &poor, 1).await;
+        let what = json!({"option": "subscription", "months": 1, "flavor": "t6.small.1", "public_ip": true, "public_ip_mbit": 10,
+            "data_disks": [{"gib": 20}]});
+        let bought = cloud.post(&poor, "/v1/instances", order(what)).await;
+        let (address, disk) = (text(&bought, "public_address"), bought["data_disks"][0].as_str().unwrap().to_owned());
+        cloud.until("12:30:00").await;
+        let balance = cloud.get(&poor, "/v1/balance").await;
+        assert_eq!(balance["arrears"]["state"], "frozen", "{balance:#}");
+        cloud.until("14:00:00").await;
+        let own = records(&cloud, &poor, &address).await;
+        assert_eq!(own.last().unwrap(), "13:00:00-14:00:00 3600 0.30 0.30000000");
+        let last = async || {
+            let bill = cloud.get(&poor, "/v1/bills").await;
+            let of = bill["records"].as_array().unwrap().iter().rfind(|one| one["resource"] == disk.as_str()).cloned();
+            text(&of.unwrap(), "until")
+        };
+        assert_eq!(last().await, "2026-03-02T06:00:00Z");
+        assert!(!records(&cloud, &poor, &other).await.last().unwrap().contains("14:00:00"));
+        // What goes with the subscription goes on to its end.
+        cloud.delete(&poor, &text(&bought, "id")).await;
+        cloud.wait(3_700).await;
+        let after = records(&cloud, &poor, &address).await;
+        cloud.wait(3_600).await;
+        assert_eq!(records(&cloud, &poor, &address).await, after, "its end is theirs");
+        assert_eq!(last().await, "2026-03-02T06:00:00Z");
+        cloud.nothing_broke().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_owes_may_have_less_bandwidth_and_not_more() {
+    let cloud = Cloud::with(On::Sqlite, &ROOM, Behaviour::default()).await;
+    let poor = cloud.tenant("Poor", "individual", "0.4").await;
+    let address = allocate(&cloud, &poor, 10).await;
+    cloud.until("12:30:00").await;
+    assert_eq!(cloud.get(&poor, "/v1/balance").await["arrears"]["state"], "grace");
+    let path = format!("/v1/addresses/{address}/charge");
+    let more = json!({"charge": "bandwidth", "mbit": 11});
+    assert_eq!(cloud.refused(&poor, &path, more).await.0, 402);
+    assert_eq!(charge(&cloud, &poor, &address, Some(9)).await["mbit"], 9);
+    assert_eq!(charge(&cloud, &poor, &address, None).await["mbit"], json!(null));
+    assert_eq!(cloud.refused(&poor, &path, json!({"charge": "bandwidth", "mbit": 1})).await.0, 402);
+    cloud.nothing_broke().await;
 }
 
 /// A new price holds for it from its date on, and its owner is told.

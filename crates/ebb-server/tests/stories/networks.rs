@@ -129,7 +129,7 @@ async fn an_address_rests_before_it_is_given_again_and_a_full_range_says_so() {
         assert_eq!(cloud.refused("individual", "/v1/addresses", body.clone()).await, full);
         cloud.ask("individual", Method::DELETE, &format!("/v1/addresses/{}", text(&one, "id")), None).await;
         cloud.wait(599).await;
-        assert_eq!(cloud.refused("individual", "/v1/addresses", body).await, full);
+        assert_eq!(cloud.refused("enterprise", "/v1/addresses", body).await, full);
         cloud.wait(1).await;
         assert_eq!(allocate(&cloud, "enterprise", "cn-beijing").await["ip"], one["ip"]);
     })

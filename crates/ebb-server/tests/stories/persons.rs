@@ -172,6 +172,11 @@ story!(a_closed_account_is_remembered, |cloud: Cloud| async move {
     cloud.delete(&key, &machine).await;
     assert_eq!(cloud.refused(&key, &close, json!(null)).await.1, "account-in-use", "the hour is open");
     cloud.until("10:00:00").await;
+    let address = cloud.post(&key, "/v1/addresses", json!({"region": "cn-beijing"})).await;
+    let (status, said) = cloud.ask(&key, Method::POST, &close, None).await;
+    assert_eq!(status, 409);
+    assert!(said["message"].as_str().unwrap().contains("`ebb addresses release`"), "{said}");
+    cloud.ask(&key, Method::DELETE, &format!("/v1/addresses/{}", address["id"].as_str().unwrap()), None).await;
     cloud.post(&key, "/v1/drill-schedules", json!({"what": {"all": true}, "every_seconds": 3_600})).await;
     let closed = cloud.post(&key, &close, json!(null)).await;
     assert_eq!(closed["closed_at"], "2026-03-02T02:00:00Z");

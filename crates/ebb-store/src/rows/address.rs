@@ -7,12 +7,12 @@ use crate::{Query, Row, args, query};
 use ebb_model::id::{AccountId, AddressId, HostId, InstanceId};
 use ebb_model::pool::{address as ip, number};
 use ebb_model::time::{Second, Timestamp};
-use ebb_model::traffic::{Address, Counter, Month, PaidBy};
+use ebb_model::traffic::{Address, Counter, Month};
 
 pub fn insert(new: &Address) -> Query {
     query(
         "insert into address (id, account_id, region, overseas, price, instance_id, allocated_at, month, month_bytes, later, ip, \
-         mbit, paid_since, mbit_before) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+         mbit, bought_with) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         args![
             new.id.to_string(),
             new.account.to_string(),
@@ -25,15 +25,13 @@ pub fn insert(new: &Address) -> Query {
             new.month.bytes,
             write_later(&new.price),
             new.ip.map(number),
-            new.paid.mbit,
-            new.paid.since.unix(),
-            new.paid.before,
+            new.mbit,
+            new.bought_with.map(|id| id.to_string()),
         ],
     )
 }
 
 pub fn read(row: &Row) -> Address {
-    let allocated_at = Timestamp::from_micros(row.int("allocated_at"));
     let counter = row.opt_int("epoch").zip(row.opt_int("bytes")).zip(row.opt_int("read_at"));
     Address {
         id: own(row.text("id")),
@@ -42,13 +40,11 @@ pub fn read(row: &Row) -> Address {
         ip: row.opt_int("ip").map(ip),
         overseas: row.int("overseas") == 1,
         price: read_prices(row),
-        paid: PaidBy {
-            mbit: row.opt_int("mbit"),
-            since: row.opt_int("paid_since").map_or(allocated_at.second(), Second::from_unix),
-            before: row.opt_int("mbit_before"),
-        },
+        mbit: row.opt_int("mbit"),
+        charged_until: row.opt_int("charged_until").map(Second::from_unix),
         instance: row.opt_text("instance_id").map(own),
-        allocated_at,
+        bought_with: row.opt_text("bought_with").map(own),
+        allocated_at: Timestamp::from_micros(row.int("allocated_at")),
         released_at: row.opt_int("released_at").map(Timestamp::from_micros),
         counter: counter.map(|((epoch, bytes), read_at)| Counter {
             epoch,
@@ -105,7 +101,7 @@ pub fn count_of(account: AccountId) -> Query {
 /// Guard: leads from this instance nowhere any more, and is kept.
 pub fn unbind(id: AddressId, from: InstanceId) -> Query {
     query(
-        "update address set instance_id = null where id = $1 and instance_id = $2",
+        "update address set instance_id = null, bought_with = null where id = $1 and instance_id = $2",
         args![id.to_string(), from.to_string()],
     )
 }
@@ -131,27 +127,19 @@ pub fn lead_to(id: InstanceId, count: usize) -> Query {
     )
 }
 
-/// Guard: is released, once.
-pub fn release(id: AddressId, at: Timestamp) -> Query {
+/// Guard: is released, once; its bandwidth was charged up to `charged_until`.
+pub fn release(id: AddressId, at: Timestamp, charged_until: Option<Second>) -> Query {
     query(
-        "update address set instance_id = null, released_at = $2 where id = $1 and released_at is null",
-        args![id.to_string(), at.micros()],
+        "update address set instance_id = null, released_at = $2, charged_until = $3 where id = $1 and released_at is null",
+        args![id.to_string(), at.micros(), charged_until.map(Second::unix)],
     )
 }
 
 /// Guard: is paid otherwise, if nobody changed that since it was read.
-pub fn pay_by(of: &Address, next: &PaidBy) -> Query {
+pub fn pay_by(of: &Address, mbit: Option<i64>) -> Query {
     query(
-        "update address set mbit = $2, paid_since = $3, mbit_before = $4 where id = $1 and released_at is null \
-         and coalesce(mbit, 0) = $5 and coalesce(paid_since, $6) = $6",
-        args![
-            of.id.to_string(),
-            next.mbit,
-            next.since.unix(),
-            next.before,
-            of.paid.mbit.unwrap_or(0),
-            of.paid.since.unix()
-        ],
+        "update address set mbit = $2 where id = $1 and released_at is null and coalesce(mbit, 0) = $3",
+        args![of.id.to_string(), mbit, of.mbit.unwrap_or(0)],
     )
 }
 

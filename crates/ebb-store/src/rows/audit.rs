@@ -37,8 +37,8 @@ pub fn events(account: AccountId, after: &str) -> Query {
          ('running', 'stopped', 'economical-stop-asked', 'host-lost', 'converted', 'became-on-demand', 'trial-claimed', 'trial-revoked', \
          'traffic-counted', 'frozen', 'thawed', 'bought', 'resized', 'voucher-issued', 'voucher-expired', 'voucher-revoked', 'renewed', \
          'subscription-began', 'budget-set', 'budget-removed', 'budget-reached', 'budget-expected', 'arrears-began', 'account-frozen', \
-         'arrears-released', 'arrears-cleared', 'cap-set', 'cap-removed', 'address-charged', 'address-released', 'volume-created', \
-         'volume-there', 'volume-resized', 'volume-deleted', 'volume-lost', 'volume-unavailable', 'volume-available') \
+         'arrears-released', 'arrears-cleared', 'cap-set', 'cap-removed', 'address-charged', 'address-kept', 'address-released', 'volume-created', \
+         'volume-there', 'volume-resized', 'volume-deleted', 'volume-lost', 'volume-unavailable', 'volume-available', 'volume-frozen') \
          order by id limit $3",
         args![account.to_string(), after, PAGE],
     )

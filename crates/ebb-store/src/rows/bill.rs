@@ -59,15 +59,6 @@ pub fn close_spans_of(of: impl Into<ResourceId>, meter: Meter, until: Second) ->
     )
 }
 
-/// The same of all that an account uses by one meter.
-pub fn close_spans_by(account: AccountId, meter: Meter, until: Second) -> Query {
-    query(
-        "update span set until = case when since > $3 then since else $3 end \
-         where account_id = $1 and meter = $2 and until > $3",
-        args![account.to_string(), meter.name(), until.unix()],
-    )
-}
-
 /// What is measured of something and open, or ends later than `at`.
 pub fn spans_after(of: impl Into<ResourceId>, at: Second) -> Query {
     query(

@@ -3,7 +3,7 @@
 use super::{json, own, own_json};
 use crate::{Query, Row, args, query};
 use ebb_engine::event::Event;
-use ebb_model::id::{AccountId, EventId, InstanceId};
+use ebb_model::id::{AccountId, AddressId, EventId, InstanceId};
 use ebb_model::time::Timestamp;
 use ebb_model::volume::VolumeId;
 
@@ -57,6 +57,15 @@ pub fn of_volume(account: AccountId, volume: VolumeId) -> Query {
         "select at, body from event where account_id = $1 and (name in ('account-frozen', 'arrears-cleared') \
          or name like 'volume-%' and body like $2) order by id",
         args![account.to_string(), format!("%\"volume\":\"{volume}\"%")],
+    )
+}
+
+/// The same of a public address.
+pub fn of_address(account: AccountId, address: AddressId) -> Query {
+    query(
+        "select at, body from event where account_id = $1 and (name in ('account-frozen', 'arrears-cleared') \
+         or name like 'address-%' and body like $2) order by id",
+        args![account.to_string(), format!("%\"address\":\"{address}\"%")],
     )
 }
 

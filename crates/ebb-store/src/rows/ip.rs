@@ -18,6 +18,28 @@ pub fn take(pool: &str, ip: Ipv4Addr, holder: &str, rested: Timestamp) -> Query 
     )
 }
 
+/// Public addresses of a pool that an account had and that rest, oldest first; [`read_resting`] reads them.
+pub fn resting_of(pool: &str, account: AccountId, rested: Timestamp) -> Query {
+    query(
+        "select i.address, i.holder from address a join ip i on i.pool = $1 and i.address = a.ip and i.holder = a.id \
+         where a.account_id = $2 and a.released_at > $3 and i.freed_at is not null order by a.released_at, a.id",
+        args![pool, account.to_string(), rested.micros()],
+    )
+}
+
+/// One of them, and who had it.
+pub fn read_resting(row: &Row) -> (Ipv4Addr, String) {
+    (read(row), row.text("holder").to_owned())
+}
+
+/// Guard: the address is the holder's, if it rests since this one had it.
+pub fn take_again(pool: &str, ip: Ipv4Addr, holder: &str, from: &str) -> Query {
+    query(
+        "update ip set holder = $3, freed_at = null where pool = $1 and address = $2 and holder = $4 and freed_at is not null",
+        args![pool, number(ip), holder, from],
+    )
+}
+
 /// Its holder needs it no more; who has none loses none.
 pub fn free(holder: &str, at: Timestamp) -> Query {
     query("update ip set freed_at = $2 where holder = $1 and freed_at is null", args![holder, at.micros()])

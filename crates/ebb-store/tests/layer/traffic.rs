@@ -5,7 +5,7 @@ use ebb_engine::traffic::{Coverage, Used};
 use ebb_model::id::{AccountId, AddressId, RecordId};
 use ebb_model::money::Price;
 use ebb_model::time::{HOUR, Period, Second, Timestamp};
-use ebb_model::traffic::{Address, Counter, Month, PaidBy, Quantity, TrafficCharge, TrafficExact, TrafficRecord};
+use ebb_model::traffic::{Address, Counter, Month, Quantity, TrafficCharge, TrafficExact, TrafficRecord};
 use ebb_store::rows::{account, address, traffic};
 use ebb_store::{Decision, Query};
 use std::sync::Arc;
@@ -32,8 +32,10 @@ async fn open(home: &Home) -> (AccountId, Address) {
         ip: Some(std::net::Ipv4Addr::new(203, 0, 113, 255)),
         overseas: true,
         price: Price::from_micros(800_000).into(),
-        paid: PaidBy::new(None, at.second()),
+        mbit: None,
+        charged_until: None,
         instance: None,
+        bought_with: None,
         allocated_at: at,
         released_at: None,
         counter: None,
