@@ -1148,12 +1148,14 @@ class Log:
         elif not open_:
             must(mbit is not None and at == minute + 60, "its bandwidth begins at another second than the next full minute")
         else:
-            since = known.bands[-1][0]
-            if mbit is None:
+            held = next((band for band in reversed(known.bands) if band[0] <= now and (band[1] is None or now < band[1])), None)
+            if held is None:
+                should = known.bands[-1][0]
+            elif mbit is None:
                 cuts = [mark for mark in self.book.changes(f"bandwidth {known.region}") if mark <= now]
-                should = max([minute, since, *cuts])
+                should = max([minute, held[0], *cuts])
             else:
-                should = max(now + 1 if mbit < before else now, since)
+                should = now + 1 if mbit < held[2] else now
             must(at == should, f"it is paid otherwise from another second on than {clock(should)}")
         must(mbit != before or not open_, "it is paid otherwise, and as before")
         known.cease(at)
@@ -3306,7 +3308,13 @@ def tamperings(dump):
             for books in of["accounts"]:
                 for one in [*books["bill"]["records"], *books["bill"]["accruing"]]:
                     charged.setdefault(one["resource"], []).append((second(one["since"]), second(one["until"])))
+            # Of what goes while its host is away either event alone says the same of its bill.
+            ends = {name: {(body(of, n)["volume"], body(of, n)[key]) for n in events(name)(of)}
+                    for name, key in (("volume-deleted", "at"), ("volume-unavailable", "since"))}
+            both = {volume for volume, _ in ends["volume-deleted"] & ends["volume-unavailable"]}
             for n in events(kind)(of):
+                if kind in ends and body(of, n)["volume"] in both:
+                    continue
                 known = charged.get(body(of, n)["volume"], [])
                 at = second(body(of, n).get("at", body(of, n).get("since", "1970-01-01T00:00:00Z")))
                 if known and (kind in ("volume-created", "volume-there") or any(a < at <= b for a, b in known)):

@@ -13,27 +13,30 @@ pub fn open(spans: &[Span]) -> Option<&Span> {
     spans.iter().find(|span| span.until.is_none())
 }
 
-/// From which second on it counts that somebody wants an address to be paid otherwise: by so many Mbit/s, or by what leaves it.
+/// From which second on it counts that somebody wants an address to be paid otherwise: by so many Mbit/s, or by what leaves it. What was to
+/// begin later does not.
 ///
 /// Less bandwidth counts from the next second, since more may have left in this one. Back to traffic counts from the full minute that
 /// has begun, but not back beyond a second in which the bandwidth or its price became another.
-pub fn changes_at(spans: &[Span], before: Option<i64>, mbit: Option<i64>, now: Second) -> Second {
+pub fn changes_at(spans: &[Span], mbit: Option<i64>, now: Second) -> Second {
     let minute = now.unix().div_euclid(MINUTE) * MINUTE;
-    let Some(open) = open(spans) else {
-        return Second::from_unix(if mbit.is_some() { minute + MINUTE } else { minute });
+    let holds = |span: &&Span| span.since <= now && span.until.is_none_or(|until| now < until);
+    let Some(held) = spans.iter().rfind(holds) else {
+        let soon = Second::from_unix(if mbit.is_some() { minute + MINUTE } else { minute });
+        return open(spans).map_or(soon, |open| open.since);
     };
-    let at = match mbit {
+    let units = held.follows.as_ref().map_or(0, |follows| follows.units);
+    match mbit {
         None => {
-            let mut at = minute.max(open.since.unix());
-            while let Some(priced) = open.price.next_change(Second::from_unix(at)).filter(|priced| *priced <= now) {
-                at = priced.unix();
+            let mut at = Second::from_unix(minute).max(held.since);
+            while let Some(priced) = held.price.next_change(at).filter(|priced| *priced <= now) {
+                at = priced;
             }
             at
         }
-        Some(mbit) if before.is_some_and(|before| mbit < before) => now.unix() + 1,
-        Some(_) => now.unix(),
-    };
-    Second::from_unix(at).max(open.since)
+        Some(mbit) if mbit < units => now.plus(1),
+        Some(_) => now,
+    }
 }
 
 /// Whether bandwidth pays for what was read of a counter: it was charged in the second before. What leaves a released address until its

@@ -158,7 +158,7 @@ impl Unit {
             let price = self.price_of(&next, now);
             self.log(known.account, known.instance, &Event::AddressCharged { address: id, mbit, price, at: None });
         } else {
-            let since = bandwidth::changes_at(&self.bandwidth_spans(id).await?, known.mbit, mbit, now);
+            let since = bandwidth::changes_at(&self.bandwidth_spans(id).await?, mbit, now);
             self.write(bill::close_spans_of(ResourceId::Address(id), Meter::Bandwidth, since));
             match mbit {
                 Some(mbit) => self.charge_bandwidth(&next, mbit, since).await?,

@@ -291,12 +291,11 @@ impl Bench {
         static COMMAND: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
         let number = COMMAND.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let mut console = self.stream(id, Target::Console).await.unwrap();
-        // What is echoed has quotes in it, what is printed has none.
-        write(&mut console, &format!("\n{command}; echo ran\"-\"{number}\n")).await;
-        let printed = read_until(&mut console, &format!("ran-{number}\r\n")).await;
-        let printed = printed.rsplit_once(&format!("ran-{number}")).map_or("", |(before, _)| before);
-        let after_echo = printed.rsplit_once(&format!("ran\"-\"{number}")).map_or(printed, |(_, after)| after);
-        after_echo.trim().to_owned()
+        // What is echoed has quotes in it, wherever its lines are broken; what is printed has none.
+        write(&mut console, &format!("\necho from\"-\"{number}; {command}; echo to\"-\"{number}\n")).await;
+        let printed = read_until(&mut console, &format!("to-{number}\r\n")).await;
+        let after = printed.split_once(&format!("from-{number}\r\n")).map_or("", |(_, after)| after);
+        after.rsplit_once(&format!("to-{number}")).map_or("", |(before, _)| before).trim().to_owned()
     }
 
     /// How much is half made.
